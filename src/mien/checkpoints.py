@@ -1,0 +1,74 @@
+"""The only reader and writer of weights: safetensors with their configuration inside. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from mien.errors import WeightsError
+from mien.files import write_bytes
+
+
+def save_weights(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, Any],
+    *,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write named tensors and a JSON-able ``metadata`` (it must have ``model`` and ``version``) atomically.
+
+    ``dtype`` (for example ``torch.float16``) converts floating tensors on the way out.
+    """
+    for key in ("model", "version"):
+        if key not in metadata:
+            raise WeightsError(f"{path}: metadata must name '{key}'")
+    ready = {}
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu()
+        value = value.to(dtype) if dtype is not None and value.is_floating_point() else value
+        ready[name] = value.contiguous().clone()
+    write_bytes(path, save(ready, metadata={"mien": json.dumps(dict(metadata))}))
+
+
+def load_weights(
+    path: str | os.PathLike[str], *, model: str | None = None, dtype: torch.dtype | None = torch.float32
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read (tensors, metadata) that ``save_weights`` wrote.
+
+    ``model`` is the name that the metadata must carry; ``dtype`` converts floating tensors (``None`` keeps theirs).
+    Raises ``WeightsError`` for a missing, damaged or foreign file.
+    """
+    if not Path(path).is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
+    if "mien" not in header:
+        raise WeightsError(f"{path}: a safetensors file, but not one that mien wrote")
+    metadata: dict[str, Any] = json.loads(header["mien"])
+    if model is not None and metadata.get("model") != model:
+        raise WeightsError(f"{path}: weights of '{metadata.get('model')}', wanted '{model}'")
+    if dtype is not None:
+        tensors = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
+    return tensors, metadata
+
+
+def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, name: str) -> None:
+    """Load tensors into a module, strictly; ``WeightsError`` names what is missing, extra or misshapen."""
+    try:
+        missing, unexpected = module.load_state_dict(dict(tensors), strict=False)
+    except RuntimeError as error:
+        raise WeightsError(f"{name}: {str(error).splitlines()[-1].strip()}") from error
+    if missing or unexpected:
+        raise WeightsError(f"{name}: missing tensors {missing[:3]}, unknown tensors {unexpected[:3]}")

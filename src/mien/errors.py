@@ -1,0 +1,52 @@
+"""One tree of errors. Every message is one line: what was given, what is allowed, what to do next.
+
+The command line turns a ``MienError`` into that line on stderr and ``exit_status`` of the process.
+"""
+
+from __future__ import annotations
+
+
+class MienError(Exception):
+    """Root of everything that mien raises on purpose."""
+
+    exit_status: int = 1
+
+
+class RequestError(MienError, ValueError):
+    """The user asked for something that does not exist or is out of range (exit status 2)."""
+
+    exit_status = 2
+
+
+class PhotoError(MienError, ValueError):
+    """One photograph cannot be used. ``reason`` is a short machine-readable word for catalogues."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SourceError(RequestError):
+    """A SOURCE_DIR is not of the format that was named, or one of its label files is unreadable."""
+
+
+class DatasetError(RequestError):
+    """A prepared dataset (DEST) is missing, incomplete or too small for what was asked."""
+
+
+class WeightsError(MienError):
+    """A weights file is missing, of another model, or damaged."""
+
+
+class FetchError(WeightsError):
+    """A model of others could not be brought or did not match its pinned SHA-256."""
+
+
+class TrainingError(MienError):
+    """A training run stopped: NaN, a run directory of another configuration, a full disk."""
+
+
+class TooFewError(MienError, ValueError):
+    """A statistic was asked for with fewer samples than it needs to mean anything."""
+
+    exit_status = 2

@@ -1,0 +1,186 @@
+"""The only owner of pixel conventions (docs/conventions.md).
+
+Two forms of an image exist in mien:
+
+- *photo*: ``uint8`` numpy, H W 3, RGB, 0 to 255, row 0 at the top;
+- *tensor*: ``float32`` torch, N 3 H W, RGB, -1 to 1 (``value / 127.5 - 1``).
+
+Networks that want another range get it from the functions here.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+import PIL.PngImagePlugin
+
+from mien.errors import PhotoError
+from mien.files import write_bytes
+from mien.records import UInt8Image
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_PIXELS = 120_000_000  # about 360 MB decoded; a 30,000 x 30,000 bomb is refused before it is decoded
+JPEG_QUALITY = 95
+
+
+def read_photo(path: str | os.PathLike[str]) -> UInt8Image:
+    """Read a file as a photo (H W 3 uint8 RGB), upright by its EXIF orientation.
+
+    Greyscale, palette, CMYK, 16-bit and transparent files become RGB (transparency over white). A file that is empty,
+    truncated, no image, or over ``MAX_PIXELS`` raises ``PhotoError`` with ``reason`` one of ``missing``, ``empty``,
+    ``not_an_image``, ``truncated``, ``too_large``.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise PhotoError("missing", f"{path}: cannot be read ({error.strerror})") from error
+    return decode_photo(data, name=str(path))
+
+
+def decode_photo(data: bytes, *, name: str = "image") -> UInt8Image:
+    """Decode the bytes of an image file as ``read_photo`` does; ``name`` is used in messages."""
+    return _rgb8(_open(data, name), name)
+
+
+def photo_is_grey(data: bytes, *, tolerance: int = 8) -> bool:
+    """Whether an image file has no colour: a grey mode, or channels nowhere more than ``tolerance`` apart (of 255)."""
+    image = _open(data, "image")
+    if image.mode in ("1", "L", "LA", "I;16", "I", "F"):
+        return True
+    small = image.convert("RGB").resize((32, 32), PIL.Image.Resampling.BOX)
+    pixels = np.asarray(small).astype(np.int16)
+    return bool((pixels.max(2) - pixels.min(2)).max() <= tolerance)
+
+
+def _open(data: bytes, name: str) -> PIL.Image.Image:
+    if not data:
+        raise PhotoError("empty", f"{name}: the file has 0 bytes")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+            image = PIL.Image.open(io.BytesIO(data))
+    except PIL.Image.DecompressionBombError as error:
+        raise PhotoError("too_large", f"{name}: the image has more than {MAX_PIXELS} pixels") from error
+    except (OSError, ValueError, SyntaxError, TypeError) as error:
+        raise PhotoError("not_an_image", f"{name}: not an image that can be read") from error
+    if image.width * image.height > MAX_PIXELS:
+        message = f"{name}: {image.width} x {image.height} px, allowed are {MAX_PIXELS} pixels"
+        raise PhotoError("too_large", message)
+    return image
+
+
+def _rgb8(image: PIL.Image.Image, name: str) -> UInt8Image:
+    try:
+        image.load()
+        image = PIL.ImageOps.exif_transpose(image) or image
+        if image.mode in ("I;16", "I;16L", "I;16B", "I", "F"):
+            values = np.asarray(image).astype(np.float64)
+            scale = 65535.0 if values.max() > 255 else 255.0
+            image = PIL.Image.fromarray((np.clip(values / scale, 0, 1) * 255 + 0.5).astype(np.uint8))
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            layer = image.convert("RGBA")
+            image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer)
+        return np.ascontiguousarray(np.asarray(image.convert("RGB")))
+    except (OSError, ValueError, SyntaxError, TypeError) as error:
+        raise PhotoError("truncated", f"{name}: the image is damaged or cut short") from error
+
+
+def resize(photo: UInt8Image, height: int, width: int) -> UInt8Image:
+    """Resize a photo; area average when it shrinks, bicubic when it grows."""
+    smaller = height * width < photo.shape[0] * photo.shape[1]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(photo, (width, height), interpolation=method), np.uint8)
+
+
+def grey(photo: UInt8Image) -> UInt8Image:
+    """H W uint8 luma of a photo (Rec. 601)."""
+    return np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def encode_jpeg(photo: UInt8Image, quality: int = JPEG_QUALITY) -> bytes:
+    """JPEG bytes of a photo, 4:4:4, the same bytes for the same pixels."""
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise PhotoError("not_an_image", f"a photo of shape {photo.shape} cannot be written as JPEG")
+    return data.tobytes()
+
+
+def decode_crop(data: bytes, size: int | None = None) -> UInt8Image:
+    """Decode a JPEG that mien wrote itself (fast path: no orientation, no bombs); area-resized to ``size`` if given."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise PhotoError("truncated", "a crop in a shard is damaged")
+    photo = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    return photo if size is None or photo.shape[:2] == (size, size) else resize(photo, size, size)
+
+
+def write_png(path: str | os.PathLike[str], photo: UInt8Image, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a photo as PNG with text chunks ``metadata``, to a temporary name first and then renamed."""
+    info = PIL.PngImagePlugin.PngInfo()
+    for key, value in (metadata or {}).items():
+        info.add_text(key, value)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(photo).save(buffer, "PNG", pnginfo=info, compress_level=1)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_png_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The text chunks of a PNG that ``write_png`` wrote."""
+    with PIL.Image.open(path) as image:
+        return {key: value for key, value in image.info.items() if isinstance(value, str)}
+
+
+def sheet(photos: list[UInt8Image], columns: int, gap: int = 2) -> UInt8Image:
+    """Lay photos of one size out on white, row by row, ``columns`` wide, ``gap`` pixels apart."""
+    height, width = photos[0].shape[:2]
+    rows = -(-len(photos) // columns)
+    page = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
+    for index, photo in enumerate(photos):
+        top = gap + index // columns * (height + gap)
+        left = gap + index % columns * (width + gap)
+        page[top : top + height, left : left + width] = photo
+    return page
+
+
+def to_tensor(photos: UInt8Image) -> torch.Tensor:
+    """Photos (N H W 3 or H W 3 uint8) -> tensor (N 3 H W float32, -1 to 1)."""
+    import torch
+
+    batch = torch.from_numpy(np.ascontiguousarray(photos))
+    batch = batch if batch.ndim == 4 else batch[None]
+    return batch.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1  # N 3 H W
+
+
+def to_photos(tensor: torch.Tensor) -> UInt8Image:
+    """Tensor (N 3 H W, -1 to 1, clipped) -> photos (N H W 3 uint8), rounded to nearest."""
+    import torch
+
+    values = ((tensor.detach().to(torch.float32).clamp(-1, 1) + 1) * 127.5).round()
+    return np.ascontiguousarray(values.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def to_unit(tensor: torch.Tensor) -> torch.Tensor:
+    """Tensor in [-1, 1] -> [0, 1] (what the face mesh reads)."""
+    return (tensor + 1) / 2
+
+
+def to_facenet(tensor: torch.Tensor) -> torch.Tensor:
+    """Tensor in [-1, 1] -> (value - 127.5) / 128 (what FaceNet reads)."""
+    return tensor * (127.5 / 128)
