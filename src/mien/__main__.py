@@ -1,0 +1,5 @@
+"""``python -m mien`` is ``mien``."""
+
+from mien.apps.cli import main
+
+main()

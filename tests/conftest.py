@@ -1,0 +1,118 @@
+"""What every test may ask for: the development data, the fetched networks, faces made here, and the command line.
+
+Nothing here skips silently: a fixture that cannot be had says what is absent and how to bring it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+import pytest
+from typer.testing import CliRunner, Result
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before numpy and torch load: xdist workers that share cores must not spin
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+MADE_FACES = 24
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One torch thread and one OpenCV thread in the test process; the commands it starts inherit the environment."""
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The root of this checkout."""
+    return CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The development data: ``$MIEN_SHARED_DATA``, or ``shared/data`` beside the checkout; skips where absent."""
+    asked = os.environ.get("MIEN_SHARED_DATA")
+    folder = Path(asked) if asked else CHECKOUT.parent / "shared" / "data"
+    if not (folder / "README.md").is_file():
+        pytest.skip(f"development data absent: {folder} (set MIEN_SHARED_DATA to where it is)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models_cache() -> Path:
+    """The folder of fetched networks (``$MIEN_CACHE`` or the user's cache); skips where nothing was fetched.
+
+    With ``MIEN_REQUIRE_MODELS=1``, as ``make test`` sets it, an absent network is a failure instead.
+    """
+    asked = os.environ.get("MIEN_CACHE")
+    folder = Path(asked) if asked else Path(platformdirs.user_cache_dir("mien"))
+    if not any(folder.rglob("*.safetensors")):
+        message = f"networks absent: {folder} holds none (bring them with `mien models fetch`)"
+        if os.environ.get("MIEN_REQUIRE_MODELS") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of PNG faces that mien made itself, with ``manifest.jsonl``: 24 faces, both sexes, ages 5 to 80.
+
+    They stand in for photographs wherever a test needs a face, so that no photograph of a person is in the repository.
+    """
+    import mien
+    from mien.errors import MienError
+    from mien.images import write_png
+
+    folder = tmp_path_factory.mktemp("made-faces")
+    try:
+        faces = mien.load("crowd").sample(count=MADE_FACES, age=(5, 80), seed=20)
+    except (MienError, ImportError, AttributeError) as error:
+        pytest.skip(f"no faces to test with: the packaged weights are not there yet ({error})")
+    rows = []
+    for index, face in enumerate(faces):
+        write_png(folder / f"{index:05d}.png", face.image)
+        rows.append({"file": f"{index:05d}.png", "sex": face.labels.sex, "age": face.labels.age_years})
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the real command line in a process of its own: ``cli("crowd", "--count", 4, cwd=..., env={...})``."""
+
+    def run(
+        *words: object, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "mien", *map(str, words)],
+            cwd=cwd,
+            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def cli_here() -> Callable[..., Result]:
+    """Run the command line inside the test process (fast). A ``MienError`` stands in ``result.exception``."""
+    from mien.apps.cli import app
+
+    def run(*words: object) -> Result:
+        return CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, [str(word) for word in words])
+
+    return run
