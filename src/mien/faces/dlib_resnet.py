@@ -1,0 +1,245 @@
+"""dlib's face recognition ResNet (Davis King, 2017, CC0) as a torch module: identity features for judging.
+
+The network is the 29-convolution ResNet of dlib's example ``dnn_face_recognition_ex.cpp``: a 7x7 stem, five levels of
+residual blocks (32, 64, 128, 256, 256 filters), global average pooling to 256 and a linear map to 128. Two photos of
+one person lie nearer than ``SAME_PERSON`` = 0.6. Nothing in mien is trained with it or against it: it only judges.
+
+The weights come as dlib's own serialisation inside the public package ``face_recognition_models``; ``convert`` reads
+that format here, without dlib: integers are one byte of length (bit 7 = negative) and that many little-endian bytes,
+a string is its length and its bytes, a tensor is version 2, four sizes and little-endian float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mien.checkpoints import load_into
+from mien.errors import WeightsError
+
+MODEL = "dlib-resnet"
+VERSION = "1"
+SIDE = 150  # px of the chip that the network reads
+SAME_PERSON = 0.6  # dlib's own threshold on the Euclidean distance of two embeddings
+FEATURES = {"pool": 256, "embedding": 128}
+MEAN = (122.782, 117.001, 104.298)  # RGB, of 255
+
+# dlib's chip of 150 px with padding 0.25 puts the outer eye corners at (0.247, 0.309) and (0.740, 0.309) of its side
+# (its 5-point mean shape); mien's crop has them 0.36 of the side apart at y 0.42. So the chip is this square of the crop.
+CHIP_X, CHIP_Y, CHIP_SIDE = 0.1395, 0.1942, 0.7307  # left, top and side, in units of the crop's side
+
+# (filters, whether the block halves the image) from the input to the output: dlib's level4 to level0.
+BLOCKS = (
+    *((32, False),) * 3,
+    (64, True),
+    *((64, False),) * 3,
+    (128, True),
+    *((128, False),) * 2,
+    (256, True),
+    *((256, False),) * 2,
+    (256, True),
+)
+
+
+class Affine(nn.Module):
+    """dlib's ``affine_``: what batch normalisation became when training ended, a scale and a shift per channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gain[:, None, None] + self.shift[:, None, None]
+
+
+class Block(nn.Module):
+    """3x3, affine, ReLU, 3x3, affine, plus the input (average-pooled when the block halves), ReLU."""
+
+    def __init__(self, before: int, filters: int, halves: bool) -> None:
+        super().__init__()
+        self.halves = halves
+        # dlib pads a convolution only when its stride is 1
+        self.conv1 = nn.Conv2d(before, filters, 3, 2 if halves else 1, 0 if halves else 1)
+        self.affine1 = Affine(filters)
+        self.conv2 = nn.Conv2d(filters, filters, 3, 1, 1)
+        self.affine2 = Affine(filters)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.affine2(self.conv2(F.relu(self.affine1(self.conv1(x)))))
+        shortcut = F.avg_pool2d(x, 2, 2) if self.halves else x
+        return F.relu(_add(y, shortcut))
+
+
+def _add(a: Tensor, b: Tensor) -> Tensor:
+    """dlib's ``add_prev``: the sum, each side filled with zeros up to the larger channels, rows and columns."""
+    if a.shape == b.shape:
+        return a + b
+    channels, rows, columns = (max(a.shape[axis], b.shape[axis]) for axis in (1, 2, 3))
+
+    def grown(x: Tensor) -> Tensor:
+        return F.pad(x, (0, columns - x.shape[3], 0, rows - x.shape[2], 0, channels - x.shape[1]))
+
+    return grown(a) + grown(b)
+
+
+class DlibResNet(nn.Module):
+    """Chips (N 3 150 150, tensor convention) -> taps: ``pool`` (N 256) and ``embedding`` (N 128). Differentiable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 7, 2)
+        self.stem_affine = Affine(32)
+        blocks, before = [], 32
+        for filters, halves in BLOCKS:
+            blocks.append(Block(before, filters, halves))
+            before = filters
+        self.blocks = nn.ModuleList(blocks)
+        self.project = nn.Linear(256, 128, bias=False)
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> DlibResNet:
+        """The network with the tensors that ``convert`` returned, in evaluation mode, without gradients to weights."""
+        network = cls()
+        load_into(network, tensors, name=MODEL)
+        return network.eval().requires_grad_(False)
+
+    def forward(self, chips: Tensor) -> dict[str, Tensor]:
+        if chips.ndim != 4 or chips.shape[1:] != (3, SIDE, SIDE):
+            raise ValueError(f"dlib-resnet: chips of shape {tuple(chips.shape)}, wanted N 3 {SIDE} {SIDE}")
+        x = to_dlib(chips)  # N 3 150 150
+        x = F.relu(self.stem_affine(self.stem(x)))  # N 32 72 72
+        x = F.max_pool2d(x, 3, 2)  # N 32 35 35
+        for block in self.blocks:
+            x = block(x)  # 32x35x35, 64x17x17, 128x8x8, 256x4x4, 256x2x2
+        pool = x.mean((2, 3))  # N 256
+        return {"pool": pool, "embedding": self.project(pool)}
+
+
+def to_dlib(tensor: Tensor) -> Tensor:
+    """Tensor in [-1, 1] -> (value of 255 - mean) / 256, what the network was trained on."""
+    mean = tensor.new_tensor(MEAN)[:, None, None]
+    from mien.images import to_unit
+
+    return (to_unit(tensor) * 255 - mean) / 256
+
+
+def dlib_crop(crops: Tensor) -> Tensor:
+    """mien's aligned crops (N 3 S S) -> dlib's chips (N 3 150 150): one fixed window, area-averaged or bilinear."""
+    if crops.ndim != 4 or crops.shape[2] != crops.shape[3]:
+        raise ValueError(f"dlib crop: shape {tuple(crops.shape)}, wanted N 3 S S")
+    return window(crops, CHIP_X, CHIP_Y, CHIP_SIDE, SIDE)
+
+
+def window(crops: Tensor, x: float, y: float, side: float, size: int) -> Tensor:
+    """The square of crops (N C S S) with its left top corner at (x, y) and of ``side``, in crop sides, as N C size size.
+
+    Bilinear when it grows; when it shrinks the crop is area-averaged to the nearest whole factor first.
+    """
+    pixels = crops.shape[-1] * side
+    shrink = int(pixels // size)
+    source = F.avg_pool2d(crops, shrink) if shrink > 1 else crops
+    centre_x, centre_y = 2 * (x + side / 2) - 1, 2 * (y + side / 2) - 1
+    theta = crops.new_tensor([[side, 0, centre_x], [0, side, centre_y]]).expand(len(crops), 2, 3)
+    grid = F.affine_grid(theta, [len(crops), crops.shape[1], size, size], align_corners=False)
+    return F.grid_sample(source, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def convert(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The bytes of ``dlib_face_recognition_resnet_model_v1.dat`` -> (tensors for ``DlibResNet``, metadata).
+
+    Raises ``WeightsError`` when the bytes are not that network.
+    """
+    layers = _layers(data)
+    convolutions = [values for kind, values in layers if kind == "con_4"]
+    affines = [values for kind, values in layers if kind == "affine_"]
+    dense = [values for kind, values in layers if kind == "fc_2"]
+    network = DlibResNet()
+    conv_names = ["stem", *(f"blocks.{i}.conv{j}" for i in range(len(BLOCKS)) for j in (1, 2))]
+    affine_names = ["stem_affine", *(f"blocks.{i}.affine{j}" for i in range(len(BLOCKS)) for j in (1, 2))]
+    if (len(convolutions), len(affines), len(dense)) != (len(conv_names), len(affine_names), 1):
+        found = f"{len(convolutions)} convolutions, {len(affines)} affine and {len(dense)} dense layers"
+        raise WeightsError(f"{MODEL}: the file holds {found}, wanted {len(conv_names)}, {len(affine_names)} and 1")
+    tensors: dict[str, Tensor] = {}
+    wanted = network.state_dict()
+    for name, values in zip(conv_names, convolutions, strict=True):
+        weight, bias = wanted[f"{name}.weight"], wanted[f"{name}.bias"]
+        _check(name, values, weight.numel() + bias.numel())
+        tensors[f"{name}.weight"] = torch.from_numpy(values[: weight.numel()].reshape(weight.shape).copy())
+        tensors[f"{name}.bias"] = torch.from_numpy(values[weight.numel() :].copy())
+    for name, values in zip(affine_names, affines, strict=True):
+        channels = wanted[f"{name}.gain"].numel()
+        _check(name, values, 2 * channels)
+        tensors[f"{name}.gain"] = torch.from_numpy(values[:channels].copy())
+        tensors[f"{name}.shift"] = torch.from_numpy(values[channels:].copy())
+    _check("project", dense[0], 256 * 128)
+    tensors["project.weight"] = torch.from_numpy(dense[0].reshape(256, 128).T.copy())
+    metadata = {
+        "model": MODEL,
+        "version": VERSION,
+        "source": "face_recognition_models 0.3.0: dlib_face_recognition_resnet_model_v1.dat (Davis King, dlib)",
+        "licence": "CC0-1.0",
+        "input": "RGB chip of 150 px (dlib get_face_chip_details, padding 0.25), (value - mean) / 256",
+        "taps": FEATURES,
+    }
+    return tensors, metadata
+
+
+def _check(name: str, values: np.ndarray[Any, Any], wanted: int) -> None:
+    if values.size != wanted:
+        raise WeightsError(f"{MODEL}: layer {name} holds {values.size} numbers, wanted {wanted}")
+
+
+def _layers(data: bytes) -> list[tuple[str, np.ndarray[Any, Any]]]:
+    """Every layer with parameters in file order (input first): its kind and its numbers.
+
+    The layers' own settings between the tensors differ from version to version of dlib and hold nothing that the
+    architecture does not already say, so the kinds' names are looked for instead of being walked to.
+    """
+    found: list[tuple[int, str]] = []
+    for kind in ("con_4", "affine_", "fc_2"):
+        marker = bytes([1, len(kind)]) + kind.encode()
+        place = data.find(marker)
+        while place >= 0:
+            found.append((place + len(marker), kind))
+            place = data.find(marker, place + 1)
+    layers = []
+    for place, kind in sorted(found):
+        try:
+            if kind == "fc_2":  # outputs and inputs come before the tensor
+                _, place = _integer(data, place)
+                _, place = _integer(data, place)
+            layers.append((kind, _tensor(data, place)))
+        except IndexError as error:
+            raise WeightsError(f"{MODEL}: the file is cut short in a {kind} layer") from error
+    return layers
+
+
+def _integer(data: bytes, place: int) -> tuple[int, int]:
+    """(value, place after it) of an integer in dlib's format."""
+    length = data[place] & 0x7F
+    if not 1 <= length <= 8:
+        raise WeightsError(f"{MODEL}: an integer of {length} bytes at byte {place}: not dlib's format")
+    raw = data[place + 1 : place + 1 + length]
+    if len(raw) < length:
+        raise IndexError(place)
+    value = int.from_bytes(raw, "little")
+    return (-value if data[place] & 0x80 else value), place + 1 + length
+
+
+def _tensor(data: bytes, place: int) -> np.ndarray[Any, Any]:
+    version, place = _integer(data, place)
+    if version != 2:
+        raise WeightsError(f"{MODEL}: a tensor of version {version} at byte {place}, known is 2")
+    size = 1
+    for _ in range(4):  # samples, channels, rows, columns
+        axis, place = _integer(data, place)
+        size *= axis
+    if size < 0 or place + 4 * size > len(data):
+        raise IndexError(place)
+    return np.frombuffer(data, "<f4", size, place)
