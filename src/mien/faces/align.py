@@ -1,0 +1,146 @@
+"""One crop convention for every source (picture: docs/pictures/crop-convention.png).
+
+A crop is a square turned so that the eyes are level. With the *face unit* ``u`` = the mean of (distance of the outer
+eye corners / 0.36) and (distance from the eyes to the mouth / (0.36 x 0.72)), all in photo pixels, the square's side
+is ``u`` and the midpoint of the outer eye corners lies at x = 0.50, y = 0.42 of it. Using both distances keeps the
+scale when the head turns (the first shrinks) or nods (the second shrinks).
+
+Coordinates are pixels with (0, 0) the *centre* of the top left pixel, in photo and crop alike: a place at the share
+``f`` of a crop of ``size`` pixels is at ``f * size - 0.5``. So a crop of 256 px halved by area is the crop of 128 px.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mien.errors import PhotoError
+from mien.records import Float32Array, UInt8Image
+
+Float64Array = npt.NDArray[np.float64]
+
+# Vertices of the 468-point mesh; left and right are those of the image.
+EYE_LEFT_OUTER, EYE_RIGHT_OUTER = 33, 263
+MOUTH_LEFT, MOUTH_RIGHT = 61, 291
+
+EYE_DISTANCE = 0.36  # outer corners, of the side of the crop
+MOUTH_DISTANCE_IN_EYE_DISTANCES = 0.72  # eyes to mouth, of an average upright face
+EYE_X, EYE_Y = 0.50, 0.42  # midpoint of the outer eye corners, of the side of the crop
+
+ENCODER_EYE_DISTANCE = 0.43  # the same two in the window that the face encoder reads (FaceNet's own framing)
+ENCODER_EYE_Y = 0.40
+ENCODER_PX = 160
+
+LARGEST_WARP_PX = 30_000  # cv2.warpAffine counts source pixels in 16 bits
+
+
+def crop_transform(mesh_points: npt.ArrayLike, size: int) -> Float64Array:
+    """Mesh points (468 2 or 468 3, photo px) -> the similarity 2 x 3 that takes photo px to crop px. No reflection.
+
+    Raises ``PhotoError`` (reason ``bad_landmarks``) when the points do not span a face.
+    """
+    points = np.asarray(mesh_points, np.float64)[:, :2]
+    left, right = points[EYE_LEFT_OUTER], points[EYE_RIGHT_OUTER]
+    eyes = (left + right) / 2
+    along = right - left
+    unit = face_unit(points)
+    length = float(np.hypot(*along))
+    if not np.isfinite(unit) or length < 1e-6:
+        raise PhotoError("bad_landmarks", "the landmarks do not span a face (the eyes coincide)")
+    scale = size / unit
+    cos, sin = along / length * scale
+    rotation = np.array([[cos, sin], [-sin, cos]])
+    target = np.array([EYE_X, EYE_Y]) * size - 0.5
+    return np.column_stack([rotation, target - rotation @ eyes])
+
+
+def face_unit(mesh_points: npt.ArrayLike) -> float:
+    """The side of the crop's square in photo pixels."""
+    points = np.asarray(mesh_points, np.float64)[:, :2]
+    left, right = points[EYE_LEFT_OUTER], points[EYE_RIGHT_OUTER]
+    mouth = (points[MOUTH_LEFT] + points[MOUTH_RIGHT]) / 2
+    by_eyes = np.hypot(*(right - left)) / EYE_DISTANCE
+    by_mouth = np.hypot(*(mouth - (left + right) / 2)) / (EYE_DISTANCE * MOUTH_DISTANCE_IN_EYE_DISTANCES)
+    return float(by_eyes + by_mouth) / 2
+
+
+def apply(transform: Float64Array, points: npt.ArrayLike) -> Float64Array:
+    """Points (n 2) through a 2 x 3 transform."""
+    return np.asarray(points, np.float64)[..., :2] @ transform[:, :2].T + transform[:, 2]
+
+
+def invert(transform: Float64Array) -> Float64Array:
+    """The transform back: crop px -> photo px."""
+    inverse = np.linalg.inv(transform[:, :2])
+    return np.column_stack([inverse, -inverse @ transform[:, 2]])
+
+
+def warp(photo: UInt8Image, transform: Float64Array, size: int, *, border: int = cv2.BORDER_REFLECT_101) -> UInt8Image:
+    """The crop (size size 3): bilinear where it grows, box-filtered where it shrinks, mirrored beyond the photo's edge.
+
+    Shrinking by ``f`` samples ``ceil(f)`` times finer and averages, so that nothing aliases at any rotation.
+    """
+    factor = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+    finer = max(int(np.ceil(1 / factor - 1e-3)), 1)
+    transform = np.array(transform, np.float64)
+    if max(photo.shape[:2]) > LARGEST_WARP_PX:
+        photo, transform = _around(photo, transform, size)
+    if finer > 1:  # crop px -> finer px: x' = (x + 0.5) * finer - 0.5
+        transform = transform * finer
+        transform[:, 2] += (finer - 1) / 2
+    fine = cv2.warpAffine(photo, transform, (size * finer, size * finer), flags=cv2.INTER_LINEAR, borderMode=border)
+    if finer > 1:
+        fine = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
+    return np.asarray(fine, np.uint8)
+
+
+def _around(photo: UInt8Image, transform: Float64Array, size: int) -> tuple[UInt8Image, Float64Array]:
+    """The part of a very long photo that a crop and its mirrored border need, and the transform for it."""
+    height, width = photo.shape[:2]
+    corners = apply(invert(transform), np.array([[-1, -1], [size, -1], [-1, size], [size, size]]))
+    low, high = np.floor(corners.min(0)).astype(int) - 2, np.ceil(corners.max(0)).astype(int) + 2
+    limits = np.array([width - 1, height - 1])
+    over_low, over_high = np.maximum(-low, 0), np.maximum(high - limits, 0)
+    x0, y0 = np.clip(np.minimum(low, limits - over_high), 0, limits)
+    x1, y1 = np.clip(np.maximum(high, over_low), 0, limits) + 1
+    moved = transform.copy()
+    moved[:, 2] += transform[:, :2] @ np.array([x0, y0])
+    return np.ascontiguousarray(photo[y0:y1, x0:x1]), moved
+
+
+def valid_mask(transform: Float64Array, photo_height: int, photo_width: int, size: int) -> Float32Array:
+    """(size size) float32: 1 where the centre of a crop pixel lies inside the photo, 0 where it was mirrored."""
+    inverse = invert(transform)
+    grid = np.arange(size, dtype=np.float64)
+    x = inverse[0, 0] * grid[None, :] + inverse[0, 1] * grid[:, None] + inverse[0, 2]
+    y = inverse[1, 0] * grid[None, :] + inverse[1, 1] * grid[:, None] + inverse[1, 2]
+    inside = (x >= -0.5) & (x <= photo_width - 0.5) & (y >= -0.5) & (y <= photo_height - 0.5)
+    return np.asarray(inside, np.float32)
+
+
+def encoder_window(crops: Tensor, out: int = ENCODER_PX) -> Tensor:
+    """Crops (N 3 S S, any range) -> the window that the face encoder reads (N 3 out out). Differentiable.
+
+    The fixed square of the crop in which the outer eye corners are 0.43 of its side apart and 0.40 down: from
+    (0.081, 0.085) to (0.919, 0.922). Resampled by a triangle filter as wide as the larger of the two pixels.
+    """
+    side = EYE_DISTANCE / ENCODER_EYE_DISTANCE
+    size = crops.shape[-1]
+    across = _resampling(size, out, EYE_X - side / 2, side).to(crops)
+    down = _resampling(crops.shape[-2], out, EYE_Y - ENCODER_EYE_Y * side, side).to(crops)
+    return down @ crops @ across.T  # N 3 out out
+
+
+@lru_cache(maxsize=32)
+def _resampling(size: int, out: int, start: float, side: float) -> Tensor:
+    """(out size) float32 matrix that resamples the part [start, start + side] of ``size`` pixels to ``out`` pixels."""
+    step = side * size / out  # source pixels per output pixel
+    centres = start * size + (torch.arange(out, dtype=torch.float64) + 0.5) * step - 0.5
+    weights = 1 - (torch.arange(size, dtype=torch.float64) - centres[:, None]).abs() / max(step, 1.0)
+    weights = weights.clamp(min=0)
+    return (weights / weights.sum(1, keepdim=True)).to(torch.float32)
