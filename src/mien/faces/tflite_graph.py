@@ -28,8 +28,8 @@ def convert(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the bytes of a ``.tflite`` file: (tensors by name in the file's own precision, JSON-able description).
 
     The description: ``input`` (value number), ``input_size`` (H, W, C), ``outputs`` (name -> value number) and
-    ``steps``, each with ``op``, ``inputs``, ``output`` and what the op needs. Raises ``WeightsError`` for a file that is no tflite
-    model or has an operator that this converter does not know.
+    ``steps``, each with ``op``, ``inputs``, ``output`` and what the op needs. Raises ``WeightsError`` for a file that
+    is no tflite model or has an operator that this converter does not know.
     """
     try:
         import tflite
