@@ -32,6 +32,10 @@ Reason = Literal[
     "grey",
     "no_face",
     "several_faces",
+    "no_face_in_box",
+    "no_mesh",
+    "bad_landmarks",
+    "failed",
     "duplicate",
 ]
 
@@ -58,6 +62,10 @@ _SENTENCES: dict[Reason, str] = {
     "grey": "the photo has no colour, which the source's rules ask for",
     "no_face": "the detector found no face",
     "several_faces": "several faces, and nothing says which of them the labels mean",
+    "no_face_in_box": "none of the faces that the detector found lies in the source's face rectangle",
+    "no_mesh": "the detector found a face, but the face mesh does not lie on one",
+    "bad_landmarks": "the landmarks do not span a face",
+    "failed": "an error that nobody foresaw",
     "duplicate": "the same picture as another one that is kept",
 }
 
