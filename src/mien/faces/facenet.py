@@ -41,7 +41,7 @@ _ALIASES = {"4b": "stem", BLOCKS35[-1]: "block35", BLOCKS17[-1]: "block17", BLOC
 
 
 class ConvReLU(nn.Conv2d):
-    """A convolution and its ReLU. At stride 1 the size stays (odd kernels), unless ``valid``; at stride 2 no padding."""
+    """A convolution and its ReLU. At stride 1 the size stays (odd kernels) unless ``valid``; at stride 2 no padding."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int | tuple[int, int], stride: int = 1, valid: bool = False
@@ -193,8 +193,11 @@ class InceptionResnetV1(nn.Module):
         if unknown:
             raise RequestError(f"FaceNet has no tap {', '.join(map(repr, unknown))}; allowed: {', '.join(TAPS)}")
         if x.ndim != 4 or x.shape[1] != 3 or min(x.shape[2:]) < MINIMUM_SIZE:
-            raise RequestError(f"FaceNet reads N 3 H W with H, W >= {MINIMUM_SIZE}, given {' '.join(map(str, x.shape))}")
-        wanted, found = set(taps), {}
+            raise RequestError(
+                f"FaceNet reads N 3 H W with H, W >= {MINIMUM_SIZE}, given {' '.join(map(str, x.shape))}"
+            )
+        wanted = set(taps)
+        found: dict[str, Tensor] = {}
         for name, layer in self.stages():
             if wanted <= found.keys():
                 break

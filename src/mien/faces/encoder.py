@@ -1,0 +1,80 @@
+"""Face encoders by name: a network that turns faces into features, with a tap at each of its layers.
+
+Every encoder reads the tensor form of ``mien.images`` (N 3 H W, RGB, -1 to 1) and applies its own preprocessing, so
+that what stands downstream (attribute heads, inversion, perceptual losses) takes any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mien import checkpoints, images
+from mien.errors import RequestError
+from mien.faces import facenet
+from mien.faces.store import weights_path
+
+
+class Encoder(Protocol):
+    """What every face encoder promises. It is differentiable to its input, and frozen until asked otherwise."""
+
+    @property
+    def name(self) -> str:
+        """The name it was loaded by."""
+
+    @property
+    def input_size(self) -> int:
+        """Height and width in px of the face crops that it was trained on."""
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The layers it can show, from the first to the last."""
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The module itself: to move, to fine-tune from a layer on, to save."""
+
+    def __call__(self, tensor: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
+        """Activations at ``taps`` of ``tensor`` (N 3 H W, RGB, -1 to 1); nothing after the last is computed."""
+
+
+class FaceNetEncoder:
+    """FaceNet (``mien.faces.facenet``) behind the contract of ``Encoder``."""
+
+    name = "facenet"
+    input_size = facenet.INPUT_SIZE
+    taps = facenet.TAPS
+
+    def __init__(self, network: facenet.InceptionResnetV1) -> None:
+        self.network: torch.nn.Module = network
+
+    def __call__(self, tensor: Tensor, taps: Sequence[str] = ("embedding",)) -> dict[str, Tensor]:
+        ready = images.to_facenet(tensor).contiguous(memory_format=torch.channels_last)
+        found: dict[str, Tensor] = self.network(ready, taps)
+        return found
+
+
+def _facenet(device: torch.device) -> Encoder:
+    tensors, _ = checkpoints.load_weights(weights_path("facenet"), model="facenet")
+    with torch.device("meta"):  # the weights come from the file: nothing is drawn at random first
+        network = facenet.InceptionResnetV1()
+    network.to_empty(device="cpu")
+    checkpoints.load_into(network, tensors, name="facenet")
+    return FaceNetEncoder(network.to(device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+
+
+_ENCODERS: dict[str, Callable[[torch.device], Encoder]] = {"facenet": _facenet}
+ENCODERS = tuple(_ENCODERS)
+
+
+def load_encoder(name: str = "facenet", device: str | torch.device = "cpu") -> Encoder:
+    """The encoder called ``name`` on ``device``, frozen and in evaluation mode.
+
+    Raises ``RequestError`` (with the list) for an unknown name and ``WeightsError`` when it has not been fetched.
+    """
+    if name not in _ENCODERS:
+        raise RequestError(f"no face encoder is called '{name}'; allowed: {', '.join(ENCODERS)}")
+    return _ENCODERS[name](torch.device(device))

@@ -1,0 +1,129 @@
+"""The store of fetched networks: foreign archives in, safetensors in the user's cache out (docs/models.md).
+
+``MIEN_CACHE`` (default: the user's cache directory) holds ``archives/`` (as downloaded) and ``weights/`` (converted).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from filelock import FileLock
+from torch import Tensor, float16
+
+from mien.checkpoints import load_weights, save_weights
+from mien.errors import FetchError, RequestError, WeightsError
+from mien.faces.store.archives import read_any, read_member
+from mien.faces.store.catalogue import MODELS, ForeignModel, find
+from mien.faces.store.download import Progress, bring, quiet
+
+__all__ = ["MODELS", "ForeignModel", "Status", "cache_dir", "fetch", "find", "status", "weights_path"]
+
+Converter = Callable[[bytes], tuple[dict[str, Tensor], dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One model and whether its converted weights are on this machine."""
+
+    model: ForeignModel
+    path: Path
+    size_bytes: int | None  # None: not fetched
+
+
+def cache_dir() -> Path:
+    """Where fetched networks live: ``MIEN_CACHE``, else the user's cache directory of the platform."""
+    given = os.environ.get("MIEN_CACHE")
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("mien", appauthor=False))
+
+
+def weights_path(name: str) -> Path:
+    """The converted weights of ``name``; ``WeightsError`` says how to get them when they are absent."""
+    path = _path(find(name))
+    if not path.is_file():
+        raise WeightsError(f"the network '{name}' is not on this machine; run: mien models fetch {name}")
+    return path
+
+
+def status() -> list[Status]:
+    """Every model of the catalogue and what of it is on this machine."""
+    paths = [(model, _path(model)) for model in MODELS]
+    return [Status(model, path, path.stat().st_size if path.is_file() else None) for model, path in paths]
+
+
+def fetch(
+    names: Sequence[str] = (),
+    *,
+    from_file: str | os.PathLike[str] | None = None,
+    progress: Progress = quiet,
+) -> list[Path]:
+    """Bring, check and convert ``names`` (none: all), and return their weights files; what is there stays.
+
+    ``from_file`` takes the network from a file on disk instead of the network: the archive, or the network file that
+    is in it; without ``names`` it brings whatever that file holds. Raises ``FetchError`` in one line; models that were
+    finished before it stay.
+    """
+    models = tuple(find(name) for name in dict.fromkeys(names)) or MODELS
+    cache = cache_dir()
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / ".lock"):  # a second process waits here, and then finds the work done
+        if from_file is not None:
+            return _fetch_from(Path(from_file), models, named=bool(names), progress=progress)
+        for model in models:
+            if not _usable(model):
+                converter = _converter(model)  # before the download: it may need something that is not installed
+                _convert(model, read_member(bring(model, cache / "archives", progress), model), converter, progress)
+    return [_path(model) for model in models]
+
+
+def _fetch_from(path: Path, models: tuple[ForeignModel, ...], *, named: bool, progress: Progress) -> list[Path]:
+    found = read_any(path, models)
+    absent = [model.name for model in models if model.name not in found]
+    if named and absent:
+        raise RequestError(f"{path}: holds {', '.join(found)}, but not {', '.join(absent)}")
+    for name, data in found.items():
+        model = find(name)
+        _convert(model, data, _converter(model), progress)
+    return [_path(find(name)) for name in found]
+
+
+def _path(model: ForeignModel) -> Path:
+    return cache_dir() / "weights" / f"{model.name}-{model.version}-r{model.revision}.safetensors"
+
+
+def _usable(model: ForeignModel) -> bool:
+    try:
+        _, metadata = load_weights(_path(model), model=model.name, dtype=None)
+    except WeightsError:
+        return False
+    return bool(metadata.get("sha256") == model.member_sha256)
+
+
+def _converter(model: ForeignModel) -> Converter:
+    module, _, function = model.converter.partition(":")
+    try:
+        converter: Converter = getattr(importlib.import_module(module), function)
+    except ImportError as error:
+        raise FetchError(f"{model.name}: its conversion needs {error.name}; run: pip install 'mien[data]'") from error
+    return converter
+
+
+def _convert(model: ForeignModel, data: bytes, converter: Converter, progress: Progress) -> None:
+    progress(f"convert {model.name}", 0, len(data))
+    tensors, further = converter(data)
+    metadata = {
+        "model": model.name,
+        "version": f"{model.version}-r{model.revision}",
+        "source": model.source,
+        "sha256": model.member_sha256,
+        "licence": model.licence,
+        "author": model.author,
+        **further,
+    }
+    save_weights(_path(model), tensors, metadata, dtype=float16 if model.half else None)
+    progress(f"convert {model.name}", len(data), len(data))
