@@ -86,6 +86,8 @@ class SourcePhoto:
     labels: Labels
     box: Box | None = None  # a face rectangle that the source gives, in photo pixels
     drop_reason: str | None = None  # already unusable by its labels or rectangle, and why
+    landmarks: tuple[tuple[float, float], ...] | None = None  # five x, y: eye at image left, at right, nose, mouth ends
+    split: str | None = None  # train, validation or test, where the source has splits of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ Reason = Literal[
     "several_faces",
     "no_face_in_box",
     "no_mesh",
-    "bad_landmarks",
     "failed",
+    "bad_landmarks",
     "duplicate",
 ]
 

@@ -73,16 +73,27 @@ def read_lines(path: Path) -> list[str]:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
-    return data.decode("utf-8-sig", errors="replace").splitlines()
+    text = data.decode("utf-8-sig", errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of a comma separated file; blank lines are passed over, cells are stripped."""
-    reader = csv.reader((line.replace("\0", "") for line in lines), skipinitialspace=True)
-    for cells in reader:
-        stripped = [cell.strip() for cell in cells]
-        if any(stripped):
-            yield reader.line_num, stripped
+def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
+    """The cells of a comma separated file, stripped; blank lines are passed over.
+
+    Line by line: a quote that nobody closed spoils its own line and not the rest of the file.
+    """
+    for line in lines:
+        if line.strip(" \t,"):
+            yield csv_cells(line)
+
+
+def csv_cells(line: str) -> list[str]:
+    """The cells of one line, stripped; a line that no CSV reader takes is one cell."""
+    try:
+        cells = next(csv.reader([line], skipinitialspace=True), [])
+    except csv.Error:
+        cells = [line]
+    return [cell.strip() for cell in cells] or [""]
 
 
 def text_key(name: str) -> str:
