@@ -25,7 +25,8 @@ def save_weights(
 ) -> None:
     """Write named tensors and a JSON-able ``metadata`` (it must have ``model`` and ``version``) atomically.
 
-    ``dtype`` (for example ``torch.float16``) converts floating tensors on the way out.
+    ``dtype`` (for example ``torch.float16``) converts floating tensors on the way out; a value that does not fit into
+    it raises ``WeightsError``, as does metadata without ``model`` or ``version``.
     """
     for key in ("model", "version"):
         if key not in metadata:
@@ -33,7 +34,10 @@ def save_weights(
     ready = {}
     for name, tensor in tensors.items():
         value = tensor.detach().cpu()
-        value = value.to(dtype) if dtype is not None and value.is_floating_point() else value
+        if dtype is not None and value.is_floating_point():
+            whole, value = value, value.to(dtype)
+            if not torch.equal(value.isfinite(), whole.isfinite()):
+                raise WeightsError(f"{path}: tensor '{name}' has values beyond the range of {dtype}")
         ready[name] = value.contiguous().clone()
     write_bytes(path, save(ready, metadata={"mien": json.dumps(dict(metadata))}))
 
@@ -56,12 +60,22 @@ def load_weights(
         raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
     if "mien" not in header:
         raise WeightsError(f"{path}: a safetensors file, but not one that mien wrote")
-    metadata: dict[str, Any] = json.loads(header["mien"])
+    metadata = _metadata(header["mien"], path)
     if model is not None and metadata.get("model") != model:
         raise WeightsError(f"{path}: weights of '{metadata.get('model')}', wanted '{model}'")
     if dtype is not None:
         tensors = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
     return tensors, metadata
+
+
+def _metadata(text: str, path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        metadata = json.loads(text)
+    except ValueError as error:
+        raise WeightsError(f"{path}: its metadata is not JSON") from error
+    if not isinstance(metadata, dict):
+        raise WeightsError(f"{path}: its metadata is not a JSON object")
+    return metadata
 
 
 def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, name: str) -> None:

@@ -23,15 +23,19 @@ import PIL.Image
 import PIL.ImageOps
 import PIL.PngImagePlugin
 
-from mien.errors import PhotoError
+from mien.errors import PhotoError, RequestError
 from mien.files import write_bytes
 from mien.records import UInt8Image
 
 if TYPE_CHECKING:
     import torch
 
+# What photographs come in. Not everything that Pillow can open: EPS would start Ghostscript.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
 MAX_PIXELS = 120_000_000  # about 360 MB decoded; a 30,000 x 30,000 bomb is refused before it is decoded
 JPEG_QUALITY = 95
+GREY_16_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
+GREY_MODES = ("1", "L", "LA", "La", "I", "F", *GREY_16_BIT_MODES)
 
 
 def read_photo(path: str | os.PathLike[str]) -> UInt8Image:
@@ -56,23 +60,24 @@ def decode_photo(data: bytes, *, name: str = "image") -> UInt8Image:
 def photo_is_grey(data: bytes, *, tolerance: int = 8) -> bool:
     """Whether an image file has no colour: a grey mode, or channels nowhere more than ``tolerance`` apart (of 255)."""
     image = _open(data, "image")
-    if image.mode in ("1", "L", "LA", "I;16", "I", "F"):
+    if image.mode in GREY_MODES:
         return True
-    small = image.convert("RGB").resize((32, 32), PIL.Image.Resampling.BOX)
-    pixels = np.asarray(small).astype(np.int16)
+    pixels = resize(_rgb8(image, "image"), 32, 32).astype(np.int16)
     return bool((pixels.max(2) - pixels.min(2)).max() <= tolerance)
 
 
 def _open(data: bytes, name: str) -> PIL.Image.Image:
     if not data:
         raise PhotoError("empty", f"{name}: the file has 0 bytes")
+    PIL.Image.init()
+    formats = [name for name in FORMATS if name in PIL.Image.OPEN]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-            image = PIL.Image.open(io.BytesIO(data))
+            warnings.simplefilter("ignore")  # the bombs are refused below; odd metadata is no news
+            image = PIL.Image.open(io.BytesIO(data), formats=formats)
     except PIL.Image.DecompressionBombError as error:
         raise PhotoError("too_large", f"{name}: the image has more than {MAX_PIXELS} pixels") from error
-    except (OSError, ValueError, SyntaxError, TypeError) as error:
+    except Exception as error:  # Pillow's readers raise whatever their parsing meets: struct.error, KeyError, EOFError
         raise PhotoError("not_an_image", f"{name}: not an image that can be read") from error
     if image.width * image.height > MAX_PIXELS:
         message = f"{name}: {image.width} x {image.height} px, allowed are {MAX_PIXELS} pixels"
@@ -83,17 +88,34 @@ def _open(data: bytes, name: str) -> PIL.Image.Image:
 def _rgb8(image: PIL.Image.Image, name: str) -> UInt8Image:
     try:
         image.load()
-        image = PIL.ImageOps.exif_transpose(image) or image
-        if image.mode in ("I;16", "I;16L", "I;16B", "I", "F"):
-            values = np.asarray(image).astype(np.float64)
-            scale = 65535.0 if values.max() > 255 else 255.0
-            image = PIL.Image.fromarray((np.clip(values / scale, 0, 1) * 255 + 0.5).astype(np.uint8))
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = _upright(image)
+        if image.mode in ("I", "F", *GREY_16_BIT_MODES):
+            image = PIL.Image.fromarray(_grey8(image))
+        if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
             layer = image.convert("RGBA")
             image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer)
-        return np.ascontiguousarray(np.asarray(image.convert("RGB")))
-    except (OSError, ValueError, SyntaxError, TypeError) as error:
+        return np.array(image.convert("RGB"))  # a copy of its own, writable
+    except Exception as error:  # as in _open: a damaged file makes Pillow raise almost anything
         raise PhotoError("truncated", f"{name}: the image is damaged or cut short") from error
+
+
+def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return PIL.ImageOps.exif_transpose(image)
+    except Exception:  # unreadable EXIF says nothing of the pixels: the photo is used as it lies
+        return image
+
+
+def _grey8(image: PIL.Image.Image) -> UInt8Image:
+    """H W uint8 of a 16-bit, 32-bit or float grey image; where the mode does not say its range, its maximum does."""
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    if image.mode in GREY_16_BIT_MODES:
+        scale = 65535.0
+    else:
+        scale = next((top for top in (1.0, 255.0) if values.max() <= top), 65535.0)
+    return (np.clip(values / scale, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def resize(photo: UInt8Image, height: int, width: int) -> UInt8Image:
@@ -124,7 +146,7 @@ def encode_jpeg(photo: UInt8Image, quality: int = JPEG_QUALITY) -> bytes:
 
 def decode_crop(data: bytes, size: int | None = None) -> UInt8Image:
     """Decode a JPEG that mien wrote itself (fast path: no orientation, no bombs); area-resized to ``size`` if given."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
         raise PhotoError("truncated", "a crop in a shard is damaged")
     photo = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
@@ -143,12 +165,22 @@ def write_png(path: str | os.PathLike[str], photo: UInt8Image, metadata: Mapping
 
 def read_png_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The text chunks of a PNG that ``write_png`` wrote."""
-    with PIL.Image.open(path) as image:
-        return {key: value for key, value in image.info.items() if isinstance(value, str)}
+    try:
+        with PIL.Image.open(path, formats=["PNG"]) as image:
+            return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
+    except (OSError, ValueError, SyntaxError) as error:
+        raise PhotoError("not_an_image", f"{path}: not a PNG that can be read") from error
 
 
 def sheet(photos: list[UInt8Image], columns: int, gap: int = 2) -> UInt8Image:
-    """Lay photos of one size out on white, row by row, ``columns`` wide, ``gap`` pixels apart."""
+    """Lay photos of one size out on white, row by row, ``columns`` wide, ``gap`` pixels apart.
+
+    Raises ``RequestError`` for no photos, no columns, or photos of several sizes.
+    """
+    sizes = {photo.shape[:2] for photo in photos}
+    if len(sizes) != 1 or columns < 1:
+        given = f"{len(photos)} photos of {len(sizes)} sizes, {columns} columns"
+        raise RequestError(f"a sheet needs photos of one size and at least one column; given {given}")
     height, width = photos[0].shape[:2]
     rows = -(-len(photos) // columns)
     page = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
@@ -163,7 +195,9 @@ def to_tensor(photos: UInt8Image) -> torch.Tensor:
     """Photos (N H W 3 or H W 3 uint8) -> tensor (N 3 H W float32, -1 to 1)."""
     import torch
 
-    batch = torch.from_numpy(np.ascontiguousarray(photos))
+    if photos.dtype != np.uint8 or photos.ndim not in (3, 4) or photos.shape[-1] != 3:
+        raise RequestError(f"photos of shape {photos.shape}, {photos.dtype}; wanted N H W 3 or H W 3, uint8")
+    batch = torch.from_numpy(np.require(photos, requirements=["C", "W"]))
     batch = batch if batch.ndim == 4 else batch[None]
     return batch.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1  # N 3 H W
 
@@ -172,6 +206,8 @@ def to_photos(tensor: torch.Tensor) -> UInt8Image:
     """Tensor (N 3 H W, -1 to 1, clipped) -> photos (N H W 3 uint8), rounded to nearest."""
     import torch
 
+    if tensor.ndim != 4 or tensor.shape[1] != 3 or not tensor.is_floating_point():
+        raise RequestError(f"a tensor of shape {tuple(tensor.shape)}, {tensor.dtype}; wanted N 3 H W, floating")
     values = ((tensor.detach().to(torch.float32).clamp(-1, 1) + 1) * 127.5).round()
     return np.ascontiguousarray(values.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
 

@@ -7,6 +7,7 @@ Face k of seed s is the same whatever the count, the batch size or the device co
 from __future__ import annotations
 
 import hashlib
+import operator
 import secrets
 
 import numpy as np
@@ -20,7 +21,8 @@ def fresh_seed() -> int:
 
 
 def _key(*words: int | str) -> list[int]:
-    text = "\x1f".join(f"{type(word).__name__}:{word}" for word in words)
+    # A numpy integer or a bool is the int that it equals; 1 and "1" stay apart.
+    text = "\x1f".join(f"str:{word}" if isinstance(word, str) else f"int:{operator.index(word):d}" for word in words)
     digest = hashlib.sha256(text.encode()).digest()
     return [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 32, 4)]
 

@@ -1,0 +1,155 @@
+"""What users build on: public names, signatures, the command line's start-up and its promises about exit and errors."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+import mien
+from mien import errors
+
+HELP_SECONDS_WANTED = 0.4
+HELP_SECONDS_ALLOWED = 1.0  # CI's machine may be busy with something else
+
+
+def test_public_names_are_pinned() -> None:
+    assert sorted(mien.__all__) == ["__version__", "load"]
+    assert all(hasattr(mien, name) for name in mien.__all__)
+
+
+def test_load_is_called_as_documented() -> None:
+    signature = inspect.signature(mien.load)
+    assert {name: parameter.default for name, parameter in signature.parameters.items()} == {
+        "name": "crowd",
+        "preset": "mien",
+        "weights": None,
+        "device": None,
+    }
+    keyword_only = [name for name, p in signature.parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    assert keyword_only == ["preset", "weights", "device"]
+
+
+def test_sample_is_called_as_documented() -> None:
+    crowd = pytest.importorskip("mien.generators.crowd")
+    if not hasattr(crowd, "Crowd"):
+        pytest.skip("mien.generators.crowd.Crowd is not there yet")
+    parameters = inspect.signature(crowd.Crowd.sample).parameters
+    assert list(parameters)[:5] == ["self", "count", "sex", "age", "seed"]
+
+
+def test_an_unknown_generator_is_a_wrong_request() -> None:
+    if not hasattr(__import__("mien.generators", fromlist=["load"]), "load"):
+        pytest.skip("mien.generators.load is not there yet")
+    with pytest.raises(errors.RequestError, match="crowd"):
+        mien.load("nobody")
+
+
+def test_the_version_is_one_number_everywhere(
+    checkout: Path, cli: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", mien.__version__)
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())
+    assert "version" in project["project"]["dynamic"]
+    assert project["tool"]["hatch"]["version"]["path"] == "src/mien/__init__.py"
+    done = cli("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"mien {mien.__version__}\n", "")
+
+
+def test_help_is_quick() -> None:
+    script = shutil.which("mien", path=str(Path(sys.executable).parent))
+    command = [script] if script else [sys.executable, "-m", "mien"]
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - start)
+    assert "Usage:" in done.stdout
+    print(f"mien --help: {min(seconds):.2f} s, wanted {HELP_SECONDS_WANTED} s")
+    assert min(seconds) < HELP_SECONDS_ALLOWED
+
+
+def test_without_a_command_the_help_is_shown(cli_here: Callable[..., Result]) -> None:
+    result = cli_here()
+    assert result.exit_code == 2
+    assert "Usage:" in result.output
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["--nonsense"]])
+def test_a_wrong_word_exits_with_2(cli: Callable[..., subprocess.CompletedProcess[str]], words: list[str]) -> None:
+    done = cli(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nonsense" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "line"),
+    [
+        (
+            "errors.RequestError('--age: given 200,\\nallowed 0 to 116')",
+            2,
+            "mien: --age: given 200, allowed 0 to 116\n",
+        ),
+        (
+            "errors.WeightsError('x.safetensors: no such weights file')",
+            1,
+            "mien: x.safetensors: no such weights file\n",
+        ),
+        ("errors.PhotoError('empty', 'a.jpg: the file has 0 bytes')", 1, "mien: a.jpg: the file has 0 bytes\n"),
+        (
+            "OSError(28, 'No space left on device', 'out/00000.png')",
+            1,
+            "mien: out/00000.png: No space left on device\n",
+        ),
+        ("KeyboardInterrupt", 130, ""),
+    ],
+)
+def test_errors_become_one_line_and_their_status(raised: str, status: int, line: str) -> None:
+    script = f"""
+import sys
+import mien.apps.cli as cli
+from mien import errors
+
+@cli.app.command()
+def fail():
+    raise {raised}
+
+sys.argv = ["mien", "fail"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", line)
+
+
+def test_every_error_is_in_the_one_tree() -> None:
+    public = [value for value in vars(errors).values() if inspect.isclass(value)]
+    assert len(public) > 5
+    assert all(issubclass(value, errors.MienError) for value in public)
+    assert {value.exit_status for value in public} == {1, 2}
+    assert errors.PhotoError("empty", "a.jpg: 0 bytes").reason == "empty"
+
+
+def test_every_command_has_help(cli_here: Callable[..., Result]) -> None:
+    import typer.main
+
+    from mien.apps.cli import app
+
+    def walk(command: object, words: tuple[str, ...]) -> list[tuple[str, ...]]:
+        children = getattr(command, "commands", {})
+        return [words, *(deeper for name, child in children.items() for deeper in walk(child, (*words, name)))]
+
+    paths = walk(typer.main.get_command(app), ()) if app.registered_commands or app.registered_groups else [()]
+    for words in paths:
+        result = cli_here(*words, "--help")
+        assert result.exit_code == 0, (words, result.output)
+        assert "Usage:" in result.output
