@@ -130,10 +130,18 @@ def encoder_window(crops: Tensor, out: int = ENCODER_PX) -> Tensor:
     (0.081, 0.085) to (0.919, 0.922). Resampled by a triangle filter as wide as the larger of the two pixels.
     """
     side = EYE_DISTANCE / ENCODER_EYE_DISTANCE
-    size = crops.shape[-1]
-    across = _resampling(size, out, EYE_X - side / 2, side).to(crops)
-    down = _resampling(crops.shape[-2], out, EYE_Y - ENCODER_EYE_Y * side, side).to(crops)
-    return down @ crops @ across.T  # N 3 out out
+    return window(crops, EYE_X - side / 2, EYE_Y - ENCODER_EYE_Y * side, side, out)
+
+
+def window(crops: Tensor, x: float, y: float, side: float, out: int) -> Tensor:
+    """Crops (N C S S, any range) -> the square with its left top corner at (x, y) and of ``side``, as (N C out out).
+
+    All three in shares of the crop's side. Resampled by a triangle filter as wide as the larger of the two pixels.
+    Differentiable.
+    """
+    across = _resampling(crops.shape[-1], out, x, side).to(crops)
+    down = _resampling(crops.shape[-2], out, y, side).to(crops)
+    return down @ crops @ across.T  # N C out out
 
 
 @lru_cache(maxsize=32)

