@@ -61,7 +61,7 @@ def detect(
     """The faces of each photo, largest first; an empty list where there is none.
 
     Photos (H W 3 uint8 RGB) may differ in size. Where nothing is found the photo is shown again with 10 % black
-    padding. ``thorough`` adds tiles of a half and a quarter of the longer side (up to 45 looks instead of one).
+    padding. ``thorough`` adds tiles of a half and a quarter of the longer side (up to 46 looks instead of one).
     """
     frames = [_whole(photo) for photo in photos]
     found = _look(detector, photos, frames, threshold)
@@ -182,9 +182,8 @@ def tiles(height: int, width: int) -> list[_Frame]:
 def _with_tiles(detector: BlazeFace, photo: UInt8Image, rows: _Rows, threshold: float) -> _Rows:
     """Merged detections of the whole photo and of its tiles; what a tile's edge cut off is left out."""
     height, width = photo.shape[:2]
-    kept = list(merge(rows))
     frames = tiles(height, width)
-    candidates = []
+    candidates = list(merge(rows))
     for frame, seen in zip(frames, _look(detector, [photo] * len(frames), frames, threshold), strict=True):
         left, top, side = frame
         inner = np.array([left, top, left + side, top + side])
@@ -193,7 +192,8 @@ def _with_tiles(detector: BlazeFace, photo: UInt8Image, rows: _Rows, threshold: 
         for row in merge(seen):
             if (row[:2] >= inner[:2]).all() and (row[2:4] <= inner[2:]).all():
                 candidates.append(row)
-    for row in sorted(candidates, key=lambda row: -row[16]):  # the surest first
+    kept: list[_Rows] = []
+    for row in sorted(candidates, key=lambda row: -row[16]):  # the surest first, whichever look it comes from
         if not kept or max(intersection(row, np.array(kept))[1]) < CONTAINED:
             kept.append(row)
     return np.array(kept).reshape(-1, 17)

@@ -25,11 +25,11 @@ NHWC_FROM_NCHW = (0, 2, 3, 1)
 
 
 def convert(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the bytes of a ``.tflite`` file: (tensors by name in the file's own precision, JSON-able description).
+    """Read the bytes of a ``.tflite`` file: (tensors by name in the file's own precision, ``{"graph": description}``).
 
-    The description: ``input`` (value number), ``input_size`` (H, W, C), ``outputs`` (name -> value number) and
-    ``steps``, each with ``op``, ``inputs``, ``output`` and what the op needs. Raises ``WeightsError`` for a file that
-    is no tflite model or has an operator that this converter does not know.
+    The JSON-able description: ``input`` (value number), ``input_size`` (H, W, C), ``outputs`` (name -> value number)
+    and ``steps``, each with ``op``, ``inputs``, ``output`` and what the op needs. Raises ``WeightsError`` for a file
+    that is no tflite model, or that has an operator which this converter does not know.
     """
     try:
         import tflite
@@ -63,7 +63,7 @@ class _Converter:
             "outputs": {self.graph.Tensors(n).Name().decode(): n for n in numbers},
             "steps": self.steps,
         }
-        return self.tensors, description
+        return self.tensors, {"graph": description}
 
     def _shape(self, number: int) -> list[int]:
         tensor = self.graph.Tensors(number)
