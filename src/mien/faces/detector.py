@@ -39,8 +39,8 @@ def load_detector(device: str | torch.device = "cpu") -> BlazeFace:
     """The detector from the cache of fetched models (``mien models fetch blazeface``)."""
     from mien.faces import store
 
-    tensors, metadata = checkpoints.load_weights(store.weights_path("blazeface"), dtype=None)
-    return BlazeFace(tensors, metadata["graph"]).to(device).eval()
+    tensors, metadata = checkpoints.load_weights(store.weights_path("blazeface"), model="blazeface", dtype=None)
+    return BlazeFace(tensors, metadata.get("graph", {})).to(device).eval()
 
 
 def _anchors() -> npt.NDArray[np.float64]:

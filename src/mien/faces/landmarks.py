@@ -49,8 +49,8 @@ def load_mesh(device: str | torch.device = "cpu") -> FaceMesh:
     """The face mesh from the cache of fetched models (``mien models fetch face-mesh``)."""
     from mien.faces import store
 
-    tensors, metadata = checkpoints.load_weights(store.weights_path("face-mesh"), dtype=None)
-    return FaceMesh(tensors, metadata["graph"]).to(device).eval()
+    tensors, metadata = checkpoints.load_weights(store.weights_path("face-mesh"), model="face-mesh", dtype=None)
+    return FaceMesh(tensors, metadata.get("graph", {})).to(device).eval()
 
 
 def mesh_points(mesh: FaceMesh, crops: Tensor) -> Tensor:

@@ -165,6 +165,8 @@ class TFLiteGraph(nn.Module):
 
     def __init__(self, tensors: Mapping[str, Tensor], graph: Mapping[str, Any]) -> None:
         super().__init__()
+        if not graph:
+            raise WeightsError("the weights file carries no graph: it is not of a converted TensorFlow Lite network")
         for name, tensor in tensors.items():
             value = tensor.to(torch.float32)
             if value.ndim == 4:
