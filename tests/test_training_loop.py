@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_toy import ToyConfig, toy_arguments
 
 import mien.training.loop as loop_module
 from mien.errors import RequestError, TrainingError
 from mien.training.logbook import read_logbook
 from mien.training.loop import Hook, train
 from mien.training.state import read_checkpoint
-from training_toy import ToyConfig, toy_arguments
 
 TOY = Path(__file__).with_name("training_toy.py")
 
@@ -139,7 +139,7 @@ def test_not_finite_stops_and_the_last_checkpoint_stays(tmp_path: Path, reads_ea
                 self.reads_each_step = False
 
             patch.setattr(loop_module._Loop, "open", without_reading)
-        with pytest.raises(TrainingError, match="not finite at step 1.; the checkpoint of step 10 is good") as caught:
+        with pytest.raises(TrainingError, match=r"not finite at step 1\d; the checkpoint of step 10 is good") as caught:
             train(**arguments)
     assert "\n" not in str(caught.value)
     assert read_checkpoint(tmp_path).values["step"] == 10
@@ -198,7 +198,7 @@ def test_gates_pause_and_only_named_networks_learn(tmp_path: Path) -> None:
 def test_bf16_and_fp32_runs_follow_each_other(tmp_path: Path) -> None:
     train(**toy_arguments(tmp_path / "fp32", 10))
     train(**toy_arguments(tmp_path / "bf16", 10, precision="bf16"))
-    lines = [[x for x in read_logbook(tmp_path / p) if x["kind"] == "step"][0] for p in ("fp32", "bf16")]
+    lines = [next(x for x in read_logbook(tmp_path / p) if x["kind"] == "step") for p in ("fp32", "bf16")]
     a, b = lines[0]["losses"]["d/total"], lines[1]["losses"]["d/total"]
     assert a != b
     assert a == pytest.approx(b, rel=0.05)
