@@ -9,8 +9,13 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="mien", no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
-                  help="Makes faces: crowds with sex and age under control, frontal portraits, faces from words.")  # fmt: skip
+app = typer.Typer(
+    name="mien",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Makes faces: crowds with sex and age under control, frontal portraits, faces from words.",
+)
 
 # One module a line; each has `register(app)`.
 COMMANDS = ("crowd", "data", "train", "evaluate", "models")
