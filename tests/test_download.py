@@ -113,9 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def handle(self) -> None:
-        with contextlib.suppress(
-            BrokenPipeError, ConnectionResetError
-        ):  # the client leaves a slow server, as it should
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a slow server is left
             super().handle()
 
     def log_message(self, format: str, *words: object) -> None:

@@ -34,8 +34,8 @@ Reason = Literal[
     "several_faces",
     "no_face_in_box",
     "no_mesh",
-    "failed",
     "bad_landmarks",
+    "failed",
     "duplicate",
 ]
 

@@ -114,15 +114,16 @@ def _row(header: list[str], cells: list[str]) -> _Row:
     if "file" not in row:
         return _Row(Labels(), "bad_label_row")
     sex = SEXES.get(row.get("sex", "").lower())
-    age = _years(row.get("age", ""))
+    years = _years(row.get("age", ""))
+    age = years if years is not None and 0 <= years <= OLDEST_YEARS else None
     marks = {name: MARKS.get(cell.lower()) for name, cell in row.items() if name not in COLUMNS}
     reason: Reason | None = None
     if "sex" in row and sex is None:
         reason = "unknown_sex"
-    elif ("age" in row and age is None) or None in marks.values():
+    elif ("age" in row and years is None) or None in marks.values():
         reason = "unknown_label"
-    elif age is not None and not 0 <= age <= OLDEST_YEARS:
-        reason, age = "age_out_of_range", None
+    elif years is not None and age is None:
+        reason = "age_out_of_range"
     attributes = {name: mark for name, mark in marks.items() if mark is not None}
     return _Row(Labels(sex, age, row.get("person"), row.get("race"), attributes), reason)
 

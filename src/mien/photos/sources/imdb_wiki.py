@@ -33,6 +33,7 @@ LOOKED_FOR = "wiki.mat or imdb.mat, in it or in its wiki_crop, imdb_crop, wiki, 
 DATABASES = ("imdb", "wiki")
 RULES = SourceRules(min_width_px=64, min_height_px=57, colour=True)
 AGES_YEARS = (10, 100)  # both included
+OLDEST_YEARS = 120
 SAMPLED_PHOTOS = 32  # headers looked at, to tell cropped photos from whole ones
 
 _DATENUM_OF_YEAR_1 = 366  # MATLAB counts from 0 January 0000, Python's ordinals from 1 January 0001 = 1
@@ -113,7 +114,8 @@ def _photo(table: _Table, index: int, source_dir: Path, whole: bool) -> SourcePh
     name = _text(at["full_path"])
     age = age_on_1_july(_number(at["dob"]), _number(at["photo_taken"]))
     sex = _sex(_number(at["gender"]))
-    labels = Labels(sex=sex, age_years=None if age is None else float(age), person=_text(at["name"]) or None)
+    age_years = float(age) if age is not None and 0 <= age <= OLDEST_YEARS else None  # -3 or 900 is nobody's age
+    labels = Labels(sex=sex, age_years=age_years, person=_text(at["name"]) or None)
     box = face_box(at["face_location"]) if whole else None
     reason: Reason | None = None
     if not name:

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mien.errors import SourceError
+from mien.photos.reasons import REASONS
+from mien.photos.sources import find
+from mien.records import Labels, SourcePhoto
+
+
+def make(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    return root
+
+
+def read(source_dir: Path, table: str | None = None) -> dict[str, SourcePhoto]:
+    labels = None
+    if table is not None:
+        labels = source_dir.parent / "given.csv"
+        labels.write_text(table, encoding="utf-8")
+    photos = list(find("folder").rows(source_dir, labels))
+    assert [photo.key for photo in photos] == sorted(photo.key for photo in photos)
+    return {photo.key: photo for photo in photos}
+
+
+def test_all_images_without_labels(tmp_path: Path) -> None:
+    others = ("notes.txt", ".hidden.jpg", "__MACOSX/b.jpg", "x.jpg/y.jpg")
+    root = make(tmp_path / "p", "b.JPG", "a/deep/c.png", "a.webp", *others)
+    (root / "loop").symlink_to(root)
+    photos = read(root)
+    assert list(photos) == ["a.webp", "a/deep/c.png", "b.JPG"]
+    assert {photo.labels for photo in photos.values() if photo.labels != Labels()} == set()
+    assert all(Path(photo.path).is_file() for photo in photos.values())
+
+
+TABLE = """File,SEX,age,person,race,smiling,5_o'_clock_shadow
+a.jpg,Female,36,Ada,White,yes,
+./sub/b.jpg,m,2.5,,,0,1
+c.jpg,,,,,,
+d.jpg,robot,30,,,,
+e.jpg,f,old,,,,
+f.jpg,f,130,,,,
+g.jpg,f,30,,,maybe,
+h.jpg,f,30
+i.jpg,f,30,,,,
+i.jpg,m,30,,,,
+gone.jpg,f,30,,,,
+"j, the ""second"".jpg",woman,0,,,TRUE,no
+"""
+
+
+@pytest.mark.parametrize("table", [TABLE, "\ufeff" + TABLE, TABLE.replace("\n", "\r\n")])
+def test_the_table(tmp_path: Path, table: str) -> None:
+    names = [f"{letter}.jpg" for letter in "acdefghik"]
+    photos = read(make(tmp_path / "p", "sub/b.jpg", 'j, the "second".jpg', *names), table)
+    assert {key: photo.drop_reason for key, photo in photos.items() if photo.drop_reason} == {
+        "d.jpg": "unknown_sex",
+        "e.jpg": "unknown_label",
+        "f.jpg": "age_out_of_range",
+        "g.jpg": "unknown_label",
+        "h.jpg": "bad_label_row",
+        "i.jpg": "bad_label_row",
+        "gone.jpg": "missing",
+    }
+    assert photos["a.jpg"].labels == Labels("female", 36.0, "Ada", "White", {"Smiling": True})
+    assert photos["sub/b.jpg"].labels == Labels("male", 2.5, None, None, {"Smiling": False, "5 o' Clock Shadow": True})
+    assert photos["c.jpg"].labels == photos["k.jpg"].labels == Labels()
+    assert photos['j, the "second".jpg'].labels.age_years == 0
+    assert photos["f.jpg"].labels.age_years is None
+
+
+def test_labels_csv_in_the_folder_is_found_and_absolute_paths_are_understood(tmp_path: Path) -> None:
+    root = make(tmp_path, "a.jpg", "b.jpg")
+    (root / "labels.csv").write_text(f"file,sex\na.jpg,f\n{root / 'b.jpg'},m\n")
+    assert [photo.labels.sex for photo in read(root).values()] == ["female", "male"]
+
+
+def test_an_open_quote_spoils_only_its_own_line(tmp_path: Path) -> None:
+    photos = read(make(tmp_path / "p", "a.jpg", "b.jpg"), 'file,sex\n"a.jpg,f\nb.jpg,m\n')
+    assert photos["b.jpg"].labels.sex == "male"
+    assert photos["a.jpg"].labels.sex is None
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("file,sexx", "unknown column 'sexx' (did you mean 'sex'?); allowed are file, sex, age, person, race and"),
+        ("file,Smilling", "did you mean 'Smiling'?"),
+        ("file;sex", "unknown column 'file;sex'"),
+        ("sex,age", "no column 'file'"),
+        ("file,sex,Sex", "'sex' stands there twice"),
+        ("person", "no column 'file'"),
+    ],
+)  # fmt: skip
+def test_headers_are_checked(tmp_path: Path, header: str, message: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        read(make(tmp_path / "p", "a.jpg"), f"{header}\na.jpg,f\n")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_refused(tmp_path: Path) -> None:
+    make(tmp_path, "notes.txt")
+    for name, message in ((".", "found none"), ("no", "does not exist"), ("notes.txt", "is a file")):
+        with pytest.raises(SourceError, match=message):
+            find("folder").rows(tmp_path / name, None)
+
+
+CELL = st.one_of(st.sampled_from(["f", "male", "30", "-1", "yes", "nan", "1e9", "٣", "²", ""]), st.text(max_size=6))
+
+
+@given(st.lists(st.lists(CELL, max_size=4), max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_row_raises(tmp_path: Path, cells: list[list[str]]) -> None:
+    root = make(tmp_path / "p", "a.jpg", "30")
+    text = io.StringIO()
+    csv.writer(text).writerows([["file", "sex", "age", "Smiling"], ["a.jpg", "f", "30", "1"], *cells])
+    photos = read(root, text.getvalue().encode("utf-8", "replace").decode())
+    assert "a.jpg" in photos
+    assert {photo.drop_reason for photo in photos.values()} <= {None, *REASONS}
+    assert len(photos) == len(set(photos))
+    for photo in photos.values():
+        assert photo.labels.age_years is None or 0 <= photo.labels.age_years <= 120
