@@ -68,12 +68,17 @@ class AgeSexNet(nn.Module):
         self.sex = nn.Linear(before, 1)
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.dropout(self.features(windows))
+        return self.age(x), self.sex(x)[:, 0]
+
+    def features(self, windows: Tensor) -> Tensor:
+        """Windows (N 3 64 64) -> the pooled features (N 144) under both heads."""
         if windows.ndim != 4 or windows.shape[1:] != (3, SIDE, SIDE):
             raise ValueError(f"{MODEL}: windows of shape {tuple(windows.shape)}, wanted N 3 {SIDE} {SIDE}")
         x = F.relu(self.stem_norm(self.stem(windows)))  # N 32 32 32
         x = self.blocks(x)  # N 144 4 4
-        x = self.dropout(x.mean((2, 3)))  # N 144
-        return self.age(x), self.sex(x)[:, 0]
+        pooled: Tensor = x.mean((2, 3))  # N 144
+        return pooled
 
 
 def expected_age(age_logits: Tensor) -> Tensor:
@@ -93,6 +98,7 @@ class Estimates:
 
     ages_years: Float32Array  # N, 0 to 100
     female: Float32Array  # N, probability in [0, 1]
+    features: Float32Array  # N 144: how the face looks to the judge, for distances between sets of faces
 
     @property
     def is_female(self) -> npt.NDArray[np.bool_]:
@@ -123,13 +129,16 @@ class AgeSexJudge:
         self, crops: UInt8Image, *, batch_size: int = 128, progress: Callable[[int], None] | None = None
     ) -> Estimates:
         """Judge aligned crops (N S S 3 uint8 RGB); each face and its mirror image are averaged."""
-        ages, female = np.zeros(len(crops), np.float32), np.zeros(len(crops), np.float32)
-        for start in range(0, len(crops), batch_size):
-            part = slice(start, min(start + batch_size, len(crops)))
+        count = len(crops)
+        ages, female = np.zeros(count, np.float32), np.zeros(count, np.float32)
+        features = np.zeros((count, self.network.age.in_features), np.float32)
+        for start in range(0, count, batch_size):
+            part = slice(start, min(start + batch_size, count))
             windows = judge_window(to_tensor(crops[part]))  # n 3 64 64
-            age_logits, sex_logits = self.network(torch.cat([windows, windows.flip(3)]))  # 2n
-            ages[part] = expected_age(age_logits).view(2, -1).mean(0).numpy()
-            female[part] = sex_logits.float().view(2, -1).mean(0).sigmoid().numpy()
+            seen = self.network.features(torch.cat([windows, windows.flip(3)]))  # 2n 144
+            ages[part] = expected_age(self.network.age(seen)).view(2, -1).mean(0).numpy()
+            female[part] = self.network.sex(seen)[:, 0].view(2, -1).mean(0).sigmoid().numpy()
+            features[part] = seen.view(2, part.stop - part.start, -1).mean(0).numpy()
             if progress is not None:
                 progress(part.stop - part.start)
-        return Estimates(ages, female)
+        return Estimates(ages, female, features)

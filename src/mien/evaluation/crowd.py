@@ -1,0 +1,120 @@
+"""A crowd judged (Sanche, section 5, and what that paper lists as future work): real and generated, one protocol.
+
+Nothing here knows a generator: ``judge_crowd`` receives images with the labels they were made for, and real faces.
+What is compared with what, and why:
+
+- generated face k was asked for with the sex and age of held-out real face k (repeating from the start where more are
+  made), so that both crowds have the same labels;
+- the judge's error on real faces stands beside its error on generated ones: a generator cannot do better than it;
+- distances between generated and held-out faces stand beside those between two halves of real ones of the same n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import TooFewError
+from mien.evaluation import crowd_labels, crowd_likeness
+from mien.evaluation.crowd_judged import Judged, Memory, Sweep
+from mien.evaluation.detection import detects
+from mien.evaluation.faces import Faces
+from mien.evaluation.features import Judges, Track, untracked
+from mien.evaluation.report import Report, Section
+from mien.records import Float32Array, UInt8Image
+
+MEMORY_SAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class MadeCrowd:
+    """What a generator made for judging. ``name`` is its column in the report."""
+
+    name: str
+    faces: Faces  # face k has the labels of held-out face k % n
+    swapped: UInt8Image  # K 2 S S 3: one noise as female, as male (figure 9)
+    sweep: UInt8Image  # T K S S 3: K noises at T ages (figure 10)
+    sweep_female: npt.NDArray[np.bool_]  # K
+    sweep_ages_years: tuple[float, ...]  # T
+
+
+@dataclass(frozen=True, slots=True)
+class RealCrowd:
+    """Real faces to judge beside: none of the first two was seen in training."""
+
+    held_out: Faces  # known sex and age
+    other_half: Faces  # as many more of the same kind, for the distance between real and real
+    training: Float32Array  # M 128: identity features of every training face
+    by_source: Mapping[str, Faces]  # held-out faces of each source, whether labelled or not
+
+
+def judge_crowd(
+    crowds: Sequence[MadeCrowd],
+    real: RealCrowd,
+    judges: Judges,
+    *,
+    title: str,
+    provenance: Mapping[str, str | int | float | None],
+    k: int = 3,
+    track: Track = untracked,
+    nearest_crops: crowd_likeness.FetchCrops | None = None,
+) -> Report:
+    """Judge one generated crowd (the first) and its peers; returns the report, not yet written.
+
+    ``nearest_crops`` reads training crops by index for the picture of the nearest ones; without it there is none.
+    """
+    if not crowds:
+        raise TooFewError("evaluate crowd: 0 crowds, needed is 1 or more")
+    judged = {"real": _judge("real", real.held_out, judges, track)}
+    other = _judge("real, other half", real.other_half, judges, track)
+    for crowd in crowds:
+        judged[crowd.name] = _judge(crowd.name, crowd.faces, judges, track, limit_identity=len(real.held_out))
+    by_source = {}
+    for source, faces in real.by_source.items():
+        with track(f"cascades on real faces of {source}", len(faces)) as advance:
+            by_source[source] = detects(faces.crops, progress=advance)
+    sweeps = {crowd.name: _sweep(crowd, judges, track) for crowd in crowds}
+    memories = {
+        name: Memory.of(one.identity[:MEMORY_SAMPLES], real.training)
+        for name, one in judged.items()
+        if len(one.identity) >= 10 and len(real.training) >= 10
+    }
+    parts: list[Section] = [
+        crowd_likeness.pictures(crowds[0].faces.crops, real.held_out.crops, crowds[0].name),
+        crowd_likeness.detection(judged, by_source),
+        crowd_labels.labels(judged),
+        crowd_labels.age_sweep(sweeps),
+        crowd_likeness.likeness(judged, other, k=k),
+        crowd_likeness.memory(memories, nearest_crops, {name: one.faces.crops for name, one in judged.items()}),
+        crowd_labels.groups(judged, k=k),
+        *(crowd_likeness.sheets(crowd.name, crowd.swapped, crowd.sweep, crowd.sweep_ages_years) for crowd in crowds),
+    ]
+    return Report(title, crowd_likeness.summary(judged, sweeps, other), tuple(parts), provenance)
+
+
+def _judge(name: str, faces: Faces, judges: Judges, track: Track, *, limit_identity: int | None = None) -> Judged:
+    """Everything that the judges say of a set of faces; identity only of the first ``limit_identity``."""
+    with track(f"{name}: cascades", len(faces)) as advance:
+        found = detects(faces.crops, progress=advance)
+    with track(f"{name}: sex and age", len(faces)) as advance:
+        estimates = judges.estimate(faces.crops, advance)
+    some = faces.crops[:limit_identity]
+    with track(f"{name}: identity", len(some)) as advance:
+        identity = judges.identity(some, advance)
+    return Judged(name, faces, found, estimates, identity)
+
+
+def _sweep(crowd: MadeCrowd, judges: Judges, track: Track) -> Sweep:
+    ages, people = crowd.sweep.shape[:2]
+    flat = crowd.sweep.reshape(-1, *crowd.sweep.shape[2:])
+    with track(f"{crowd.name}: age sweep", len(flat)) as advance:
+        estimates = judges.estimate(flat, advance)
+    return Sweep(
+        asked_years=crowd.sweep_ages_years,
+        judged_years=estimates.ages_years.reshape(ages, people),
+        female=estimates.is_female.reshape(ages, people),
+        asked_female=crowd.sweep_female,
+    )

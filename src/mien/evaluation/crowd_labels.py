@@ -1,0 +1,213 @@
+"""Sections of a crowd's report that compare what was asked for with what the judges see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.evaluation import metrics, plots
+from mien.evaluation.crowd_judged import ADULT_YEARS, Judged, Sweep, adults, anyone, slug_of
+from mien.evaluation.faces import Faces
+from mien.evaluation.report import Figure, Picture, Section, Table, shown
+from mien.evaluation.statistics import Moments, mean_interval, proportion
+
+AGE_BINS = (0, 10, 20, 35, 50, 65, 120)  # years, lower edges
+
+
+def labels(judged: Mapping[str, Judged]) -> Section:
+    """(b) Sex and age as a judge sees them, beside the judge's own errors on real faces."""
+    figures: list[Figure] = []
+    pictured: list[Picture] = []
+    for name, one in judged.items():
+        for who, chosen in (("all ages", anyone(one)), (f"adults ({ADULT_YEARS} and over)", adults(one))):
+            sexed = chosen & ~np.isnan(one.faces.female)
+            right = one.estimates.is_female[sexed] == (one.faces.female[sexed] > 0.5)
+            tag = "adults" if "adults" in who else "all"
+            if len(right):
+                figures.append(
+                    Figure.of(
+                        proportion(int(right.sum()), len(right)),
+                        name=metrics.metric_name(f"sex-agreement-{tag}", "judge-age-sex", len(right)),
+                        label=f"sex as asked, {who}",
+                        subject=name,
+                        unit="%",
+                        better="near the real one",
+                    )
+                )
+        aged = ~np.isnan(one.faces.ages_years)
+        if aged.any():
+            error = one.estimates.ages_years[aged] - one.faces.ages_years[aged]
+            n = int(aged.sum())
+            pairs = (
+                ("age-error-mean-absolute", "age error, mean absolute", np.abs(error), "near the real one"),
+                ("age-error-mean-signed", "age error, mean signed (+: looks older)", error, ""),
+            )
+            for metric, label, values, better in pairs:
+                figures.append(
+                    Figure.of(
+                        mean_interval(values),
+                        name=metrics.metric_name(metric, "judge-age-sex", n),
+                        label=label,
+                        subject=name,
+                        unit="years",
+                        better="near the real one" if better else "",
+                    )
+                )
+            plot = plots.scatter(
+                one.faces.ages_years[aged],
+                one.estimates.ages_years[aged],
+                x_label="age asked for, years" if name != "real" else "true age, years",
+                y_label="age judged, years",
+            )
+            pictured.append(Picture(f"ages-{slug_of(name)}", f"{name}: judged age against the label", plot))
+    return Section(
+        "Are sex and age as asked?",
+        "Judged by a network that shares neither weights nor features with any generator. Its errors on real held-out "
+        "faces stand in the column 'real'; the generated faces were asked for with exactly those labels.",
+        figures=tuple(figures),
+        pictures=tuple(pictured),
+    )
+
+
+def age_sweep(sweeps: Mapping[str, Sweep]) -> Section:
+    """The age control (the paper's figure 10): does the judged age rise with the age asked for?"""
+    figures: list[Figure] = []
+    pictured: list[Picture] = []
+    rows: list[tuple[str | int | float | None, ...]] = []
+    for name, sweep in sweeps.items():
+        people = sweep.judged_years.shape[1]
+        ages = f"ages{sweep.asked_years[0]:g}-{sweep.asked_years[-1]:g}"
+        correlations = [metrics.rank_correlation(sweep.asked_years, sweep.judged_years[:, i]) for i in range(people)]
+        gap = np.abs(sweep.mean_years - np.asarray(sweep.asked_years))
+        kept = (sweep.female == sweep.asked_female[None]).ravel()
+        figures += [
+            Figure(
+                metrics.metric_name(f"age-sweep-monotone-{ages}", "judge-age-sex", people),
+                "steps in which the mean judged age rises",
+                name,
+                sweep.monotone,
+                people,
+                unit="%",
+                better="higher",
+            ),
+            Figure.of(
+                mean_interval(correlations),
+                name=metrics.metric_name(f"age-sweep-rank-correlation-{ages}", "judge-age-sex", people),
+                label="rank correlation of asked and judged age, one face's noise",
+                subject=name,
+                better="higher",
+            ),
+            Figure(
+                metrics.metric_name(f"age-sweep-gap-{ages}", "judge-age-sex", people),
+                "mean distance of the curve from the diagonal",
+                name,
+                float(gap.mean()),
+                people,
+                unit="years",
+                better="lower",
+            ),
+            Figure.of(
+                proportion(int(kept.sum()), len(kept)),
+                name=metrics.metric_name(f"age-sweep-sex-kept-{ages}", "judge-age-sex", len(kept)),
+                label="sex as asked along the sweep",
+                subject=name,
+                unit="%",
+                better="higher",
+            ),
+        ]
+        rows += [(name, age, float(mean)) for age, mean in zip(sweep.asked_years, sweep.mean_years, strict=True)]
+        plot = plots.bands(
+            sweep.asked_years,
+            {name: sweep.judged_years},
+            x_label="age asked for, years",
+            y_label="age judged, years",
+            diagonal=True,
+        )
+        caption = f"{name}: median judged age of {people} noises, with the band from the 10th to the 90th percentile"
+        pictured.append(Picture(f"sweep-{slug_of(name)}", caption, plot))
+    return Section(
+        "Does age rise when asked to?",
+        "The same noise asked for at every age. The paper calls its own age control unsuccessful.",
+        figures=tuple(figures),
+        tables=(Table(("crowd", "age asked", "mean age judged"), tuple(rows)),),
+        pictures=tuple(pictured),
+    )
+
+
+def groups(judged: Mapping[str, Judged], *, k: int) -> Section:
+    """(e) The same figures for each sex and age bin, and for each race that is labelled."""
+    rows: list[tuple[str | int | float | None, ...]] = []
+    for title, chooser in _group_choosers(judged["real"].faces):
+        for name, one in judged.items():
+            chosen = chooser(one.faces)
+            if not chosen.any():
+                continue
+            sexed = chosen & ~np.isnan(one.faces.female)
+            aged = chosen & ~np.isnan(one.faces.ages_years)
+            right = one.estimates.is_female[sexed] == (one.faces.female[sexed] > 0.5)
+            error = np.abs(one.estimates.ages_years[aged] - one.faces.ages_years[aged])
+            rows.append(
+                (
+                    title,
+                    name,
+                    int(chosen.sum()),
+                    shown(float(one.detected[chosen].mean()), "%"),
+                    shown(float(right.mean()), "%") if len(right) else None,
+                    shown(float(error.mean()), "years") if len(error) else None,
+                    *_group_likeness(judged["real"], one, chooser, k),
+                )
+            )
+    columns = (
+        "group",
+        "crowd",
+        "n",
+        "detected",
+        "sex as asked",
+        "age error",
+        f"precision k{k}",
+        f"recall k{k}",
+        "Fréchet",
+    )
+    return Section(
+        "Group by group",
+        "The same figures for each sex and age bin, and for each race where the label is known (UTKFace's own five "
+        "words). Distances within a group are in identity features and compare the generated with the real faces of "
+        "that group; Fréchet distances only where both have more than 128 faces.",
+        tables=(Table(columns, tuple(rows)),),
+    )
+
+
+Chooser = Callable[[Faces], npt.NDArray[np.bool_]]
+
+
+def _group_choosers(real: Faces) -> list[tuple[str, Chooser]]:
+    def by(female: bool, low: int, high: int) -> Chooser:
+        return lambda faces: (faces.female == float(female)) & (faces.ages_years >= low) & (faces.ages_years < high)
+
+    def race(name: str) -> Chooser:
+        return lambda faces: np.array([entry == name for entry in faces.races], bool)
+
+    found = []
+    for low, high in pairwise(AGE_BINS):
+        ages = f"{low} to {high - 1}" if high < AGE_BINS[-1] else f"{low} and over"
+        found += [(f"{'female' if female else 'male'}, {ages}", by(female, low, high)) for female in (True, False)]
+    found += [(name, race(name)) for name in sorted({entry for entry in real.races if entry})]
+    return found
+
+
+def _group_likeness(real: Judged, one: Judged, chooser: Chooser, k: int) -> tuple[str | None, str | None, str | None]:
+    if one.name == real.name:
+        return None, None, None
+    a = real.identity[chooser(real.faces)[: len(real.identity)]]
+    b = one.identity[chooser(one.faces)[: len(one.identity)]]
+    if min(len(a), len(b)) < max(20, k + 1):
+        return None, None, None
+    found = metrics.manifold(a, b, k=k)
+    n = min(len(a), len(b))
+    frechet = None
+    if n > a.shape[1]:
+        frechet = shown(metrics.frechet_distance(Moments.of(a[:n]), Moments.of(b[:n])))
+    return shown(found.precision, "%"), shown(found.recall, "%"), frechet

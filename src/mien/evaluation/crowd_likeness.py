@@ -1,0 +1,215 @@
+"""Sections of a crowd's report that compare it with real faces: detection, distances, memorisation, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import TooFewError
+from mien.evaluation import metrics, plots
+from mien.evaluation.crowd_judged import Judged, Memory, Sweep, age_error, sex_right, slug_of
+from mien.evaluation.detection import rate_name
+from mien.evaluation.features import APPEARANCE, IDENTITY
+from mien.evaluation.report import Figure, Picture, Section, shown
+from mien.evaluation.statistics import Moments, proportion
+from mien.faces.dlib_resnet import SAME_PERSON
+from mien.images import resize, sheet
+from mien.records import Float32Array, UInt8Image
+
+PAPER_DETECTION = "The paper printed 84.83 % of 100,000 generated against 86.12 % of its real images."
+
+FetchCrops = Callable[[npt.NDArray[np.int64]], UInt8Image]
+
+
+def pictures(made: UInt8Image, real: UInt8Image, name: str, *, rows: int = 8, columns: int = 12) -> Section:
+    """Random samples (figure 7) with real faces of the same labels beside."""
+    count = min(rows * columns, len(made), len(real))
+    return Section(
+        "Samples",
+        "The first faces of the run, not chosen. Face for face, the sexes and ages asked for are those of the real "
+        "faces in the second sheet.",
+        pictures=(
+            Picture("samples", f"{name}: generated (figure 7)", sheet(list(made[:count]), columns)),
+            Picture(
+                "samples-real", "Real, held out, the same labels in the same places", sheet(list(real[:count]), columns)
+            ),
+        ),
+    )
+
+
+def detection(judged: Mapping[str, Judged], by_source: Mapping[str, npt.NDArray[np.bool_]]) -> Section:
+    """(a) The paper's measure."""
+    found = {name: one.detected for name, one in judged.items()}
+    found |= {f"real: {source}": hits for source, hits in by_source.items()}
+    return Section(
+        "Is a face found?",
+        "The share of images, at 64 x 64 px, in which any of seven OpenCV cascades finds a face. "
+        + PAPER_DETECTION
+        + " The rate says little about looks: real tight crops score lower than many generated faces.",
+        figures=tuple(
+            Figure.of(
+                proportion(int(hits.sum()), len(hits)),
+                name=rate_name(len(hits)),
+                label="detection rate",
+                subject=name,
+                unit="%",
+                better="higher",
+            )
+            for name, hits in found.items()
+        ),
+    )
+
+
+def likeness(judged: Mapping[str, Judged], other: Judged, *, k: int) -> Section:
+    """(c) Distances between sets of faces, in two kinds of features, with real against real beside."""
+    figures: list[Figure] = []
+    reference = judged["real"]
+    contestants = {name: one for name, one in judged.items() if name != "real"} | {"real, other half": other}
+    spaces: tuple[tuple[str, Callable[[Judged], Float32Array]], ...] = (
+        (IDENTITY, lambda one: one.identity),
+        (APPEARANCE, lambda one: one.estimates.features),
+    )
+    for space, features in spaces:
+        # The same n for everybody: the distance falls with n.
+        n = min(len(features(one)) for one in (reference, *contestants.values()))
+        real = features(reference)[:n]
+        for name, one in contestants.items():
+            made = features(one)[:n]
+            if n > made.shape[1]:
+                value = metrics.frechet_distance(Moments.of(real), Moments.of(made))
+                figures.append(
+                    Figure(
+                        metrics.metric_name("frechet", space, n),
+                        f"Fréchet distance, {space}",
+                        name,
+                        value,
+                        n,
+                        better="lower",
+                    )
+                )
+            if n > k:
+                found = metrics.manifold(real, made, k=k)
+                for metric in ("precision", "recall", "density", "coverage"):
+                    figures.append(
+                        Figure(
+                            metrics.metric_name(metric, space, n, k=k),
+                            f"{metric}, {space}",
+                            name,
+                            float(getattr(found, metric)),
+                            n,
+                            unit="" if metric == "density" else "%",
+                            better="higher",
+                        )
+                    )
+    if not figures:
+        raise TooFewError(f"evaluate crowd: {len(reference.faces)} real faces are too few to compare (more than {k})")
+    return Section(
+        "How near are the two crowds?",
+        f"Fréchet distance, precision and recall (Kynkäänniemi et al. 2019) and density and coverage (Naeem et al. "
+        f"2020), k = {k}, in features of dlib's face recognition network and of the age and sex judge: neither was "
+        "trained on or against by the generator. Only the inner square of each crop is looked at, the part that is "
+        "photograph in every source. The last column compares two disjoint sets of real faces of the same n: nothing "
+        "can be expected to be nearer. Values are comparable within this report only, never with Inception's.",
+        figures=tuple(figures),
+    )
+
+
+def memory(
+    memories: Mapping[str, Memory], crops: FetchCrops | None, own: Mapping[str, UInt8Image], *, shown_faces: int = 12
+) -> Section:
+    """(d) Is any face a copy of a training image?"""
+    figures: list[Figure] = []
+    pictured: list[Picture] = []
+    real = memories.get("real")
+    for name, one in memories.items():
+        if real is None or name == "real":
+            continue
+        found = metrics.memorisation(one.distances, real.distances, threshold=SAME_PERSON)
+        n = len(one.distances)
+        for metric, label, made_value, real_value, unit in (
+            (
+                "nearest-training-median",
+                "median distance to the nearest training face",
+                found.made_median,
+                found.real_median,
+                "",
+            ),
+            (
+                "nearest-training-below-real-p1",
+                "nearer than 99 % of the real held-out faces are",
+                found.share_nearer,
+                0.01,
+                "%",
+            ),
+            (
+                f"nearest-training-below{SAME_PERSON:g}",
+                f"nearer than {SAME_PERSON:g}, where dlib says 'the same person'",
+                found.share_below,
+                found.real_share_below,
+                "%",
+            ),
+        ):
+            full = metrics.metric_name(metric, IDENTITY, n)
+            figures.append(Figure(full, label, name, made_value, n, unit=unit))
+            if not any(figure.name == full and figure.subject == "real" for figure in figures):
+                figures.append(Figure(full, label, "real", real_value, len(real.distances), unit=unit))
+        if crops is not None and name in own:
+            order = np.argsort(one.distances, kind="stable")[:shown_faces]
+            near = crops(one.nearest[order])
+            mine = own[name][order]
+            pairs = [resize(photo, 96, 96) for photo in (*mine, *near)]
+            caption = (
+                f"{name}: the {len(order)} faces nearest to training (above) and the training faces they are near to"
+            )
+            pictured.append(Picture(f"nearest-{slug_of(name)}", caption, sheet(pairs, len(order))))
+    if memories:
+        series = {name: one.distances for name, one in memories.items()}
+        plot = plots.histograms(series, x="distance to the nearest training face", marks={"same person": SAME_PERSON})
+        pictured.insert(0, Picture("memory", "Distance of each face to its nearest training face", plot))
+    return Section(
+        "Is anybody copied?",
+        "Distance in dlib's 128 identity features of each face to the nearest of all training faces, beside the same "
+        "for real held-out faces. Copies would lie far to the left of the real ones.",
+        figures=tuple(figures),
+        pictures=tuple(pictured),
+    )
+
+
+def sheets(name: str, swapped: UInt8Image, sweep: UInt8Image, ages: Sequence[float], *, people: int = 10) -> Section:
+    """One noise as woman and as man (figure 9), and one noise growing old (figure 10)."""
+    pairs = swapped[:12]
+    women_above_men = [*(pair[0] for pair in pairs), *(pair[1] for pair in pairs)]
+    between = [place for place, age in enumerate(ages) if 15 <= age <= 75]
+    rows = [sweep[place, person] for person in range(min(people, sweep.shape[1])) for place in between]
+    slug = slug_of(name)
+    asked = ", ".join(f"{ages[place]:g}" for place in between)
+    pictured = [
+        Picture(
+            f"swap-{slug}", f"{name}: the same noise as woman and as man (figure 9)", sheet(women_above_men, len(pairs))
+        )
+    ]
+    if rows:
+        caption = f"{name}: the same noise at {asked} years, one person a row (figure 10)"
+        pictured.append(Picture(f"aging-{slug}", caption, sheet(rows, len(between))))
+    return Section(
+        f"One noise, other labels: {name}", "What changes when only the label changes.", pictures=tuple(pictured)
+    )
+
+
+def summary(judged: Mapping[str, Judged], sweeps: Mapping[str, Sweep], other: Judged) -> str:
+    """The main figures in a few sentences."""
+    real = judged["real"]
+    sentences = []
+    for name, one in judged.items():
+        if name == "real":
+            continue
+        rate, real_rate = shown(float(one.detected.mean()), "%"), shown(float(real.detected.mean()), "%")
+        sentences.append(
+            f"{name}: a face is found in {rate} of {len(one.faces):,} (real {real_rate}); "
+            f"sex as asked {sex_right(one)} of adults (real {sex_right(real)}); "
+            f"age error {age_error(one)} (real {age_error(real)}); "
+            f"the judged age rises in {shown(sweeps[name].monotone, '%')} of the steps."
+        )
+    return " ".join(sentences)

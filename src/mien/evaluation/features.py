@@ -1,0 +1,123 @@
+"""Crops -> features of the judges, and a cache of those of real faces, which never change.
+
+Features are of networks that no generator of mien is trained with or against, read from the inner square of the crop
+only (``faces/inner``): what lies outside is a mirrored border in most UTKFace crops.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from mien.evaluation.faces import Faces, Row, fingerprint, read_faces
+from mien.faces.age_sex import AgeSexJudge, Estimates
+from mien.faces.dlib_resnet import DlibResNet, dlib_crop
+from mien.faces.inner import grey_outside
+from mien.files import write_bytes
+from mien.images import to_tensor
+from mien.records import Float32Array, UInt8Image
+
+IDENTITY = "dlib-resnet128-inner"
+APPEARANCE = "judge-age-sex144-inner"
+
+Advance = Callable[[int], None]
+Track = Callable[[str, int], AbstractContextManager[Advance]]
+
+
+@contextmanager
+def untracked(what: str, total: int) -> Iterator[Advance]:
+    """No progress shown."""
+    yield lambda done: None
+
+
+class Judges(Protocol):
+    """Who judges: replaced by a fake in tests."""
+
+    @property
+    def version(self) -> str:
+        """Changes when the same crop would give other numbers."""
+        ...
+
+    def identity(self, crops: UInt8Image, advance: Advance) -> Float32Array:
+        """Identity features (N 128) of crops (N S S 3)."""
+        ...
+
+    def estimate(self, crops: UInt8Image, advance: Advance) -> Estimates:
+        """Ages, sexes and appearance features of crops (N S S 3)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkJudges:
+    """The real judges: dlib's ResNet and mien's age and sex network."""
+
+    resnet: DlibResNet
+    age_sex: AgeSexJudge
+    batch_size: int = 32
+
+    @classmethod
+    def load(cls) -> NetworkJudges:
+        """Both from the package and the cache of fetched models; ``WeightsError`` says what to fetch."""
+        network = DlibResNet.load().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(network, AgeSexJudge.load())
+
+    @property
+    def version(self) -> str:
+        return f"dlib-1_age-sex-{self.age_sex.metadata.get('version', '0')}"
+
+    def identity(self, crops: UInt8Image, advance: Advance) -> Float32Array:
+        found = np.empty((len(crops), 128), np.float32)
+        with torch.no_grad():
+            for start in range(0, len(crops), self.batch_size):
+                part = slice(start, min(start + self.batch_size, len(crops)))
+                chips = dlib_crop(grey_outside(to_tensor(crops[part])))
+                found[part] = self.resnet(chips.contiguous(memory_format=torch.channels_last))["embedding"].numpy()
+                advance(part.stop - part.start)
+        return found
+
+    def estimate(self, crops: UInt8Image, advance: Advance) -> Estimates:
+        return self.age_sex.estimate(crops, progress=advance)
+
+
+def stored_identity(
+    dest: Path, rows: Sequence[Row], size: int, judges: Judges, cache: Path, *, track: Track = untracked
+) -> Float32Array:
+    """Identity features (N 128) of real faces, from the cache where they are, else computed block by block and kept."""
+    path = cache / "features" / f"{IDENTITY}_{judges.version}_{fingerprint(rows, size)}.npz"
+    kept = _read(path, len(rows))
+    if kept is not None:
+        return kept
+    found: list[Float32Array] = []
+    with track(f"features of {len(rows):,} real faces", len(rows)) as advance:
+        for start in range(0, len(rows), 1024):
+            faces = read_faces(dest, rows[start : start + 1024], size)
+            found.append(judges.identity(faces.crops, advance))
+    features = np.concatenate(found)
+    buffer = io.BytesIO()
+    np.savez(buffer, features=features)
+    write_bytes(path, buffer.getvalue())
+    return features
+
+
+def _read(path: Path, count: int) -> Float32Array | None:
+    """Features of the cache; ``None`` when they are not there, damaged or of another number of faces."""
+    try:
+        with np.load(path) as archive:
+            features = np.asarray(archive["features"], np.float32)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return features if features.shape == (count, 128) else None
+
+
+def unknown_labels(crops: UInt8Image) -> Faces:
+    """Crops of which nothing is known, as ``Faces``."""
+    nothing = np.full(len(crops), np.nan, np.float32)
+    return Faces(crops, nothing, nothing.copy(), ("",) * len(crops))

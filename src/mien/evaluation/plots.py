@@ -1,0 +1,121 @@
+"""Plots as photos (H W 3 uint8 RGB), drawn by matplotlib's Agg: no window, no global state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import MienError
+from mien.records import UInt8Image
+
+DPI = 110
+COLOURS = ("#3b5bdb", "#e8590c", "#2b8a3e", "#862e9c", "#5c5f66")
+
+
+def _figure(width: float = 7.6, height: float = 3.8, columns: int = 1) -> tuple[Any, list[Any]]:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MienError("plots need matplotlib; run: pip install 'mien[evaluate]'") from error
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = [figure.add_subplot(1, columns, place + 1) for place in range(columns)]
+    for each in axes:
+        each.spines[["top", "right"]].set_visible(False)
+        each.grid(alpha=0.25, linewidth=0.6)
+        each.set_axisbelow(True)
+    return figure, axes
+
+
+def _photo(figure: Any) -> UInt8Image:
+    figure.canvas.draw()
+    return np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+
+
+def histograms(
+    series: Mapping[str, npt.ArrayLike], *, x: str, bins: int = 40, marks: Mapping[str, float] | None = None
+) -> UInt8Image:
+    """Histograms of several series over one axis, as shares of each; ``marks`` are named vertical lines."""
+    figure, (axes,) = _figure()
+    arrays = {name: np.asarray(values, np.float64).ravel() for name, values in series.items()}
+    everything = np.concatenate(list(arrays.values()))
+    low, high = float(everything.min()), float(everything.max())
+    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    for (name, values), colour in zip(arrays.items(), COLOURS, strict=False):
+        weights = np.full(len(values), 1 / max(len(values), 1))
+        axes.hist(values, edges, weights=weights, color=colour, alpha=0.45, label=f"{name} (n = {len(values):,})")
+    for name, place in (marks or {}).items():
+        axes.axvline(place, color="#1d2330", linewidth=1, linestyle="--", label=name)
+    axes.set_xlabel(x)
+    axes.set_ylabel("share")
+    axes.legend(frameon=False)
+    return _photo(figure)
+
+
+def bands(
+    x: npt.ArrayLike,
+    series: Mapping[str, npt.ArrayLike],
+    *,
+    x_label: str,
+    y_label: str,
+    diagonal: bool = False,
+) -> UInt8Image:
+    """The median of each series (T K: K values at each of T places) with the band from its 10th to 90th percentile."""
+    figure, (axes,) = _figure(height=4.4)
+    places = np.asarray(x, np.float64)
+    for (name, values), colour in zip(series.items(), COLOURS, strict=False):
+        low, middle, high = np.percentile(np.asarray(values, np.float64), [10, 50, 90], axis=1)
+        axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.plot(places, middle, color=colour, marker="o", markersize=3.5, label=name)
+    if diagonal:
+        axes.plot(places, places, color="#1d2330", linewidth=1, linestyle="--", label="as asked")
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.legend(frameon=False)
+    return _photo(figure)
+
+
+def bars(
+    groups: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    *,
+    y_label: str,
+    limits: tuple[float, float] | None = None,
+) -> UInt8Image:
+    """Bars of several series side by side for each group; ``None`` leaves a gap."""
+    figure, (axes,) = _figure(width=max(7.6, 0.55 * len(groups) + 2))
+    width = 0.8 / max(len(series), 1)
+    for index, ((name, values), colour) in enumerate(zip(series.items(), COLOURS, strict=False)):
+        heights = [np.nan if value is None else value for value in values]
+        places = np.arange(len(groups)) + (index - (len(series) - 1) / 2) * width
+        axes.bar(places, heights, width * 0.92, color=colour, label=name)
+    axes.set_xticks(
+        np.arange(len(groups)),
+        groups,
+        rotation=35 if len(groups) > 6 else 0,
+        ha="right" if len(groups) > 6 else "center",
+    )
+    if limits is not None:
+        axes.set_ylim(*limits)
+    axes.set_ylabel(y_label)
+    axes.legend(frameon=False)
+    return _photo(figure)
+
+
+def scatter(
+    x: npt.ArrayLike, y: npt.ArrayLike, *, x_label: str, y_label: str, limit: int = 4000, diagonal: bool = True
+) -> UInt8Image:
+    """Points (the first ``limit`` of them) with the diagonal."""
+    figure, (axes,) = _figure(width=5.2, height=4.6)
+    a, b = np.asarray(x, np.float64).ravel()[:limit], np.asarray(y, np.float64).ravel()[:limit]
+    axes.scatter(a, b, s=5, alpha=0.3, color=COLOURS[0], linewidths=0)
+    if diagonal and len(a):
+        ends = [min(a.min(), b.min()), max(a.max(), b.max())]
+        axes.plot(ends, ends, color="#1d2330", linewidth=1, linestyle="--")
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    return _photo(figure)
