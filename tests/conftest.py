@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import platformdirs
 import pytest
 from typer.testing import CliRunner, Result
@@ -30,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    # A busy machine is no failure; CI tries the same examples every time, developers new ones.
+    hypothesis.settings.register_profile("mien", deadline=None, derandomize=bool(os.environ.get("CI")))
+    hypothesis.settings.load_profile("mien")
 
 
 @pytest.fixture(scope="session")

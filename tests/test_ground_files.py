@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
@@ -81,7 +81,8 @@ def test_json_never_holds_what_json_does_not_know(tmp_path: Path, value: float) 
     assert not list(tmp_path.iterdir())
 
 
-@given(st.lists(st.dictionaries(st.text(), st.one_of(st.none(), st.booleans(), st.integers(), st.text()))))
+@settings(max_examples=40)
+@given(st.lists(st.dictionaries(st.text(), st.one_of(st.none(), st.booleans(), st.integers(), st.text())), max_size=5))
 def test_json_lines_are_read_back_whole(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]]
 ) -> None:
