@@ -47,7 +47,7 @@ def main() -> None:
     from mien.errors import MienError
 
     try:
-        app()
+        app(prog_name="mien")
     except MienError as error:
         sys.stderr.write(f"mien: {' '.join(str(error).split())}\n")
         sys.exit(error.exit_status)
