@@ -74,11 +74,11 @@ def test_listing_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(builtins, "open", forbidden)
     monkeypatch.setattr(Path, "open", forbidden)
-    start = time.perf_counter()
+    start = time.process_time()
     photos = list(find("utkface").rows(tmp_path, None))
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert len(photos) == 20_000
-    assert seconds < 3  # 0.15 s on an idle core: 200,000 names take 1.5 s
+    assert seconds < 3  # of one core; 200,000 names take 4 s
 
 
 @given(st.lists(st.sampled_from(["a", "b", "a#2", "a#3", "b#2#2"]), max_size=12))
@@ -90,9 +90,11 @@ def test_keys_become_unique_and_first_ones_stay(names: list[str]) -> None:
         assert keys == names
 
 
-@given(st.binary(min_size=1, max_size=30))
-def test_keys_are_unicode(name: bytes) -> None:
-    text_key(os.fsdecode(name)).encode("utf-8")
+@given(st.one_of(st.binary(min_size=1, max_size=30).map(os.fsdecode), st.text(st.characters(), max_size=30)))
+def test_keys_are_unicode(name: str) -> None:
+    text_key(name).encode("utf-8")
+    if name.isprintable() and name.isascii():
+        assert text_key(name) == name
 
 
 def test_a_name_that_is_not_utf8_is_listed_and_can_be_opened(tmp_path: Path) -> None:

@@ -126,6 +126,11 @@ def test_rectangles_only_where_they_are_in_pixels_of_the_photo(tmp_path: Path, w
     assert [photo.drop_reason for photo in photos] == [None, None, "bad_box" if whole else None]
 
 
+def test_paths_never_lead_to_the_root(tmp_path: Path) -> None:
+    write_mat(tmp_path / "wiki.mat", "wiki", [{"full_path": "/17/a.jpg"}, {"full_path": "17\\\\b.jpg"}])
+    assert [photo.path for photo in read(tmp_path)] == [str(tmp_path / "17/a.jpg"), str(tmp_path / "17/b.jpg")]
+
+
 @given(st.dates(datetime.date(1800, 1, 1), datetime.date(2100, 1, 1)), st.integers(1800, 2100), st.floats(0, 0.999))
 def test_age_is_the_birthdays_up_to_1_july(born: datetime.date, year: int, hour: float) -> None:
     age = age_on_1_july(born.toordinal() + 366 + hour, year)

@@ -17,6 +17,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,6 +164,9 @@ class _Run:
         """Settle what needs no network, then one queue a link and two workers a host."""
         import httpx
 
+        # Names are looked up in threads: more of them than cores, or one slow lookup holds up every other host.
+        threads = ThreadPoolExecutor(self.manners.concurrency + 4, thread_name_prefix="download")
+        asyncio.get_running_loop().set_default_executor(threads)
         known = await asyncio.to_thread(self.journal.read)
         queues: dict[str, dict[tuple[str, str], list[Wish]]] = defaultdict(dict)
         for wish in wishes:

@@ -111,7 +111,7 @@ def _photos(table: _Table, source_dir: Path) -> Iterator[SourcePhoto]:
 
 def _photo(table: _Table, index: int, source_dir: Path, whole: bool) -> SourcePhoto:
     at = {field: column[index] for field, column in table.columns.items()}
-    name = _text(at["full_path"])
+    name = _text(at["full_path"]).replace("\\", "/").lstrip("/")
     age = age_on_1_july(_number(at["dob"]), _number(at["photo_taken"]))
     sex = _sex(_number(at["gender"]))
     age_years = float(age) if age is not None and 0 <= age <= OLDEST_YEARS else None  # -3 or 900 is nobody's age
@@ -188,7 +188,8 @@ def _are_whole(table: _Table) -> bool:
 
 def _text(cell: Any) -> str:
     value = np.ravel(cell)
-    return str(value[0]).strip() if value.size and value.dtype.kind in "UO" and value[0] is not None else ""
+    known = value.size and value.dtype.kind in "UO" and value[0] is not None
+    return text_key(str(value[0]).replace("\0", "").strip()) if known else ""
 
 
 def _number(cell: Any) -> float:
