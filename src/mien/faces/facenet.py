@@ -188,7 +188,8 @@ class InceptionResnetV1(nn.Module):
         ``x``: N 3 H W in (value - 127.5) / 128 form, H and W at least 96. Spatial taps are N C H' W' after their ReLU
         in the dtype of the computation (bfloat16 under autocast); ``pool`` (N 1792) and ``embedding`` (N 512, unit
         length) are float32. A loss over a spatial tap is 1.5 times faster on ``tap.permute(0, 2, 3, 1)``, because its
-        gradient then has the memory layout of the activations (channels last). Raises ``RequestError`` for an unknown tap or another shape.
+        gradient then has the memory layout of the activations (channels last). Raises ``RequestError`` for an unknown
+        tap or another shape.
         """
         unknown = [tap for tap in taps if tap not in TAPS]
         if unknown:
