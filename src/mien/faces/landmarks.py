@@ -93,7 +93,9 @@ def _measure(
     mesh: FaceMesh, photos: Sequence[UInt8Image], transforms: Sequence[align.Float64Array]
 ) -> tuple[list[npt.NDArray[np.float64]], npt.NDArray[np.float32]]:
     """One run of the network over many squares: points (468 3) in photo pixels, and presence."""
-    meshes, presences = [], [np.zeros(0, np.float32)]
+    if not photos:
+        return [], np.zeros(0, np.float32)
+    meshes, presences = [], []
     device = next(mesh.buffers()).device
     for start in range(0, len(photos), BATCH):
         chunk = slice(start, start + BATCH)
