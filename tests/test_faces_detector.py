@@ -15,7 +15,6 @@ from mien.faces import detector
 from mien.faces.find import FaceFinder, central_index
 from mien.records import Box, Detection
 
-
 UTKFACE_WITHOUT_A_FACE = "28_0_1_20170117020012900.jpg.chip.jpg"  # blue cloth
 
 
