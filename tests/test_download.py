@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +20,7 @@ import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import Result
 
 from mien.errors import SourceError
 from mien.photos import download as downloads
@@ -67,7 +68,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, times: int) -> None:
         word = self.path.strip("/").partition("/")[0].partition(".")[0]
-        if word in ("missing", "removed", "forbidden", "broken"):
+        if self.path in self.server.files:
+            self.give(self.server.files[self.path])
+        elif word in ("missing", "removed", "forbidden", "broken"):
             status = {"missing": 404, "removed": 410, "forbidden": 403, "broken": 500}[word]
             self.give(b"no", status)
         elif word == "flaky" and times < 3:
@@ -130,6 +133,7 @@ class Server(ThreadingHTTPServer):
         self.agents: set[str] = set()
         self.starts: list[float] = []
         self.open = self.most_open = 0
+        self.files: dict[str, bytes] = {}
 
     @property
     def address(self) -> str:
@@ -378,3 +382,24 @@ def test_the_real_lists(shared_data: Path) -> None:
     assert {photo.drop_reason for photo in photos} == {"not_downloaded"}
     assert all(photo.box is not None and photo.labels.person for photo in photos)
     assert not os.path.exists(shared_data / "pubfig" / "images")
+
+
+@pytest.mark.shared
+@pytest.mark.models
+def test_links_become_a_dataset(
+    server: Server, tmp_path: Path, shared_data: Path, models_cache: Path, cli_here: Callable[..., Result]
+) -> None:
+    """``mien data prepare pubfig``: links to catalogue, on two photographs of LFW served from here."""
+    names = ["AJ_Cook/AJ_Cook_0001.jpg", "Aaron_Eckhart/Aaron_Eckhart_0001.jpg"]
+    photos = [(shared_data / "lfw" / "lfw-deepfunneled" / name).read_bytes() for name in names]
+    server.files = {f"/{number}.jpg": data for number, data in enumerate(photos)}
+    rows = [f"P {n}\t1\t{server.address}/{n}.jpg\t80,80,170,170\t{md5(data)}\n" for n, data in enumerate(photos)]
+    rows.append(f"P 2\t1\t{server.address}/missing.jpg\t80,80,170,170\t{md5(GOOD)}\n")
+    source_dir = tmp_path / "pubfig"
+    source_dir.mkdir()
+    (source_dir / "eval_urls.txt").write_text(HEAD + "".join(rows))
+    done = cli_here("data", "prepare", "pubfig", source_dir, tmp_path / "dest", "--jobs", 1)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "1 gone, 2 kept" in done.output
+    assert "2 of 3 photos kept; dropped: 1 gone" in done.output
+    assert len(list(source_dir.glob("images/*/*.jpg"))) == 2

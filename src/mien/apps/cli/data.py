@@ -39,6 +39,10 @@ def prepare(
         int | None, typer.Option(min=1, max=256, help="Processes (one a core).", show_default=False)
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N photos.", show_default=False)] = None,
+    download: Annotated[
+        bool, typer.Option(help="Bring photos that the source gives as links (pubfig) and that are not there yet.")
+    ] = True,
+    transfers: Annotated[int, typer.Option(min=1, max=256, help="Transfers at a time when downloading.")] = 16,
 ) -> None:
     """Detect, align and crop every photo of a source; write catalogue, shards and splits.
 
@@ -48,6 +52,8 @@ def prepare(
     from mien.photos.prepare import prepare as run
 
     Networks()  # a missing network is one line here, not a traceback out of a worker
+    if download:
+        _download(source_format, source_dir, transfers)
     job = _job(source_format, source_dir, labels, name or source_format, size, limit)
     summary = _with_bar(job, dest, jobs or _cores(), run)
     _say(summary, dest)
@@ -55,6 +61,28 @@ def prepare(
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _download(source_format: str, source_dir: Path, transfers: int) -> None:
+    """Bring what a source of links lacks; other sources have nothing to bring."""
+    from mien.photos import sources
+
+    fetch = sources.find(source_format).fetch
+    if fetch is None:
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"download {source_format}", total=None)
+        counts = fetch(
+            source_dir,
+            concurrency=transfers,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    typer.echo(f"{source_dir}: {', '.join(f'{count} {word}' for word, count in counts.items())}")
 
 
 def _job(source_format: str, source_dir: Path, labels: Path | None, name: str, size: int, limit: int | None) -> Job:
