@@ -85,11 +85,9 @@ def dataset_rows(dest: Path, split: str, *, sources: Sequence[str] = (), labelle
     return found
 
 
-def chosen(rows: Sequence[Row], count: int | None, *, seed: int) -> list[Row]:
-    """``count`` rows drawn without replacement (all when ``None`` or more than there are), in their old order."""
-    if count is None or count >= len(rows):
-        return list(rows)
-    places = np.sort(stream(seed, "chosen", len(rows)).permutation(len(rows))[:count])
+def shuffled(rows: Sequence[Row], count: int | None = None, *, seed: int = 0) -> list[Row]:
+    """Rows in an order that depends on ``seed`` alone (a catalogue may be sorted by age), cut to ``count``."""
+    places = stream(seed, "shuffled", len(rows)).permutation(len(rows))[:count]
     return [rows[int(place)] for place in places]
 
 

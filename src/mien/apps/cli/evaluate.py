@@ -1,9 +1,234 @@
-"""`mien evaluate`."""
+"""``mien evaluate``: what was made, judged beside real faces, as a report."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mien.evaluation.crowd import MadeCrowd, RealCrowd
+    from mien.evaluation.faces import Faces, Row
+    from mien.evaluation.features import Advance, Judges, Track
+    from mien.generators.contract import FaceRequest, Generator
+    from mien.records import UInt8Image
+
+evaluate = typer.Typer(no_args_is_help=True, help="Judge what mien makes, beside real faces: report.json, report.html.")
+
+SWEEP_AGES = tuple(range(5, 81, 5))  # years
+PRESETS = ("mien", "paper")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the app."""
+    """Add ``mien evaluate`` to the command line."""
+    app.add_typer(evaluate, name="evaluate")
+
+
+@evaluate.command("crowd")
+def crowd(
+    data: Annotated[Path, typer.Option(help="A dataset that `mien data prepare` made.", metavar="DEST")],
+    out: Annotated[Path, typer.Option(help="Where the report goes.", metavar="REPORT_DIR")],
+    preset: Annotated[str, typer.Option(help="Which packaged generator: mien or paper.")] = "mien",
+    weights: Annotated[Path | None, typer.Option(help="A weights file instead of a packaged one.")] = None,
+    count: Annotated[int, typer.Option(help="How many faces to make.", min=200)] = 10_000,
+    peer: Annotated[
+        list[str] | None, typer.Option(help="Another preset or weights file to judge beside; may be repeated.")
+    ] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Compare with these sources only; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(help="The seed of the faces and of every draw.", min=0)] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="A few hundred faces: a look, not a figure to print.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
+) -> None:
+    """Judge the crowd generator: detection, sex and age, distances, memorisation, groups, and the paper's sheets."""
+    from datetime import UTC, datetime
+
+    import mien
+    from mien.evaluation import report
+    from mien.evaluation.crowd import judge_crowd
+    from mien.evaluation.features import NetworkJudges
+
+    report.check_directory(out, force=force)
+    subjects = [("generated", *_subject(str(weights) if weights else preset, preset))]
+    subjects += [(name, *_subject(name, preset)) for name in peer or ()]
+    judges = NetworkJudges.load()
+    count = min(count, 400) if quick else count
+    with _tracking() as track:
+        real, labels, fetch, about = _real(data, subjects[0][1].size_px, source or [], judges, seed, quick, track)
+        made = [
+            _made(
+                name,
+                generator,
+                subjects[0][1].size_px,
+                labels,
+                count if place == 0 else len(labels),
+                seed,
+                quick,
+                track,
+            )
+            for place, (name, generator, _) in enumerate(subjects)
+        ]
+        provenance = {
+            "mien": mien.__version__,
+            "generator": " + ".join(f"{generator.name} {generator.version}" for _, generator, _ in subjects),
+            "weights_sha256": " + ".join(_sha256(path) for _, _, path in subjects),
+            "seed": seed,
+            "generated": count,
+            "command": " ".join(["mien", *sys.argv[1:]]),
+            **about,
+            "judges": judges.version,
+            "quick": "yes: too few faces to quote" if quick else "no",
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        }
+        title = f"The crowd of {subjects[0][1].name}, judged"
+        found = judge_crowd(made, real, judges, title=title, provenance=provenance, track=track, nearest_crops=fetch)
+    page = report.write(found, out)
+    typer.echo(found.summary)
+    typer.echo(page)
+
+
+def _subject(name: str, preset: str) -> tuple[Generator, Path | None]:
+    """A generator by preset or weights file, and its weights file where that is known."""
+    import mien
+    from mien.errors import RequestError
+
+    if name in PRESETS:
+        generator: Any = mien.load("crowd", preset=name)
+        packaged = Path(mien.__file__).parent / "weights" / f"{generator.name}.safetensors"
+        return generator, packaged if packaged.is_file() else None
+    if not Path(name).is_file():
+        raise RequestError(f"{name}: neither a preset ({', '.join(PRESETS)}) nor a weights file")
+    return mien.load("crowd", preset=preset, weights=name), Path(name)
+
+
+def _real(
+    data: Path, size: int, sources: Sequence[str], judges: Judges, seed: int, quick: bool, track: Track
+) -> tuple[RealCrowd, Faces, Any, dict[str, str | int]]:
+    """The real side: held-out faces, another half, training features, how to read training crops, and provenance."""
+
+    from mien.evaluation import faces
+    from mien.evaluation.crowd import RealCrowd
+    from mien.evaluation.features import stored_identity
+    from mien.faces import store
+
+    limit = 300 if quick else None
+
+    def rows(split: str, labelled: bool, most: int | None) -> list[Row]:
+        found = faces.dataset_rows(data, split, sources=sources, labelled=labelled)
+        return faces.shuffled(found, most, seed=seed)
+
+    def read(chosen: Sequence[Row], what: str) -> Faces:
+        with track(f"real faces: {what}", len(chosen)) as advance:
+            return faces.read_faces(data, chosen, size, progress=advance)
+
+    tested, validated = rows("test", True, limit), rows("validation", True, limit)
+    everyone = rows("test", False, None)
+    training = rows("train", False, 1000 if quick else None)
+    by_source = {
+        name: read([row for row in everyone if row.source == name][:limit], name)
+        for name in sorted({row.source for row in everyone})
+    }
+    held_out = read(tested, "held out")
+    real = RealCrowd(
+        held_out=held_out,
+        other_half=read(validated, "other half"),
+        training=stored_identity(data, training, size, judges, store.cache_dir(), track=track),
+        by_source=by_source,
+    )
+
+    def fetch(places: np.ndarray[Any, Any]) -> UInt8Image:
+        return faces.read_faces(data, [training[int(place)] for place in places], size).crops
+
+    about: dict[str, str | int] = {
+        "real_held_out": len(tested),
+        "real_other_half": len(validated),
+        "training_faces": len(training),
+        "sources": ", ".join(sorted({row.source for row in tested})),
+        "dataset_fingerprint": faces.fingerprint([*tested, *validated, *training], size),
+        "crop_px": size,
+    }
+    return real, held_out, fetch, about
+
+
+def _made(
+    name: str, generator: Generator, size: int, labels: Faces, count: int, seed: int, quick: bool, track: Track
+) -> MadeCrowd:
+    """Faces with the labels of the held-out ones, pairs with the sex swapped, and an age sweep of the same noises."""
+    import numpy as np
+
+    from mien.evaluation.crowd import MadeCrowd
+    from mien.evaluation.faces import Faces
+    from mien.generators.contract import FaceRequest
+    from mien.records import Labels
+
+    places = np.arange(count) % len(labels)
+    female, ages = labels.female[places], labels.ages_years[places]
+    asked = [
+        FaceRequest(seed, index, Labels(sex="female" if female[index] else "male", age_years=float(ages[index])))
+        for index in range(count)
+    ]
+    people = 8 if quick else 64
+    sexes = np.arange(people) % 2 == 0
+    sweep = [
+        FaceRequest(seed + 1, person, Labels(sex="female" if sexes[person] else "male", age_years=float(age)))
+        for age in SWEEP_AGES
+        for person in range(people)
+    ]
+    pairs = [
+        FaceRequest(seed + 2, person, Labels(sex=sex, age_years=20.0 + 4 * person))
+        for person in range(12)
+        for sex in ("female", "male")
+    ]  # fmt: skip
+    with track(f"{name}: faces made", len(asked) + len(sweep) + len(pairs)) as advance:
+        crops = [_make(generator, requests, size, advance) for requests in (asked, sweep, pairs)]
+    return MadeCrowd(
+        name=name,
+        faces=Faces(crops[0], female, ages, ("",) * count),
+        sweep=crops[1].reshape(len(SWEEP_AGES), people, *crops[1].shape[1:]),
+        swapped=crops[2].reshape(12, 2, *crops[2].shape[1:]),
+        sweep_female=sexes,
+        sweep_ages_years=tuple(float(age) for age in SWEEP_AGES),
+    )
+
+
+def _make(generator: Generator, requests: Sequence[FaceRequest], size: int, advance: Advance) -> UInt8Image:
+    """The images (N size size 3) of requests, in order, made a few hundred at a time."""
+    import numpy as np
+
+    from mien.images import resize
+
+    images = np.empty((len(requests), size, size, 3), np.uint8)
+    for start in range(0, len(requests), 256):
+        for place, face in enumerate(generator.make(requests[start : start + 256]), start):
+            images[place] = face.image if face.image.shape[0] == size else resize(face.image, size, size)
+        advance(min(256, len(requests) - start))
+    return images
+
+
+def _sha256(path: Path | None) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path is not None else "unknown"
+
+
+@contextmanager
+def _tracking() -> Iterator[Track]:
+    """Progress bars on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+
+        @contextmanager
+        def track(what: str, total: int) -> Iterator[Advance]:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.advance(task, done)
+            bar.remove_task(task)
+
+        yield track
