@@ -103,18 +103,13 @@ def read_faces(
 
     ``each`` turns a block of crops (B S S 3) into what is kept of it (B T T 3), so that large sets need little memory.
     """
-    import pyarrow.parquet as pq
-
     kept: list[UInt8Image | None] = [None] * len(rows)
     places: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         places.setdefault(row.shard, []).append(place)
     for shard, members in places.items():
-        try:
-            images = pq.read_table(dest / catalog.SHARDS / shard, columns=["image"]).column("image")
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{dest}: the shard {shard} cannot be read") from error
-        block = np.stack([decode_crop(images[rows[place].row_in_shard]["bytes"].as_py(), size) for place in members])
+        jpegs = catalog.read_shard(dest, shard)
+        block = np.stack([decode_crop(jpegs[rows[place].row_in_shard], size) for place in members])
         ready = each(block) if each is not None else block
         for place, crop in zip(members, ready, strict=True):
             kept[place] = crop
