@@ -125,6 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # the default of 5 drops connections that come at once
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
