@@ -1,0 +1,102 @@
+"""``mien evaluate crowd`` from words to report, with a generator and judges that need no weights."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import mien
+from mien.errors import DatasetError, RequestError
+from mien.evaluation import features
+from mien.faces.age_sex import Estimates
+from mien.generators.contract import FakeGenerator
+from mien.images import encode_jpeg
+from mien.photos import catalog
+from mien.photos.catalog import CatalogRow
+
+
+class FakeJudges:
+    """Features are pixels, ages are brightness, everybody is female."""
+
+    version = "fake"
+
+    def identity(self, crops, advance):
+        advance(len(crops))
+        return crops.reshape(len(crops), -1)[:, 300:428].astype(np.float32)
+
+    def estimate(self, crops, advance):
+        advance(len(crops))
+        seen = crops.reshape(len(crops), -1).astype(np.float32)
+        return Estimates(seen.mean(1) / 3, np.ones(len(crops), np.float32), seen[:, 200:216])
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Ninety crops of noise with labels, thirty of each split."""
+    random, rows, jpegs = np.random.default_rng(0), [], []
+    for k in range(90):
+        rows.append(
+            CatalogRow(
+                id=f"noise:{k}", source="noise", key=str(k), licence="none", sex=("female", "male")[k % 2],
+                age_years=float(k), split=("train", "validation", "test")[k % 3],
+                shard="noise-00000.parquet", row_in_shard=k,
+            )
+        )  # fmt: skip
+        jpegs.append(encode_jpeg(random.integers(0, 256, (32, 32, 3)).astype(np.uint8)))
+    dest = tmp_path / "data"
+    catalog.write_shard(dest, "noise-00000.parquet", [row.id for row in rows], jpegs)
+    catalog.write_catalog(dest, rows)
+    return dest
+
+
+@pytest.fixture
+def fakes(monkeypatch, tmp_path):
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(features.NetworkJudges, "load", classmethod(lambda cls: FakeJudges()))
+    loaded = []
+
+    def load(name, *, preset="mien", weights=None, device=None):
+        loaded.append((name, preset, weights))
+        return FakeGenerator(name=f"fake-{preset}", size_px=32 if preset == "mien" else 16)
+
+    monkeypatch.setattr(mien, "load", load)
+    return loaded
+
+
+def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path):
+    out = tmp_path / "report"
+    words = ("evaluate", "crowd", "--data", dataset, "--out", out, "--count", 200, "--peer", "paper", "--quick")
+    result = cli_here(*words)
+    assert result.exception is None, result.output
+    assert str(out / "report.html") in result.output
+    values = json.loads((out / "report.json").read_text())
+    assert fakes == [("crowd", "mien", None), ("crowd", "paper", None)]
+    made = [f for f in values["figures"] if f["label"] == "detection rate"]
+    assert {(f["subject"], f["n"]) for f in made} == {
+        ("real", 30),
+        ("generated", 200),
+        ("paper", 30),
+        ("real: noise", 30),
+    }
+    assert values["provenance"]["generator"] == "fake-mien 1 + fake-paper 1"
+    assert values["provenance"]["quick"].startswith("yes")
+    assert values["provenance"]["training_faces"] == 30
+    again = cli_here(*words)
+    assert isinstance(again.exception, RequestError)
+    assert "--force" in str(again.exception)
+    assert cli_here(*words, "--force").exception is None
+    repeated = json.loads((out / "report.json").read_text())
+    assert repeated["figures"] == values["figures"]  # the same seed, the same figures
+
+
+def test_wrong_requests_are_one_line(cli_here, dataset, fakes, tmp_path):
+    out = tmp_path / "report"
+    result = cli_here("evaluate", "crowd", "--data", dataset, "--out", out, "--peer", "nobody")
+    assert isinstance(result.exception, RequestError)
+    assert "nobody: neither a preset (mien, paper) nor a weights file" in str(result.exception)
+    result = cli_here("evaluate", "crowd", "--data", tmp_path / "nothing", "--out", out)
+    assert isinstance(result.exception, DatasetError)
+    assert cli_here("evaluate", "crowd", "--data", dataset, "--out", out, "--count", 5).exit_code == 2
+    assert not out.exists()
