@@ -128,14 +128,23 @@ def test_the_valid_mask_is_where_the_photo_reaches() -> None:
     assert np.mean((white > 127) != (mask > 0.5)) < 0.01  # they may differ on the very edge
 
 
-def test_a_very_long_photo_gives_the_same_crop(monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = np.random.default_rng(3).integers(0, 256, (90, 400, 3), np.uint8)
-    for x in (5, 60, 200, 395):
-        transform = align.crop_transform(face_at(x, 40, 12, 17), 64)
-        whole = align.warp(photo, transform, 64)
-        with monkeypatch.context() as patch:
-            patch.setattr(align, "LARGEST_WARP_PX", 100)
-            assert np.abs(align.warp(photo, transform, 64).astype(int) - whole).max() <= 2
+@pytest.mark.parametrize("border", [cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE])
+@pytest.mark.parametrize("shape", [(90, 400), (400, 90), (30, 25), (2, 3)])
+def test_the_border_is_the_one_that_opencv_would_lay_on(border: int, shape: tuple[int, int]) -> None:
+    photo = np.random.default_rng(3).integers(0, 256, (*shape, 3), np.uint8)
+    for x, y, degrees in ((5, 10, 0), (60, 40, 17), (20, 45, -100), (shape[1] + 3, shape[0] + 8, 170), (-8, -3, 45)):
+        transform = align.crop_transform(face_at(x, y, 6, degrees), 64)  # grows: one bilinear sample a pixel
+        plain = cv2.warpAffine(photo, transform, (64, 64), flags=cv2.INTER_LINEAR, borderMode=border)
+        assert np.abs(align.warp(photo, transform, 64, border=border).astype(int) - plain).max() <= 16  # 1/32 px
+        assert np.abs(align.warp(photo, transform, 64, border=border).astype(int) - plain).mean() < 1.5
+
+
+def test_a_photo_longer_than_opencv_counts() -> None:
+    photo = np.zeros((60, 40_000, 3), np.uint8)
+    photo[:, 35_000:] = 255
+    crop = align.warp(photo, align.crop_transform(face_at(35_000, 30, 10, 0), 64), 64)
+    assert crop[:, :28].max() == 0
+    assert crop[:, 36:].min() == 255
 
 
 @pytest.mark.parametrize("size", [96, 128, 256])

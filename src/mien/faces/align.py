@@ -36,7 +36,7 @@ ENCODER_EYE_DISTANCE = 0.43  # the same two in the window that the face encoder 
 ENCODER_EYE_Y = 0.40
 ENCODER_PX = 160
 
-LARGEST_WARP_PX = 30_000  # cv2.warpAffine counts source pixels in 16 bits
+LARGEST_PADDED_PX = 200e6  # beyond it the border is not laid on first; only nonsense transforms get there
 
 
 def crop_transform(mesh_points: npt.ArrayLike, size: int) -> Float64Array:
@@ -87,30 +87,39 @@ def warp(photo: UInt8Image, transform: Float64Array, size: int, *, border: int =
     """
     factor = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
     finer = max(int(np.ceil(1 / factor - 1e-3)), 1)
-    transform = np.array(transform, np.float64)
-    if max(photo.shape[:2]) > LARGEST_WARP_PX:
-        photo, transform = _around(photo, transform, size)
+    photo, moved = _around(photo, transform, size, border)
     if finer > 1:  # crop px -> finer px: x' = (x + 0.5) * finer - 0.5
-        transform = transform * finer
-        transform[:, 2] += (finer - 1) / 2
-    fine = cv2.warpAffine(photo, transform, (size * finer, size * finer), flags=cv2.INTER_LINEAR, borderMode=border)
+        moved = moved * finer
+        moved[:, 2] += (finer - 1) / 2
+    fine = cv2.warpAffine(photo, moved, (size * finer, size * finer), flags=cv2.INTER_LINEAR, borderMode=border)
     if finer > 1:
         fine = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(fine, np.uint8)
 
 
-def _around(photo: UInt8Image, transform: Float64Array, size: int) -> tuple[UInt8Image, Float64Array]:
-    """The part of a very long photo that a crop and its mirrored border need, and the transform for it."""
+def _around(photo: UInt8Image, transform: Float64Array, size: int, border: int) -> tuple[UInt8Image, Float64Array]:
+    """The part of a photo that a crop reads, its border already laid on, and the transform from there.
+
+    Laying the border on first is three times faster than asking ``warpAffine`` for it pixel by pixel, and a part of a
+    photo that is longer than the 32,767 px which ``warpAffine`` can count fits.
+    """
     height, width = photo.shape[:2]
     corners = apply(invert(transform), np.array([[-1, -1], [size, -1], [-1, size], [size, size]]))
-    low, high = np.floor(corners.min(0)).astype(int) - 2, np.ceil(corners.max(0)).astype(int) + 2
-    limits = np.array([width - 1, height - 1])
-    over_low, over_high = np.maximum(-low, 0), np.maximum(high - limits, 0)
-    x0, y0 = np.clip(np.minimum(low, limits - over_high), 0, limits)
-    x1, y1 = np.clip(np.maximum(high, over_low), 0, limits) + 1
+    low, high = np.floor(corners.min(0)).astype(int) - 2, np.ceil(corners.max(0)).astype(int) + 3
+    end = np.array([width, height])
+    before, after = np.maximum(-low, 0), np.maximum(high - end, 0)  # how far the crop reaches over the photo
+    if np.prod(np.maximum(high - low, 1).astype(float)) > LARGEST_PADDED_PX:
+        return photo, transform
+    # What is mirrored lies as far inside the photo as the crop reaches outside.
+    x0, y0 = np.clip(np.minimum(low, end - 1 - after), 0, end - 1)
+    x1, y1 = np.clip(np.maximum(high, before + 1), 1, end)
+    part = photo[y0:y1, x0:x1]
+    if before.any() or after.any():
+        (left, top), (right, bottom) = before.tolist(), after.tolist()
+        part = np.asarray(cv2.copyMakeBorder(part, top, bottom, left, right, border), np.uint8)
     moved = transform.copy()
-    moved[:, 2] += transform[:, :2] @ np.array([x0, y0])
-    return np.ascontiguousarray(photo[y0:y1, x0:x1]), moved
+    moved[:, 2] += transform[:, :2] @ (np.array([x0, y0]) - before)
+    return part, moved
 
 
 def valid_mask(transform: Float64Array, photo_height: int, photo_width: int, size: int) -> Float32Array:

@@ -16,6 +16,7 @@ import torch
 
 from mien import checkpoints, images
 from mien.faces.tflite_graph import TFLiteGraph
+from mien.memory import keep_freed_memory
 from mien.records import Box, Detection, UInt8Image
 
 INPUT_PX = 128
@@ -39,6 +40,7 @@ def load_detector(device: str | torch.device = "cpu") -> BlazeFace:
     """The detector from the cache of fetched models (``mien models fetch blazeface``)."""
     from mien.faces import store
 
+    keep_freed_memory()
     tensors, metadata = checkpoints.load_weights(store.weights_path("blazeface"), model="blazeface", dtype=None)
     return BlazeFace(tensors, metadata.get("graph", {})).to(device).eval()
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from mien import checkpoints, images
 from mien.faces import align
 from mien.faces.tflite_graph import TFLiteGraph
+from mien.memory import keep_freed_memory
 from mien.records import Detection, Face, UInt8Image
 
 INPUT_PX = 192
@@ -49,6 +50,7 @@ def load_mesh(device: str | torch.device = "cpu") -> FaceMesh:
     """The face mesh from the cache of fetched models (``mien models fetch face-mesh``)."""
     from mien.faces import store
 
+    keep_freed_memory()
     tensors, metadata = checkpoints.load_weights(store.weights_path("face-mesh"), model="face-mesh", dtype=None)
     return FaceMesh(tensors, metadata.get("graph", {})).to(device).eval()
 
