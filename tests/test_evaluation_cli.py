@@ -100,3 +100,19 @@ def test_wrong_requests_are_one_line(cli_here, dataset, fakes, tmp_path):
     assert isinstance(result.exception, DatasetError)
     assert cli_here("evaluate", "crowd", "--data", dataset, "--out", out, "--count", 5).exit_code == 2
     assert not out.exists()
+
+
+def test_a_judge_is_trained_and_examined_by_two_commands(cli_here, dataset, tmp_path):
+    run, out = tmp_path / "run", tmp_path / "report"
+    words = ("train", "judge", "--data", dataset, "--out", run, "--steps", 2, "--batch", 8, "--precision", "fp32")
+    result = cli_here(*words, "--threads", 1)
+    assert result.exception is None, result.output
+    result = cli_here("evaluate", "judge", "--data", dataset, "--out", out, "--weights", run / "weights.safetensors")
+    assert result.exception is None, result.output
+    values = json.loads((out / "report.json").read_text())
+    figures = {figure["name"]: figure for figure in values["figures"]}
+    assert figures["sex-right-all_judge-age-sex_n30"]["n"] == 30
+    assert figures["sex-right-adults_judge-age-sex_n24"]["n"] == 24  # of ages 2, 5, ... 89
+    assert 0 < figures["age-error-mean-absolute_judge-age-sex_n30"]["value"] < 100
+    rows = values["sections"][0]["tables"][0]["rows"]
+    assert sum(row[1] for row in rows if "years" in row[0]) == 30

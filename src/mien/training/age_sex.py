@@ -54,7 +54,11 @@ class AgeSexConfig(Config):
 def stored_window(crops: UInt8Image) -> npt.NDArray[np.uint8]:
     """Aligned crops (N S S 3 uint8) -> what training keeps of them in memory (N 75 75 3 uint8)."""
     side = INNER_SIDE + 2 * MARGIN
-    return to_photos(window(to_tensor(crops), INNER_X - MARGIN, INNER_Y - MARGIN, side, STORED_SIDE))
+    kept = np.empty((len(crops), STORED_SIDE, STORED_SIDE, 3), np.uint8)
+    for start in range(0, len(crops), 64):  # a shard of crops as float32 would take half a GB
+        part = slice(start, start + 64)
+        kept[part] = to_photos(window(to_tensor(crops[part]), INNER_X - MARGIN, INNER_Y - MARGIN, side, STORED_SIDE))
+    return kept
 
 
 def shares(ages: npt.ArrayLike, balance: float) -> npt.NDArray[np.float64]:

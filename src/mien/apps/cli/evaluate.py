@@ -92,6 +92,20 @@ def crowd(
     typer.echo(page)
 
 
+@evaluate.command("judge")
+def judge(
+    data: Annotated[Path, typer.Option(help="A dataset that `mien data prepare` made.", metavar="DEST")],
+    out: Annotated[Path, typer.Option(help="Where the report goes.", metavar="REPORT_DIR")],
+    weights: Annotated[Path | None, typer.Option(help="A weights file instead of the packaged one.")] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
+) -> None:
+    """Examine the judge of sex and age itself, on real faces that it never saw."""
+    from mien.apps.cli import judge as desk
+
+    typer.echo(desk.examine(data, out, weights, split, force))
+
+
 def _subject(name: str, preset: str) -> tuple[Generator, Path | None]:
     """A generator by preset or weights file, and its weights file where that is known."""
     import mien

@@ -75,8 +75,15 @@ def _crowd_paper(options: TrainOptions) -> None:
     _finish(outcome, options.out)
 
 
+def _judge(options: TrainOptions) -> None:
+    from mien.apps.cli import judge
+
+    _finish(judge.train(options), options.out)
+
+
 # model -> preset -> what trains it.
 PRESETS: dict[str, dict[str, Callable[[TrainOptions], None]]] = {
+    "judge": {"mien": _judge},
     "crowd": {"paper": _crowd_paper},
 }
 
@@ -122,6 +129,24 @@ def crowd(
 ) -> None:
     """Train the generator of crowds: faces with the sex and age asked for."""
     _run("crowd", preset, TrainOptions(data, out, resume, steps, batch, seed, threads, device, precision, minutes))
+
+
+@train_app.command("judge")
+def judge(
+    data: Data,
+    out: Out,
+    preset: Preset = "mien",
+    resume: Resume = False,
+    steps: Steps = None,
+    batch: BatchSize = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    device: Device = "auto",
+    precision: Precision = None,
+    minutes: Minutes = None,
+) -> None:
+    """Train the judge of sex and age that `mien evaluate crowd` asks."""
+    _run("judge", preset, TrainOptions(data, out, resume, steps, batch, seed, threads, device, precision, minutes))
 
 
 def register(app: typer.Typer) -> None:
