@@ -105,8 +105,10 @@ def _measure(
             align.warp(photo, transform, INPUT_PX, border=cv2.BORDER_REPLICATE)
             for photo, transform in zip(photos[chunk], transforms[chunk], strict=True)
         ]
+        shown = np.stack(crops if len(crops) > 1 else crops * 2)  # alone, a face takes another code path and rounding
         with torch.inference_mode():
-            points, presence = _run(mesh, images.to_tensor(np.stack(crops)).to(device))
+            points, presence = _run(mesh, images.to_tensor(shown).to(device))
+        points, presence = points[: len(crops)], presence[: len(crops)]
         presences.append(presence.cpu().numpy())
         for values, transform in zip(points.cpu().numpy().astype(np.float64), transforms[chunk], strict=True):
             back = align.invert(transform)
