@@ -20,6 +20,11 @@ from mien.records import Float32Array, UInt8Image
 
 PAPER_DETECTION = "The paper printed 84.83 % of 100,000 generated against 86.12 % of its real images."
 
+# A photograph and its own blurred copy lie 0.16 apart in these features (median of 362), two photographs of one person
+# 0.44 and of two people 0.81 (LFW). dlib's 0.6 says "the same person" of one pair; of the nearest among thousands it
+# says little: most unseen real faces have somebody within it.
+COPY_DISTANCE = 0.3
+
 FetchCrops = Callable[[npt.NDArray[np.int64]], UInt8Image]
 
 
@@ -126,7 +131,7 @@ def memory(
     for name, one in memories.items():
         if real is None or name == "real":
             continue
-        found = metrics.memorisation(one.distances, real.distances, threshold=SAME_PERSON)
+        found = metrics.memorisation(one.distances, real.distances, threshold=COPY_DISTANCE)
         n = len(one.distances)
         for metric, label, made_value, real_value, unit in (
             (
@@ -144,8 +149,8 @@ def memory(
                 "%",
             ),
             (
-                f"nearest-training-below{SAME_PERSON:g}",
-                f"nearer than {SAME_PERSON:g}, where dlib says 'the same person'",
+                f"nearest-training-below{COPY_DISTANCE:g}",
+                f"nearer than {COPY_DISTANCE:g}, where copies lie",
                 found.share_below,
                 found.real_share_below,
                 "%",
@@ -166,12 +171,17 @@ def memory(
             pictured.append(Picture(f"nearest-{slug_of(name)}", caption, sheet(pairs, len(order))))
     if memories:
         series = {name: one.distances for name, one in memories.items()}
-        plot = plots.histograms(series, x="distance to the nearest training face", marks={"same person": SAME_PERSON})
+        plot = plots.histograms(
+            series,
+            x="distance to the nearest training face",
+            marks={"copies lie below": COPY_DISTANCE, "one pair: same person": SAME_PERSON},
+        )
         pictured.insert(0, Picture("memory", "Distance of each face to its nearest training face", plot))
     return Section(
         "Is anybody copied?",
         "Distance in dlib's 128 identity features of each face to the nearest of all training faces, beside the same "
-        "for real held-out faces. Copies would lie far to the left of the real ones.",
+        "for real held-out faces. Copies would lie far to the left of the real ones: a photograph and its blurred copy are "
+        "0.16 apart, two photographs of one person 0.44.",
         figures=tuple(figures),
         pictures=tuple(pictured),
     )
