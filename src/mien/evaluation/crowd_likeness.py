@@ -180,8 +180,8 @@ def memory(
     return Section(
         "Is anybody copied?",
         "Distance in dlib's 128 identity features of each face to the nearest of all training faces, beside the same "
-        "for real held-out faces. Copies would lie far to the left of the real ones: a photograph and its blurred copy are "
-        "0.16 apart, two photographs of one person 0.44.",
+        "for real held-out faces. Copies would lie far to the left of the real ones: a photograph and its blurred copy "
+        "are 0.16 apart, two photographs of one person 0.44.",
         figures=tuple(figures),
         pictures=tuple(pictured),
     )
