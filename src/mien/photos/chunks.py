@@ -64,7 +64,7 @@ class Networks:
     def pose(self, face: Face) -> Pose:
         from mien.faces import pose
 
-        return pose.pose_of(face.mesh)
+        return pose.pose(face.mesh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +208,12 @@ def _crop_all(batch: list[_Opened], chunk: Chunk, finder: Finder, clock: _Clock)
         found = finder.detect([opened.photo for opened in batch])
     for place, (opened, detections) in enumerate(zip(batch, found, strict=True)):
         row = replace(opened.row, n_faces=len(detections))
-        face, reason = filters.choose_face(detections, chunk.rules.choose, opened.photo, opened.source.box)
+        one, reason = filters.choose_face(detections, chunk.rules.choose, opened.photo, opened.source.box)
         results.append((replace(row, drop_reason=reason), None))
-        if face is not None:
-            chosen.append((place, face))
+        if one is not None:
+            chosen.append((place, one))
     with clock.step("mesh"):
-        faces = finder.locate([batch[place].photo for place, _ in chosen], [face for _, face in chosen])
+        faces = finder.locate([batch[place].photo for place, _ in chosen], [one for _, one in chosen])
     for (place, _), face in zip(chosen, faces, strict=True):
         results[place] = _crop(batch[place].photo, face, results[place][0], chunk.size_px, finder, clock)
     return results
