@@ -110,6 +110,7 @@ class AgeSexJudge:
 
     def __init__(self, network: AgeSexNet, metadata: Mapping[str, Any]) -> None:
         self.network = network.eval().requires_grad_(False)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.5 times as fast on a CPU
         self.metadata = dict(metadata)
 
     @classmethod
@@ -126,7 +127,7 @@ class AgeSexJudge:
 
     @torch.no_grad()
     def estimate(
-        self, crops: UInt8Image, *, batch_size: int = 128, progress: Callable[[int], None] | None = None
+        self, crops: UInt8Image, *, batch_size: int = 64, progress: Callable[[int], None] | None = None
     ) -> Estimates:
         """Judge aligned crops (N S S 3 uint8 RGB); each face and its mirror image are averaged."""
         count = len(crops)
@@ -135,7 +136,8 @@ class AgeSexJudge:
         for start in range(0, count, batch_size):
             part = slice(start, min(start + batch_size, count))
             windows = judge_window(to_tensor(crops[part]))  # n 3 64 64
-            seen = self.network.features(torch.cat([windows, windows.flip(3)]))  # 2n 144
+            both = torch.cat([windows, windows.flip(3)]).contiguous(memory_format=torch.channels_last)
+            seen = self.network.features(both)  # 2n 144
             ages[part] = expected_age(self.network.age(seen)).view(2, -1).mean(0).numpy()
             female[part] = self.network.sex(seen)[:, 0].view(2, -1).mean(0).sigmoid().numpy()
             features[part] = seen.view(2, part.stop - part.start, -1).mean(0).numpy()
