@@ -11,6 +11,7 @@ from scipy import linalg, spatial, stats
 from mien.errors import TooFewError
 from mien.evaluation.metrics import (
     frechet_distance,
+    frechet_interval,
     manifold,
     mean_absolute_error,
     memorisation,
@@ -54,6 +55,23 @@ def test_frechet_refuses_fewer_samples_than_features():
     many = Moments.of(np.random.default_rng(0).normal(size=(80, 8)))
     with pytest.raises(TooFewError, match="8 samples of 8 features"):
         frechet_distance(few, many)
+
+
+def test_frechet_interval_holds_the_value_and_covers_what_repetition_shows():
+    def draw(seed):
+        random = np.random.default_rng(seed)
+        return random.normal(size=(400, 4)), random.normal(size=(400, 4)) * 1.5 + 0.5
+
+    found = frechet_interval(*draw(0))
+    assert found.value == pytest.approx(frechet_distance(*(Moments.of(rows) for rows in draw(0))))
+    assert found.low < found.value < found.high
+    repeated = [frechet_distance(*(Moments.of(rows) for rows in draw(seed))) for seed in range(1, 41)]
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.std(repeated), rel=0.6)
+    few = frechet_interval(
+        np.random.default_rng(0).normal(size=(21, 20)), np.random.default_rng(1).normal(size=(21, 20))
+    )
+    assert np.isfinite(few.value)
+    assert np.isnan(few.low)  # enough for a value, too few for its spread
 
 
 def slow_manifold(real, made, k):

@@ -13,7 +13,7 @@ from mien.evaluation.crowd_judged import Judged, Memory, Sweep, age_error, sex_r
 from mien.evaluation.detection import rate_name
 from mien.evaluation.features import APPEARANCE, IDENTITY
 from mien.evaluation.report import Figure, Picture, Section, shown
-from mien.evaluation.statistics import Moments, proportion
+from mien.evaluation.statistics import proportion
 from mien.faces.dlib_resnet import SAME_PERSON
 from mien.images import resize, sheet
 from mien.records import Float32Array, UInt8Image
@@ -83,31 +83,27 @@ def likeness(judged: Mapping[str, Judged], other: Judged, *, k: int) -> Section:
         for name, one in contestants.items():
             made = features(one)[:n]
             if n > made.shape[1]:
-                value = metrics.frechet_distance(Moments.of(real), Moments.of(made))
                 figures.append(
-                    Figure(
-                        metrics.metric_name("frechet", space, n),
-                        f"Fréchet distance, {space}",
-                        name,
-                        value,
-                        n,
+                    Figure.of(
+                        metrics.frechet_interval(real, made),
+                        name=metrics.metric_name("frechet", space, n),
+                        label=f"Fréchet distance, {space}",
+                        subject=name,
                         better="lower",
                     )
                 )
             if n > k:
                 found = metrics.manifold(real, made, k=k)
                 for metric in ("precision", "recall", "density", "coverage"):
-                    figures.append(
-                        Figure(
-                            metrics.metric_name(metric, space, n, k=k),
-                            f"{metric}, {space}",
-                            name,
-                            float(getattr(found, metric)),
-                            n,
-                            unit="" if metric == "density" else "%",
-                            better="higher",
+                    value = float(getattr(found, metric))
+                    full, label = metrics.metric_name(metric, space, n, k=k), f"{metric}, {space}"
+                    if metric == "density":
+                        figures.append(Figure(full, label, name, value, n, better="higher"))
+                    else:
+                        share = proportion(round(value * n), n)
+                        figures.append(
+                            Figure.of(share, name=full, label=label, subject=name, unit="%", better="higher")
                         )
-                    )
     if not figures:
         raise TooFewError(f"evaluate crowd: {len(reference.faces)} real faces are too few to compare (more than {k})")
     return Section(

@@ -55,7 +55,7 @@ class Figure:
     @property
     def spread(self) -> str:
         """The interval as a person reads it, or nothing."""
-        if self.low is None or self.high is None:
+        if self.low is None or self.high is None or not math.isfinite(self.low + self.high):
             return ""
         return f"{shown(self.low, self.unit)} to {shown(self.high, self.unit)}"
 

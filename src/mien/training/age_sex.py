@@ -17,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mien.checkpoints import load_into
 from mien.config import Config
 from mien.errors import DatasetError
-from mien.faces.age_sex import AGES, SIDE, AgeSexNet, expected_age
+from mien.faces.age_sex import AGES, MODEL, SIDE, AgeSexNet, expected_age
 from mien.faces.align import window
 from mien.faces.inner import INNER_SIDE, INNER_X, INNER_Y
 from mien.images import to_photos, to_tensor
@@ -178,12 +179,18 @@ def train_judge(
     run_dir: Path,
     config: AgeSexConfig,
     *,
+    initial: Mapping[str, Tensor] | None = None,
     resume: bool = False,
     **loop: Any,
 ) -> Outcome:
-    """Train the judge on stored windows; ``Outcome.shown["judge"]`` is its average. ``loop``: more ``LoopSettings``."""
+    """Train the judge on stored windows; ``Outcome.shown["judge"]`` is its average.
+
+    ``initial`` are weights to start from instead of random ones; ``loop`` more ``LoopSettings``.
+    """
     torch.manual_seed(config.seed)
     network = AgeSexNet()
+    if initial is not None:
+        load_into(network, initial, name=MODEL)
     phase = Phase(
         name="judge",
         networks=("judge",),
