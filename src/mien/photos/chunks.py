@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from mien import images
-from mien.errors import PhotoError
+from mien.errors import MienError, PhotoError
 from mien.photos import catalog, filters, hashes
 from mien.photos.catalog import CatalogRow
 from mien.records import Detection, Face, Pose, SourcePhoto, UInt8Image
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BATCH_PHOTOS = 16  # photos that the detector sees together
+SYSTEMATIC_FAULTS = 8  # this many photos of a chunk, and more than half, failing means that the fault is mien's
 BATCH_PIXELS = 24_000_000  # ... unless they are large: decoded photos held at once stay below about 72 MB + one photo
 
 
@@ -116,13 +117,18 @@ _Result = tuple[CatalogRow, bytes | None]
 
 
 def run_chunk(chunk: Chunk, finder: Finder) -> ChunkReport:
-    """Do every photo of the chunk and write its piece; returns the counts and the seconds of each step."""
+    """Do every photo of the chunk and write its piece; returns the counts and the seconds of each step.
+
+    One photo that fails in a way that nobody foresaw is dropped as ``failed``; when most do, the fault is not theirs:
+    the first error ends the run, and nothing of this chunk is written.
+    """
     clock = _Clock()
+    faults: list[Exception] = []
     rows: list[CatalogRow | None] = [None] * len(chunk.photos)
     crops: list[bytes | None] = [None] * len(chunk.photos)
 
     def flush(batch: list[_Opened]) -> None:
-        for opened, (row, crop) in zip(batch, _crop_batch(batch, chunk, finder, clock), strict=True):
+        for opened, (row, crop) in zip(batch, _crop_batch(batch, chunk, finder, clock, faults), strict=True):
             rows[opened.place], crops[opened.place] = row, crop
         batch.clear()
 
@@ -139,6 +145,11 @@ def run_chunk(chunk: Chunk, finder: Finder) -> ChunkReport:
     if waiting:
         flush(waiting)
     done = [row for row in rows if row is not None]
+    if len(faults) >= SYSTEMATIC_FAULTS and 2 * len(faults) > len(done):
+        raise MienError(
+            f"{chunk.source}: {len(faults)} of {len(done)} photos failed, the first with "
+            f"{type(faults[0]).__name__}: {faults[0]}"
+        ) from faults[0]
     with clock.step("write"):
         catalog.write_piece(chunk.path, done, crops)
     return ChunkReport(chunk.index, len(done), Counter(row.drop_reason or "" for row in done), clock.seconds)
@@ -190,15 +201,19 @@ def _read(path: str) -> bytes:
         raise PhotoError("missing", f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _crop_batch(batch: list[_Opened], chunk: Chunk, finder: Finder, clock: _Clock) -> list[_Result]:
+def _crop_batch(
+    batch: list[_Opened], chunk: Chunk, finder: Finder, clock: _Clock, faults: list[Exception]
+) -> list[_Result]:
     """Rows and crops of opened photos, in their order; photos on which the networks choke are found one by one."""
     try:
         return _crop_all(batch, chunk, finder, clock)
     except Exception as error:  # nothing about one photo may end a run
         if len(batch) > 1:
-            return [result for opened in batch for result in _crop_batch([opened], chunk, finder, clock)]
-        reason = error.reason if isinstance(error, PhotoError) else "failed"
-        return [(replace(batch[0].row, drop_reason=reason), None)]
+            return [result for opened in batch for result in _crop_batch([opened], chunk, finder, clock, faults)]
+        if isinstance(error, PhotoError):
+            return [(replace(batch[0].row, drop_reason=error.reason), None)]
+        faults.append(error)
+        return [(replace(batch[0].row, drop_reason="failed"), None)]
 
 
 def _crop_all(batch: list[_Opened], chunk: Chunk, finder: Finder, clock: _Clock) -> list[_Result]:
