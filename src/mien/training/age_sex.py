@@ -98,7 +98,7 @@ def batches(
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Stored windows (N 3 75 75) -> training views (N 3 64 64): mirror, framing, light, colour, softness, noise."""
+    """Stored windows (N 3 75 75) -> views (N 3 64 64): mirror, framing, light, colour, softness, noise, hiding."""
     n = len(images)
 
     def uniform(low: float, high: float) -> Tensor:
@@ -137,6 +137,14 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
             x = x.index_copy(0, chosen, soft)
     noise = uniform(-0.04, 0.04).clamp(min=0).view(shape)
     x = x + noise * torch.randn(x.shape, generator=generator, device=x.device)
+
+    # Hiding: a third of the views lose a square of up to 40 % of the side to its mean colour, so that no single feature
+    # (hair, lips, beard) decides.
+    side = uniform(0.15, 0.4).view(shape) * SIDE
+    down, across = uniform(0, SIDE).view(shape), uniform(0, SIDE).view(shape)
+    line = torch.arange(SIDE, dtype=torch.float32, device=x.device)
+    inside = ((line[:, None] - down).abs() < side / 2) & ((line[None, :] - across).abs() < side / 2)
+    x = torch.where(inside & (uniform(0, 1).view(shape) < 1 / 3), middle, x)
     return x.clamp(-1, 1)
 
 
