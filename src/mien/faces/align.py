@@ -161,3 +161,33 @@ def _resampling(size: int, out: int, start: float, side: float) -> Tensor:
     weights = 1 - (torch.arange(size, dtype=torch.float64) - centres[:, None]).abs() / max(step, 1.0)
     weights = weights.clamp(min=0)
     return (weights / weights.sum(1, keepdim=True)).to(torch.float32)
+
+
+def rescaled(transform: Float64Array, size: int, wanted: int) -> Float64Array:
+    """The transform to a crop of ``size`` px -> the transform to the same crop at ``wanted`` px (pixel centres)."""
+    ratio = wanted / size
+    scaled = np.array(transform, np.float64) * ratio
+    scaled[:, 2] += (ratio - 1) / 2
+    return scaled
+
+
+def mirrored_outside(crop: UInt8Image, transform: Float64Array, photo_height: int, photo_width: int) -> UInt8Image:
+    """The crop as if its photo had been cut to ``photo_width`` x ``photo_height`` under ``transform``.
+
+    What lies outside becomes the mirror image of what lies inside, as ``warp`` does at the border of a real photo. It
+    makes a loose crop look like one of a tightly cut photo.
+    """
+    size = crop.shape[0]
+    grid = np.arange(size, dtype=np.float64)
+    points = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)  # S*S 2, crop pixels
+    inside = apply(invert(transform), points)
+    for axis, length in enumerate((photo_width, photo_height)):
+        inside[:, axis] = _reflected(inside[:, axis], length)
+    back = apply(transform, inside).reshape(size, size, 2).astype(np.float32)
+    return np.asarray(cv2.remap(crop, back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _reflected(values: Float64Array, length: int) -> Float64Array:
+    """Coordinates folded into [0, length - 1] as cv2.BORDER_REFLECT_101 does."""
+    period = 2.0 * max(length - 1, 1)
+    return np.asarray(period / 2 - np.abs(np.mod(values, period) - period / 2), np.float64)

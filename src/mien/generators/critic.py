@@ -1,0 +1,60 @@
+"""The critics that sharpen a decoder: one on pixels, one on feature maps of the frozen encoder.
+
+Both score patches (N 1 h w), with spectral normalisation (Miyato et al., 2018). The critic on features follows the
+idea of projected GANs (Sauer et al., 2021): a fixed network's maps are a better place to judge from than pixels when
+images are few.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import torch.nn.functional as functional
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from mien.generators.layers import SLOPE
+
+
+class PatchCritic(nn.Module):
+    """Images N 3 H W -> scores N 1 H/8 W/8."""
+
+    def __init__(self, widths: Sequence[int] = (32, 64, 128)) -> None:
+        super().__init__()
+        channels = [3, *widths]
+        self.steps = nn.ModuleList(
+            spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1))
+            for a, b in itertools.pairwise(channels)
+        )
+        self.out = spectral_norm(nn.Conv2d(channels[-1], 1, 3, padding=1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images
+        for step in self.steps:
+            x = functional.leaky_relu(step(x), SLOPE)
+        scores: Tensor = self.out(x)
+        return scores
+
+
+class FeatureCritic(nn.Module):
+    """Feature maps by tap name (N C h w) -> scores by tap name (N 1 h' w')."""
+
+    def __init__(self, channels: Mapping[str, int], width: int = 64) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict({name: _head(count, width) for name, count in channels.items()})
+
+    def forward(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: head(maps[name]) for name, head in self.heads.items()}
+
+
+def _head(channels: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        spectral_norm(nn.Conv2d(channels, width, 1)),
+        nn.LeakyReLU(SLOPE),
+        spectral_norm(nn.Conv2d(width, width, 3, stride=2, padding=1)),
+        nn.LeakyReLU(SLOPE),
+        spectral_norm(nn.Conv2d(width, width, 3, padding=1)),
+        nn.LeakyReLU(SLOPE),
+        spectral_norm(nn.Conv2d(width, 1, 1)),
+    )
