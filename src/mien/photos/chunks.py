@@ -259,6 +259,7 @@ def _crop(
             sharpness=float(cv2.Laplacian(images.grey(crop), cv2.CV_32F).var()),
             transform=tuple(float(value) for value in np.asarray(transform, np.float32).reshape(6)),
             phash=hashes.to_hex(hashes.perceptual_hash(crop)),
+            thumbnail=hashes.thumbnail(crop),
         )
     return row, jpeg
 

@@ -21,6 +21,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mien.errors import DatasetError, MienError
 from mien.photos import catalog, chunks, filters, hashes, splits
 from mien.photos.catalog import CatalogRow
@@ -230,6 +232,7 @@ def _finish(job: Job, dest: Path, manifest: dict[str, Any], fingerprint: str, to
             "crop": {"version": CROP_VERSION, "size_px": job.size_px, "convention": "docs/data.md"},
             "splits": {
                 "near_bits": splits.NEAR_BITS,
+                "alike": splits.ALIKE,
                 "shares": dict(zip(splits.SPLITS, splits.SHARES, strict=True)),
                 "faces": dict(sorted(Counter(row.split for row in everything if row.split).items())),
             },
@@ -279,7 +282,9 @@ def decide_splits(rows: Sequence[CatalogRow]) -> list[CatalogRow]:
     """The rows with ``group`` and ``split`` decided over all kept ones; dropped rows have neither."""
     kept = [row for row in rows if row.drop_reason is None]
     phashes = hashes.from_hex([row.phash or "0" for row in kept])
-    found = splits.groups([row.person for row in kept], [row.sha256 or "" for row in kept], phashes)
+    blank = bytes(hashes.THUMBNAIL_PX**2)
+    thumbnails = np.frombuffer(b"".join(row.thumbnail or blank for row in kept), np.uint8).reshape(len(kept), -1)
+    found = splits.groups([row.person for row in kept], [row.sha256 or "" for row in kept], phashes, thumbnails)
     decided = iter([replace(r, group=g, split=splits.split_of(g)) for r, g in zip(kept, found, strict=True)])
     return [next(decided) if row.drop_reason is None else replace(row, group=None, split=None) for row in rows]
 

@@ -1,8 +1,8 @@
 """Who goes to train, validation or test: never one person, never one picture, in two of them.
 
-Faces are joined into groups by person (where known), by file content and by near-equal perceptual hash; a group's
-smallest key, hashed, decides. So the split of a face depends on the set of faces, not on their order or on the order
-in which sources were added.
+Faces are joined into groups by person (where known), by file content and by near-equal picture; a group's smallest
+key, hashed, decides. So the split of a face depends on the set of faces, not on their order or on the order in which
+sources were added.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from mien.photos import hashes
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SHARES = (0.8, 0.1, 0.1)
-NEAR_BITS = 4  # of 64; docs/data.md has the measurement behind it
+NEAR_BITS = 10  # of 64: candidates for one picture ...
+ALIKE = 0.96  # ... which they are when their thumbnails correlate so much; docs/data.md has the measurement
 
 
 def person_key(name: str) -> str:
@@ -40,16 +41,23 @@ def split_of(group: str) -> Split:
     return SPLITS[-1]
 
 
+def same_pictures(phashes: hashes.UInt64Array, thumbnails: hashes.UInt8Array) -> hashes.PairArray:
+    """Pairs (M 2) of faces that are one picture: recompressed, rescaled, retouched a little or cut otherwise."""
+    pairs = hashes.near_pairs(phashes, NEAR_BITS)
+    return pairs[hashes.alike(thumbnails, pairs) >= ALIKE]
+
+
 def groups(
     persons: Sequence[str | None],
     contents: Sequence[str],
     phashes: hashes.UInt64Array,
-    near_bits: int = NEAR_BITS,
+    thumbnails: hashes.UInt8Array,
 ) -> list[str]:
     """The group of each face, as 16 hexadecimal digits.
 
-    ``persons`` (None: unknown), ``contents`` (SHA-256 of the files) and ``phashes`` (N uint64) belong to the same N
-    faces. Two faces are in one group if a chain of equal persons, equal files or near hashes joins them.
+    ``persons`` (None: unknown), ``contents`` (SHA-256 of the files), ``phashes`` (N uint64) and ``thumbnails`` (N 256)
+    belong to the same N faces. Two faces are in one group if a chain of equal persons, equal files or near-equal
+    pictures joins them.
     """
     count = len(contents)
     if count == 0:
@@ -59,7 +67,7 @@ def groups(
     nodes = {key: count + place for place, key in enumerate(sorted({*own, *(name for name in named if name)}))}
     edges = [(row, nodes[key]) for row, key in enumerate(own)]
     edges += [(row, nodes[name]) for row, name in enumerate(named) if name]
-    near = hashes.near_pairs(phashes, near_bits)  # M 2
+    near = same_pictures(phashes, thumbnails)  # M 2
     ends = np.concatenate([np.array(edges, np.int64), near])
     total = count + len(nodes)
     graph = scipy.sparse.coo_matrix((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(total, total))
