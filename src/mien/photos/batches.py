@@ -11,7 +11,9 @@ import itertools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +25,16 @@ from mien.photos import catalog
 from mien.photos.catalog import CatalogRow
 from mien.records import Float32Array, UInt8Image
 
+if TYPE_CHECKING:
+    import polars as pl
+
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]  # (done, of)
 
 AGE_EDGES_YEARS = (10, 20, 30, 40, 50, 60, 70, 80, 100)  # the paper's 8 bins of age: it prints their number, not edges
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class FaceDataset:
     """The kept faces of DEST in catalogue order. Row k of every array here is ``faces[k]``."""
 
@@ -40,11 +45,13 @@ class FaceDataset:
     def open(cls, dest: str | os.PathLike[str]) -> FaceDataset:
         """Read the catalogue; ``DatasetError`` where DEST is no prepared dataset or holds no face."""
         where = Path(dest)
-        kept = tuple(
-            row for row in catalog.read_catalog(where) if row.shard is not None and row.row_in_shard is not None
-        )
+        manifest = catalog.read_manifest(where)
+        if manifest is not None and not manifest.get("complete"):
+            raise DatasetError(f"{dest}: a 'mien data prepare' stopped half way; run the same command again to end it")
+        rows = catalog.read_catalog(where) if manifest is not None else []
+        kept = tuple(row for row in rows if row.shard is not None and row.row_in_shard is not None)
         if not kept:
-            raise DatasetError(f"{dest}: no prepared dataset with faces in it (make one with `mien data prepare`)")
+            raise DatasetError(f"{dest}: no prepared dataset with faces in it (make one with 'mien data prepare')")
         return cls(where, kept)
 
     def __len__(self) -> int:
@@ -59,20 +66,34 @@ class FaceDataset:
         ]
         return np.array(found, np.int64)
 
-    @property
+    @cached_property
     def female(self) -> Float32Array:
         """1 female, 0 male, NaN unknown."""
         return np.array([np.nan if f.sex is None else float(f.sex == "female") for f in self.faces], np.float32)
 
-    @property
+    @cached_property
     def ages_years(self) -> Float32Array:
         """Ages in years, NaN unknown."""
         return np.array([np.nan if f.age_years is None else f.age_years for f in self.faces], np.float32)
 
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits of which crops these are, and in which order."""
+    @property
+    def table(self) -> pl.DataFrame:
+        """The catalogue rows of ``faces`` as a polars frame, in their order (needs polars)."""
+        import polars
+
+        table = polars.from_arrow(catalog.rows_to_table(self.faces))
+        if not isinstance(table, polars.DataFrame):
+            raise TypeError("the catalogue is not a table")
+        return table
+
+    @cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256("\n".join(f"{f.id} {f.sha256} {f.shard} {f.row_in_shard}" for f in self.faces).encode())
         return digest.hexdigest()[:16]
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of which crops these are, and in which order."""
+        return self._fingerprint
 
     def pixels(self, size: int, progress: Progress | None = None) -> npt.NDArray[np.uint8]:
         """All crops at ``size`` px: N S S 3, a memory map of DEST/cache (built by the first call)."""
@@ -115,15 +136,20 @@ class FaceDataset:
             by_shard.setdefault(str(self.faces[int(row)].shard), []).append(place)
         found: dict[int, UInt8Image] = {}
         for shard, places in by_shard.items():
-            jpegs = catalog.read_shard(self.dest, shard)
-            for place in places:
-                found[place] = decode_crop(jpegs[int(self.faces[int(rows[place])].row_in_shard or 0)], size)
-        return np.stack([found[place] for place in range(len(rows))])
+            wanted = [int(self.faces[int(rows[place])].row_in_shard or 0) for place in places]
+            for place, jpeg in zip(places, catalog.read_shard(self.dest, shard, wanted), strict=True):
+                found[place] = decode_crop(jpeg, size)
+        side = size or self.stored_size
+        return (
+            np.stack([found[place] for place in range(len(rows))])
+            if len(rows)
+            else np.zeros((0, side, side, 3), np.uint8)
+        )
 
     def mask(self, row: int, size: int) -> Float32Array:
         """S S, 1 where the crop's pixel lies inside the photo, 0 where the border was mirrored."""
         face = self.faces[row]
-        return align.valid_mask(self.transform(row, size), face.photo_height, face.photo_width, size)
+        return align.valid_mask(self.transform(row, size), face.photo_height or 0, face.photo_width or 0, size)
 
     def masks(self, rows: Rows, size: int) -> Float32Array:
         """N S S, as ``mask``."""
@@ -134,7 +160,7 @@ class FaceDataset:
         stored = np.array(self.faces[row].transform, np.float64).reshape(2, 3)
         return align.rescaled(stored, self.stored_size, size)
 
-    @property
+    @cached_property
     def stored_size(self) -> int:
         """Side of the crops in the shards, px."""
         manifest = catalog.read_manifest(self.dest) or {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ CATALOG = "catalog.parquet"
 DATASET = "dataset.json"
 SHARDS = "shards"
 SHARD_ROWS = 1024  # crops a shard
+ROW_GROUP = 128  # crops that are read together
 
 _TEXTS = pa.list_(pa.string())
 _NUMBERS = pa.list_(pa.float32())
@@ -175,16 +176,23 @@ def write_shard(dest: Path, name: str, ids: list[str], crops: list[bytes]) -> No
     """Write one shard of crops; Hugging Face ``datasets`` decodes its ``image`` column as it is."""
     entries = [{"bytes": crop, "path": f"{row:05d}.jpg"} for row, crop in enumerate(crops)]
     table = pa.Table.from_arrays([pa.array(ids, pa.string()), pa.array(entries, _IMAGE)], schema=SHARD_SCHEMA)
-    files.write_bytes(dest / SHARDS / name, _parquet(table, 128, plain=("image.bytes",)))
+    files.write_bytes(dest / SHARDS / name, _parquet(table, ROW_GROUP, plain=("image.bytes",)))
 
 
-def read_shard(dest: Path, name: str) -> list[bytes]:
-    """The JPEG bytes of a shard, in row order."""
+def read_shard(dest: Path, name: str, rows: Sequence[int] | None = None) -> list[bytes]:
+    """The JPEG bytes of a shard, in row order; with ``rows``, of those, in their order, reading only near them."""
     try:
-        column = pq.read_table(dest / SHARDS / name, columns=["image"], memory_map=True).column("image")
+        file = pq.ParquetFile(dest / SHARDS / name, memory_map=True)
+        if rows is None:
+            return [entry["bytes"] for entry in file.read(columns=["image"]).column("image").to_pylist()]
+        groups = {row // ROW_GROUP for row in rows}
+        read = {
+            group: file.read_row_group(group, columns=["image"]).column("image").combine_chunks().field("bytes")
+            for group in groups
+        }
     except (pa.ArrowException, OSError) as error:
         raise DatasetError(f"{dest / SHARDS / name}: missing or damaged; run 'mien data prepare' again") from error
-    return [entry["bytes"] for entry in column.to_pylist()]
+    return [read[row // ROW_GROUP][row % ROW_GROUP].as_py() for row in rows]
 
 
 def read_manifest(dest: Path) -> dict[str, Any] | None:
