@@ -24,8 +24,7 @@ class PatchCritic(nn.Module):
         super().__init__()
         channels = [3, *widths]
         self.steps = nn.ModuleList(
-            spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1))
-            for a, b in itertools.pairwise(channels)
+            spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in itertools.pairwise(channels)
         )
         self.out = spectral_norm(nn.Conv2d(channels[-1], 1, 3, padding=1))
 

@@ -28,6 +28,7 @@ class DecoderConfig(Config):
 
     features: int = 1792
     style: int = 48
+    trunk: int = 640
     code: int = 384
     channels: tuple[int, ...] = (256, 256, 192, 128, 64, 32)  # at 4, 8, 16, ... px
     rgb_from_px: int = 16
@@ -52,17 +53,11 @@ class Decoder(nn.Module):
         self.config = config
         self.register_buffer("mean", torch.zeros(config.features))
         self.register_buffer("deviation", torch.ones(config.features))
-        self.mapping = nn.Sequential(
-            nn.Linear(config.features + config.style, config.code),
-            nn.LeakyReLU(SLOPE),
-            nn.Linear(config.code, config.code),
-            nn.LeakyReLU(SLOPE),
-        )
-        first = config.channels[0]
-        self.start = nn.Linear(config.features + config.style, first * FIRST_PX**2)
+        self.trunk = nn.Sequential(nn.Linear(config.features + config.style, config.trunk), nn.LeakyReLU(SLOPE))
+        self.mapping = nn.Sequential(nn.Linear(config.trunk, config.code), nn.LeakyReLU(SLOPE))
+        self.start = nn.Linear(config.trunk, config.channels[0] * FIRST_PX**2)
         self.blocks = nn.ModuleList(
-            UpBlock(a, b, config.code)
-            for a, b in zip(config.channels[:-1], config.channels[1:], strict=True)
+            UpBlock(a, b, config.code) for a, b in zip(config.channels[:-1], config.channels[1:], strict=True)
         )
         self.rgb = nn.ModuleDict()
         for index, channels in enumerate(config.channels[1:]):
@@ -75,9 +70,10 @@ class Decoder(nn.Module):
 
     def decode(self, code: Tensor, planes: list[Tensor]) -> Tensor:
         """Code (N F + S: standardised features, style) and ``noise_planes`` -> images."""
-        x = self.start(code).unflatten(1, (-1, FIRST_PX, FIRST_PX))  # N C 4 4
+        trunk = self.trunk(code)  # N trunk
+        x = self.start(trunk).unflatten(1, (-1, FIRST_PX, FIRST_PX))  # N C 4 4
         x = x.contiguous(memory_format=torch.channels_last)
-        w = self.mapping(code)  # N code
+        w = self.mapping(trunk)  # N code
         image: Tensor | None = None
         for block, plane in zip(self.blocks, planes, strict=True):
             x = block(x, w, plane)
@@ -101,9 +97,7 @@ class StyleEncoder(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         widths = (3, 32, 64, 96, 128)
-        self.steps = nn.ModuleList(
-            nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in itertools.pairwise(widths)
-        )
+        self.steps = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in itertools.pairwise(widths))
         self.out = nn.Linear(widths[-1] * 16, 2 * config.style)
         nn.init.normal_(self.out.weight, std=0.01)
         nn.init.zeros_(self.out.bias)

@@ -11,8 +11,8 @@ made one before the critics and the perceptual loss look, so that those pixels t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,11 @@ from torch import Tensor, nn
 from mien.config import Config
 from mien.generators.critic import FeatureCritic, PatchCritic
 from mien.generators.decoder import Decoder, DecoderConfig, StyleEncoder
-from mien.images import sheet, to_photos
+from mien.images import sheet, to_photos, to_tensor
 from mien.records import UInt8Image
-from mien.seeding import stream, torch_seed
+from mien.seeding import torch_seed
+from mien.training.ema import EmaConfig
+from mien.training.loop import LoopSettings, Outcome, train
 from mien.training.objectives import hinge_discriminator, hinge_generator, l1_pyramid
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms
 from mien.training.schedules import constant, flat_then_cosine
@@ -53,64 +55,8 @@ class DecoderTrainingConfig(Config):
     data: str = ""  # fingerprint
 
 
-@dataclass(frozen=True, slots=True)
-class Views:
-    """What a training run reads: N views in one order. ``pixels`` of the plain crops are read by ``rows``."""
-
-    pixels: npt.NDArray[np.uint8]  # M S S 3, all crops of the dataset
-    rows: npt.NDArray[np.int64]  # N: row of each view
-    tight: npt.NDArray[np.bool_]  # N: shown cut tightly and mirrored left to right
-    features: npt.NDArray[np.float16]  # N F
-    cut: Any  # photos.features.Frames: ``cut(crop, key)``
-    keys: tuple[str, ...]  # M: what ``cut`` wants
-    mask: Any  # (row, size) -> S S float32
-
-
-def view_batches(views: Views, batch_size: int, seed: int) -> Any:
-    """``batch_at(step)``: a pure function of (seed, step). Every epoch is one permutation of the views."""
-    count = len(views.rows)
-
-    def batch_at(step: int) -> dict[str, Any]:
-        places = epoch_places(count, step * batch_size, batch_size, seed)
-        size = views.pixels.shape[1]
-        wanted = np.empty((batch_size, size, size, 3), np.uint8)
-        shown = np.empty_like(wanted)
-        masks = np.ones((batch_size, 1, size, size), np.float32)
-        for k, place in enumerate(places):
-            row = int(views.rows[place])
-            crop = np.asarray(views.pixels[row])
-            if views.tight[place]:
-                wanted[k] = crop[:, ::-1]
-                shown[k] = views.cut.cut(crop, views.keys[row])
-            else:
-                wanted[k] = shown[k] = crop
-                masks[k, 0] = views.mask(row, size)
-        return {
-            "wanted": torch.from_numpy(wanted),
-            "shown": torch.from_numpy(shown),
-            "mask": torch.from_numpy(masks),
-            "features": torch.from_numpy(views.features[places].astype(np.float32)),
-            "shared": {},
-        }
-
-    return batch_at
-
-
-def epoch_places(count: int, first: int, size: int, seed: int) -> npt.NDArray[np.int64]:
-    """Places ``first`` to ``first + size`` of an endless run of permutations of ``count``."""
-    found: list[npt.NDArray[np.int64]] = []
-    while size > 0:
-        epoch, start = divmod(first, count)
-        part = stream(seed, "epoch", epoch).permutation(count)[start : start + size]
-        found.append(part)
-        first, size = first + len(part), size - len(part)
-    return np.concatenate(found)
-
-
 def as_tensor(photos: Tensor) -> Tensor:
     """N H W 3 uint8 (torch) -> N 3 H W float32 in [-1, 1], channels last in memory."""
-    from mien.images import to_tensor
-
     return to_tensor(photos.cpu().numpy()).to(photos.device)
 
 
@@ -194,13 +140,12 @@ def _jitter(noise: torch.Generator) -> tuple[int, tuple[int, int]]:
     return 112 + 8 * (draws[0] % 4), (draws[1] % 8 - 4, draws[2] % 8 - 4)
 
 
-def decoder_networks(config: DecoderTrainingConfig, views: Views, seed: int) -> dict[str, nn.Module]:
-    """The networks of a new run; the decoder knows the features' mean and deviation."""
+def decoder_networks(config: DecoderTrainingConfig, features: npt.NDArray[Any], seed: int) -> dict[str, nn.Module]:
+    """The networks of a new run; the decoder knows mean and deviation of ``features`` (N F)."""
     torch.manual_seed(torch_seed(seed, "weights"))
     decoder = Decoder(config.decoder)
-    values = torch.from_numpy(views.features.astype(np.float32))
-    decoder.mean.copy_(values.mean(0))
-    decoder.deviation.copy_(values.std(0).clamp_min(1e-3))
+    decoder.mean.copy_(torch.from_numpy(features.astype(np.float64).mean(0)))
+    decoder.deviation.copy_(torch.from_numpy(features.astype(np.float64).std(0)).clamp_min(1e-3))
     networks: dict[str, nn.Module] = {
         "decoder": decoder,
         "style": StyleEncoder(config.decoder),
@@ -231,26 +176,51 @@ def decoder_phases(config: DecoderTrainingConfig, steps: int) -> list[Phase]:
     ]
 
 
-def preview_sheet(views: Views, places: npt.NDArray[np.int64]) -> Any:
-    """Rows of (wanted, shown, decoded) for fixed views."""
+def preview_sheet(batch: Batch, columns: int = 12) -> Callable[[Networks, int], UInt8Image]:
+    """Pairs (shown, decoded) of a fixed batch, ``columns`` tiles wide."""
+    shown = torch.as_tensor(batch["shown"])
+    features = torch.as_tensor(batch["features"])
 
     def draw(networks: Networks, step: int) -> UInt8Image:
         generator = torch.Generator().manual_seed(0)
         decoder: Any = networks["decoder"]
-        tiles: list[UInt8Image] = []
-        for place in places:
-            row = int(views.rows[place])
-            crop = np.asarray(views.pixels[row])
-            shown = views.cut.cut(crop, views.keys[row]) if views.tight[place] else crop
-            with torch.no_grad():
-                picture = as_tensor(torch.from_numpy(shown[None].copy()))
-                style, _ = networks["style"](picture)
-                values = torch.from_numpy(views.features[place][None].astype(np.float32))
-                made = to_photos(decoder(values, style, decoder.noise_planes(1, generator)))[0]
-                tiles += [np.ascontiguousarray(shown), made]
-        return sheet(tiles, columns=12)
+        with torch.no_grad():
+            style, _ = networks["style"](as_tensor(shown))
+            made = to_photos(decoder(features, style, decoder.noise_planes(len(shown), generator)))
+        tiles = [tile for pair in zip(shown.numpy(), made, strict=True) for tile in pair]
+        return sheet(tiles, columns=columns)
 
     return draw
+
+
+def train_decoder(
+    batch_at: Callable[[int], Batch],
+    features: npt.NDArray[Any],
+    encoder: nn.Module,
+    run_dir: Path,
+    config: DecoderTrainingConfig,
+    settings: LoopSettings,
+    *,
+    preview: Batch | None = None,
+    resume: bool = False,
+) -> Outcome:
+    """Train a decoder on ``batch_at`` (photos/views.py). ``features`` (N F) are those of the training views.
+
+    ``encoder`` is the frozen network whose early maps serve as perceptual distance. ``preview`` is a batch of held-out
+    views. The averaged decoder and style encoder are in ``outcome.shown``.
+    """
+    return train(
+        networks=decoder_networks(config, features, settings.seed),
+        frozen={"encoder": encoder},
+        phases=decoder_phases(config, settings.steps),
+        batch_at=batch_at,
+        run_dir=run_dir,
+        config=config,
+        settings=settings,
+        ema=EmaConfig(names=("decoder", "style"), half_life_kimg=5.0),
+        preview=preview_sheet(preview) if preview is not None else None,
+        resume=resume,
+    )
 
 
 def _channels_last(network: nn.Module) -> nn.Module:

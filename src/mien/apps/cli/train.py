@@ -75,6 +75,13 @@ def _crowd_paper(options: TrainOptions) -> None:
     _finish(outcome, options.out)
 
 
+def _crowd_mien(options: TrainOptions) -> None:
+    from mien.apps.cli.train_crowd import train_both
+
+    settings = _settings(options, steps=20_000, batch_size=16, precision="bf16", preview_every=250)
+    _finish(train_both(options, settings), options.out)
+
+
 def _judge(options: TrainOptions) -> None:
     from mien.apps.cli import judge
 
@@ -84,7 +91,7 @@ def _judge(options: TrainOptions) -> None:
 # model -> preset -> what trains it.
 PRESETS: dict[str, dict[str, Callable[[TrainOptions], None]]] = {
     "judge": {"mien": _judge},
-    "crowd": {"paper": _crowd_paper},
+    "crowd": {"mien": _crowd_mien, "paper": _crowd_paper},
 }
 
 

@@ -1,0 +1,69 @@
+"""`mien train crowd --preset mien`: the decoder, then the density over its codes, then the weights of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mien.errors import TrainingError
+
+if TYPE_CHECKING:
+    from mien.apps.cli.train import TrainOptions
+    from mien.photos.views import Views
+    from mien.training.loop import LoopSettings, Outcome
+
+SIZE_PX = 128
+PREVIEWED = 36
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """A rich bar a piece of work, on stderr."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bars:
+
+        def told(what: str) -> Callable[[int, int], None]:
+            task = bars.add_task(what, total=None)
+            return lambda done, of: bars.update(task, completed=done, total=of)
+
+        yield told
+
+
+def train_both(options: TrainOptions, settings: LoopSettings) -> Outcome:
+    """The decoder in OUT/decoder with ``settings``, then the density in OUT/density, then OUT/weights.safetensors."""
+    outcome, seen, held_out = _decoder(options, settings)
+    if outcome.finished:
+        outcome = fit_density(options, outcome, seen, held_out)
+    return outcome
+
+
+def _decoder(options: TrainOptions, settings: LoopSettings) -> tuple[Outcome, Views, Views]:
+    from mien.faces.encoder import load_encoder
+    from mien.photos.batches import FaceDataset
+    from mien.photos.views import decoder_views, view_batches
+    from mien.training.decoder import DecoderTrainingConfig, train_decoder
+
+    data = FaceDataset.open(options.data)
+    encoder = load_encoder("facenet")
+    with progress_bars() as told:
+        seen = decoder_views(data, encoder, "train", SIZE_PX, progress=told)
+        held_out = decoder_views(data, encoder, "validation", SIZE_PX, loose=(), progress=told)
+    outcome = train_decoder(
+        view_batches(seen, settings.batch_size, settings.seed),
+        seen.features,
+        encoder.network,
+        options.out / "decoder",
+        DecoderTrainingConfig(data=data.fingerprint()),
+        settings,
+        preview=view_batches(held_out, PREVIEWED, 1)(0),
+        resume=options.resume,
+    )
+    return outcome, seen, held_out
+
+
+def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: Views) -> Outcome:
+    """Fit the density to the codes of a trained decoder and write the weights of both."""
+    raise TrainingError("not yet")

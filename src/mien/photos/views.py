@@ -1,0 +1,98 @@
+"""What a decoder learns from: pairs of encoder features and pictures, as a pure function of (seed, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.faces.encoder import Encoder
+from mien.photos.batches import FaceDataset, Progress, Rows
+from mien.photos.features import Frames, features
+from mien.records import Float32Array, UInt8Image
+from mien.seeding import stream
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """N views in one order: which crop, shown as it is or as if cut tightly, and the features of what is shown."""
+
+    data: FaceDataset
+    frames: Frames
+    size_px: int
+    rows: Rows  # N: row of the dataset
+    tight: npt.NDArray[np.bool_]  # N: shown mirrored left to right and cut tightly
+    features: npt.NDArray[np.float16]  # N F
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def pictures(self, place: int, pixels: npt.NDArray[np.uint8]) -> tuple[UInt8Image, UInt8Image, Float32Array]:
+        """(what the encoder saw, what is wanted, 1 where the wanted picture is known): S S 3, S S 3, S S."""
+        row = int(self.rows[place])
+        crop = np.ascontiguousarray(pixels[row])
+        if not self.tight[place]:
+            return crop, crop, self.data.mask(row, self.size_px)
+        wanted = np.ascontiguousarray(crop[:, ::-1])
+        mask = np.ascontiguousarray(self.data.mask(row, self.size_px)[:, ::-1])
+        return self.frames.cut(crop, self.data.faces[row].id), wanted, mask
+
+
+def decoder_views(
+    data: FaceDataset,
+    encoder: Encoder,
+    split: str,
+    size_px: int,
+    *,
+    loose: tuple[str, ...] = ("lfw",),
+    progress: Callable[[str], Progress] | None = None,
+) -> Views:
+    """Plain views of every face of ``split``, and tight views of its loosely cut sources ``loose``.
+
+    ``progress`` gets a word for each piece of work and returns what is told of it.
+    """
+    told = progress or (lambda _: lambda done, of: None)
+    data.pixels(size_px, told("crops"))
+    plain = data.rows(split)
+    loosely = np.concatenate([np.zeros(0, np.int64), *(data.rows(split, source) for source in loose)])
+    values = [features(data, encoder, plain, view="plain", progress=told("features"))]
+    if len(loosely):
+        values.append(features(data, encoder, loosely, view="tight", progress=told("features, cut tightly")))
+    rows = np.concatenate([plain, loosely])
+    tight = np.arange(len(rows)) >= len(plain)
+    return Views(data, Frames.of(data), size_px, rows, tight, np.concatenate(values))
+
+
+def view_batches(views: Views, batch_size: int, seed: int) -> Callable[[int], dict[str, Any]]:
+    """``batch_at(step)``: ``wanted`` and ``shown`` (N S S 3 uint8), ``mask`` (N 1 S S), ``features`` (N F float32).
+
+    Every epoch is one permutation of the views. ``shared`` is an empty dict for what two phases of one step share.
+    """
+    pixels = views.data.pixels(views.size_px)
+
+    def batch_at(step: int) -> dict[str, Any]:
+        places = epoch_places(len(views), step * batch_size, batch_size, seed)
+        triples = [views.pictures(int(place), pixels) for place in places]
+        return {
+            "shown": np.stack([shown for shown, _, _ in triples]),
+            "wanted": np.stack([wanted for _, wanted, _ in triples]),
+            "mask": np.stack([mask for _, _, mask in triples])[:, None],
+            "features": views.features[places].astype(np.float32),
+            "shared": {},
+        }
+
+    return batch_at
+
+
+def epoch_places(count: int, first: int, size: int, seed: int) -> Rows:
+    """Places ``first`` to ``first + size`` of an endless run of permutations of ``count``."""
+    found: list[Rows] = []
+    while size > 0:
+        epoch, start = divmod(first, count)
+        part = stream(seed, "epoch", epoch).permutation(count)[start : start + size]
+        found.append(part.astype(np.int64))
+        first, size = first + len(part), size - len(part)
+    return np.concatenate(found)
