@@ -271,11 +271,13 @@ def start_worker(load_finder: Callable[[], Finder]) -> None:
     """Make a worker process ready: one torch thread, the networks loaded, and an end with its parent's."""
     import multiprocessing
     import os
+    import signal
     import threading
 
     import torch
 
     global _finder
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which lets running chunks finish
     parent = multiprocessing.parent_process()
 
     def follow_parent() -> None:

@@ -283,7 +283,7 @@ def decide_splits(rows: Sequence[CatalogRow]) -> list[CatalogRow]:
     kept = [row for row in rows if row.drop_reason is None]
     phashes = hashes.from_hex([row.phash or "0" for row in kept])
     blank = bytes(hashes.THUMBNAIL_PX**2)
-    thumbnails = np.frombuffer(b"".join(row.thumbnail or blank for row in kept), np.uint8).reshape(len(kept), -1)
+    thumbnails = np.frombuffer(b"".join(row.thumbnail or blank for row in kept), np.uint8).reshape(-1, len(blank))
     found = splits.groups([row.person for row in kept], [row.sha256 or "" for row in kept], phashes, thumbnails)
     decided = iter([replace(r, group=g, split=splits.split_of(g)) for r, g in zip(kept, found, strict=True)])
     return [next(decided) if row.drop_reason is None else replace(row, group=None, split=None) for row in rows]
