@@ -12,6 +12,7 @@ from mien.errors import DatasetError, RequestError
 from mien.evaluation import features
 from mien.faces.age_sex import Estimates
 from mien.generators.contract import FakeGenerator
+from mien.generators.crowd import Crowd
 from mien.images import encode_jpeg
 from mien.photos import catalog
 from mien.photos.catalog import CatalogRow
@@ -59,7 +60,7 @@ def fakes(monkeypatch, tmp_path):
 
     def load(name, *, preset="mien", weights=None, device=None):
         loaded.append((name, preset, weights))
-        return FakeGenerator(name=f"fake-{preset}", size_px=32 if preset == "mien" else 16)
+        return Crowd(FakeGenerator(name=f"fake-{preset}", size_px=32 if preset == "mien" else 16))
 
     monkeypatch.setattr(mien, "load", load)
     return loaded

@@ -108,8 +108,8 @@ def read_faces(
     for place, row in enumerate(rows):
         places.setdefault(row.shard, []).append(place)
     for shard, members in places.items():
-        jpegs = catalog.read_shard(dest, shard)
-        block = np.stack([decode_crop(jpegs[rows[place].row_in_shard], size) for place in members])
+        jpegs = catalog.read_shard(dest, shard, [rows[place].row_in_shard for place in members])
+        block = np.stack([decode_crop(jpeg, size) for jpeg in jpegs])
         ready = each(block) if each is not None else block
         for place, crop in zip(members, ready, strict=True):
             kept[place] = crop

@@ -112,12 +112,11 @@ def _subject(name: str, preset: str) -> tuple[Generator, Path | None]:
     from mien.errors import RequestError
 
     if name in PRESETS:
-        generator: Any = mien.load("crowd", preset=name)
-        packaged = Path(mien.__file__).parent / "weights" / f"{generator.name}.safetensors"
-        return generator, packaged if packaged.is_file() else None
+        packaged = Path(mien.__file__).parent / "weights" / f"crowd-{name}.safetensors"
+        return mien.load("crowd", preset=name).generator, packaged if packaged.is_file() else None
     if not Path(name).is_file():
         raise RequestError(f"{name}: neither a preset ({', '.join(PRESETS)}) nor a weights file")
-    return mien.load("crowd", preset=preset, weights=name), Path(name)
+    return mien.load("crowd", preset=preset, weights=name).generator, Path(name)
 
 
 def _real(
@@ -142,7 +141,8 @@ def _real(
 
     tested, validated = rows("test", True, limit), rows("validation", True, limit)
     everyone = rows("test", False, None)
-    training = rows("train", False, 1000 if quick else None)
+    training = faces.dataset_rows(data, "train", sources=sources)  # in catalogue order: one cache for every seed
+    training = faces.shuffled(training, 1000) if quick else training
     by_source = {
         name: read([row for row in everyone if row.source == name][:limit], name)
         for name in sorted({row.source for row in everyone})
@@ -178,10 +178,12 @@ def _made(
     from mien.evaluation.crowd import MadeCrowd
     from mien.evaluation.faces import Faces
     from mien.generators.contract import FaceRequest
+    from mien.generators.crowd import AGES_YEARS
     from mien.records import Labels
 
     places = np.arange(count) % len(labels)
-    female, ages = labels.female[places], labels.ages_years[places]
+    female = labels.female[places]
+    ages = np.clip(labels.ages_years[places], *AGES_YEARS)  # a few held-out labels are beyond what may be asked for
     asked = [
         FaceRequest(seed, index, Labels(sex="female" if female[index] else "male", age_years=float(ages[index])))
         for index in range(count)
