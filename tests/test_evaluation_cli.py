@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import mien
+from mien.checkpoints import save_weights
 from mien.errors import DatasetError, RequestError
 from mien.evaluation import features
 from mien.faces.age_sex import Estimates
@@ -92,11 +94,26 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path)
     assert repeated["figures"] == values["figures"]  # the same seed, the same figures
 
 
+def test_a_weights_file_says_itself_which_preset_it_is(cli_here, dataset, fakes, tmp_path):
+    path = tmp_path / "run" / "weights.safetensors"
+    save_weights(path, {"x": torch.zeros(1)}, {"model": "crowd-paper", "version": "1"})
+    out = tmp_path / "report"
+    result = cli_here("evaluate", "crowd", "--data", dataset, "--out", out, "--count", 200, "--quick", "--peer", path)
+    assert result.exception is None, result.output
+    assert fakes == [("crowd", "mien", None), ("crowd", "paper", str(path))]
+    values = json.loads((out / "report.json").read_text())
+    assert "run/weights.safetensors" in {figure["subject"] for figure in values["figures"]}
+    assert str(tmp_path) not in json.dumps(values["figures"])  # names of figures hold no path of a machine
+
+
 def test_wrong_requests_are_one_line(cli_here, dataset, fakes, tmp_path):
     out = tmp_path / "report"
     result = cli_here("evaluate", "crowd", "--data", dataset, "--out", out, "--peer", "nobody")
     assert isinstance(result.exception, RequestError)
     assert "nobody: neither a preset (mien, paper) nor a weights file" in str(result.exception)
+    save_weights(tmp_path / "other.safetensors", {"x": torch.zeros(1)}, {"model": "judge", "version": "1"})
+    result = cli_here("evaluate", "crowd", "--data", dataset, "--out", out, "--weights", tmp_path / "other.safetensors")
+    assert "weights of 'judge', wanted those of a crowd generator" in str(result.exception)
     result = cli_here("evaluate", "crowd", "--data", tmp_path / "nothing", "--out", out)
     assert isinstance(result.exception, DatasetError)
     assert cli_here("evaluate", "crowd", "--data", dataset, "--out", out, "--count", 5).exit_code == 2

@@ -35,7 +35,9 @@ def crowd(
     data: Annotated[Path, typer.Option(help="A dataset that `mien data prepare` made.", metavar="DEST")],
     out: Annotated[Path, typer.Option(help="Where the report goes.", metavar="REPORT_DIR")],
     preset: Annotated[str, typer.Option(help="Which packaged generator: mien or paper.")] = "mien",
-    weights: Annotated[Path | None, typer.Option(help="A weights file instead of a packaged one.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="A weights file of either preset, instead of a packaged one.")
+    ] = None,
     count: Annotated[int, typer.Option(help="How many faces to make.", min=200)] = 10_000,
     peer: Annotated[
         list[str] | None, typer.Option(help="Another preset or weights file to judge beside; may be repeated.")
@@ -54,8 +56,8 @@ def crowd(
     from mien.evaluation.features import NetworkJudges
 
     report.check_directory(out, force=force)
-    subjects = [("generated", *_subject(str(weights) if weights else preset, preset))]
-    subjects += [(name, *_subject(name, preset)) for name in peer or ()]
+    subjects = [("generated", *_subject(str(weights) if weights else preset))]
+    subjects += [(_column(name), *_subject(name)) for name in peer or ()]
     judges = NetworkJudges.load()
     count = min(count, 400) if quick else count
     with _tracking() as track:
@@ -106,9 +108,15 @@ def judge(
     typer.echo(desk.examine(data, out, weights, split, force))
 
 
-def _subject(name: str, preset: str) -> tuple[Generator, Path | None]:
+def _column(name: str) -> str:
+    """How a peer is called in the report: its preset, or the last two parts of its path."""
+    return name if name in PRESETS else "/".join(Path(name).parts[-2:])
+
+
+def _subject(name: str) -> tuple[Generator, Path | None]:
     """A generator by preset or weights file, and its weights file where that is known."""
     import mien
+    from mien.checkpoints import load_weights
     from mien.errors import RequestError
 
     if name in PRESETS:
@@ -116,7 +124,10 @@ def _subject(name: str, preset: str) -> tuple[Generator, Path | None]:
         return mien.load("crowd", preset=name).generator, packaged if packaged.is_file() else None
     if not Path(name).is_file():
         raise RequestError(f"{name}: neither a preset ({', '.join(PRESETS)}) nor a weights file")
-    return mien.load("crowd", preset=preset, weights=name).generator, Path(name)
+    model = str(load_weights(name)[1].get("model"))
+    if model not in {f"crowd-{preset}" for preset in PRESETS}:
+        raise RequestError(f"{name}: weights of '{model}', wanted those of a crowd generator")
+    return mien.load("crowd", preset=model.removeprefix("crowd-"), weights=name).generator, Path(name)
 
 
 def _real(
