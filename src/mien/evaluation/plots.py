@@ -119,3 +119,14 @@ def scatter(
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     return _photo(figure)
+
+
+def ranked(shares: Mapping[str, float], *, x: str) -> UInt8Image:
+    """Horizontal bars of named shares (0 to 1) in the order given, the first on top."""
+    figure, (axes,) = _figure(width=7.6, height=max(1.6, 0.17 * len(shares) + 0.7))
+    places = np.arange(len(shares))
+    axes.barh(places, [100 * share for share in shares.values()], color=COLOURS[0], height=0.7)
+    axes.set_yticks(places, list(shares), fontsize=7)
+    axes.set_ylim(len(shares) - 0.4, -0.6)
+    axes.set_xlabel(f"{x}, %")
+    return _photo(figure)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import time
 from collections import Counter
@@ -23,13 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from mien.errors import DatasetError, MienError
+from mien.errors import DatasetError, MienError, RequestError
 from mien.photos import catalog, chunks, filters, hashes, splits
 from mien.photos.catalog import CatalogRow
 from mien.photos.chunks import Chunk, ChunkReport, Finder
 from mien.records import SourcePhoto
 
 CHUNK_PHOTOS = 128
+NAME = r"[a-z0-9][a-z0-9_-]{0,39}"  # of a source: it becomes part of file names
 WORK = ".work"
 LOCK = ".lock"
 CROP_VERSION = 1  # changes when the same photo would give another crop
@@ -100,6 +102,8 @@ def prepare(
     A source of the same name that is already there and unchanged is left as it is; a changed one is replaced.
     """
     began = time.monotonic()
+    if not re.fullmatch(NAME, job.source):
+        raise RequestError(f"--name {job.source!r}: allowed are lower case letters, digits, '_' and '-', 40 at most")
     if not job.photos:
         raise DatasetError(f"{job.source}: the source has no photos")
     dest.mkdir(parents=True, exist_ok=True)

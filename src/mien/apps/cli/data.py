@@ -54,9 +54,23 @@ def prepare(
     Networks()  # a missing network is one line here, not a traceback out of a worker
     if download:
         _download(source_format, source_dir, transfers)
-    job = _job(source_format, source_dir, labels, name or source_format, size, limit)
+    job = _job(source_format, source_dir, labels, name, size, limit)
     summary = _with_bar(job, dest, jobs or _cores(), run)
     _say(summary, dest)
+
+
+@data.command()
+def report(
+    dest: Annotated[Path, typer.Argument(help="A dataset that 'mien data prepare' made.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Where the report goes.", metavar="REPORT_DIR", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
+) -> None:
+    """Write report.html, report.json and plots: kept and dropped and why, ages, attributes, poses, samples, terms."""
+    from mien.evaluation import report as reports
+    from mien.evaluation.dataset import dataset_report
+
+    reports.check_directory(out, force=force)
+    typer.echo(reports.write(dataset_report(dest), out))
 
 
 def _cores() -> int:
@@ -85,7 +99,9 @@ def _download(source_format: str, source_dir: Path, transfers: int) -> None:
     typer.echo(f"{source_dir}: {', '.join(f'{count} {word}' for word, count in counts.items())}")
 
 
-def _job(source_format: str, source_dir: Path, labels: Path | None, name: str, size: int, limit: int | None) -> Job:
+def _job(
+    source_format: str, source_dir: Path, labels: Path | None, name: str | None, size: int, limit: int | None
+) -> Job:
     from itertools import islice
 
     from mien.photos import sources
@@ -94,7 +110,15 @@ def _job(source_format: str, source_dir: Path, labels: Path | None, name: str, s
 
     source = sources.find(source_format)
     photos = tuple(islice(source.rows(source_dir, labels), limit))
-    return Job(name, source.name, source.licence, rules_of(source), photos, source.false_is_absent, size)
+    return Job(
+        source.name if name is None else name,
+        source.name,
+        source.licence,
+        rules_of(source),
+        photos,
+        source.false_is_absent,
+        size,
+    )
 
 
 def _with_bar(job: Job, dest: Path, jobs: int, run: Callable[..., Summary]) -> Summary:
