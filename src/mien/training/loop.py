@@ -254,7 +254,7 @@ class _Loop:
             for group in optimiser.param_groups:
                 group["lr"] = rate * group.get("lr_scale", 1.0)
             seed = torch_seed(settings.seed, phase.name, step, self.rank)
-            torch.manual_seed(seed)  # for dropout inside networks
+            self.machine.seed(seed)
             generator = self.generators[phase.name].manual_seed(seed)
             info = StepInfo(step, settings.steps, self._images(step), settings.batch_size, rate)
 

@@ -49,6 +49,12 @@ class Machine:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
+    def seed(self, seed: int) -> None:
+        """Seed torch's global generators, for dropout (on a CPU without the costly book-keeping for CUDA)."""
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
     def wait(self) -> None:
         """Until all processes are here."""
         self.state.wait_for_everyone()
