@@ -7,9 +7,10 @@ at the hair (``training/decoder.py``).
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from mien.errors import DatasetError
 from mien.faces import align
 from mien.faces.encoder import Encoder
+from mien.files import write_bytes
 from mien.images import to_tensor
 from mien.memory import keep_freed_memory
 from mien.photos.batches import FaceDataset, Progress, Rows
@@ -64,50 +66,51 @@ def features(
     batch: int = 32,
     progress: Progress | None = None,
 ) -> npt.NDArray[np.float16]:
-    """Features (N D float16) of ``rows`` at ``tap`` of ``encoder``; finished blocks are kept, so a second call reads."""
+    """Features (N D float16) of ``rows`` at ``tap`` of ``encoder``. What was computed once is read from the cache."""
     keep_freed_memory()
     frames = Frames.of(data) if view == "tight" else None
     folder = data.dest / "cache" / f"{encoder.name}-{tap}-{view}-{data.fingerprint()}"
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[int, npt.NDArray[np.float16]] = {}
-    done = 0
-    blocks = sorted({int(row) // BLOCK for row in rows})
     wanted = {int(row) for row in rows}
-    for block in blocks:
-        members = [row for row in range(block * BLOCK, min((block + 1) * BLOCK, len(data))) if row in wanted]
-        values = _block(data, encoder, members, tap, frames, batch, str(folder / f"{block:05d}"))
-        found.update(zip(members, values, strict=True))
-        done += len(members)
+    for block in sorted({row // BLOCK for row in wanted}):
+        members = [row for row in range(block * BLOCK, (block + 1) * BLOCK) if row in wanted]
+        path = folder / f"{block:05d}.npz"
+        kept = _read_block(path)
+        missing = [row for row in members if row not in kept]
+        for start in range(0, len(missing), batch):
+            part = missing[start : start + batch]
+            kept.update(zip(part, _encode(data, encoder, part, tap, frames), strict=True))
+        if missing:
+            _write_block(path, kept)
+        found.update((row, kept[row]) for row in members)
         if progress is not None:
-            progress(done, len(rows))
+            progress(len(found), len(wanted))
     return np.stack([found[int(row)] for row in rows])
 
 
-def _block(
-    data: FaceDataset,
-    encoder: Encoder,
-    members: Sequence[int],
-    tap: str,
-    frames: Frames | None,
-    batch: int,
-    stem: str,
+def _encode(
+    data: FaceDataset, encoder: Encoder, rows: Sequence[int], tap: str, frames: Frames | None
 ) -> npt.NDArray[np.float16]:
-    path = f"{stem}-{len(members)}-{members[0]}-{members[-1]}.npy"
-    if os.path.exists(path):
-        kept: npt.NDArray[np.float16] = np.load(path, allow_pickle=False)
-        if len(kept) == len(members):
-            return kept
-    crops = data.decoded(np.array(members, np.int64))
+    crops = data.decoded(np.array(rows, np.int64))
     if frames is not None:
-        crops = np.stack([frames.cut(crop, data.faces[row].id) for crop, row in zip(crops, members, strict=True)])
-    out = []
-    for start in range(0, len(crops), batch):
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            windows = align.encoder_window(to_tensor(crops[start : start + batch]), encoder.input_size)
-            out.append(encoder(windows, [tap])[tap].float().flatten(1).numpy().astype(np.float16))
-    values = np.concatenate(out)
-    part = f"{path}.{os.getpid()}.tmp"
-    with open(part, "wb") as file:
-        np.save(file, values, allow_pickle=False)
-    os.replace(part, path)
+        crops = np.stack([frames.cut(crop, data.faces[row].id) for crop, row in zip(crops, rows, strict=True)])
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        windows = align.encoder_window(to_tensor(crops), encoder.input_size)
+        values: npt.NDArray[np.float16] = encoder(windows, [tap])[tap].float().flatten(1).numpy().astype(np.float16)
     return values
+
+
+def _read_block(path: Path) -> dict[int, npt.NDArray[np.float16]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(zip(file["rows"].tolist(), file["values"], strict=True))
+    except FileNotFoundError:
+        return {}
+
+
+def _write_block(path: Path, kept: dict[int, npt.NDArray[np.float16]]) -> None:
+    rows = sorted(kept)
+    buffer = io.BytesIO()
+    np.savez(buffer, rows=np.array(rows, np.int64), values=np.stack([kept[row] for row in rows]))
+    write_bytes(path, buffer.getvalue())

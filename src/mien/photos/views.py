@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mien.faces.encoder import Encoder
 from mien.photos.batches import FaceDataset, Progress, Rows
+from mien.photos.catalog import CatalogRow
 from mien.photos.features import Frames, features
 from mien.records import Float32Array, UInt8Image
 from mien.seeding import stream
@@ -29,6 +30,15 @@ class Views:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def face(self, place: int) -> CatalogRow:
+        """The face of a view."""
+        return self.data.faces[int(self.rows[place])]
+
+    def shown(self, places: Rows) -> UInt8Image:
+        """What the encoder saw: N S S 3."""
+        pixels = self.data.pixels(self.size_px)
+        return np.stack([self.pictures(int(place), pixels)[0] for place in places])
 
     def pictures(self, place: int, pixels: npt.NDArray[np.uint8]) -> tuple[UInt8Image, UInt8Image, Float32Array]:
         """(what the encoder saw, what is wanted, 1 where the wanted picture is known): S S 3, S S 3, S S."""

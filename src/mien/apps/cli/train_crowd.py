@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mien.errors import TrainingError
-
 if TYPE_CHECKING:
     from mien.apps.cli.train import TrainOptions
     from mien.photos.views import Views
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
 
 SIZE_PX = 128
 PREVIEWED = 36
+DENSITY_STEPS = 6000
 
 
 @contextmanager
@@ -66,4 +65,28 @@ def _decoder(options: TrainOptions, settings: LoopSettings) -> tuple[Outcome, Vi
 
 def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: Views) -> Outcome:
     """Fit the density to the codes of a trained decoder and write the weights of both."""
-    raise TrainingError("not yet")
+    from mien.training.codes import export, frame_of, labelled_codes, soft_scores
+    from mien.training.density import DensityTrainingConfig, code_batches, held_out_cost, train_density
+    from mien.training.loop import LoopSettings
+
+    config = DensityTrainingConfig(data=seen.data.fingerprint())
+    frame = frame_of(outcome.shown["decoder"], seen.features, config.density)
+    scored = soft_scores(outcome.shown["decoder"], seen)
+    with progress_bars() as told:
+        known = labelled_codes(outcome.shown, seen, frame, scored, told("codes"))
+        unseen = labelled_codes(outcome.shown, held_out, frame, scored, told("held-out codes"))
+    settings = LoopSettings(
+        steps=DENSITY_STEPS, batch_size=512, seed=options.seed, threads=options.threads, precision="bf16", log_every=100
+    )
+    fitted = train_density(
+        code_batches(known.codes, known.spreads, known.conditions, settings.batch_size, options.seed),
+        frame,
+        options.out / "density",
+        config,
+        settings,
+        hooks=(held_out_cost(unseen.codes, unseen.conditions, config, 500),),
+        resume=options.resume,
+    )
+    if fitted.finished:
+        export(options.out / "weights.safetensors", outcome, fitted, {"data": config.data})
+    return fitted

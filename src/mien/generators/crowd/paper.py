@@ -12,6 +12,8 @@ Where the paper is silent, we decided:
   convolution draws at 64 px. Padding keeps the size ("patch size of 3, strides of 1").
 - *The sigmoid* of the discriminator's output lives in the cost (cross entropy with logits): the networks return logits.
 - *ReLU before or after pooling* is the same function (both keep order); after is four times cheaper.
+- *The crop*: the paper's photos come as IMDB-WIKI cut them. Ours are aligned, and of a tightly cut photo only the
+  middle is photograph, so the square ``FRAME`` of the aligned crop is what the networks see.
 - *Initial weights*: torch's own for all layers.
 - *At sampling* the running statistics of batch normalisation are used, so that a face does not depend on its batch.
 """
@@ -38,6 +40,7 @@ from mien.seeding import sample_generator
 MODEL = "crowd-paper"
 SIZE_PX = 64
 AGE_YEARS = (10.0, 100.0)
+FRAME = (0.15, 0.19, 0.70)  # left, top, side of the drawn square within mien's aligned crop, in shares of the crop
 
 
 class PaperConfig(Config):

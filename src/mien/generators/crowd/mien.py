@@ -1,0 +1,152 @@
+"""The default crowd: codes drawn from a density under the labels, and the decoder that draws the faces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.checkpoints import load_into, load_weights
+from mien.config import Config
+from mien.errors import RequestError
+from mien.generators.conditions import ATTRIBUTES, RACES, WIDTH, condition
+from mien.generators.contract import FaceRequest, complete, in_fixed_rows
+from mien.generators.decoder import Decoder, DecoderConfig
+from mien.generators.density import Density, DensityConfig, sample
+from mien.images import to_photos
+from mien.memory import keep_freed_memory
+from mien.records import Labels, MadeFace, UInt8Image
+from mien.seeding import sample_generator
+
+MODEL = "crowd-mien"
+ROWS = 16  # of a batch
+
+
+class SamplingConfig(Config):
+    """How codes are drawn; the defaults were chosen on held-out faces (docs/evaluation.md)."""
+
+    guidance: float = 1.5
+    temperature: float = 0.9  # deviation of the noise that codes start from
+    grain: float = 1.0  # strength of the decoder's noise planes
+    steps: int = 12
+    ages_asked: tuple[float, ...] = (0.0, 100.0)  # calibration: to be judged of these ages ...
+    ages_given: tuple[float, ...] = (0.0, 100.0)  # ... the density is asked for these
+
+
+class MienConfig(Config):
+    """What a weights file of the default crowd says of itself."""
+
+    decoder: DecoderConfig = DecoderConfig()
+    density: DensityConfig = DensityConfig()
+    sampling: SamplingConfig = SamplingConfig()
+
+
+class MienCrowd:
+    """The trained density and decoder behind the contract of generators."""
+
+    name = MODEL
+    drawn_ages_years = (18.0, 75.0)
+
+    def __init__(
+        self, decoder: Decoder, density: Density, config: MienConfig, version: str, device: str = "cpu"
+    ) -> None:
+        self.decoder = decoder.eval().requires_grad_(False).to(device)
+        self.density = density.eval().requires_grad_(False).to(device)
+        _channels_last(self.decoder)
+        self.config = config
+        self.version = version
+        self.device = torch.device(device)
+        self.precision = torch.bfloat16 if _has_fast_bf16(self.device) else torch.float32
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: str | None = None) -> Self:
+        """Read weights that ``mien train crowd`` exported; ``device`` None means CUDA when there, else CPU."""
+        tensors, metadata = load_weights(path, model=MODEL)
+        config = MienConfig.make(metadata["config"], where=str(path))
+        decoder, density = Decoder(config.decoder), Density(config.density)
+        load_into(decoder, _under("decoder.", tensors), name=f"{path}: decoder")
+        load_into(density, _under("density.", tensors), name=f"{path}: density")
+        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(decoder, density, config, str(metadata["version"]), chosen)
+
+    @property
+    def size_px(self) -> int:
+        """Height and width of the images."""
+        return self.config.decoder.size_px
+
+    def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
+        """One face for each request, in order. Raises ``RequestError`` for attributes that the density does not know."""
+        keep_freed_memory()
+        faces: dict[int, MadeFace] = {}
+        for page in in_fixed_rows(requests, ROWS):
+            wanted = [complete(slot[1], self.drawn_ages_years) if slot else Labels() for slot in page]
+            photos = self._draw([slot[1] if slot else None for slot in page], wanted)
+            for row, slot in enumerate(page):
+                if slot:
+                    position, request = slot
+                    faces[position] = MadeFace(
+                        photos[row], wanted[row], request.seed, request.index, self.name, self.version
+                    )
+        return [faces[position] for position in range(len(requests))]
+
+    @torch.inference_mode()
+    def _draw(self, page: list[FaceRequest | None], wanted: list[Labels]) -> UInt8Image:
+        sampling, size = self.config.sampling, self.config.density.size
+        noise = np.zeros((ROWS, size), np.float32)
+        conditions = np.zeros((ROWS, WIDTH), np.float32)
+        sides = [4 * 2 ** (k + 1) for k in range(len(self.decoder.blocks))]
+        planes = [np.zeros((ROWS, 1, side, side), np.float32) for side in sides]
+        for row, request in enumerate(page):
+            if request is None:
+                continue
+            draws = sample_generator(request.seed, request.index)
+            noise[row] = draws.standard_normal(size, np.float32) * sampling.temperature
+            for plane in planes:
+                plane[row, 0] = draws.standard_normal(plane.shape[2:], np.float32) * sampling.grain
+            conditions[row] = self._condition(wanted[row])
+        codes = sample(
+            self.density,
+            self._on(noise),
+            self._on(conditions),
+            guidance=sampling.guidance,
+            steps=sampling.steps,
+        )
+        known, style = self.density.to_known(codes)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            images = self.decoder.decode(torch.cat([known, style], 1), [self._on(plane) for plane in planes])
+        return to_photos(images)
+
+    def _condition(self, labels: Labels) -> np.ndarray[Any, np.dtype[np.float32]]:
+        unknown = set(labels.attributes) - set(ATTRIBUTES)
+        if unknown:
+            raise RequestError(f"attributes: '{sorted(unknown)[0]}' given; allowed: {', '.join(ATTRIBUTES)}")
+        if labels.race is not None and labels.race not in RACES:
+            raise RequestError(f"race: '{labels.race}' given; allowed: {', '.join(RACES)}")
+        age = labels.age_years
+        if age is not None:
+            sampling = self.config.sampling
+            age = float(np.interp(age, sampling.ages_asked, sampling.ages_given))
+        return condition(Labels(labels.sex, age, None, labels.race, labels.attributes))
+
+    def _on(self, values: np.ndarray[Any, np.dtype[np.float32]]) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _has_fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 convolutions are faster than fp32 there: CUDA, or a CPU with bf16 instructions."""
+    if device.type == "cuda":
+        return True
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported and supported())
+
+
+def _channels_last(network: torch.nn.Module) -> None:
+    torch.nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
