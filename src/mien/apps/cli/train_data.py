@@ -22,13 +22,19 @@ def paper_batches(dest: Path, batch_size: int, seed: int) -> tuple[Callable[[int
     rows = data.rows("train")
     ages, female = data.ages_years, data.female
     inside = (ages[rows] >= AGE_EDGES_YEARS[0]) & (ages[rows] <= AGE_EDGES_YEARS[-1]) & np.isfinite(female[rows])
-    bins = sex_age_bins(data, rows[inside])
+    rows = rows[inside]
+    bins = sex_age_bins(data, rows)
     pixels = data.pixels(128)
+    photos = np.concatenate([to_photos(window(to_tensor(pixels[part]), *FRAME, SIZE_PX)) for part in blocks(rows, 64)])
 
     def batch_at(step: int) -> Any:
         chosen = balanced(bins, batch_size, stream(seed, "batches", step))
-        photos = to_photos(window(to_tensor(pixels[chosen]), *FRAME, SIZE_PX))
         sexes = ["female" if value == 1 else "male" for value in female[chosen]]
-        return paper_batch(photos, sexes, ages[chosen].tolist())
+        return paper_batch(photos[np.searchsorted(rows, chosen)], sexes, ages[chosen].tolist())
 
     return batch_at, data.fingerprint()
+
+
+def blocks(rows: Any, size: int) -> list[Any]:
+    """``rows`` in pieces of at most ``size``."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
