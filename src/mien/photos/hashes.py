@@ -17,10 +17,13 @@ from mien.records import UInt8Image
 
 UInt64Array = npt.NDArray[np.uint64]
 UInt8Array = npt.NDArray[np.uint8]
-PairArray = npt.NDArray[np.int64]  # M 2
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+PairArray = IntArray  # M 2
 
 HASH_BITS = 64
 THUMBNAIL_PX = 16
+LARGE_BUCKET = 64  # hashes that share a key; from there on, comparing all in blocks is faster
 _GRID = 32  # px: the side to which a crop is reduced before the cosine transform
 
 
@@ -95,20 +98,40 @@ def near_pairs(hashes: UInt64Array, bits: int) -> PairArray:
     they are alike among faces and would make crowded buckets.
     """
     keys = bits + 1
-    count = len(hashes)
     found = [np.zeros((0, 2), np.int64)]
     for key in range(keys):
-        mask = np.uint64(sum(1 << bit for bit in range(key, HASH_BITS, keys)))
-        part = hashes & mask
+        part = hashes & np.uint64(sum(1 << bit for bit in range(key, HASH_BITS, keys)))
         order = np.argsort(part, kind="stable")
-        sorted_part, sorted_hashes = part[order], hashes[order]
-        start = np.arange(count - 1, dtype=np.int64)  # candidates (start, start + step) still in the same bucket
-        step = 1
-        while len(start):
-            start = start[start + step < count]
-            start = start[sorted_part[start] == sorted_part[start + step]]
-            near = start[np.bitwise_count(sorted_hashes[start] ^ sorted_hashes[start + step]) <= bits]
-            found.append(np.stack([order[near], order[near + step]], 1))
-            step += 1
-    pairs = np.sort(np.concatenate(found), axis=1)
-    return np.unique(pairs, axis=0)
+        edges = np.flatnonzero(np.diff(part[order])) + 1
+        starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [len(part)]])
+        large = ends - starts >= LARGE_BUCKET
+        small = np.repeat(~large, ends - starts)
+        found.append(_near_in_small(hashes[order], order, part[order], small, bits))
+        for start, end in zip(starts[large].tolist(), ends[large].tolist(), strict=True):
+            found.append(_near_in_large(hashes[order[start:end]], order[start:end], bits))
+    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+
+
+def _near_in_small(values: UInt64Array, names: IntArray, part: UInt64Array, wanted: BoolArray, bits: int) -> PairArray:
+    """Near pairs within runs of equal ``part``, all runs at once: each value with the next, the one after, ..."""
+    first = np.flatnonzero(wanted)
+    found = [np.zeros((0, 2), np.int64)]
+    step = 1
+    while len(first):
+        first = first[first + step < len(values)]
+        first = first[part[first] == part[first + step]]
+        near = first[np.bitwise_count(values[first] ^ values[first + step]) <= bits]
+        found.append(np.stack([names[near], names[near + step]], 1))
+        step += 1
+    return np.concatenate(found)
+
+
+def _near_in_large(values: UInt64Array, names: IntArray, bits: int) -> PairArray:
+    """Near pairs of one long run, block by block: nothing but xor and count over memory in order."""
+    found = [np.zeros((0, 2), np.int64)]
+    for start in range(0, len(values), LARGE_BUCKET):
+        block = values[start : start + LARGE_BUCKET]
+        rows, columns = np.nonzero(np.bitwise_count(block[:, None] ^ values[None, start:]) <= bits)
+        later = columns > rows
+        found.append(np.stack([names[start + rows[later]], names[start + columns[later]]], 1))
+    return np.concatenate(found)
