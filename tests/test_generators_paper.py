@@ -18,7 +18,6 @@ from mien.generators.crowd.paper import Discriminator, Generator, PaperConfig, P
 from mien.records import Labels
 from mien.seeding import stream
 from mien.training.crowd_paper import (
-    AGE_BIN_EDGES_YEARS,
     CrowdPaperConfig,
     detection_hook,
     paper_batch,
@@ -91,7 +90,6 @@ def test_the_phases_are_the_papers() -> None:
     assert discriminator.gate(History(1, {"discriminator": 0.4, "generator": 1.0}))
     assert not generator.gate(History(1, {"discriminator": 0.4, "generator": 1.0}))
     assert generator.gate(History(1, {"discriminator": 1.0, "generator": 0.3}))
-    assert len(AGE_BIN_EDGES_YEARS) == 9
 
 
 def test_a_small_run_learns_and_its_weights_make_faces(tmp_path: Path) -> None:

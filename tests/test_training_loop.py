@@ -209,6 +209,21 @@ def test_a_batch_of_another_size_is_refused(tmp_path: Path) -> None:
         train(**toy_arguments(tmp_path, 2, batch_size=9))
 
 
+def test_two_processes_cannot_train_one_run(tmp_path: Path) -> None:
+    arguments = toy_arguments(tmp_path, 3)
+    intruder: list[str] = []
+
+    def look(shown: Any, step: int) -> dict[str, float]:
+        with pytest.raises(TrainingError, match="another process is training here") as caught:
+            train(**toy_arguments(tmp_path, 3), resume=True)
+        intruder.append(str(caught.value))
+        return {}
+
+    assert train(**arguments, hooks=[Hook("look", 2, look)]).finished
+    assert len(intruder) == 1
+    assert train(**toy_arguments(tmp_path, 4), resume=True).finished  # the claim has ended
+
+
 def test_minutes_stop_a_run_with_a_checkpoint(tmp_path: Path) -> None:
     outcome = train(**toy_arguments(tmp_path, 10_000, minutes=0.01))
     assert outcome.stopped_by == "minutes"

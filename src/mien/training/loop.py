@@ -15,7 +15,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,7 @@ from mien.training.machine import Machine, asked_to_stop, batches_ahead
 from mien.training.phases import Batch, History, Networks, OptimiserConfig, Phase, StepInfo, total_of
 from mien.training.state import (
     Checkpoint,
+    claimed,
     optimiser_tensors,
     read_checkpoint,
     require_same,
@@ -109,8 +110,9 @@ def train(
     and ``RequestError`` for a directory that holds another run.
     """
     loop = _Loop(networks, phases, run_dir, config, settings, ema or EmaConfig(), frozen or {})
-    loop.open(resume)
-    return loop.run(batch_at, preview, hooks)
+    with claimed(run_dir) if loop.rank == 0 else nullcontext():
+        loop.open(resume)
+        return loop.run(batch_at, preview, hooks)
 
 
 class _Loop:

@@ -10,9 +10,11 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -21,6 +23,12 @@ from torch import Tensor
 from mien.checkpoints import load_weights, save_weights
 from mien.errors import RequestError, TrainingError
 from mien.files import write_json
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # on Windows, where runs are not guarded
+    fcntl = None
 
 POINTER = "latest.json"
 STATE_VERSION = 1
@@ -34,6 +42,21 @@ class Checkpoint:
     path: Path
     groups: TensorGroups
     values: dict[str, Any]
+
+
+@contextmanager
+def claimed(run_dir: Path) -> Iterator[None]:
+    """Keep other processes from training in ``run_dir``; the claim ends with the process, however it ends."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    with (run_dir / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TrainingError(f"{run_dir}: another process is training here; wait for it or stop it") from error
+        yield
 
 
 def write_checkpoint(run_dir: Path, step: int, groups: TensorGroups, values: Mapping[str, Any], *, keep: int) -> Path:
