@@ -191,6 +191,16 @@ def sheet(photos: list[UInt8Image], columns: int, gap: int = 2) -> UInt8Image:
     return page
 
 
+def caption(text: str, width: int, height: int) -> UInt8Image:
+    """A white strip (height width 3) with a line of dark text in its middle."""
+    strip = np.full((height, width, 3), 255, np.uint8)
+    scale = height / 36
+    (across, up), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    at = ((width - across) // 2, (height + up) // 2)
+    cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (40, 40, 40), 1, cv2.LINE_AA)
+    return strip
+
+
 def to_tensor(photos: UInt8Image) -> torch.Tensor:
     """Photos (N H W 3 or H W 3 uint8) -> tensor (N 3 H W float32, -1 to 1)."""
     import torch

@@ -55,7 +55,8 @@ class Block(nn.Module):
         scale, shift, gate = self.affine(code).chunk(3, dim=-1)
         y = self.norm(x) * (1 + scale) + shift
         y = functional.dropout(functional.silu(self.first(y)), drop, self.training)
-        return x + gate * self.second(y)
+        moved: Tensor = x + gate * self.second(y)
+        return moved
 
 
 class Density(nn.Module):
@@ -92,7 +93,7 @@ class Density(nn.Module):
 
     def to_known(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Codes N D -> (standardised features N F, style N S): what ``Decoder.decode`` reads, side by side."""
-        axes, style = codes.split([self.config.axes, self.config.style], dim=1)
+        axes, style = codes[:, : self.config.axes], codes[:, self.config.axes :]
         return (axes * self.scale) @ self.axes.T, style
 
     def to_codes(self, known: Tensor, style: Tensor) -> Tensor:

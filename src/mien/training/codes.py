@@ -17,7 +17,7 @@ from mien.generators.conditions import ATTRIBUTES, WIDTH, condition
 from mien.generators.crowd.mien import MODEL, MienConfig
 from mien.generators.density import DensityConfig
 from mien.images import to_tensor
-from mien.records import Labels
+from mien.records import Labels, Sex
 from mien.training.density import principal_axes
 from mien.training.loop import Outcome
 from mien.training.probes import balanced_weights, ridge, scores
@@ -120,7 +120,7 @@ def labelled_codes(
 
 
 def _condition(face: FaceRow, row: FloatArray) -> FloatArray:
-    sex = "female" if face.sex == "female" else "male" if face.sex == "male" else None
+    sex: Sex | None = "female" if face.sex == "female" else "male" if face.sex == "male" else None
     labels = Labels(sex, face.age_years, None, face.race)
     return condition(labels, dict(zip(ATTRIBUTES, row.tolist(), strict=True)))
 

@@ -32,9 +32,9 @@ def balanced_weights(present: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_
     weights = np.zeros(present.shape, np.float32)
     for side in (present & known, ~present & known):
         weights += side / np.maximum(side.sum(0, keepdims=True), 1)
-    return weights * len(present) / 2
+    return np.asarray(weights * len(present) / 2, np.float32)
 
 
 def scores(features: FloatArray, coefficients: FloatArray) -> FloatArray:
     """Soft labels N A in [-1, 1]."""
-    return np.clip(features @ coefficients[:-1] + coefficients[-1], -1, 1).astype(np.float32)
+    return np.asarray(np.clip(features @ coefficients[:-1] + coefficients[-1], -1, 1), np.float32)
