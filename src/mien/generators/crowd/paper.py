@@ -33,6 +33,7 @@ from mien.checkpoints import load_into, load_weights
 from mien.config import Config
 from mien.errors import RequestError
 from mien.generators.contract import FaceRequest, complete, in_fixed_rows
+from mien.generators.packing import unpacked
 from mien.images import to_photos
 from mien.records import Labels, MadeFace, Sex
 from mien.seeding import sample_generator
@@ -137,7 +138,7 @@ class PaperCrowd:
         """Read weights that ``mien train crowd --preset paper`` exported."""
         tensors, metadata = load_weights(path, model=MODEL)
         generator = Generator(PaperConfig.make(metadata["config"], where=str(path)))
-        load_into(generator, tensors, name=str(path))
+        load_into(generator, unpacked(tensors), name=str(path))
         return cls(generator, str(metadata["version"]))
 
     @property
