@@ -24,7 +24,7 @@ help:  ## Say what there is to make.
 
 demo: $(VENV)/.runtime  ## Install mien and make a sheet of 64 labelled faces (under three minutes).
 	@echo "mien: 64 faces, either sex, ages 20 to 70"
-	@$(BIN)/mien crowd --count 64 --sex any --age 20-70 --seed 1 --out out/demo --sheet --force
+	@$(BIN)/mien crowd --count 64 --sex any --age 20-70 --seed 1 --out out/demo --sheet --force >/dev/null
 	@test -s out/demo/sheet.png
 	@echo "$(CURDIR)/out/demo/sheet.png"
 

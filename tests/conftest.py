@@ -5,6 +5,7 @@ Nothing here skips silently: a fixture that cannot be had says what is absent an
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -21,7 +22,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy and torch load: xdist workers that share cores must not spin
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-MADE_FACES = 24
+MADE_AGES = [(5, 13), (14, 19), (20, 27), (28, 36), (37, 46), (47, 56), (57, 67), (68, 80)]
+MADE_FACES_A_BIN = 3
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,22 +72,27 @@ def models_cache() -> Path:
 
 @pytest.fixture(scope="session")
 def made_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of PNG faces that mien made itself, with ``manifest.jsonl``: 24 faces, both sexes, ages 5 to 80.
+    """A folder of 48 PNG faces that mien made itself: three of each sex in each of eight age bins from 5 to 80 years.
 
-    They stand in for photographs wherever a test needs a face, so that no photograph of a person is in the repository.
+    With them lie ``manifest.jsonl`` (``file, sex, age``) and ``labels.csv``, which the source ``folder`` reads. They
+    stand in for photographs wherever a test needs a face: no photograph of a person is in the repository.
     """
     import mien
     from mien.images import write_png
 
-    if not any((CHECKOUT / "src" / "mien" / "weights").glob("*.safetensors")):
-        pytest.skip("no faces to test with: no weights in src/mien/weights")
+    if not (CHECKOUT / "src" / "mien" / "weights" / "crowd-mien.safetensors").is_file():
+        pytest.skip("no faces to test with: src/mien/weights/crowd-mien.safetensors is not there yet")
     folder = tmp_path_factory.mktemp("made-faces")
-    faces = mien.load("crowd").sample(count=MADE_FACES, age=(5, 80), seed=20)
+    crowd = mien.load("crowd")
     rows = []
-    for index, face in enumerate(faces):
-        write_png(folder / f"{index:05d}.png", face.image)
-        rows.append({"file": f"{index:05d}.png", "sex": face.labels.sex, "age": face.labels.age_years})
+    for number, (sex, age) in enumerate(itertools.product(("female", "male"), MADE_AGES)):
+        for face in crowd.sample(count=MADE_FACES_A_BIN, sex=sex, age=age, seed=20 + number):
+            name = f"{len(rows):05d}.png"
+            write_png(folder / name, face.image)
+            rows.append({"file": name, "sex": face.labels.sex, "age": face.labels.age_years})
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = [f"{row['file']},{row['sex']},{row['age']}" for row in rows]
+    (folder / "labels.csv").write_text("\n".join(["file,sex,age", *lines]) + "\n")
     return folder
 
 

@@ -40,17 +40,14 @@ def test_load_is_called_as_documented() -> None:
 
 
 def test_sample_is_called_as_documented() -> None:
-    crowd = pytest.importorskip("mien.generators.crowd")
-    if not hasattr(crowd, "Crowd"):
-        pytest.skip("mien.generators.crowd.Crowd is not there yet")
-    parameters = inspect.signature(crowd.Crowd.sample).parameters
-    assert list(parameters)[:5] == ["self", "count", "sex", "age", "seed"]
+    from mien.generators.crowd import Crowd
+
+    assert {"self", "count", "sex", "age", "seed"} <= inspect.signature(Crowd.sample).parameters.keys()
+    assert list(inspect.signature(Crowd.sample).parameters)[:2] == ["self", "count"]
 
 
 def test_an_unknown_generator_is_a_wrong_request() -> None:
-    if not hasattr(__import__("mien.generators", fromlist=["load"]), "load"):
-        pytest.skip("mien.generators.load is not there yet")
-    with pytest.raises(errors.RequestError, match="crowd"):
+    with pytest.raises(errors.RequestError, match="no generator 'nobody'; allowed: crowd"):
         mien.load("nobody")
 
 
