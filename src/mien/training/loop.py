@@ -16,9 +16,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +33,7 @@ from mien.training.ema import Ema, EmaConfig
 from mien.training.logbook import Logbook, ProgressLine, Totals, disk_is_full
 from mien.training.machine import Machine, asked_to_stop, batches_ahead
 from mien.training.phases import Batch, History, Networks, OptimiserConfig, Phase, StepInfo, total_of
+from mien.training.settings import BatchAt, Hook, LoopSettings, Outcome
 from mien.training.state import (
     Checkpoint,
     claimed,
@@ -44,48 +44,7 @@ from mien.training.state import (
     write_checkpoint,
 )
 
-BatchAt = Callable[[int], Mapping[str, Any]]  # pure: the same number, the same batch
-
-
-class LoopSettings(Config):
-    """How a run goes. Only ``batch_size``, ``seed`` and ``precision`` belong to what a resumed run must repeat."""
-
-    steps: int
-    batch_size: int  # images of one process and step
-    seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = None
-    channels_last: bool = True
-    prefetch: int = 2  # batches made ahead in a background thread; 0: none
-    log_every: int = 50  # steps
-    preview_every: int = 500
-    checkpoint_every: int | None = None  # steps
-    checkpoint_minutes: float | None = 10.0
-    keep: int = 2  # checkpoints
-    minutes: float | None = None  # stop (with a checkpoint, to be resumed) after so long
-    tensorboard: bool = True
-    progress: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """Numbers measured on the shown (averaged) networks at every ``every``-th step, for example a detection rate."""
-
-    name: str
-    every: int
-    measure: Callable[[Networks, int], Mapping[str, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended. ``shown`` are the averaged networks, or the trained ones where nothing is averaged."""
-
-    step: int
-    finished: bool  # all planned steps are done
-    stopped_by: str | None  # "SIGTERM", "SIGINT", "minutes"
-    shown: Networks
-    images: int
+__all__ = ["BatchAt", "Hook", "LoopSettings", "Outcome", "train"]
 
 
 def train(
