@@ -15,6 +15,7 @@ def paper_batches(dest: Path, batch_size: int, seed: int) -> tuple[Callable[[int
     from mien.generators.crowd.paper import FRAME, SIZE_PX
     from mien.images import to_photos, to_tensor
     from mien.photos.batches import AGE_EDGES_YEARS, FaceDataset, balanced, sex_age_bins
+    from mien.records import Sex
     from mien.seeding import stream
     from mien.training.crowd_paper import paper_batch
 
@@ -29,7 +30,7 @@ def paper_batches(dest: Path, batch_size: int, seed: int) -> tuple[Callable[[int
 
     def batch_at(step: int) -> Any:
         chosen = balanced(bins, batch_size, stream(seed, "batches", step))
-        sexes = ["female" if value == 1 else "male" for value in female[chosen]]
+        sexes: list[Sex] = ["female" if value == 1 else "male" for value in female[chosen]]
         return paper_batch(photos[np.searchsorted(rows, chosen)], sexes, ages[chosen].tolist())
 
     return batch_at, data.fingerprint()
