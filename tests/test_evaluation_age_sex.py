@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from mien.checkpoints import save_weights
 from mien.errors import DatasetError, WeightsError
 from mien.faces import age_sex
 from mien.faces.age_sex import AGES, AgeSexJudge, AgeSexNet, expected_age, judge_window
+from mien.images import resize
 from mien.training.age_sex import (
     STORED_SIDE,
     AgeSexConfig,
@@ -140,3 +143,24 @@ def test_training_learns_what_a_colour_says(tmp_path):
     faces = np.where(female[:8, None, None, None] > 0.5, 220, 30) * np.ones((8, 96, 96, 3))
     found = judge.estimate(faces.astype(np.uint8))
     np.testing.assert_array_equal(found.is_female, female[:8] > 0.5)
+
+
+def test_packaged_judge_is_small_loads_and_has_its_card():
+    folder = files("mien") / "weights"
+    judge = AgeSexJudge.load()
+    assert len((folder / "judge-age-sex.safetensors").read_bytes()) < 3_000_000
+    card = (folder / "judge-age-sex.md").read_text()
+    assert f"# Model card: judge-age-sex {judge.metadata['version']}" in card
+    for word in ("UTKFace", "LFW", "mean absolute error", "must not be used", f"{judge.metadata['images_seen']:,}"):
+        assert word in card
+
+
+def test_packaged_judge_is_not_swayed_by_size_or_by_what_is_outside_the_inner_square():
+    judge = AgeSexJudge.load()
+    crops_px = np.asarray([resize(photo, 256, 256) for photo in crops(4, size=12)])  # soft blotches
+    small = np.asarray([resize(photo, 128, 128) for photo in crops_px])
+    big, little = judge.estimate(crops_px), judge.estimate(small)
+    np.testing.assert_allclose(big.ages_years, little.ages_years, atol=4)
+    framed = crops_px.copy()
+    framed[:, :50] = framed[:, :, :40] = framed[:, 228:] = framed[:, :, 216:] = 0
+    np.testing.assert_allclose(judge.estimate(framed).ages_years, big.ages_years, atol=0.01)

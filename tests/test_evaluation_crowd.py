@@ -28,7 +28,7 @@ def drawn(ages, female, seed) -> np.ndarray:
 class FakeJudges:
     """Reads age and sex off the colours; identity is the noise."""
 
-    version = "fake"
+    version = identity_version = "fake"
 
     def identity(self, crops, advance):
         advance(len(crops))

@@ -43,7 +43,12 @@ class Judges(Protocol):
 
     @property
     def version(self) -> str:
-        """Changes when the same crop would give other numbers."""
+        """Names the judges in provenance."""
+        ...
+
+    @property
+    def identity_version(self) -> str:
+        """Changes when the same crop would give other identity features."""
         ...
 
     def identity(self, crops: UInt8Image, advance: Advance) -> Float32Array:
@@ -71,7 +76,11 @@ class NetworkJudges:
 
     @property
     def version(self) -> str:
-        return f"dlib-1_age-sex-{self.age_sex.metadata.get('version', '0')}"
+        return f"{self.identity_version}_age-sex-{self.age_sex.metadata.get('version', '0')}"
+
+    @property
+    def identity_version(self) -> str:
+        return "dlib-1"  # network, window and mask: raise it with any of them
 
     def identity(self, crops: UInt8Image, advance: Advance) -> Float32Array:
         found = np.empty((len(crops), 128), np.float32)
@@ -91,7 +100,7 @@ def stored_identity(
     dest: Path, rows: Sequence[Row], size: int, judges: Judges, cache: Path, *, track: Track = untracked
 ) -> Float32Array:
     """Identity features (N 128) of real faces, from the cache where they are, else computed block by block and kept."""
-    path = cache / "features" / f"{IDENTITY}_{judges.version}_{fingerprint(rows, size)}.npz"
+    path = cache / "features" / f"{IDENTITY}_{judges.identity_version}_{fingerprint(rows, size)}.npz"
     kept = _read(path, len(rows))
     if kept is not None:
         return kept

@@ -36,7 +36,7 @@ STORED_SIDE = 75  # px of the window with its margin: the scale of the 64-px win
 
 
 class AgeSexConfig(Config):
-    """What is trained and how; the defaults made the weights that travel with the package."""
+    """What is trained and how. The model card says which of these made the weights that travel with the package."""
 
     steps: int = 4500
     batch_size: int = 64
@@ -45,8 +45,8 @@ class AgeSexConfig(Config):
     age_sigma_years: float = 2.0  # width of the target distribution at age 0 ...
     age_sigma_growth: float = 0.05  # ... and how much it grows a year of age
     age_l1_weight: float = 0.1
-    sex_weight: float = 0.5
-    balance: float = 0.4  # 0: faces as often as in the data, 1: every age equally often
+    sex_weight: float = 1.5
+    balance: float = 0.3  # 0: faces as often as in the data, 1: every age equally often
     ema_half_life_kimg: float = 6.0
     seed: int = 0
     precision: str = "bf16"
