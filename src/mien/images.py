@@ -125,6 +125,19 @@ def resize(photo: UInt8Image, height: int, width: int) -> UInt8Image:
     return np.asarray(cv2.resize(photo, (width, height), interpolation=method), np.uint8)
 
 
+def in_crop(photo: UInt8Image, frame: tuple[float, float, float], size: int) -> UInt8Image:
+    """A photo that shows only a square of mien's aligned crop -> the whole crop (size size 3), mirrored around it.
+
+    ``frame`` is (left, top, side) of the square in shares of the crop's side; (0, 0, 1) is the whole crop.
+    """
+    left, top, side = (round(share * size) for share in frame)
+    inside = photo if photo.shape[:2] == (side, side) else resize(photo, side, side)
+    if side == size:
+        return inside
+    below, right = size - top - side, size - left - side
+    return np.asarray(cv2.copyMakeBorder(inside, top, below, left, right, cv2.BORDER_REFLECT_101), np.uint8)
+
+
 def grey(photo: UInt8Image) -> UInt8Image:
     """H W uint8 luma of a photo (Rec. 601)."""
     return np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), np.uint8)

@@ -19,6 +19,9 @@ from mien.records import Labels, MadeFace
 from mien.seeding import sample_generator, stream
 
 
+WHOLE_CROP = (0.0, 0.0, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class FaceRequest:
     """One face to be made: face ``index`` of ``seed``, with the labels wanted (``None``: any)."""
@@ -45,6 +48,11 @@ class Generator(Protocol):
     @property
     def size_px(self) -> int:
         """Height and width of the images."""
+        ...
+
+    @property
+    def frame(self) -> tuple[float, float, float]:
+        """Which square of mien's aligned crop the images show: left, top, side in shares of the crop's side."""
         ...
 
     def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
@@ -98,6 +106,7 @@ class FakeGenerator:
     name: str = "fake"
     version: str = "1"
     size_px: int = 16
+    frame: tuple[float, float, float] = WHOLE_CROP
 
     def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
         """One disc for each request, in order."""

@@ -227,12 +227,12 @@ def _make(generator: Generator, requests: Sequence[FaceRequest], size: int, adva
     """The images (N size size 3) of requests, in order, made a few hundred at a time."""
     import numpy as np
 
-    from mien.images import resize
+    from mien.images import in_crop
 
     images = np.empty((len(requests), size, size, 3), np.uint8)
     for start in range(0, len(requests), 256):
         for place, face in enumerate(generator.make(requests[start : start + 256]), start):
-            images[place] = face.image if face.image.shape[0] == size else resize(face.image, size, size)
+            images[place] = in_crop(face.image, generator.frame, size)
         advance(min(256, len(requests) - start))
     return images
 

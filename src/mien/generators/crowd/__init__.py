@@ -29,7 +29,7 @@ class Crowd:
 
     @classmethod
     def load(cls, preset: str = "mien", *, weights: str | None = None, device: str | None = None) -> Self:
-        """``preset`` is one of PRESETS; ``weights`` a file that ``mien train crowd`` wrote, instead of the packaged one."""
+        """``preset`` is one of PRESETS; ``weights`` a file of ``mien train crowd`` instead of the packaged one."""
         if preset not in PRESETS:
             raise RequestError(f"preset: '{preset}' given; allowed: {', '.join(PRESETS)}")
         path = weights or str(WEIGHTS / f"crowd-{preset}.safetensors")

@@ -14,7 +14,7 @@ from mien.checkpoints import load_into, load_weights
 from mien.config import Config
 from mien.errors import RequestError
 from mien.generators.conditions import ATTRIBUTES, RACES, WIDTH, condition
-from mien.generators.contract import FaceRequest, complete, in_fixed_rows
+from mien.generators.contract import WHOLE_CROP, FaceRequest, complete, in_fixed_rows
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.density import Density, DensityConfig, sample
 from mien.images import to_photos
@@ -49,6 +49,7 @@ class MienCrowd:
     """The trained density and decoder behind the contract of generators."""
 
     name = MODEL
+    frame = WHOLE_CROP
     drawn_ages_years = (18.0, 75.0)
 
     def __init__(
@@ -79,7 +80,7 @@ class MienCrowd:
         return self.config.decoder.size_px
 
     def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
-        """One face for each request, in order. Raises ``RequestError`` for attributes that the density does not know."""
+        """One face for each request, in order. ``RequestError`` for attributes that the density does not know."""
         keep_freed_memory()
         faces: dict[int, MadeFace] = {}
         for page in in_fixed_rows(requests, ROWS):

@@ -126,6 +126,7 @@ class PaperCrowd:
     """The trained generator behind the contract of generators."""
 
     name = MODEL
+    frame = FRAME
     rows = 16  # of a batch
     drawn_ages_years = (15.0, 75.0)  # where a request names no age
 
