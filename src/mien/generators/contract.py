@@ -18,7 +18,6 @@ import numpy as np
 from mien.records import Labels, MadeFace
 from mien.seeding import sample_generator, stream
 
-
 WHOLE_CROP = (0.0, 0.0, 1.0)
 
 

@@ -16,7 +16,6 @@ def paper_batches(dest: Path, batch_size: int, seed: int) -> tuple[Callable[[int
     from mien.images import to_photos, to_tensor
     from mien.photos.batches import AGE_EDGES_YEARS, FaceDataset, balanced, sex_age_bins
     from mien.records import Sex
-    from mien.records import Sex
     from mien.seeding import stream
     from mien.training.crowd_paper import paper_batch
 
