@@ -49,10 +49,12 @@ def _finish(outcome: Any, out: Path) -> None:
     from mien.errors import MienError, TrainingError
     from mien.training.logbook import plot_curves
 
-    try:
-        plot_curves(out)
-    except MienError as error:  # curves are an extra
-        typer.echo(f"mien: {error}", err=True)
+    runs = [part for part in (out, out / "decoder", out / "density") if (part / "logbook.jsonl").is_file()]
+    for run in runs:
+        try:
+            plot_curves(run)
+        except MienError as error:  # curves are an extra
+            typer.echo(f"mien: {error}", err=True)
     if not outcome.finished:
         raise TrainingError(f"{out}: stopped by {outcome.stopped_by} at step {outcome.step}; --resume goes on")
     typer.echo(f"{out / 'weights.safetensors'}")
