@@ -205,10 +205,13 @@ def sheet(photos: list[UInt8Image], columns: int, gap: int = 2) -> UInt8Image:
 
 
 def caption(text: str, width: int, height: int) -> UInt8Image:
-    """A white strip (height width 3) with a line of dark text in its middle."""
+    """A white strip (height width 3) with a line of dark text in its middle, smaller where it would not fit."""
     strip = np.full((height, width, 3), 255, np.uint8)
     scale = height / 36
     (across, up), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    if across > width:
+        scale *= width / across
+        (across, up), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     at = ((width - across) // 2, (height + up) // 2)
     cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (40, 40, 40), 1, cv2.LINE_AA)
     return strip

@@ -70,12 +70,12 @@ def complete(request: FaceRequest, ages_years: tuple[float, float]) -> Labels:
     The draws come from a stream of their own: asking for the sex that would have been drawn gives the same face.
     """
     draws = stream(request.seed, "labels", request.index)
-    coin, age = draws.random(), draws.uniform(*ages_years)
+    coin, age = draws.random(), round(float(draws.uniform(*ages_years)), 1)
     labels = request.labels
     return replace(
         labels,
         sex=labels.sex if labels.sex is not None else ("female" if coin < 0.5 else "male"),
-        age_years=labels.age_years if labels.age_years is not None else round(float(age), 1),
+        age_years=labels.age_years if labels.age_years is not None else min(max(age, ages_years[0]), ages_years[1]),
     )
 
 

@@ -118,7 +118,7 @@ def sample(density: Density, noise: Tensor, condition: Tensor, *, guidance: floa
     nothing = torch.zeros_like(condition)
 
     def velocity(at: Tensor, time: float) -> Tensor:
-        times = torch.full((2 * len(at),), time)
+        times = torch.full((2 * len(at),), time, device=at.device)
         both: Tensor = density(torch.cat([at, at]), times, torch.cat([condition, nothing]))
         wanted, plain = both.chunk(2)
         return plain + guidance * (wanted - plain)

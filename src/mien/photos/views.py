@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mien.errors import DatasetError
 from mien.faces.encoder import Encoder
 from mien.photos.batches import FaceDataset, Progress, Rows
 from mien.photos.catalog import CatalogRow
-from mien.photos.features import Frames, features
+from mien.photos.features import TIGHT_LIKE, Frames, features
 from mien.records import Float32Array, UInt8Image
 from mien.seeding import stream
 
@@ -22,7 +23,7 @@ class Views:
     """N views in one order: which crop, shown as it is or as if cut tightly, and the features of what is shown."""
 
     data: FaceDataset
-    frames: Frames
+    frames: Frames | None  # None: nothing is shown as if cut tightly
     size_px: int
     rows: Rows  # N: row of the dataset
     tight: npt.NDArray[np.bool_]  # N: shown mirrored left to right and cut tightly
@@ -44,7 +45,7 @@ class Views:
         """(what the encoder saw, what is wanted, 1 where the wanted picture is known): S S 3, S S 3, S S."""
         row = int(self.rows[place])
         crop = np.ascontiguousarray(pixels[row])
-        if not self.tight[place]:
+        if self.frames is None or not self.tight[place]:
             return crop, crop, self.data.mask(row, self.size_px)
         wanted = np.ascontiguousarray(crop[:, ::-1])
         mask = np.ascontiguousarray(self.data.mask(row, self.size_px)[:, ::-1])
@@ -62,18 +63,23 @@ def decoder_views(
 ) -> Views:
     """Plain views of every face of ``split``, and tight views of its loosely cut sources ``loose``.
 
-    ``progress`` gets a word for each piece of work and returns what is told of it.
+    Where DEST has no tightly cut source, whose frames are wanted for tight views, all views are plain. ``progress``
+    gets a word for each piece of work and returns what is told of it. ``DatasetError``: no face in ``split``.
     """
     told = progress or (lambda _: lambda done, of: None)
-    data.pixels(size_px, told("crops"))
     plain = data.rows(split)
-    loosely = np.concatenate([np.zeros(0, np.int64), *(data.rows(split, source) for source in loose)])
+    if not len(plain):
+        raise DatasetError(f"{data.dest}: no face in the split '{split}'; a larger dataset is wanted")
+    frames = Frames.of(data) if len(data.rows("train", TIGHT_LIKE)) else None
+    sources = loose if frames is not None else ()
+    loosely = np.concatenate([np.zeros(0, np.int64), *(data.rows(split, source) for source in sources)])
+    data.pixels(size_px, told("crops"))
     values = [features(data, encoder, plain, view="plain", progress=told("features"))]
     if len(loosely):
         values.append(features(data, encoder, loosely, view="tight", progress=told("features, cut tightly")))
     rows = np.concatenate([plain, loosely])
     tight = np.arange(len(rows)) >= len(plain)
-    return Views(data, Frames.of(data), size_px, rows, tight, np.concatenate(values))
+    return Views(data, frames, size_px, rows, tight, np.concatenate(values))
 
 
 def view_batches(views: Views, batch_size: int, seed: int) -> Callable[[int], dict[str, Any]]:

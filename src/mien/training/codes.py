@@ -103,14 +103,16 @@ def labelled_codes(
 ) -> Codes:
     """The code and the condition of every view."""
     axes, deviation = frame[0].numpy(), frame[1].numpy()
+    device = next(networks["style"].parameters()).device
     codes, spreads, conditions = [], [], []
     for start in range(0, len(views), BLOCK):
         places = np.arange(start, min(start + BLOCK, len(views)))
         values = standardised(networks["decoder"], views.features[places])
         with torch.inference_mode():
-            mean, log_variance = networks["style"](to_tensor(views.shown(places)))
-        codes.append(np.concatenate([values @ axes / deviation, mean.numpy()], 1))
-        spreads.append(np.concatenate([np.zeros_like(codes[-1][:, : len(deviation)]), (log_variance / 2).exp()], 1))
+            mean, log_variance = networks["style"](to_tensor(views.shown(places)).to(device))
+            spread = (log_variance / 2).exp()
+        codes.append(np.concatenate([values @ axes / deviation, mean.cpu().numpy()], 1))
+        spreads.append(np.concatenate([np.zeros_like(codes[-1][:, : len(deviation)]), spread.cpu().numpy()], 1))
         rows = zip(places, scored(values), strict=True)
         conditions += [_condition(views.face(int(place)), row) for place, row in rows]
         if progress is not None:

@@ -182,11 +182,12 @@ def preview_sheet(batch: Batch, columns: int = 12) -> Callable[[Networks, int], 
     features = torch.as_tensor(batch["features"])
 
     def draw(networks: Networks, step: int) -> UInt8Image:
-        generator = torch.Generator().manual_seed(0)
         decoder: Any = networks["decoder"]
+        device = decoder.mean.device
+        planes = decoder.noise_planes(len(shown), torch.Generator().manual_seed(0))  # the same on every device
         with torch.no_grad():
-            style, _ = networks["style"](as_tensor(shown))
-            made = to_photos(decoder(features, style, decoder.noise_planes(len(shown), generator)))
+            style, _ = networks["style"](as_tensor(shown.to(device)))
+            made = to_photos(decoder(features.to(device), style, [plane.to(device) for plane in planes]))
         tiles = [tile for pair in zip(shown.numpy(), made, strict=True) for tile in pair]
         return sheet(tiles, columns=columns)
 

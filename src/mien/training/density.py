@@ -88,9 +88,11 @@ def held_out_cost(codes: FloatArray, conditions: FloatArray, config: DensityTrai
     time = torch.sigmoid(torch.randn(len(values), generator=noise))
 
     def measure(networks: Networks, step: int) -> dict[str, float]:
+        device = next(networks["density"].parameters()).device
+        at = torch.lerp(start, values, time[:, None])
         with torch.no_grad():
-            velocity = networks["density"](torch.lerp(start, values, time[:, None]), time, known)
-        return {"flow": float((velocity.float() - (values - start)).square().mean())}
+            velocity = networks["density"](at.to(device), time.to(device), known.to(device))
+        return {"flow": float((velocity.float().cpu() - (values - start)).square().mean())}
 
     return Hook("held_out", every, measure)
 

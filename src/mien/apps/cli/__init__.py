@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,16 +43,27 @@ for _name in COMMANDS:
     importlib.import_module(f"mien.apps.cli.{_name}").register(app)
 
 
+# ClickException. By its version, typer brings a copy of click's errors of its own or uses click's.
+_WORDS_NOT_UNDERSTOOD: Any = typer.BadParameter.__mro__[2]
+
+
 def main() -> None:
-    """Run the command line; a MienError becomes one line on stderr and its exit status."""
+    """Run the command line; a MienError or a misused option becomes one line on stderr and its exit status."""
     from mien.errors import MienError
 
     try:
-        app(prog_name="mien")
+        status = app(prog_name="mien", standalone_mode=False)  # the code of a typer.Exit, else None
+        sys.exit(status if isinstance(status, int) else 0)
     except MienError as error:
         sys.stderr.write(f"mien: {' '.join(str(error).split())}\n")
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
+    except _WORDS_NOT_UNDERSTOOD as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help is already printed, or is the message
+            sys.stdout.write(error.format_message())
+        else:
+            sys.stderr.write(f"mien: {usage_line(error)}\n")
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("mien: interrupted\n")
         sys.exit(130)
     except BrokenPipeError:
@@ -60,3 +72,15 @@ def main() -> None:
     except OSError as error:
         sys.stderr.write(f"mien: {error.filename or 'disk'}: {error.strerror or error}\n")
         sys.exit(1)
+
+
+def usage_line(error: Any) -> str:
+    """What typer says of words that it does not understand, as one line: the option, what was given, what to do."""
+    text = " ".join(error.format_message().split()).removesuffix(".")
+    text = re.sub(r"^Invalid value for '(.+?)': (Value error, )?", r"\1: ", text)
+    known, is_not, allowed = text.partition(" is not one of ")
+    text = known + is_not + allowed.replace("'", "")
+    if " is not " not in text and hasattr(error.__cause__, "errors"):  # pydantic says what it wanted, not what it got
+        text += f", given {error.__cause__.errors()[0].get('input')!r}"
+    place = getattr(error, "ctx", None)
+    return f"{text[:1].lower()}{text[1:]} (see {place.command_path if place else 'mien'} --help)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mien.records import MadeFace
 
 SHEET_COLUMNS = 8
+PAPER_AGE_FROM_YEARS = 10  # its data begins there (generators/crowd/paper.py)
 
 
 def crowd(
@@ -64,14 +65,15 @@ def crowd(
         raise RequestError(f"--seed: {seed} given; allowed are 0 to 2^63 - 1")
     ages = parse_ages(age)
     wanted = parse_attributes(attributes)
+    check_known(preset, race, wanted, ages)
     refuse_to_overwrite(out, force)
     chosen = fresh_seed() if seed is None else seed
 
     from mien import load
     from mien.generators.crowd import CHUNK
 
+    makes = load("crowd", preset=preset, weights=str(weights) if weights else None, device=device)
     with progress(f"{count} faces", count) as told:
-        makes = load("crowd", preset=preset, weights=str(weights) if weights else None, device=device)
         rows: list[dict[str, Any]] = []
         tiles: list[MadeFace] = []
         for first in range(0, count, CHUNK):
@@ -121,9 +123,9 @@ def parse_ages(text: str) -> tuple[float, float]:
     from mien.errors import RequestError
     from mien.generators.crowd import age_range
 
-    low, _, high = text.partition("-")
+    low, dash, high = text.partition("-")
     try:
-        return age_range((float(low), float(high or low)))
+        return age_range((float(low), float(high if dash else low)))
     except ValueError as error:
         raise RequestError(f"--age: '{text}' given; allowed: one age (30) or a range (20-35), from 1 to 100") from error
 
@@ -153,6 +155,23 @@ def parse_attributes(text: str | None) -> dict[str, bool]:
             raise RequestError(f"--with: '{word}' and 'not {word}' contradict each other")
         wanted[names[word]] = not off
     return wanted
+
+
+def check_known(preset: str, race: str | None, attributes: Mapping[str, bool], ages: tuple[float, float]) -> None:
+    """``RequestError`` for a race that there is not, and for what the paper's network was never told."""
+    from mien.errors import RequestError
+    from mien.generators.conditions import RACES
+
+    if race is not None and race not in RACES:
+        raise RequestError(f"--race: '{race}' given; allowed: {', '.join(RACES)}")
+    if preset != "paper":
+        return
+    for option, given in (("--race", race), ("--with", attributes)):
+        if given:
+            raise RequestError(f"{option}: the preset 'paper' knows sex and age only; wanted: --preset mien")
+    if ages[0] < PAPER_AGE_FROM_YEARS:
+        given_ages = f"{ages[0]:g} to {ages[1]:g}"
+        raise RequestError(f"--age: {given_ages} given; the preset 'paper' knows {PAPER_AGE_FROM_YEARS} to 100 years")
 
 
 def refuse_to_overwrite(out: Path, force: bool) -> None:

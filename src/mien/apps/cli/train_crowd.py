@@ -75,8 +75,9 @@ def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: 
     with progress_bars() as told:
         known = labelled_codes(outcome.shown, seen, frame, scored, told("codes"))
         unseen = labelled_codes(outcome.shown, held_out, frame, scored, told("held-out codes"))
-    settings = LoopSettings(
-        steps=DENSITY_STEPS, batch_size=512, seed=options.seed, threads=options.threads, precision="bf16", log_every=100
+    settings = LoopSettings.make(
+        {"steps": DENSITY_STEPS, "batch_size": 512, "seed": options.seed, "threads": options.threads}
+        | {"device": options.device, "precision": "bf16", "log_every": 100}
     )
     fitted = train_density(
         code_batches(known.codes, known.spreads, known.conditions, settings.batch_size, options.seed),

@@ -63,6 +63,8 @@ class Crowd:
         """
         if count < 1:
             raise RequestError(f"count: {count} given; allowed are 1 and more")
+        if first < 0:
+            raise RequestError(f"first: {first} given; allowed are 0 and more")
         seed = fresh_seed() if seed is None else seed
         wanted = Labels(None if sex == "any" else _sex(sex), None, None, race, dict(attributes or {}))
         ages = age_range(age)
@@ -92,7 +94,7 @@ def age_range(age: Age | None) -> tuple[float, float]:
     """One age or a range, checked."""
     if age is None:
         return DRAWN_AGES_YEARS
-    low, high = (age, age) if isinstance(age, (int, float)) else age
+    low, high = age if isinstance(age, Sequence) else (age, age)
     if not (math.isfinite(low) and math.isfinite(high)) or low > high or low < AGES_YEARS[0] or high > AGES_YEARS[1]:
         raise RequestError(f"age: {low:g} to {high:g} given; allowed are ages from 1 to 100, the lower one first")
     return float(low), float(high)

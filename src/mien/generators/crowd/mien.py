@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mien.checkpoints import load_into, load_weights
 from mien.config import Config
-from mien.errors import RequestError
+from mien.errors import RequestError, WeightsError
 from mien.generators.conditions import ATTRIBUTES, RACES, WIDTH, condition
 from mien.generators.contract import WHOLE_CROP, FaceRequest, complete, in_fixed_rows
 from mien.generators.decoder import Decoder, DecoderConfig
@@ -67,12 +67,13 @@ class MienCrowd:
     def load(cls, path: str | os.PathLike[str], *, device: str | None = None) -> Self:
         """Read weights that ``mien train crowd`` exported; ``device`` None means CUDA when there, else CPU."""
         tensors, metadata = load_weights(path, model=MODEL)
+        if not {"config", "version"} <= metadata.keys():
+            raise WeightsError(f"{path}: its metadata has no 'config' or no 'version'")
         config = MienConfig.make(metadata["config"], where=str(path))
         decoder, density = Decoder(config.decoder), Density(config.density)
         load_into(decoder, _under("decoder.", tensors), name=f"{path}: decoder")
         load_into(density, _under("density.", tensors), name=f"{path}: density")
-        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(decoder, density, config, str(metadata["version"]), chosen)
+        return cls(decoder, density, config, str(metadata["version"]), _device(device))
 
     @property
     def size_px(self) -> int:
@@ -139,6 +140,18 @@ class MienCrowd:
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _device(name: str | None) -> str:
+    """A device by name, checked; ``None``: CUDA where there is one."""
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises each of them for its reasons
+        allowed = "cpu, cuda" if torch.cuda.is_available() else "cpu"
+        raise RequestError(f"device: '{name}' given; allowed on this machine: {allowed}") from error
+    return name
 
 
 def _has_fast_bf16(device: torch.device) -> bool:
