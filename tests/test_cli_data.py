@@ -166,7 +166,7 @@ def test_no_person_and_no_picture_of_the_real_data_is_in_two_splits(
     for number, path in enumerate(originals):
         photo = images.read_photo(path)
         photo = np.clip(photo.astype(np.float32) * 0.85 + 12, 0, 255).astype(np.uint8)
-        photo = images.resize(photo, 170, 170) if number % 2 else photo[3:, 2:]
+        photo = images.resize(photo, 170, 170) if number % 2 else photo[12:, :-12]
         (altered / f"{number:03d}.jpg").write_bytes(images.encode_jpeg(np.ascontiguousarray(photo), 60))
     copies = sorted(altered.glob("*.jpg"))
     for source, paths in (("original", originals), ("altered", copies)):
@@ -181,7 +181,7 @@ def test_no_person_and_no_picture_of_the_real_data_is_in_two_splits(
     both = [(a, b) for a, b in pairs if a.drop_reason is None and b.drop_reason is None]
     assert len(both) >= 36
     parted = [a.key for a, b in both if a.split != b.split]
-    assert sum(a.group == b.group for a, b in both) >= 0.9 * len(both), parted
+    assert sum(a.group == b.group for a, b in both) >= 0.95 * len(both), parted
     assert len({a.group for a, _ in both}) > 0.9 * len(both)  # and strangers are not joined
 
 

@@ -92,3 +92,12 @@ def test_thumbnails_correlate_for_one_picture_only() -> None:
     assert hashes.alike(thumbnails, np.zeros((0, 2), np.int64)).shape == (0,)
     flat = np.full((2, 256), 7, np.uint8)
     assert hashes.alike(flat, np.array([[0, 1]]))[0] == 0  # nothing to compare, and no division by zero
+
+
+def test_inner_is_the_middle_at_every_size() -> None:
+    for side in (64, 100, 256):
+        part = hashes.inner(picture(3, side))
+        assert part.shape[0] == part.shape[1] == pytest.approx(0.52 * side, abs=1)
+    crop = np.zeros((100, 100, 3), np.uint8)
+    crop[42, 50] = 255  # where the eyes' midpoint is
+    assert hashes.inner(crop)[14, 26].tolist() == [255, 255, 255]

@@ -58,8 +58,8 @@ class CatalogRow:
     eye_distance_px: float | None = None  # between the outer eye corners, in the photo
     sharpness: float | None = None  # variance of the Laplacian of the crop's luma
     transform: tuple[float, ...] | None = None  # a b c d e f: crop x = a x + b y + c, crop y = d x + e y + f
-    phash: str | None = None  # 16 hexadecimal digits
-    thumbnail: bytes | None = None  # luma of the crop, 16 x 16, row by row
+    phash: str | None = None  # of the middle of the crop, 16 hexadecimal digits
+    thumbnail: bytes | None = None  # luma of the middle of the crop, 16 x 16, row by row
     box: tuple[float, ...] | None = None  # the source's own rectangle: x0 y0 x1 y1
     group: str | None = None  # faces joined by person, file or near-equal hash share it
     split: str | None = None  # train, validation, test; None when dropped

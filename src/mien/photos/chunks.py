@@ -250,6 +250,7 @@ def _crop(
     with clock.step("pose"):
         angles = finder.pose(face)
     with clock.step("hash"):
+        inner = hashes.inner(crop)
         row = replace(
             row,
             yaw_degrees=angles.yaw_degrees,
@@ -258,8 +259,8 @@ def _crop(
             eye_distance_px=float(np.linalg.norm(face.mesh[263, :2] - face.mesh[33, :2])),
             sharpness=float(cv2.Laplacian(images.grey(crop), cv2.CV_32F).var()),
             transform=tuple(float(value) for value in np.asarray(transform, np.float32).reshape(6)),
-            phash=hashes.to_hex(hashes.perceptual_hash(crop)),
-            thumbnail=hashes.thumbnail(crop),
+            phash=hashes.to_hex(hashes.perceptual_hash(inner)),
+            thumbnail=hashes.thumbnail(inner),
         )
     return row, jpeg
 
