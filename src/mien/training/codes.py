@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ class FaceRow(Protocol):
     def sex(self) -> str | None: ...
     @property
     def age_years(self) -> float | None: ...
+    @property
+    def person(self) -> str | None: ...
     @property
     def race(self) -> str | None: ...
     @property
@@ -119,6 +122,13 @@ def labelled_codes(
             progress(int(places[-1]) + 1, len(views))
     stacked = np.stack(conditions) if conditions else np.zeros((0, WIDTH), np.float32)
     return Codes(np.concatenate(codes).astype(np.float32), np.concatenate(spreads).astype(np.float32), stacked)
+
+
+def person_weights(views: ViewSet) -> FloatArray:
+    """A face of a person with n views weighs 1/sqrt(n): nobody who was photographed often fills the crowd."""
+    people = [views.face(place).person for place in range(len(views))]
+    counts = Counter(person for person in people if person is not None)
+    return np.array([1.0 if person is None else counts[person] ** -0.5 for person in people], np.float32)
 
 
 def _condition(face: FaceRow, row: FloatArray) -> FloatArray:

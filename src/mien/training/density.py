@@ -44,12 +44,23 @@ def principal_axes(features: FloatArray, count: int) -> tuple[Tensor, Tensor]:
     return axes[:, order].float(), spread[order].clamp_min(1e-8).sqrt().float()
 
 
-def code_batches(codes: FloatArray, spreads: FloatArray, conditions: FloatArray, size: int, seed: int) -> Any:
-    """``batch_at(step)``: codes N D (with noise of ``spreads`` N D), conditions N C with labels dropped later."""
+def code_batches(
+    codes: FloatArray,
+    spreads: FloatArray,
+    conditions: FloatArray,
+    size: int,
+    seed: int,
+    weights: FloatArray | None = None,
+) -> Any:
+    """``batch_at(step)``: codes N D (with noise of ``spreads`` N D), conditions N C with labels dropped later.
+
+    ``weights`` (N) says how often each code comes; all the same if not given.
+    """
+    sums = np.cumsum(np.ones(len(codes)) if weights is None else weights.astype(np.float64))
 
     def batch_at(step: int) -> dict[str, Any]:
         draws = stream(seed, "codes", step)
-        places = draws.integers(0, len(codes), size)
+        places = np.minimum(np.searchsorted(sums, draws.random(size) * sums[-1], side="right"), len(codes) - 1)
         noise = draws.standard_normal((size, codes.shape[1]), np.float32) * spreads[places]
         return {"codes": codes[places] + noise, "condition": conditions[places]}
 

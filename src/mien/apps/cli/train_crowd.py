@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SIZE_PX = 128
 PREVIEWED = 36
-DENSITY_STEPS = 6000
+DENSITY_STEPS = 3000
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def _decoder(options: TrainOptions, settings: LoopSettings) -> tuple[Outcome, Vi
 
 def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: Views) -> Outcome:
     """Fit the density to the codes of a trained decoder and write the weights of both."""
-    from mien.training.codes import export, frame_of, labelled_codes, soft_scores
+    from mien.training.codes import export, frame_of, labelled_codes, person_weights, soft_scores
     from mien.training.density import DensityTrainingConfig, code_batches, held_out_cost, train_density
     from mien.training.loop import LoopSettings
 
@@ -80,7 +80,9 @@ def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: 
         | {"device": options.device, "precision": "bf16", "log_every": 100}
     )
     fitted = train_density(
-        code_batches(known.codes, known.spreads, known.conditions, settings.batch_size, options.seed),
+        code_batches(
+            known.codes, known.spreads, known.conditions, settings.batch_size, options.seed, person_weights(seen)
+        ),
         frame,
         options.out / "density",
         config,
