@@ -209,8 +209,8 @@ def caption(text: str, width: int, height: int) -> UInt8Image:
     strip = np.full((height, width, 3), 255, np.uint8)
     scale = height / 36
     (across, up), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    if across > width:
-        scale *= width / across
+    if across > width - 4:
+        scale *= (width - 4) / across
         (across, up), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     at = ((width - across) // 2, (height + up) // 2)
     cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (40, 40, 40), 1, cv2.LINE_AA)
