@@ -120,6 +120,13 @@ def test_race_and_attributes_change_the_face_and_are_told() -> None:
         crowd.sample(1, race="Green")
 
 
+def test_the_paper_refuses_labels_that_it_was_never_told() -> None:
+    crowd = Crowd(tiny_paper_crowd())
+    for asked in ({"race": "Asian"}, {"attributes": {"Smiling": True}}):
+        with pytest.raises(RequestError, match="knows sex and age only"):
+            crowd.sample(1, seed=1, **asked)  # type: ignore[arg-type]
+
+
 def test_calibrated_ages_are_asked_of_the_density_but_told_as_asked() -> None:
     sampling = CONFIG.sampling.model_copy(update={"ages_asked": (0.0, 50.0, 100.0), "ages_given": (0.0, 60.0, 100.0)})
     calibrated = MienCrowd(MIEN.decoder, MIEN.density, CONFIG.model_copy(update={"sampling": sampling}), VERSION)

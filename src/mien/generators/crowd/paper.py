@@ -148,7 +148,9 @@ class PaperCrowd:
         return self.generator.config.size_px
 
     def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
-        """One face for each request, in order."""
+        """One face for each request, in order. Raises ``RequestError`` for labels other than sex and age."""
+        if any(request.labels.race is not None or request.labels.attributes for request in requests):
+            raise RequestError("race, attributes: given; the preset 'paper' knows sex and age only")
         faces: dict[int, MadeFace] = {}
         width = self.generator.config.noise
         for page in in_fixed_rows(requests, self.rows):
