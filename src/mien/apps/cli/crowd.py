@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mien.records import MadeFace
 
 SHEET_COLUMNS = 8
+MANIFEST = "manifest.jsonl"
 PAPER_AGE_FROM_YEARS = 10  # its data begins there (generators/crowd/paper.py)
 
 
@@ -70,22 +71,25 @@ def crowd(
     chosen = fresh_seed() if seed is None else seed
 
     from mien import load
+    from mien.files import write_jsonl
     from mien.generators.crowd import CHUNK
 
     makes = load("crowd", preset=preset, weights=str(weights) if weights else None, device=device)
-    with progress(f"{count} faces", count) as told:
-        rows: list[dict[str, Any]] = []
-        tiles: list[MadeFace] = []
-        for first in range(0, count, CHUNK):
-            made = makes.sample(
-                min(CHUNK, count - first), sex=sex, age=ages, race=race, attributes=wanted, seed=chosen, first=first
-            )
-            rows += [write_face(out, face) for face in made]
-            tiles += made if sheet else []
-            told(len(made))
-    from mien.files import write_jsonl
-
-    write_jsonl(out / "manifest.jsonl", rows)
+    forget_old(out)
+    rows: list[dict[str, Any]] = []
+    tiles: list[MadeFace] = []
+    try:
+        with progress(f"{count} faces", count) as told:
+            for first in range(0, count, CHUNK):
+                made = makes.sample(
+                    min(CHUNK, count - first), sex=sex, age=ages, race=race, attributes=wanted, seed=chosen, first=first
+                )
+                rows += [write_face(out, face) for face in made]
+                tiles += made if sheet else []
+                told(len(made))
+    finally:  # an interrupted run still says what lies there
+        if rows:
+            write_jsonl(out / MANIFEST, rows)
     if sheet:
         from mien.apps.cli.sheets import labelled_sheet
         from mien.images import write_png
@@ -182,6 +186,17 @@ def refuse_to_overwrite(out: Path, force: bool) -> None:
         raise RequestError(f"--out: {out} is a file; a directory is wanted")
     if not force and out.is_dir() and any(out.glob("*.png")):
         raise RequestError(f"--out: {out} holds faces already; another directory or --force is wanted")
+
+
+def forget_old(out: Path) -> None:
+    """Remove the faces that an older manifest of OUT names, and the manifest: no face is left that it does not name."""
+    try:
+        rows = [json.loads(line) for line in (out / MANIFEST).read_text().splitlines()]
+        names = [Path(str(row["file"])).name for row in rows]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for name in [*names, MANIFEST]:
+        (out / name).unlink(missing_ok=True)
 
 
 @contextmanager
