@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 SHEET_COLUMNS = 8
 MANIFEST = "manifest.jsonl"
+FACE_NAME = re.compile(r"\d{5,}\.png")
 PAPER_AGE_FROM_YEARS = 10  # its data begins there (generators/crowd/paper.py)
 
 
@@ -195,7 +197,7 @@ def forget_old(out: Path) -> None:
         names = [Path(str(row["file"])).name for row in rows]
     except (OSError, ValueError, KeyError, TypeError):
         return
-    for name in [*names, MANIFEST]:
+    for name in [*(name for name in names if FACE_NAME.fullmatch(name)), MANIFEST]:
         (out / name).unlink(missing_ok=True)
 
 
