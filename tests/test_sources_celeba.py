@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from mien.errors import SourceError
+from mien.faces.attributes import NAMES
 from mien.photos.sources import find
 from mien.photos.sources.celeba import UNMAPPED, mien_name
-from mien.photos.sources.kumar import NAMES
 from mien.records import SourcePhoto
 
 FORTY = (

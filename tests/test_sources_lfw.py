@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mien.errors import SourceError
+from mien.faces.attributes import NAMES
 from mien.photos.sources import find
-from mien.photos.sources.kumar import NAMES, confident
+from mien.photos.sources.kumar import confident
 from mien.records import SourcePhoto
 
 

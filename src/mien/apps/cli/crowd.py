@@ -138,29 +138,11 @@ def parse_ages(text: str) -> tuple[float, float]:
 
 def parse_attributes(text: str | None) -> dict[str, bool]:
     """'smiling, not bald' -> attribute names of the vocabulary and whether they are wanted."""
-    import difflib
-
-    from mien.errors import RequestError
+    from mien.faces.attributes import parse
     from mien.generators.conditions import ATTRIBUTES
 
-    names = {word: name for name, word in ATTRIBUTES.items()}
-    wanted: dict[str, bool] = {}
-    for part in (text or "").split(","):
-        word = "-".join(part.lower().split())
-        if not word:
-            continue
-        off = word.startswith("not-")
-        word = word.removeprefix("not-")
-        if word not in names:
-            near = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
-            hint = f"; near it: {', '.join(near)}" if near else ""
-            raise RequestError(
-                f"--with: '{part.strip()}' given{hint}; allowed: {', '.join(names)}, and each after 'not'"
-            )
-        if names[word] in wanted and wanted[names[word]] == off:
-            raise RequestError(f"--with: '{word}' and 'not {word}' contradict each other")
-        wanted[names[word]] = not off
-    return wanted
+    found = parse(text or "", option="--with", known=ATTRIBUTES, strengths=False)
+    return {name: bool(wanted) for name, wanted in found.items()}
 
 
 def check_known(preset: str, race: str | None, attributes: Mapping[str, bool], ages: tuple[float, float]) -> None:

@@ -4,7 +4,7 @@
 ``list_eval_partition.txt`` are read where they are there: without the first nobody is named, and photos of one
 person can only be kept together by the second (``SourcePhoto.split``). The ``.csv`` twins of these files are read too.
 
-38 of the 40 names mean the same as one of the 73 (``mien.photos.sources.kumar``) and are renamed to it. Two do not:
+38 of the 40 names mean the same as one of the 73 (``mien.faces.attributes``) and are renamed to it. Two do not:
 ``Attractive`` (there it is asked for men and women apart) and ``Young`` (there one of five ages, here "not old").
 -1 is absent, so False is absent.
 """
@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mien.errors import SourceError
+from mien.faces.attributes import NAMES
 from mien.photos.reasons import Reason
 from mien.photos.sources.contract import Source
-from mien.photos.sources.kumar import NAMES, Row, add_row
+from mien.photos.sources.kumar import Row, add_row
 from mien.photos.sources.listing import (
     existing_directory,
     image_names,

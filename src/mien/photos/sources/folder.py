@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import SourceError
+from mien.faces.attributes import NAMES
 from mien.photos.reasons import Reason
 from mien.photos.sources.contract import Source
-from mien.photos.sources.kumar import NAMES
 from mien.photos.sources.listing import (
     csv_rows,
     existing_directory,

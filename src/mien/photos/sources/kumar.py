@@ -1,4 +1,4 @@
-"""The 73 attributes of Kumar et al. (PubFig, LFW), spelled as in their files, and the files of signed scores.
+"""The files of signed scores of Kumar et al. (PubFig, LFW) for their 73 attributes (``mien.faces.attributes``).
 
 ``lfw_attributes.txt`` and ``pubfig_attributes.txt``: a line ``#<tab>person<tab>imagenum<tab>Male<tab>Asian...``, then
 rows of person (with blanks), image number and one classifier score an attribute, positive = present.
@@ -22,19 +22,6 @@ from mien.photos.reasons import Reason
 from mien.records import Labels, Sex
 
 CONFIDENT_SHARE = 2 / 3  # of the positive images, those that score highest
-
-NAMES: tuple[str, ...] = (
-    "Male", "Asian", "White", "Black", "Baby", "Child", "Youth", "Middle Aged", "Senior", "Black Hair", "Blond Hair",
-    "Brown Hair", "Bald", "No Eyewear", "Eyeglasses", "Sunglasses", "Mustache", "Smiling", "Frowning", "Chubby",
-    "Blurry", "Harsh Lighting", "Flash", "Soft Lighting", "Outdoor", "Curly Hair", "Wavy Hair", "Straight Hair",
-    "Receding Hairline", "Bangs", "Sideburns", "Fully Visible Forehead", "Partially Visible Forehead",
-    "Obstructed Forehead", "Bushy Eyebrows", "Arched Eyebrows", "Narrow Eyes", "Eyes Open", "Big Nose", "Pointy Nose",
-    "Big Lips", "Mouth Closed", "Mouth Slightly Open", "Mouth Wide Open", "Teeth Not Visible", "No Beard", "Goatee",
-    "Round Jaw", "Double Chin", "Wearing Hat", "Oval Face", "Square Face", "Round Face", "Color Photo", "Posed Photo",
-    "Attractive Man", "Attractive Woman", "Indian", "Gray Hair", "Bags Under Eyes", "Heavy Makeup", "Rosy Cheeks",
-    "Shiny Skin", "Pale Skin", "5 o' Clock Shadow", "Strong Nose-Mouth Lines", "Wearing Lipstick", "Flushed Face",
-    "High Cheekbones", "Brown Eyes", "Wearing Earrings", "Wearing Necktie", "Wearing Necklace",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
