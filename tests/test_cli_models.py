@@ -35,6 +35,7 @@ def test_list_shows_each_network_with_its_licence_and_what_is_here(cli: Cli, now
         ("face-mesh", "Apache-2.0", "35.6 MB", "-"),
         ("blazeface", "Apache-2.0", "35.6 MB", "-"),
         ("dlib-resnet", "CC0-1.0", "100.1 MB", "-"),
+        ("vgg-face", "non-commercial", "-", "not added"),
     ]
 
 
@@ -48,12 +49,14 @@ def test_info_shows_source_and_pins(cli: Cli, nowhere: dict[str, str]) -> None:
     assert "no; run: mien models fetch facenet" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["info", "fetch"])
-def test_an_unknown_name_is_one_line_and_status_2(cli: Cli, nowhere: dict[str, str], command: str) -> None:
+@pytest.mark.parametrize(("command", "further"), [("info", ", vgg-face"), ("fetch", "")])
+def test_an_unknown_name_is_one_line_and_status_2(
+    cli: Cli, nowhere: dict[str, str], command: str, further: str
+) -> None:
     done = cli("models", command, "facenot", env=nowhere)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == (
-        "mien: no model is called 'facenot'; allowed: facenet, face-mesh, blazeface, dlib-resnet"
+        f"mien: no model is called 'facenot'; allowed: facenet, face-mesh, blazeface, dlib-resnet{further}"
     )
 
 

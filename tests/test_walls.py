@@ -50,7 +50,10 @@ RULES = (
     Rule("BGR order", r"COLOR_\w*BGR", ("images.py",), "code = cv2.COLOR_RGB2BGR"),
     Rule("channel flip", r"\[\s*\.\.\.\s*,\s*::\s*-1\s*\]", ("images.py",), "flipped = photo[..., ::-1]"),
     Rule("backward pass", r"\.backward\s*\(", ("training/",), "loss.backward()"),
-    Rule("unpickling", r"\btorch\s*\.\s*(load|save)\b|\b(c?pickle|dill|joblib|shelve)\b", (), "x = torch.load(path)"),
+    Rule("unpickling", r"\btorch\s*\.\s*save\b|\b(c?pickle|dill|joblib|shelve)\b", (), "x = pickle.load(file)"),
+    # VGG-Face goes about as a .pth only: its one reader is held to `weights_only=True` by a test below.
+    Rule("foreign weights", r"\btorch\s*\.\s*load\b|\bfrom\s+torch\b.*\bimport\b.*\bload\b", ("checkpoints.py",),
+         "x = torch.load(path)"),
     Rule("weights files", r"\bsafetensors\b", ("checkpoints.py",), "import safetensors.torch"),
     Rule("print", r"(?<![.\w])print\s*\(", (), "print(1)"),
     Rule("global seed", r"\b(torch\.manual_seed|np\.random\.seed|random\.seed)\s*\(", ("training/",),
@@ -166,6 +169,41 @@ def test_rooms_enter_only_the_rooms_they_may() -> None:
 def test_what_has_one_owner_is_nowhere_else(rule: Rule) -> None:
     breaches = rule_breaches(SOURCE, rule)
     assert not breaches, f"{rule.name} belongs to {rule.owners or 'nobody'}:\n" + "\n".join(breaches)
+
+
+def unguarded_loads(text: str) -> list[str]:
+    """Every use of ``torch.load`` in a module that is not a call with the literal ``weights_only=True``."""
+    tree = ast.parse(text)
+    guarded = {
+        id(node.func)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and any(
+            key.arg == "weights_only" and isinstance(key.value, ast.Constant) and key.value.value is True
+            for key in node.keywords
+        )
+    }
+    loads = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.load")
+    return [f"{node.lineno}: {ast.unparse(node)}" for node in loads if id(node) not in guarded]
+
+
+def test_foreign_weights_are_read_without_running_their_code() -> None:
+    text = (SOURCE / "checkpoints.py").read_text()
+    assert "weights_only=True" in "\n".join(code_only(text))
+    assert not unguarded_loads(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x = torch.load(path)",
+        "x = torch.load(path, weights_only=False)",
+        "x = torch.load(path, weights_only=careful)",
+        "read = torch.load",
+    ],
+)
+def test_an_unguarded_load_is_seen(line: str) -> None:
+    assert len(unguarded_loads(f"import torch\n{line}\n")) == 1
 
 
 def test_no_file_names_a_machine() -> None:

@@ -1,9 +1,13 @@
-"""The only reader and writer of weights: safetensors with their configuration inside. Nothing is ever unpickled."""
+"""The only reader and writer of weights: safetensors with their configuration inside.
+
+Nothing is unpickled: the one foreign pickle that is read (``read_state_dict``) goes through a reader that runs no code.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +70,41 @@ def load_weights(
     if dtype is not None:
         tensors = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
     return tensors, metadata
+
+
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    """Read the tensors of a foreign file: safetensors, or a state dict that PyTorch wrote (``.pth``).
+
+    A ``.pth`` is a pickle. It is read with ``weights_only=True``: PyTorch's restricted reader builds tensors and plain
+    containers and refuses every other name in the file, before anything is called; so no code of the file runs. A
+    dict with the one key ``state_dict`` is looked into. Raises ``WeightsError`` for a missing or damaged file, a file
+    that asks for code, and one that holds anything but named tensors.
+    """
+    if not Path(path).is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    try:
+        if _is_safetensors(Path(path)):
+            with safe_open(path, framework="pt") as file:
+                content: Any = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the reader raises whatever a damaged file makes it meet
+        if re.search(r"\bGLOBAL\b|Unsupported class", str(error)):  # a name in the pickle that is no tensor's
+            raise WeightsError(f"{path}: holds more than tensors (it asks for code to be run); refused") from error
+        raise WeightsError(f"{path}: neither safetensors nor a state dict of PyTorch that can be read") from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content:
+        raise WeightsError(f"{path}: holds {type(content).__name__}, wanted a state dict (named tensors)")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+            raise WeightsError(f"{path}: '{name}' is no tensor; wanted a state dict (named tensors)")
+    return dict(content)
+
+
+def _is_safetensors(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"  # a length of 8 bytes, then a JSON object
 
 
 def _metadata(text: str, path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ MAX_PIXELS = 120_000_000  # about 360 MB decoded; a 30,000 x 30,000 bomb is refu
 JPEG_QUALITY = 95
 GREY_16_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 GREY_MODES = ("1", "L", "LA", "La", "I", "F", *GREY_16_BIT_MODES)
+VGGFACE_MEAN = (129.1863, 104.7624, 93.5940)  # RGB, 0 to 255: the mean colour that VGG-Face's authors give
 
 
 def read_photo(path: str | os.PathLike[str]) -> UInt8Image:
@@ -246,3 +247,15 @@ def to_unit(tensor: torch.Tensor) -> torch.Tensor:
 def to_facenet(tensor: torch.Tensor) -> torch.Tensor:
     """Tensor in [-1, 1] -> (value - 127.5) / 128 (what FaceNet reads)."""
     return tensor * (127.5 / 128)
+
+
+def to_vggface(tensor: torch.Tensor) -> torch.Tensor:
+    """Tensor in [-1, 1] -> value (0 to 255) minus ``VGGFACE_MEAN``, RGB (what VGG-Face reads)."""
+    return (tensor + 1) * 127.5 - tensor.new_tensor(VGGFACE_MEAN)[:, None, None]
+
+
+def bgr_filters_to_rgb(filters: torch.Tensor) -> torch.Tensor:
+    """Filters O 3 H W of a first layer that reads BGR -> the same filters for RGB."""
+    if filters.ndim != 4 or filters.shape[1] != 3:
+        raise RequestError(f"filters of shape {tuple(filters.shape)}; wanted O 3 H W")
+    return filters.flip(1)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mien import checkpoints, images
 from mien.errors import RequestError
-from mien.faces import facenet
+from mien.faces import facenet, vggface
 from mien.faces.store import weights_path
 
 
@@ -66,14 +66,41 @@ def _facenet(device: torch.device) -> Encoder:
     return FaceNetEncoder(network.to(device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
 
 
-_ENCODERS: dict[str, Callable[[torch.device], Encoder]] = {"facenet": _facenet}
+class VggFaceEncoder:
+    """VGG-Face (``mien.faces.vggface``) behind the contract of ``Encoder``; the user adds its weights."""
+
+    name = "vgg-face"
+    input_size = vggface.PUBLISHED.input_size
+    taps = vggface.TAPS
+
+    def __init__(self, network: vggface.VggFace) -> None:
+        self.network: torch.nn.Module = network
+        self.input_size = network.widths.input_size
+
+    def __call__(self, tensor: Tensor, taps: Sequence[str] = ("fc7",)) -> dict[str, Tensor]:
+        ready = images.to_vggface(tensor).contiguous(memory_format=torch.channels_last)
+        found: dict[str, Tensor] = self.network(ready, taps)
+        return found
+
+
+def _vggface(device: torch.device) -> Encoder:
+    tensors, _ = checkpoints.load_weights(weights_path("vgg-face"), model="vgg-face")
+    with torch.device("meta"):
+        network = vggface.VggFace(vggface.PUBLISHED)
+    network.to_empty(device="cpu")
+    checkpoints.load_into(network, tensors, name="vgg-face")
+    return VggFaceEncoder(network.to(device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+
+
+_ENCODERS: dict[str, Callable[[torch.device], Encoder]] = {"facenet": _facenet, "vgg-face": _vggface}
 ENCODERS = tuple(_ENCODERS)
 
 
 def load_encoder(name: str = "facenet", device: str | torch.device = "cpu") -> Encoder:
     """The encoder called ``name`` on ``device``, frozen and in evaluation mode.
 
-    Raises ``RequestError`` (with the list) for an unknown name and ``WeightsError`` when it has not been fetched.
+    Raises ``RequestError`` (with the list) for an unknown name and ``WeightsError`` when it has not been fetched
+    (``vgg-face``: added, ``mien models add vgg-face FILE``).
     """
     if name not in _ENCODERS:
         raise RequestError(f"no face encoder is called '{name}'; allowed: {', '.join(ENCODERS)}")

@@ -1,4 +1,4 @@
-"""``mien models``: the networks of others that mien fetches once."""
+"""``mien models``: the networks of others, which mien fetches once or a user adds from a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from mien.faces.store.download import Progress
 
-models = typer.Typer(no_args_is_help=True, help="The networks of others that mien uses: list, fetch, info.")
+models = typer.Typer(no_args_is_help=True, help="The networks of others that mien uses: list, fetch, add, info.")
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +33,9 @@ def show_list() -> None:
         here = "-" if entry.size_bytes is None else _megabytes(entry.size_bytes)
         model = entry.model
         table.add_row(model.name, model.what, model.licence, _megabytes(model.archive_bytes), here)
+    for own in store.local_status():
+        here = "not added" if own.size_bytes is None else f"added, {_megabytes(own.size_bytes)}"
+        table.add_row(own.model.name, own.model.what, own.model.licence, "-", here)
     Console().print(table)
 
 
@@ -54,26 +57,70 @@ def fetch(
 
 
 @models.command()
+def add(
+    name: Annotated[str, typer.Argument(help="The network that the file holds: vgg-face.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="vgg_face.mat, vgg_face_dag.pth or safetensors.")],
+    colours: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|rgb|bgr", help="Channel order that the file's network reads; auto: as the file says."
+        ),
+    ] = "auto",
+) -> None:
+    """Convert a network that you brought yourself to safetensors in the cache; no code in the file is run."""
+    from rich.console import Console
+
+    from mien.faces import store
+
+    with Console(stderr=True).status(f"{name}: reading {file.name}"):
+        path = store.add(name, file, colours=colours)
+    typer.echo(path)
+
+
+@models.command()
 def info(name: Annotated[str, typer.Argument(help="A name that `mien models list` shows.")]) -> None:
     """Show where a network comes from, its licence and pins, and where its converted weights are."""
     from mien.faces import store
 
-    model = store.find(name)
+    local = next((entry for entry in store.local_status() if entry.model.name == name), None)
+    if local is not None:
+        _tell(
+            {
+                "name": name,
+                "what it is": local.model.what,
+                "author": local.model.author,
+                "licence": local.model.licence,
+                "where to get it": local.model.where,
+                "files read": "; ".join(local.model.forms),
+                "stored as": "float32",
+                "on this machine": f"no; run: mien models add {name} FILE"
+                if local.size_bytes is None
+                else str(local.path),
+            }
+        )
+        return
+    model = store.find(name, also=[own.name for own in store.LOCAL_MODELS])
     entry = next(entry for entry in store.status() if entry.model is model)
     here = "no; run: mien models fetch " + name if entry.size_bytes is None else str(entry.path)
-    for key, value in {
-        "name": model.name,
-        "what it is": model.what,
-        "author": model.author,
-        "licence": model.licence,
-        "package": f"{model.package}=={model.version} on the package index",
-        "archive": f"{model.filename} ({_megabytes(model.archive_bytes)})",
-        "archive SHA-256": model.archive_sha256,
-        "network file": model.member,
-        "network SHA-256": model.member_sha256,
-        "stored as": "float16" if model.half else "float32",
-        "on this machine": here,
-    }.items():
+    _tell(
+        {
+            "name": model.name,
+            "what it is": model.what,
+            "author": model.author,
+            "licence": model.licence,
+            "package": f"{model.package}=={model.version} on the package index",
+            "archive": f"{model.filename} ({_megabytes(model.archive_bytes)})",
+            "archive SHA-256": model.archive_sha256,
+            "network file": model.member,
+            "network SHA-256": model.member_sha256,
+            "stored as": "float16" if model.half else "float32",
+            "on this machine": here,
+        }
+    )
+
+
+def _tell(facts: dict[str, str]) -> None:
+    for key, value in facts.items():
         typer.echo(f"{key:<16} {value}")
 
 

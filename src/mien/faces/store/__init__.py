@@ -19,11 +19,15 @@ from mien.errors import FetchError, RequestError, WeightsError
 from mien.faces.store.archives import read_any, read_member
 from mien.faces.store.catalogue import MODELS, ForeignModel, find
 from mien.faces.store.download import Progress, bring, quiet
+from mien.faces.store.local import LOCAL_MODELS, LocalModel, convert_local, find_local
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["MODELS", "ForeignModel", "Status", "cache_dir", "fetch", "find", "status", "weights_path"]
+__all__ = [
+    "LOCAL_MODELS", "MODELS", "ForeignModel", "LocalModel", "LocalStatus", "Status",
+    "add", "cache_dir", "fetch", "find", "find_local", "local_status", "status", "weights_path",
+]  # fmt: skip
 
 Converter = Callable[[bytes], "tuple[dict[str, Tensor], dict[str, Any]]"]
 
@@ -37,6 +41,15 @@ class Status:
     size_bytes: int | None  # None: not fetched
 
 
+@dataclass(frozen=True, slots=True)
+class LocalStatus:
+    """One model that the user brings, and whether it has been added on this machine."""
+
+    model: LocalModel
+    path: Path
+    size_bytes: int | None  # None: not added
+
+
 def cache_dir() -> Path:
     """Where fetched networks live: ``MIEN_CACHE``, else the user's cache directory of the platform."""
     given = os.environ.get("MIEN_CACHE")
@@ -45,6 +58,12 @@ def cache_dir() -> Path:
 
 def weights_path(name: str) -> Path:
     """The converted weights of ``name``; ``WeightsError`` says how to get them when they are absent."""
+    local = find_local(name)
+    if local is not None:
+        path = _path(local)
+        if not path.is_file():
+            raise WeightsError(f"the network '{name}' has not been added on this machine; {local.how}")
+        return path
     path = _path(find(name))
     if not path.is_file():
         raise WeightsError(f"the network '{name}' is not on this machine; run: mien models fetch {name}")
@@ -55,6 +74,31 @@ def status() -> list[Status]:
     """Every model of the catalogue and what of it is on this machine."""
     paths = [(model, _path(model)) for model in MODELS]
     return [Status(model, path, path.stat().st_size if path.is_file() else None) for model, path in paths]
+
+
+def local_status() -> list[LocalStatus]:
+    """Every model that the user brings, and whether it has been added."""
+    paths = [(model, _path(model)) for model in LOCAL_MODELS]
+    return [LocalStatus(model, path, path.stat().st_size if path.is_file() else None) for model, path in paths]
+
+
+def add(name: str, file: str | os.PathLike[str], *, colours: str = "auto") -> Path:
+    """Convert ``file`` to the weights of the local model ``name``, in place of what was added before; their path.
+
+    ``colours`` (``auto``, ``rgb``, ``bgr``) is the channel order that the network of the file reads; ``auto`` goes by
+    what the file says. Raises ``RequestError`` for a name that is not brought so, and ``WeightsError`` in one line for
+    a file that is missing, damaged or another network; what was added before then stays.
+    """
+    model = find_local(name)
+    if model is None:
+        if any(name == other.name for other in MODELS):
+            raise RequestError(f"'{name}' is not added from a file of your own; run: mien models fetch {name}")
+        allowed = ", ".join(other.name for other in LOCAL_MODELS)
+        raise RequestError(f"no model that is added from a file is called '{name}'; allowed: {allowed}")
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with FileLock(cache_dir() / ".lock"):
+        convert_local(model, Path(file), _path(model), colours=colours)
+    return _path(model)
 
 
 def fetch(
@@ -69,6 +113,10 @@ def fetch(
     is in it; without ``names`` it brings whatever that file holds. Raises ``FetchError`` in one line; models that were
     finished before it stay.
     """
+    for name in names:
+        local = find_local(name)
+        if local is not None:
+            raise RequestError(f"'{name}' cannot be fetched: {local.how}")
     models = tuple(find(name) for name in dict.fromkeys(names)) or MODELS
     cache = cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
@@ -93,7 +141,7 @@ def _fetch_from(path: Path, models: tuple[ForeignModel, ...], *, named: bool, pr
     return [_path(find(name)) for name in found]
 
 
-def _path(model: ForeignModel) -> Path:
+def _path(model: ForeignModel | LocalModel) -> Path:
     return cache_dir() / "weights" / f"{model.name}-{model.version}-r{model.revision}.safetensors"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mien.errors import RequestError
@@ -101,9 +102,10 @@ MODELS: tuple[ForeignModel, ...] = (
 )
 
 
-def find(name: str) -> ForeignModel:
-    """The model called ``name``; ``RequestError`` lists the names that exist."""
+def find(name: str, also: Sequence[str] = ()) -> ForeignModel:
+    """The model called ``name``; ``RequestError`` lists the names that exist, and those that ``also`` are allowed."""
     for model in MODELS:
         if model.name == name:
             return model
-    raise RequestError(f"no model is called '{name}'; allowed: {', '.join(model.name for model in MODELS)}")
+    allowed = ", ".join((*(model.name for model in MODELS), *also))
+    raise RequestError(f"no model is called '{name}'; allowed: {allowed}")
