@@ -316,6 +316,12 @@ def test_safetensors_other_precisions_and_wrapped_dicts_are_read(tmp_path: Path,
     assert torch.equal(turned.flip(1), network.state_dict()["conv1_1.weight"])
 
 
+@pytest.mark.filterwarnings("error")
+def test_another_protocol_is_read_in_silence(tmp_path: Path, network: vggface.VggFace) -> None:
+    path = _pth(tmp_path / "a.pth", network, pickle_protocol=4, _use_new_zipfile_serialization=False)
+    _same(vggface_files.read(path)[0], network)
+
+
 class Bomb:
     """An object whose pickle writes a file when it is loaded by a reader that runs code."""
 

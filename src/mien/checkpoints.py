@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,9 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
             with safe_open(path, framework="pt") as file:
                 content: Any = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of odd protocols and old classes: what is read is judged below
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the reader raises whatever a damaged file makes it meet
         if re.search(r"\bGLOBAL\b|Unsupported class", str(error)):  # a name in the pickle that is no tensor's
             raise WeightsError(f"{path}: holds more than tensors (it asks for code to be run); refused") from error
