@@ -30,7 +30,7 @@ class SamplingConfig(Config):
     """How codes are drawn; the defaults were chosen on held-out faces (docs/evaluation.md)."""
 
     guidance: float = 1.5
-    temperature: float = 0.9  # deviation of the noise that codes start from
+    temperature: float = 1.0  # deviation of the noise that codes start from
     grain: float = 1.0  # strength of the decoder's noise planes
     steps: int = 12
     ages_asked: tuple[float, ...] = (0.0, 100.0)  # calibration: to be judged of these ages ...
