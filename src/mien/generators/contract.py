@@ -4,7 +4,7 @@
    for (what a request left unknown is drawn, and told).
 2. A face depends on (seed, index, labels) and on nothing else: not on the other requests, their number or their order.
 
-Tests run ``tests/test_generators_contract.py`` over each of them.
+``tests/test_generators_crowd.py`` and ``tests/test_generators_paper.py`` hold them to it.
 """
 
 from __future__ import annotations

@@ -51,6 +51,8 @@ def main() -> None:
     """Run the command line; a MienError or a misused option becomes one line on stderr and its exit status."""
     from mien.errors import MienError
 
+    # Threads that wait by spinning make torch ten times slower beside any other busy process; read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         status = app(prog_name="mien", standalone_mode=False)  # the code of a typer.Exit, else None
         sys.exit(status if isinstance(status, int) else 0)
