@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from mien.errors import TrainingError
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.photos.views import epoch_places
 from mien.seeding import stream
 from mien.training.decoder import (
+    POOL,
     TAP_CHANNELS,
     TAPS,
     DecoderTrainingConfig,
@@ -24,6 +26,7 @@ from mien.training.decoder import (
     decoder_networks,
     decoder_phases,
     generator_cost,
+    identity,
     jittered,
     perceptual,
     preview_sheet,
@@ -32,6 +35,7 @@ from mien.training.decoder import (
 from mien.training.logbook import read_logbook
 from mien.training.loop import LoopSettings
 from mien.training.phases import StepInfo
+from mien.training.state import initial_weights
 
 FEATURES = 6
 SIZE = 32
@@ -48,10 +52,12 @@ class StubEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(1)
-        self.taps = nn.ModuleDict({name: nn.Conv2d(3, count, 4, stride=8) for name, count in TAP_CHANNELS.items()})
+        channels = {name: TAP_CHANNELS.get(name, 8) for name in TAPS} | {POOL: FEATURES}
+        self.taps = nn.ModuleDict({name: nn.Conv2d(3, count, 4, stride=8) for name, count in channels.items()})
 
     def forward(self, images: Tensor, taps: Any) -> dict[str, Tensor]:
-        return {name: self.taps[name](images) for name in taps}
+        maps = {name: self.taps[name](images) for name in taps}
+        return maps | {POOL: maps[POOL].mean((2, 3))}
 
 
 def batch_at(step: int, count: int = 4) -> dict[str, Any]:
@@ -90,7 +96,7 @@ def test_three_steps_of_the_real_loop(trained: tuple[Path, Any]) -> None:
     lines = [line["losses"] for line in read_logbook(folder) if line["kind"] == "step"]
     assert len(lines) == 3
     assert all(np.isfinite(list(losses.values())).all() for losses in lines)
-    assert {"decoder/pyramid", "decoder/perceptual", "decoder/divergence"} <= lines[0].keys()
+    assert {"decoder/pyramid", "decoder/perceptual", "decoder/identity", "decoder/divergence"} <= lines[0].keys()
     assert not {"decoder/features", "decoder/pixels"} & lines[0].keys()
     assert {"decoder/features", "decoder/pixels", "critics/features", "critics/pixels"} <= lines[2].keys()
     assert sorted(path.name for path in (folder / "previews").iterdir()) == [
@@ -157,7 +163,7 @@ def test_no_term_of_the_cost_looks_outside_the_mask() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.picture = nn.Parameter(torch.rand(4, 3, SIZE, SIZE) - 0.5)
-            self.deviation = torch.ones(FEATURES)
+            self.mean, self.deviation = torch.zeros(FEATURES), torch.ones(FEATURES)
 
         def noise_planes(self, count: int, generator: torch.Generator) -> list[Tensor]:
             return []
@@ -169,7 +175,7 @@ def test_no_term_of_the_cost_looks_outside_the_mask() -> None:
     networks = decoder_networks(CONFIG, known_features(), 0) | {"encoder": StubEncoder(), "decoder": Canvas()}
     batch = tensors(batch_at(0))
     info = StepInfo(9, 10, 0, 4, 1e-3)  # late: the critics speak
-    for name in ("pyramid", "perceptual", "features", "pixels"):
+    for name in ("pyramid", "perceptual", "identity", "features", "pixels"):
         terms = generator_cost(CONFIG)(networks, batch, torch.Generator().manual_seed(0), info)
         picture: Any = networks["decoder"].picture
         picture.grad = None
@@ -186,7 +192,7 @@ def test_critics_see_what_the_generator_made_without_gradients() -> None:
     shared = batch["shared"]
     assert torch.equal(shared["wanted"], as_tensor(batch["wanted"]))
     assert not shared["made"].requires_grad
-    assert set(shared["made_maps"]) == set(shared["real_maps"]) == set(TAPS)
+    assert set(shared["made_maps"]) == set(shared["real_maps"]) == {*TAPS, POOL}
     assert not any(value.requires_grad for value in (*shared["made_maps"].values(), *shared["real_maps"].values()))
 
 
@@ -194,8 +200,8 @@ def test_critics_begin_shortly_before_they_are_heard() -> None:
     config = DecoderTrainingConfig()
     decoder, critics = decoder_phases(config, 1000)
     assert (decoder.networks, critics.networks) == (("decoder", "style"), ("pixel_critic", "feature_critic"))
-    assert critics.start == pytest.approx(100, abs=1)  # a little less than 0.12 of the run
-    assert decoder.learning_rate(499) == 1e-3
+    assert critics.start == 30  # a little less than 0.05 of the run
+    assert decoder.learning_rate(399) == 1e-3
     assert decoder.learning_rate(1000) < 1e-5
     assert decoder_phases(DecoderTrainingConfig(critics_from=0.0), 1000)[1].start == 0
 
@@ -207,6 +213,32 @@ def test_perceptual_distance_is_relative_and_zero_for_equals() -> None:
     assert float(perceptual(far, real)) == pytest.approx(1.0, rel=1e-5)
     loud = {name: 100 * value for name, value in real.items()}
     assert float(perceptual({n: 2 * v for n, v in loud.items()}, loud)) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_identity_is_the_angle_between_standardised_features() -> None:
+    mean, deviation = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 2.0, 0.5])
+    made = mean + deviation * torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
+    real = mean + deviation * torch.tensor([[2.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    assert float(identity(made, made, mean, deviation)) == pytest.approx(0, abs=1e-6)
+    assert float(identity(made, real, mean, deviation)) == pytest.approx((0 + 1 - 0.5**0.5) / 2, rel=1e-5)
+    assert float(identity(made, 2 * mean - made, mean, deviation)) == pytest.approx(2, rel=1e-5)
+
+
+def test_a_run_starts_with_the_networks_of_another(trained: tuple[Path, Any], tmp_path: Path) -> None:
+    folder, outcome = trained
+    weights, images = initial_weights(folder)
+    assert images == 12
+    wider = CONFIG.model_copy(update={"decoder": CONFIG.decoder.model_copy(update={"trunk": 9})})
+    for config, same in ((CONFIG, True), (wider, False)):
+        started = decoder_networks(config, known_features(), 5, weights)
+        averaged = outcome.shown["decoder"].state_dict()
+        first = started["decoder"].state_dict()["trunk.0.weight"]
+        assert (first.shape == averaged["trunk.0.weight"].shape) is same
+        last = started["decoder"].state_dict()["blocks.0.conv1.weight"]  # fits either way
+        assert torch.equal(last, averaged["blocks.0.conv1.weight"])
+    assert (folder / "run.json").is_file()
+    with pytest.raises(TrainingError, match="no checkpoint to start from"):
+        initial_weights(tmp_path)
 
 
 def test_jitter_resizes_and_rolls() -> None:

@@ -4,9 +4,10 @@ One image view is (features, picture of what the encoder saw, picture wanted). F
 are the same and only its inside counts; loose photos are also shown as if cut tightly, with the whole crop wanted, so
 that the decoder learns to draw the hair and the background around any face.
 
-Generator: L1 pyramid + relative L1 of the encoder's early maps (the perceptual loss) + hinge costs of two critics +
-Kullback-Leibler cost of the style. Where a crop is mirrored (outside its photo) the wanted picture is laid over the
-made one before the critics and the perceptual loss look, so that those pixels teach nothing.
+Generator: L1 pyramid + relative L1 of the encoder's maps (the perceptual loss) + angle between the encoder's pooled
+features of both pictures (the identity loss) + hinge costs of two critics + Kullback-Leibler cost of the style. Where a
+crop is mirrored (outside its photo) the wanted picture is laid over the made one before the critics and the encoder
+look, so that those pixels teach nothing.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ from mien.training.objectives import hinge_discriminator, hinge_generator, l1_py
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms
 from mien.training.schedules import constant, flat_then_cosine
 
-TAPS = ("2b", "4a", "4b")
-TAP_CHANNELS = {"2b": 64, "4a": 192, "4b": 256}
+State = Mapping[str, Tensor]
+
+TAPS = ("2b", "4a", "4b", "block35", "block17")
+POOL = "pool"
+TAP_CHANNELS = {"2b": 64, "4a": 192, "4b": 256, "block35": 256}  # where the critic on features looks
 
 
 class DecoderTrainingConfig(Config):
@@ -43,16 +47,18 @@ class DecoderTrainingConfig(Config):
     decoder: DecoderConfig = DecoderConfig()
     learning_rate: float = 1e-3
     critic_learning_rate: float = 2e-4
-    fall_from: float = 0.5  # share of the run after which the rate falls to 0 along a cosine
+    fall_from: float = 0.4  # share of the run after which the rate falls to 0 along a cosine
     pyramid_levels: int = 5
     pyramid: float = 1.0
-    perceptual: float = 0.5
-    pixel_critic: float = 0.03
-    feature_critic: float = 0.05
+    perceptual: float = 0.8
+    identity: float = 0.3
+    pixel_critic: float = 0.08
+    feature_critic: float = 0.1
     divergence: float = 2e-3
     feature_noise: float = 0.15
-    critics_from: float = 0.12  # share of the run after which the critics work
+    critics_from: float = 0.05  # share of the run after which the critics work
     data: str = ""  # fingerprint
+    images_before: int = 0  # images seen by the networks that this run starts with
 
 
 def as_tensor(photos: Tensor) -> Tensor:
@@ -71,9 +77,9 @@ def jittered(images: Tensor, size: int, shift: tuple[int, int]) -> Tensor:
     return torch.roll(resized, shift, dims=(2, 3))
 
 
-def early_maps(encoder: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """Maps (N C h w) of the encoder's early layers."""
-    maps: dict[str, Tensor] = encoder(images, TAPS)
+def encoder_maps(encoder: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """The encoder's maps (N C h w) at ``TAPS``, and its pooled features (N F)."""
+    maps: dict[str, Tensor] = encoder(images, (*TAPS, POOL))
     return maps
 
 
@@ -85,6 +91,12 @@ def perceptual(made: Mapping[str, Tensor], real: Mapping[str, Tensor]) -> Tensor
         size = theirs.abs().mean(dtype=torch.float32).clamp_min(1e-6)
         terms.append((ours - theirs).abs().mean(dtype=torch.float32) / size)
     return torch.stack(terms).mean()
+
+
+def identity(made: Tensor, real: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """1 - cosine of the angle between pooled features (N F each), standardised; 1 between strangers."""
+    ours, theirs = ((features.float() - mean) / deviation for features in (made, real))
+    return 1 - functional.cosine_similarity(ours, theirs).mean()
 
 
 def generator_cost(config: DecoderTrainingConfig) -> Any:
@@ -102,11 +114,12 @@ def generator_cost(config: DecoderTrainingConfig) -> Any:
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean() / 2
         size, shift = _jitter(noise)
         with torch.no_grad():
-            real_maps = early_maps(networks["encoder"], jittered(wanted, size, shift))
-        made_maps = early_maps(networks["encoder"], jittered(made, size, shift))
+            real_maps = encoder_maps(networks["encoder"], jittered(wanted, size, shift))
+        made_maps = encoder_maps(networks["encoder"], jittered(made, size, shift))
         terms = {
             "pyramid": config.pyramid * l1_pyramid(made, wanted, levels=config.pyramid_levels),
             "perceptual": config.perceptual * perceptual(made_maps, real_maps),
+            "identity": config.identity * identity(made_maps[POOL], real_maps[POOL], decoder.mean, decoder.deviation),
             "divergence": config.divergence * divergence,
         }
         if info.progress >= config.critics_from:
@@ -140,8 +153,13 @@ def _jitter(noise: torch.Generator) -> tuple[int, tuple[int, int]]:
     return 112 + 8 * (draws[0] % 4), (draws[1] % 8 - 4, draws[2] % 8 - 4)
 
 
-def decoder_networks(config: DecoderTrainingConfig, features: npt.NDArray[Any], seed: int) -> dict[str, nn.Module]:
-    """The networks of a new run; the decoder knows mean and deviation of ``features`` (N F)."""
+def decoder_networks(
+    config: DecoderTrainingConfig, features: npt.NDArray[Any], seed: int, initial: Mapping[str, State] | None = None
+) -> dict[str, nn.Module]:
+    """The networks of a new run; the decoder knows mean and deviation of ``features`` (N F).
+
+    ``initial`` gives weights by network; those of another shape, and those not given, start at random.
+    """
     torch.manual_seed(torch_seed(seed, "weights"))
     decoder = Decoder(config.decoder)
     decoder.mean.copy_(torch.from_numpy(features.astype(np.float64).mean(0)))
@@ -152,6 +170,11 @@ def decoder_networks(config: DecoderTrainingConfig, features: npt.NDArray[Any], 
         "pixel_critic": PatchCritic(),
         "feature_critic": FeatureCritic(TAP_CHANNELS),
     }
+    for name, network in networks.items():
+        own = network.state_dict()
+        given = (initial or {}).get(name, {})
+        fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
+        network.load_state_dict(own | fitting)
     return {name: _channels_last(network) for name, network in networks.items()}
 
 
@@ -171,7 +194,7 @@ def decoder_phases(config: DecoderTrainingConfig, steps: int) -> list[Phase]:
             critic_cost,
             constant(config.critic_learning_rate),
             OptimiserConfig(kind="adam", beta1=0.0, beta2=0.99),
-            start=max(0, int((config.critics_from - 0.02) * steps)),
+            start=max(0, round((config.critics_from - 0.02) * steps)),
         ),
     ]
 
@@ -203,6 +226,7 @@ def train_decoder(
     settings: LoopSettings,
     *,
     preview: Batch | None = None,
+    initial: Mapping[str, State] | None = None,
     resume: bool = False,
 ) -> Outcome:
     """Train a decoder on ``batch_at`` (photos/views.py). ``features`` (N F) are those of the training views.
@@ -211,7 +235,7 @@ def train_decoder(
     views. The averaged decoder and style encoder are in ``outcome.shown``.
     """
     return train(
-        networks=decoder_networks(config, features, settings.seed),
+        networks=decoder_networks(config, features, settings.seed, initial),
         frozen={"encoder": encoder},
         phases=decoder_phases(config, settings.steps),
         batch_at=batch_at,

@@ -104,6 +104,22 @@ def read_checkpoint(run_dir: Path) -> Checkpoint | None:
     return Checkpoint(path, groups, values)
 
 
+def initial_weights(run_dir: Path) -> tuple[dict[str, Mapping[str, Tensor]], int]:
+    """Weights by network of the last checkpoint of another run (averages where it keeps them), and its images seen."""
+    found = read_checkpoint(run_dir)
+    if found is None:
+        raise TrainingError(f"{run_dir}: no checkpoint to start from; give the directory of a run that has begun")
+    weights: dict[str, Mapping[str, Tensor]] = {}
+    for kind in ("network-", "average-"):  # the averages last: they replace
+        weights |= {name.removeprefix(kind): group for name, group in found.groups.items() if name.startswith(kind)}
+    try:
+        run = json.loads((run_dir / "run.json").read_text())
+        own = int(found.values["step"]) * int(run["loop"]["batch_size"]) * int(run["processes"])
+        return weights, own + int(run["config"].get("images_before", 0))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainingError(f"{run_dir / 'run.json'}: cannot be read ({error})") from error
+
+
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The state of an optimiser as named tensors: ``<number of the parameter>.<name of the state>``."""
     tensors = {}

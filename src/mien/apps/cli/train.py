@@ -26,6 +26,7 @@ class TrainOptions:
     device: str
     precision: str | None
     minutes: float | None
+    start_from: Path | None = None
 
 
 def _settings(options: TrainOptions, **defaults: Any) -> Any:
@@ -66,6 +67,8 @@ def _crowd_paper(options: TrainOptions) -> None:
     from mien.evaluation.detection import detection_rate
     from mien.training.crowd_paper import CrowdPaperConfig, detection_hook, train_paper
 
+    if options.start_from is not None:
+        raise RequestError("--from: the paper preset starts at random, as printed; allowed with --preset mien")
     settings = _settings(options, steps=100_000, batch_size=64, precision="bf16")
     if settings.batch_size % 16:
         raise RequestError(f"--batch: {settings.batch_size} given; the paper preset wants a multiple of 16 (its bins)")
@@ -119,6 +122,10 @@ Seed = Annotated[int, typer.Option("--seed", help="Decides weights, order and no
 Threads = Annotated[int | None, typer.Option("--threads", help="CPU threads.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Precision = Annotated[str | None, typer.Option("--precision", help="fp32 or bf16.")]
+StartFrom = Annotated[
+    Path | None,
+    typer.Option("--from", help="Start with the networks of this RUN (preset mien): go on with other data."),
+]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Stop with a checkpoint after so long.")]
 
 
@@ -135,9 +142,11 @@ def crowd(
     device: Device = "auto",
     precision: Precision = None,
     minutes: Minutes = None,
+    start_from: StartFrom = None,
 ) -> None:
     """Train the generator of crowds: faces with the sex and age asked for."""
-    _run("crowd", preset, TrainOptions(data, out, resume, steps, batch, seed, threads, device, precision, minutes))
+    options = TrainOptions(data, out, resume, steps, batch, seed, threads, device, precision, minutes, start_from)
+    _run("crowd", preset, options)
 
 
 @train_app.command("judge")

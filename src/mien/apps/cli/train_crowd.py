@@ -44,20 +44,23 @@ def _decoder(options: TrainOptions, settings: LoopSettings) -> tuple[Outcome, Vi
     from mien.photos.batches import FaceDataset
     from mien.photos.views import decoder_views, view_batches
     from mien.training.decoder import DecoderTrainingConfig, train_decoder
+    from mien.training.state import initial_weights
 
     data = FaceDataset.open(options.data)
     encoder = load_encoder("facenet")
     with progress_bars() as told:
         seen = decoder_views(data, encoder, "train", SIZE_PX, progress=told)
         held_out = decoder_views(data, encoder, "validation", SIZE_PX, loose=(), progress=told)
+    initial, before = initial_weights(options.start_from / "decoder") if options.start_from else (None, 0)
     outcome = train_decoder(
         view_batches(seen, settings.batch_size, settings.seed),
         seen.features,
         encoder.network,
         options.out / "decoder",
-        DecoderTrainingConfig(data=data.fingerprint()),
+        DecoderTrainingConfig(data=data.fingerprint(), images_before=before),
         settings,
         preview=view_batches(held_out, PREVIEWED, 1)(0),
+        initial=initial,
         resume=options.resume,
     )
     return outcome, seen, held_out
@@ -68,6 +71,7 @@ def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: 
     from mien.training.codes import export, frame_of, labelled_codes, person_weights, soft_scores
     from mien.training.density import DensityTrainingConfig, code_batches, held_out_cost, train_density
     from mien.training.loop import LoopSettings
+    from mien.training.state import initial_weights
 
     config = DensityTrainingConfig(data=seen.data.fingerprint())
     frame = frame_of(outcome.shown["decoder"], seen.features, config.density)
@@ -91,5 +95,6 @@ def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: 
         resume=options.resume,
     )
     if fitted.finished:
-        export(options.out / "weights.safetensors", outcome, fitted, {"data": config.data})
+        before = initial_weights(options.start_from / "decoder")[1] if options.start_from else 0
+        export(options.out / "weights.safetensors", outcome, fitted, {"data": config.data}, images_before=before)
     return fitted
