@@ -1,0 +1,175 @@
+"""A face crop -> what can be said of it: 73 probabilities, 42 groups, sex and age in years."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mien.checkpoints import load_into, load_weights
+from mien.errors import RequestError, WeightsError
+from mien.faces.attributes.calibration import Calibration, softmax
+from mien.faces.attributes.heads import AGES, FEMALE, AttributeHeads, HeadsConfig
+from mien.faces.attributes.sight import joined, look
+from mien.faces.attributes.vocabulary import GROUPS, NAMES
+from mien.faces.encoder import Encoder, load_encoder
+from mien.images import to_tensor
+from mien.records import Float32Array, UInt8Image
+
+MODEL = "attributes"
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What is read from N faces, in their order.
+
+    ``probabilities`` answer one question each: how likely would an annotator of LFW's kind have marked this photo with
+    this attribute, being sure of it? LFW's marks are the surer two thirds of what is there, so common things stay below
+    1: a plain colour photo is a ``Color Photo`` at about 0.7. ``present`` is the yes or no that weighs both kinds of
+    errors equally. ``groups`` answer *which one*, given that a face has one of its group (``Group.classes``).
+    """
+
+    probabilities: Float32Array  # N 73, in the order of NAMES, calibrated
+    present: npt.NDArray[np.bool_]  # N 73
+    groups: Mapping[str, Float32Array]  # group name -> N x classes, each row sums to 1
+    female: Float32Array  # N, probability in [0, 1]
+    age_years: Float32Array  # N, 0 to 100
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+
+@dataclass(frozen=True, slots=True)
+class RawReadings:
+    """Uncalibrated outputs of N faces, each averaged with its mirror image: what a calibration is fitted on."""
+
+    scores: Float32Array  # N 73
+    groups: tuple[Float32Array, ...]  # 42, each N x classes: logits
+    age_years: Float32Array  # N: the mean of the age distribution
+
+    @classmethod
+    def joined(cls, parts: list[RawReadings]) -> RawReadings:
+        """Parts one after the other."""
+        groups = tuple(np.concatenate([part.groups[k] for part in parts]) for k in range(len(GROUPS)))
+        ages = np.concatenate([part.age_years for part in parts])
+        return cls(np.concatenate([part.scores for part in parts]), groups, ages)
+
+
+class AttributeReader:
+    """The trained heads on their encoder, and how to ask them: crops in, ``Readings`` out."""
+
+    def __init__(
+        self, encoder: Encoder, heads: AttributeHeads, calibration: Calibration, metadata: Mapping[str, Any]
+    ) -> None:
+        self.encoder, self.calibration, self.metadata = encoder, calibration, dict(metadata)
+        self.heads = heads.eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, encoder: str = "facenet") -> AttributeReader:
+        """The heads that travel with the package, or those of the weights file ``path``, on the encoder they were
+        trained on. ``RequestError`` when that is another than ``encoder``; ``WeightsError`` for an unusable file or an
+        encoder that has not been fetched."""
+        if path is None:
+            with as_file(files("mien") / "weights" / f"{MODEL}.safetensors") as packaged:
+                tensors, metadata = load_weights(packaged, model=MODEL)
+        else:
+            tensors, metadata = load_weights(path, model=MODEL)
+        trained_on = str(metadata.get("encoder"))
+        if trained_on != encoder:
+            advice = "train others with 'mien train attributes --encoder' and give their weights"
+            raise RequestError(f"encoder: '{encoder}' given, these heads read '{trained_on}'; {advice}")
+        name = f"{path or 'the packaged attribute heads'}"
+        heads = AttributeHeads(HeadsConfig.make(metadata.get("heads", {}), where=name))
+        load_into(heads, _part(tensors, "heads"), name=name)
+        network = load_encoder(encoder)
+        changed = _part(tensors, "encoder")  # the layers of the encoder that were fine-tuned, if any
+        if changed:
+            load_into(network.network, network.network.state_dict() | changed, name=name)
+        return cls(network, heads, _calibration(_part(tensors, "calibration"), name), metadata)
+
+    def read(
+        self, crops: UInt8Image, *, batch_size: int = 16, progress: Callable[[int], None] | None = None
+    ) -> Readings:
+        """Read aligned crops (N S S 3 uint8 RGB, ``faces/align``); each and its mirror image are averaged."""
+        parts = []
+        for start in range(0, len(crops), batch_size):
+            parts.append(self._raw(crops[start : start + batch_size]))
+            if progress is not None:
+                progress(len(parts[-1].scores))
+        return self.calibrated(RawReadings.joined(parts) if parts else self._nothing())
+
+    @torch.no_grad()
+    def _raw(self, crops: UInt8Image) -> RawReadings:
+        if crops.ndim != 4 or crops.shape[1] != crops.shape[2] or crops.shape[3] != 3 or crops.dtype != np.uint8:
+            raise ValueError(f"crops of shape {crops.shape} and type {crops.dtype}, wanted N S S 3 uint8")
+        tensor = to_tensor(crops)
+        both = torch.cat([tensor, tensor.flip(3)])  # 2n 3 S S
+        looks = self.heads.config.looks
+        return raw_readings(self.heads, joined(look(self.encoder, both, looks), looks), pairs=True)
+
+    def _nothing(self) -> RawReadings:
+        groups = tuple(np.zeros((0, len(group.classes)), np.float32) for group in GROUPS)
+        return RawReadings(np.zeros((0, len(NAMES)), np.float32), groups, np.zeros(0, np.float32))
+
+    def calibrated(self, raw: RawReadings) -> Readings:
+        """Raw outputs -> what they mean."""
+        fitted = self.calibration
+        probabilities = fitted.probabilities(raw.scores)
+        groups = {
+            group.name: softmax(logits, float(temperature)).astype(np.float32)
+            for group, logits, temperature in zip(GROUPS, raw.groups, fitted.temperature, strict=True)
+        }
+        ages = np.clip(fitted.age_slope * raw.age_years + fitted.age_intercept_years, 0, AGES - 1)
+        return Readings(
+            probabilities.astype(np.float32),
+            probabilities >= fitted.balanced_threshold,
+            groups,
+            groups["sex"][:, FEMALE],
+            ages.astype(np.float32),
+        )
+
+
+@torch.no_grad()
+def raw_readings(heads: AttributeHeads, features: Tensor, *, pairs: bool = False) -> RawReadings:
+    """Outputs of heads in evaluation mode on features (N D); ``pairs``: the second half are the mirror images."""
+
+    def mean(values: Tensor) -> Float32Array:
+        both = values.float().view(2 if pairs else 1, -1, *values.shape[1:]).mean(0)
+        return both.numpy()
+
+    answers = heads(features)
+    years = torch.arange(AGES, dtype=torch.float32)
+    ages = answers.age.float().softmax(1) @ years
+    return RawReadings(mean(answers.scores()), tuple(mean(group) for group in answers.groups), mean(ages))
+
+
+def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def calibration_tensors(calibration: Calibration) -> dict[str, Tensor]:
+    """A calibration as the tensors of a weights file (float32: thresholds in fp16 would move)."""
+    names = ("slope", "intercept", "accuracy_threshold", "balanced_threshold", "temperature")
+    found = {f"calibration.{name}": torch.from_numpy(getattr(calibration, name)).float() for name in names}
+    found["calibration.age"] = torch.tensor([calibration.age_slope, calibration.age_intercept_years])
+    return found
+
+
+def _calibration(tensors: Mapping[str, Tensor], name: str) -> Calibration:
+    try:
+        values = {key: value.double().numpy() for key, value in tensors.items()}
+        age = values.pop("age")
+        found = Calibration(**values, age_slope=float(age[0]), age_intercept_years=float(age[1]))
+    except (KeyError, TypeError, IndexError) as error:
+        raise WeightsError(f"{name}: holds no calibration that can be read") from error
+    if found.slope.shape != (len(NAMES),) or found.temperature.shape != (len(GROUPS),):
+        raise WeightsError(f"{name}: its calibration is not one of {len(NAMES)} attributes and {len(GROUPS)} groups")
+    return found
