@@ -55,6 +55,8 @@ class Row:
     sex: str | None
     age_years: float | None
     race: str | None
+    present: tuple[str, ...] = ()  # attributes that its source says are there ...
+    absent: tuple[str, ...] = ()  # ... and are not there (or unsure)
 
 
 def dataset_rows(dest: Path, split: str, *, sources: Sequence[str] = (), labelled: bool = False) -> list[Row]:
@@ -71,7 +73,18 @@ def dataset_rows(dest: Path, split: str, *, sources: Sequence[str] = (), labelle
         there = ", ".join(sorted({row.source for row in everything}))
         raise DatasetError(f"{dest}: no source '{sorted(unknown)[0]}'; there are {there}")
     found = [
-        Row(row.id, row.source, row.split, row.shard, row.row_in_shard, row.sex, row.age_years, row.race)
+        Row(
+            row.id,
+            row.source,
+            row.split,
+            row.shard,
+            row.row_in_shard,
+            row.sex,
+            row.age_years,
+            row.race,
+            row.attributes_present,
+            row.attributes_absent,
+        )
         for row in everything
         if row.split == split
         and row.shard is not None

@@ -99,53 +99,75 @@ def batches(
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """Stored windows (N 3 75 75) -> views (N 3 64 64): mirror, framing, light, colour, softness, noise, hiding."""
-    n = len(images)
-
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(n, generator=generator, device=images.device) * (high - low) + low
-
-    # Framing: mirror, +-7 degrees, +-7 % scale, +-4 % shift, within the stored margin for the most part.
-    angle, scale = uniform(-0.12, 0.12), uniform(0.93, 1.07) * (SIDE / STORED_SIDE)
-    mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
-    cos, sin = angle.cos() * scale, angle.sin() * scale
-    theta = torch.stack(
-        [
-            torch.stack([cos * mirror, -sin, uniform(-0.08, 0.08)], 1),
-            torch.stack([sin * mirror, cos, uniform(-0.08, 0.08)], 1),
-        ],
-        1,
-    )
-    grid = F.affine_grid(theta, [n, 3, SIDE, SIDE], align_corners=False)
-    x = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)  # N 3 64 64
-
-    # Light and colour.
-    shape = (n, 1, 1, 1)
-    grey = x.mean(1, keepdim=True)
-    x = grey + (x - grey) * uniform(0.4, 1.4).view(shape)
-    x = torch.where(uniform(0, 1).view(shape) < 0.05, grey.expand_as(x), x)
+    x = framed(images, SIDE, SIDE / STORED_SIDE, generator)
+    x = relit(x, generator)
     middle = x.mean((2, 3), keepdim=True)
-    x = middle + (x - middle) * uniform(0.7, 1.3).view(shape) + uniform(-0.2, 0.2).view(shape)
-    x = x + 0.05 * torch.randn(n, 3, 1, 1, generator=generator, device=x.device)
+    x = softened(x, generator)
+    return hidden(x, middle, generator, share=1 / 3, largest=0.4).clamp(-1, 1)
 
-    # Softness: a quarter of the views through 32 px, a quarter through 44 px, blended by a random amount.
-    amount = uniform(0, 1)
-    for small, low, high in ((32, 0.0, 0.25), (44, 0.25, 0.5)):
+
+def framed(images: Tensor, side: int, scale: float, generator: torch.Generator) -> Tensor:
+    """Images (N 3 S S) -> views (N 3 side side) of the middle ``scale`` of them.
+
+    Half are mirrored; +-7 degrees, +-7 % scale, +-4 % shift; beyond the border the image goes on mirrored.
+    """
+    n = len(images)
+    angle = _uniform(n, -0.12, 0.12, generator, images)
+    size = _uniform(n, 0.93, 1.07, generator, images) * scale
+    mirror = torch.where(_uniform(n, 0, 1, generator, images) < 0.5, -1.0, 1.0)
+    across, down = (_uniform(n, -0.08, 0.08, generator, images) for _ in range(2))
+    cos, sin = angle.cos() * size, angle.sin() * size
+    theta = torch.stack([torch.stack([cos * mirror, -sin, across], 1), torch.stack([sin * mirror, cos, down], 1)], 1)
+    grid = F.affine_grid(theta, [n, 3, side, side], align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def relit(x: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+    """Views (N 3 S S) in other light: saturation, contrast, brightness and colour; one of twenty goes grey.
+
+    ``strength`` scales how much, where the colours themselves are to be judged.
+    """
+    n, shape = len(x), (len(x), 1, 1, 1)
+    grey = x.mean(1, keepdim=True)
+    x = grey + (x - grey) * _uniform(n, 1 - 0.6 * strength, 1 + 0.4 * strength, generator, x).view(shape)
+    x = torch.where(_uniform(n, 0, 1, generator, x).view(shape) < 0.05, grey.expand_as(x), x)
+    middle = x.mean((2, 3), keepdim=True)
+    contrast = _uniform(n, 1 - 0.3 * strength, 1 + 0.3 * strength, generator, x).view(shape)
+    light = _uniform(n, -0.2 * strength, 0.2 * strength, generator, x).view(shape)
+    x = middle + (x - middle) * contrast + light
+    return x + 0.05 * strength * torch.randn(n, 3, 1, 1, generator=generator, device=x.device)
+
+
+def softened(x: Tensor, generator: torch.Generator) -> Tensor:
+    """A quarter of the views (N 3 S S) through half of their size, a quarter through 0.69 of it, the others as they
+    are; half of all get noise of up to 0.04."""
+    n, side = len(x), x.shape[-1]
+    amount = _uniform(n, 0, 1, generator, x)
+    for small, low, high in ((side // 2, 0.0, 0.25), (round(side * 0.69), 0.25, 0.5)):
         chosen = ((amount >= low) & (amount < high)).nonzero()[:, 0]
         if len(chosen):
             soft = F.interpolate(x[chosen], size=(small, small), mode="area")
-            soft = F.interpolate(soft, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+            soft = F.interpolate(soft, size=(side, side), mode="bilinear", align_corners=False)
             x = x.index_copy(0, chosen, soft)
-    noise = uniform(-0.04, 0.04).clamp(min=0).view(shape)
-    x = x + noise * torch.randn(x.shape, generator=generator, device=x.device)
+    noise = _uniform(n, -0.04, 0.04, generator, x).clamp(min=0).view(n, 1, 1, 1)
+    return x + noise * torch.randn(x.shape, generator=generator, device=x.device)
 
-    # Hiding: a third of the views lose a square of up to 40 % of the side to its mean colour, so that no single feature
-    # (hair, lips, beard) decides.
-    side = uniform(0.15, 0.4).view(shape) * SIDE
-    down, across = uniform(0, SIDE).view(shape), uniform(0, SIDE).view(shape)
-    line = torch.arange(SIDE, dtype=torch.float32, device=x.device)
+
+def hidden(x: Tensor, middle: Tensor, generator: torch.Generator, *, share: float, largest: float) -> Tensor:
+    """A ``share`` of the views (N 3 S S) lose a square of up to ``largest`` of the side to ``middle`` (N 3 1 1).
+
+    So that no single feature (hair, lips, beard) decides.
+    """
+    n, size = len(x), x.shape[-1]
+    side = _uniform(n, 0.15, largest, generator, x).view(n, 1, 1, 1) * size
+    down, across = (_uniform(n, 0, size, generator, x).view(n, 1, 1, 1) for _ in range(2))
+    line = torch.arange(size, dtype=torch.float32, device=x.device)
     inside = ((line[:, None] - down).abs() < side / 2) & ((line[None, :] - across).abs() < side / 2)
-    x = torch.where(inside & (uniform(0, 1).view(shape) < 1 / 3), middle, x)
-    return x.clamp(-1, 1)
+    return torch.where(inside & (_uniform(n, 0, 1, generator, x).view(n, 1, 1, 1) < share), middle, x)
+
+
+def _uniform(n: int, low: float, high: float, generator: torch.Generator, like: Tensor) -> Tensor:
+    return torch.rand(n, generator=generator, device=like.device) * (high - low) + low
 
 
 def age_targets(ages: Tensor, config: AgeSexConfig) -> Tensor:

@@ -1,4 +1,4 @@
-"""The judge of sex and age on the command line: ``mien train judge`` and ``mien evaluate judge``."""
+"""The judges on the command line: ``mien train judge`` and ``mien evaluate judge``, of sex and age or of attributes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mien.training.loop import Outcome
 
 READ_PX = 192  # the stored window is cut from crops of this size
+CACHED_PX = 128  # crops of this size are kept beside a dataset
 
 
 def train(options: TrainOptions) -> Outcome:
@@ -50,6 +51,90 @@ def train(options: TrainOptions) -> Outcome:
     }
     tensors = outcome.shown["judge"].state_dict()
     save_weights(options.out / "weights.safetensors", tensors, about, dtype=torch.float16)
+    return outcome
+
+
+def train_attributes(options: TrainOptions) -> Outcome:
+    """Train the judge of attributes and race from the packaged judge of sex and age; writes RUN/weights.safetensors.
+
+    Faces of the train split whose source marks attributes teach those, faces of known race teach race; from where on
+    an attribute counts as found is chosen on the validation split.
+    """
+    import numpy as np
+    import torch
+
+    from mien.checkpoints import save_weights
+    from mien.errors import DatasetError
+    from mien.faces.age_sex import AgeSexJudge
+    from mien.faces.attribute_judge import MODEL, AttributeJudge, marks
+    from mien.memory import keep_freed_memory
+    from mien.photos.batches import FaceDataset
+    from mien.training.attribute_judge import (
+        AttributeJudgeConfig,
+        batches,
+        ethnicity_marks,
+        race_marks,
+        stored_crop,
+        thresholds_of,
+        train_judge,
+        weights_of,
+    )
+
+    keep_freed_memory()
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    data = FaceDataset.open(options.data)
+
+    def marked(split: str) -> list[int]:
+        return [int(k) for k in data.rows(split) if data.faces[int(k)].attributes_present]
+
+    attributed, held_out = marked("train"), marked("validation")
+    raced = [
+        int(k) for k in data.rows("train") if data.faces[int(k)].race and not data.faces[int(k)].attributes_present
+    ]
+    if not attributed or not held_out:
+        raise DatasetError(f"{options.data}: no faces with attributes in the splits 'train' and 'validation'")
+    said: dict[str, Any] = {
+        "steps": options.steps,
+        "batch_size": options.batch,
+        "seed": options.seed,
+        "precision": options.precision,
+    }
+    config = AttributeJudgeConfig.make(
+        {key: value for key, value in said.items() if value is not None}, where="mien train"
+    )
+
+    def labels(places: list[int]) -> Any:
+        rows = [data.faces[k] for k in places]
+        return np.stack([marks(set(r.attributes_present), set(r.attributes_absent), r.sex) for r in rows])
+
+    places, pixels = attributed + raced, data.pixels(CACHED_PX)
+    kept = [stored_crop(pixels[places[start : start + 512]]) for start in range(0, len(places), 512)]
+    races = tuple(data.faces[k].race or "" for k in places)
+    of_races = ethnicity_marks(tuple(data.faces[k].race or "" for k in raced))
+    of_races[:, 0] = 1 - data.female[raced]  # "Male"
+    attributes = np.concatenate([labels(attributed), of_races])
+    whole = np.arange(len(places)) < len(attributed)
+    start = AgeSexJudge.load()
+    outcome = train_judge(
+        batches(np.concatenate(kept), attributes, race_marks(races), whole, config),
+        weights_of(attributes[: len(attributed)], config.rare_weight), options.out, config,
+        initial=start.network.state_dict(),
+        resume=options.resume, threads=options.threads, minutes=options.minutes, device=options.device,
+    )  # fmt: skip
+    network: Any = outcome.shown["judge"]
+    seen = AttributeJudge(network, {}).look(data.crops(np.array(held_out), CACHED_PX), races=False)
+    about = {
+        "model": MODEL,
+        "version": f"1-{data.fingerprint()[:8]}-{outcome.step}",
+        "config": config.model_dump(),
+        "images_seen": outcome.images,
+        "started_from": f"judge-age-sex {start.metadata.get('version')}",
+        "training_faces": len(places),
+        "input": "mien's whole aligned crop, 80 px, RGB, -1 to 1; for race grey outside the inner square",
+        "thresholds": [round(float(value), 4) for value in thresholds_of(seen.scores, labels(held_out))],
+    }
+    save_weights(options.out / "weights.safetensors", network.state_dict(), about, dtype=torch.float16)
     return outcome
 
 

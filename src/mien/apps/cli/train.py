@@ -93,9 +93,15 @@ def _judge(options: TrainOptions) -> None:
     _finish(judge.train(options), options.out)
 
 
+def _judge_attributes(options: TrainOptions) -> None:
+    from mien.apps.cli import judge
+
+    _finish(judge.train_attributes(options), options.out)
+
+
 # model -> preset -> what trains it.
 PRESETS: dict[str, dict[str, Callable[[TrainOptions], None]]] = {
-    "judge": {"mien": _judge},
+    "judge": {"mien": _judge, "attributes": _judge_attributes},
     "crowd": {"mien": _crowd_mien, "paper": _crowd_paper},
 }
 
