@@ -44,7 +44,7 @@ class HeadsConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Logits of N faces: ``groups`` (42, in the order of ``GROUPS``, each N x classes), ``marks`` N 73, ``age`` N 101."""
+    """Logits of N faces: ``groups`` (42 of N x classes, in the order of ``GROUPS``), ``marks`` N 73, ``age`` N 101."""
 
     groups: tuple[Tensor, ...]
     marks: Tensor | None

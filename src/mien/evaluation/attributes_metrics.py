@@ -1,0 +1,97 @@
+"""How well marks are predicted: accuracy, balanced accuracy, area under the curve, average precision, calibration.
+
+The protocol, the same for every figure: faces with a row in the labels of attributes, of people never seen; an
+attribute is *marked* (1) or *not marked* (0: absent, or present and unsure), and every face counts for every
+attribute. Means over the 73 weigh attributes equally. Accuracy and balanced accuracy each use their own thresholds,
+which were chosen on other people (the validation split).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Float64Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Figures of A attributes on N faces; NaN where an attribute has only one kind of face."""
+
+    n: int
+    share: Float64Array  # A: of the faces that are marked
+    majority: Float64Array  # A: accuracy of saying the more frequent answer of the training data everywhere
+    accuracy: Float64Array  # A, at the accuracy threshold
+    balanced_accuracy: Float64Array  # A, at the balanced threshold
+    auc: Float64Array  # A
+    average_precision: Float64Array  # A
+    calibration_error: Float64Array  # A: mean gap of probability and share of marks over ten bins of equal size
+
+
+def scores(
+    probabilities: npt.ArrayLike,
+    marks: npt.ArrayLike,
+    *,
+    accuracy_threshold: npt.ArrayLike,
+    balanced_threshold: npt.ArrayLike,
+    usual: npt.ArrayLike,
+) -> Scores:
+    """Figures of probabilities (N A) against marks (N A, 0 or 1); ``usual`` (A): the majority of the training data."""
+    chances, truth = np.asarray(probabilities, np.float64), np.asarray(marks) > 0.5
+    at_accuracy = chances >= np.asarray(accuracy_threshold, np.float64)
+    at_balanced = chances >= np.asarray(balanced_threshold, np.float64)
+    columns = range(truth.shape[1])
+    return Scores(
+        n=len(truth),
+        share=truth.mean(0),
+        majority=(truth == (np.asarray(usual) > 0.5)).mean(0),
+        accuracy=(at_accuracy == truth).mean(0),
+        balanced_accuracy=np.array([balanced_accuracy(at_balanced[:, k], truth[:, k]) for k in columns]),
+        auc=np.array([area_under_curve(chances[:, k], truth[:, k]) for k in columns]),
+        average_precision=np.array([average_precision(chances[:, k], truth[:, k]) for k in columns]),
+        calibration_error=np.array([calibration_error(chances[:, k], truth[:, k]) for k in columns]),
+    )
+
+
+def balanced_accuracy(said: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """The mean of the shares that are right among the marked and among the others; NaN with one kind only."""
+    answer, right = np.asarray(said, bool), np.asarray(truth, bool)
+    if not right.any() or right.all():
+        return float("nan")
+    return float((answer[right].mean() + (~answer[~right]).mean()) / 2)
+
+
+def area_under_curve(values: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """The chance that a marked face has the higher value than another one, ties half (Mann and Whitney 1947)."""
+    x, right = np.asarray(values, np.float64), np.asarray(truth, bool)
+    positive, negative = int(right.sum()), int((~right).sum())
+    if not positive or not negative:
+        return float("nan")
+    _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks = (ends - (counts - 1) / 2)[inverse]  # 1-based, ties share their mean rank
+    return float((ranks[right].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def average_precision(values: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Mean precision over the marked faces as the threshold falls past each; equal values fall together."""
+    x, right = np.asarray(values, np.float64), np.asarray(truth, bool)
+    if not right.any() or right.all():
+        return float("nan")
+    order = np.argsort(-x, kind="stable")
+    hits = np.cumsum(right[order])
+    last = np.append(np.flatnonzero(np.diff(x[order])), len(x) - 1)  # the last of each run of equal values
+    precision = hits[last] / (last + 1)
+    gained = np.diff(hits[last], prepend=0) / hits[-1]
+    return float((precision * gained).sum())
+
+
+def calibration_error(chances: npt.ArrayLike, truth: npt.ArrayLike, *, bins: int = 10) -> float:
+    """Expected calibration error over bins of equal size (Naeini et al. 2015); NaN for fewer faces than bins."""
+    x, right = np.asarray(chances, np.float64), np.asarray(truth, np.float64)
+    if len(x) < bins:
+        return float("nan")
+    parts = np.array_split(np.argsort(x, kind="stable"), bins)
+    return float(sum(len(part) * abs(x[part].mean() - right[part].mean()) for part in parts) / len(x))
