@@ -137,22 +137,30 @@ def _condition(face: FaceRow, row: FloatArray) -> FloatArray:
     return condition(labels, dict(zip(ATTRIBUTES, row.tolist(), strict=True)))
 
 
-def export(path: Path, decoder: Outcome, density: Outcome, about: Mapping[str, Any], *, images_before: int = 0) -> None:
+def export(
+    path: Path,
+    decoder: Outcome,
+    density: Outcome,
+    about: Mapping[str, Any],
+    *,
+    images_before: int = 0,
+    codes_before: int = 0,
+) -> None:
     """Write both averaged networks as float16, with their configuration; ``about`` goes into the metadata.
 
-    ``images_before``: images that the decoder had seen before its run began.
+    ``images_before`` and ``codes_before``: what decoder and density had seen before their runs began.
     """
-    images = decoder.images + images_before
+    images, codes = decoder.images + images_before, density.images + codes_before
     networks = {"decoder": decoder.shown["decoder"], "density": density.shown["density"]}
     shape: Any = networks
     config = MienConfig(decoder=shape["decoder"].config, density=shape["density"].config)
     tensors = {f"{name}.{key}": value for name, part in networks.items() for key, value in part.state_dict().items()}
     metadata = {
         "model": MODEL,
-        "version": f"{MODEL}-{images // 1000}k-{density.images // 1000}k",
+        "version": f"{MODEL}-{images // 1000}k-{codes // 1000}k",
         "config": config.model_dump(mode="json"),
         "images_seen": images,
-        "codes_seen": density.images,
+        "codes_seen": codes,
         **about,
     }
     save_weights(path, tensors, metadata, dtype=torch.float16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mien.checkpoints import load_into
 from mien.config import Config
 from mien.generators.conditions import GROUPS
 from mien.generators.density import Density, DensityConfig
@@ -33,6 +34,7 @@ class DensityTrainingConfig(Config):
     forget_all: float = 0.12  # share of faces whose whole condition is dropped
     forget_one: float = 0.25  # chance of each label of the others to be dropped
     data: str = ""
+    codes_before: int = 0  # codes seen by the network that this run starts with
 
 
 def principal_axes(features: FloatArray, count: int) -> tuple[Tensor, Tensor]:
@@ -116,11 +118,17 @@ def train_density(
     settings: LoopSettings,
     *,
     hooks: tuple[Hook, ...] = (),
+    initial: Mapping[str, Tensor] | None = None,
     resume: bool = False,
 ) -> Outcome:
-    """Train a density on ``code_batches``; ``frame`` is (axes, deviations) of the codes."""
+    """Train a density on ``code_batches``; ``frame`` is (axes, deviations) of the codes.
+
+    ``initial`` gives weights to start with (its own frame is put aside for ``frame``: give the same).
+    """
     torch.manual_seed(torch_seed(settings.seed, "weights"))
     density = Density(config.density, config.dropout)
+    if initial is not None:
+        load_into(density, initial, name="density to start from")
     density.axes.copy_(frame[0])
     density.scale.copy_(frame[1])
     phase = Phase(

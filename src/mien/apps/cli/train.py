@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ class TrainOptions:
     precision: str | None
     minutes: float | None
     start_from: Path | None = None
+    density_steps: int | None = None
 
 
 def _settings(options: TrainOptions, **defaults: Any) -> Any:
@@ -132,6 +133,9 @@ StartFrom = Annotated[
     Path | None,
     typer.Option("--from", help="Start with the networks of this RUN (preset mien): go on with other data."),
 ]
+DensitySteps = Annotated[
+    int | None, typer.Option("--density-steps", min=1, help="Batches of 512 codes for the density (preset mien).")
+]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Stop with a checkpoint after so long.")]
 
 
@@ -149,10 +153,11 @@ def crowd(
     precision: Precision = None,
     minutes: Minutes = None,
     start_from: StartFrom = None,
+    density_steps: DensitySteps = None,
 ) -> None:
     """Train the generator of crowds: faces with the sex and age asked for."""
     options = TrainOptions(data, out, resume, steps, batch, seed, threads, device, precision, minutes, start_from)
-    _run("crowd", preset, options)
+    _run("crowd", preset, replace(options, density_steps=density_steps))
 
 
 @train_app.command("judge")
@@ -175,4 +180,7 @@ def judge(
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
+    from mien.apps.cli import train_portrait
+
+    train_portrait.register(train_app)
     app.add_typer(train_app, name="train")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mien.apps.cli.train import TrainOptions
     from mien.photos.views import Views
     from mien.training.loop import LoopSettings, Outcome
 
 SIZE_PX = 128
 PREVIEWED = 36
-DENSITY_STEPS = 3000
+DENSITY_STEPS = 6000
 
 
 @contextmanager
@@ -44,14 +46,13 @@ def _decoder(options: TrainOptions, settings: LoopSettings) -> tuple[Outcome, Vi
     from mien.photos.batches import FaceDataset
     from mien.photos.views import decoder_views, view_batches
     from mien.training.decoder import DecoderTrainingConfig, train_decoder
-    from mien.training.state import initial_weights
 
     data = FaceDataset.open(options.data)
     encoder = load_encoder("facenet")
     with progress_bars() as told:
         seen = decoder_views(data, encoder, "train", SIZE_PX, progress=told)
         held_out = decoder_views(data, encoder, "validation", SIZE_PX, loose=(), progress=told)
-    initial, before = initial_weights(options.start_from / "decoder") if options.start_from else (None, 0)
+    initial, before = _earlier(options, "decoder")
     outcome = train_decoder(
         view_batches(seen, settings.batch_size, settings.seed),
         seen.features,
@@ -71,16 +72,25 @@ def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: 
     from mien.training.codes import export, frame_of, labelled_codes, person_weights, soft_scores
     from mien.training.density import DensityTrainingConfig, code_batches, held_out_cost, train_density
     from mien.training.loop import LoopSettings
-    from mien.training.state import initial_weights
 
-    config = DensityTrainingConfig(data=seen.data.fingerprint())
-    frame = frame_of(outcome.shown["decoder"], seen.features, config.density)
+    earlier, codes_before = _earlier(options, "density")
+    initial = earlier["density"] if earlier is not None else None
+    config = DensityTrainingConfig(data=seen.data.fingerprint(), codes_before=codes_before)
+    if initial is not None:
+        frame = initial["axes"], initial["scale"]
+    else:
+        frame = frame_of(outcome.shown["decoder"], seen.features, config.density)
     scored = soft_scores(outcome.shown["decoder"], seen)
     with progress_bars() as told:
         known = labelled_codes(outcome.shown, seen, frame, scored, told("codes"))
         unseen = labelled_codes(outcome.shown, held_out, frame, scored, told("held-out codes"))
     settings = LoopSettings.make(
-        {"steps": DENSITY_STEPS, "batch_size": 512, "seed": options.seed, "threads": options.threads}
+        {
+            "steps": options.density_steps or DENSITY_STEPS,
+            "batch_size": 512,
+            "seed": options.seed,
+            "threads": options.threads,
+        }
         | {"device": options.device, "precision": "bf16", "log_every": 100}
     )
     fitted = train_density(
@@ -92,9 +102,26 @@ def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: 
         config,
         settings,
         hooks=(held_out_cost(unseen.codes, unseen.conditions, config, 500),),
+        initial=initial,
         resume=options.resume,
     )
     if fitted.finished:
-        before = initial_weights(options.start_from / "decoder")[1] if options.start_from else 0
-        export(options.out / "weights.safetensors", outcome, fitted, {"data": config.data}, images_before=before)
+        export(
+            options.out / "weights.safetensors",
+            outcome,
+            fitted,
+            {"data": config.data},
+            images_before=_earlier(options, "decoder")[1],
+            codes_before=codes_before,
+        )
     return fitted
+
+
+def _earlier(options: TrainOptions, part: str) -> tuple[dict[str, Mapping[str, Tensor]] | None, int]:
+    """Weights by network of ``--from``'s ``part``, and what they had seen; a run without a density is no error."""
+    from mien.training.state import initial_weights
+
+    run = options.start_from
+    if run is None or (part == "density" and not (run / part).is_dir()):
+        return None, 0
+    return initial_weights(run / part)
