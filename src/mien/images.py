@@ -61,9 +61,12 @@ def decode_photo(data: bytes, *, name: str = "image") -> UInt8Image:
 def photo_is_grey(data: bytes, *, tolerance: int = 8) -> bool:
     """Whether an image file has no colour: a grey mode, or channels nowhere more than ``tolerance`` apart (of 255)."""
     image = _open(data, "image")
-    if image.mode in GREY_MODES:
-        return True
-    pixels = resize(_rgb8(image, "image"), 32, 32).astype(np.int16)
+    return image.mode in GREY_MODES or is_grey(_rgb8(image, "image"), tolerance=tolerance)
+
+
+def is_grey(photo: UInt8Image, *, tolerance: int = 8) -> bool:
+    """Whether a photo's channels are nowhere more than ``tolerance`` (of 255) apart, seen at 32 x 32 px."""
+    pixels = resize(photo, 32, 32).astype(np.int16)
     return bool((pixels.max(2) - pixels.min(2)).max() <= tolerance)
 
 

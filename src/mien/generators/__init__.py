@@ -17,7 +17,7 @@ WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 def load(name: str, *, preset: str = "mien", weights: str | None = None, device: str | None = None) -> Crowd:
     """The generator ``name`` (see ``mien.load``)."""
     if name not in NAMES:
-        raise RequestError(f"load: no generator '{name}'; allowed: {', '.join(NAMES)}")
+        raise RequestError(f"load: no generator '{name}'; allowed: {', '.join(NAMES)}, describe")
     from mien.generators.crowd import Crowd
 
     return Crowd.load(preset, weights=weights, device=device)

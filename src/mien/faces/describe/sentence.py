@@ -1,0 +1,139 @@
+"""One face in one sentence, for people: only what is likely, nothing about what it is not.
+
+A noun by sex and age, the age, what catches the eye, and where the head is turned: "woman, about 34, smiling, brown
+wavy hair, no eyewear, looking slightly left". Left and right are those of the photo. Nothing about ethnicity or
+attractiveness is ever said here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from mien.faces.describe.records import FaceDescription
+from mien.faces.quality import PROFILE_YAW_DEGREES
+from mien.records import Pose, Sex
+
+SAY = 0.5  # probability of a class within its group from which on it is said
+SAY_WORN = 0.6  # of what is absent on most faces: hat, beard, earrings ...
+BABY_YEARS, CHILD_YEARS, TEENAGE_YEARS = 2.5, 13.0, 20.0
+BEARD_YEARS = 15.0  # no beard is seen on younger faces
+SLIGHTLY_DEGREES, CLEARLY_DEGREES = 10.0, 25.0  # of yaw and, less 5 for the jitter of a nod, of pitch
+HEAD_TILT_DEGREES = 15.0
+
+# Until which age (years), and the noun for female, male and unknown sex.
+NOUNS: tuple[tuple[float, dict[Sex | None, str]], ...] = (
+    (BABY_YEARS, {"female": "baby", "male": "baby", None: "baby"}),
+    (CHILD_YEARS, {"female": "girl", "male": "boy", None: "child"}),
+    (TEENAGE_YEARS, {"female": "teenage girl", "male": "teenage boy", None: "teenager"}),
+    (float("inf"), {"female": "woman", "male": "man", None: "person"}),
+)
+PLURALS = {"baby": "babies", "woman": "women", "man": "men", "child": "children", "person": "people"}
+COLOURS = {"Black Hair": "black", "Blond Hair": "blond", "Brown Hair": "brown", "Gray Hair": "grey"}
+TEXTURES = {"Curly Hair": "curly", "Wavy Hair": "wavy", "Straight Hair": "straight"}
+EYEWEAR = {"No Eyewear": "no eyewear", "Eyeglasses": "eyeglasses", "Sunglasses": "sunglasses"}
+WORN = (("hat", "Wearing Hat", "wearing a hat"), ("earrings", "Wearing Earrings", "earrings"),
+        ("neckwear", "Wearing Necktie", "necktie"), ("neckwear", "Wearing Necklace", "necklace"))  # fmt: skip
+
+
+def sentence(described: FaceDescription) -> str:
+    """The sentence, without capital and full stop."""
+    return ", ".join(
+        part
+        for part in (
+            noun(described),
+            age(described.age_years),
+            _expression(described.groups["expression"]),
+            _hair(described),
+            *_facial_hair(described),
+            _likely(described.groups["eyewear"], EYEWEAR, SAY),
+            *_worn(described),
+            looking(described.pose),
+        )
+        if part
+    )
+
+
+def noun(described: FaceDescription) -> str:
+    """``woman``, ``boy``, ``teenager``, ``person`` ..."""
+    return next(nouns for until, nouns in NOUNS if described.age_years < until)[described.sex]
+
+
+def age(years: float) -> str:
+    """``about 34``; under one and a half years ``about 1``."""
+    return f"about {max(round(years), 1)}"
+
+
+def sex_words(described: FaceDescription) -> str:
+    """``female 97 %``, or ``sex unclear (female 61 %)``."""
+    likely, p = ("female", described.female) if described.female >= 0.5 else ("male", 1 - described.female)
+    words = f"{likely} {p * 100:.0f} %"
+    return words if described.sex else f"sex unclear ({words})"
+
+
+def counted(faces: tuple[FaceDescription, ...]) -> str:
+    """``1 face (a baby)``, ``3 faces (2 women, a man)``, ``no face``."""
+    if not faces:
+        return "no face"
+    kinds: dict[str, int] = {}
+    for face in faces:
+        kinds[noun(face)] = kinds.get(noun(face), 0) + 1
+    words = [f"a {kind}" if n == 1 else f"{n} {PLURALS.get(kind, f'{kind}s')}" for kind, n in kinds.items()]
+    return f"{len(faces)} face{'s' if len(faces) > 1 else ''} ({', '.join(words)})"
+
+
+def looking(head: Pose) -> str:
+    """``looking straight ahead``, ``looking slightly left and up``, ``in profile to the right``, with a tilt if any."""
+    yaw, pitch = head.yaw_degrees, head.pitch_degrees
+    side = "right" if yaw > 0 else "left"
+    up = "up" if pitch > 0 else "down"
+    if abs(yaw) >= PROFILE_YAW_DEGREES:
+        words = f"in profile to the {side}"
+    else:
+        turned, nodded = abs(yaw) >= SLIGHTLY_DEGREES, abs(pitch) >= SLIGHTLY_DEGREES + 5
+        far = abs(yaw) >= CLEARLY_DEGREES or abs(pitch) >= CLEARLY_DEGREES
+        where = " and ".join(word for word, yes in ((side, turned), (up, nodded)) if yes)
+        words = f"looking {'' if far else 'slightly '}{where}" if where else "looking straight ahead"
+    if abs(head.roll_degrees) < HEAD_TILT_DEGREES:
+        return words
+    return f"{words}, head tilted {'left' if head.roll_degrees > 0 else 'right'}"
+
+
+def _likely(chances: Mapping[str, float], words: Mapping[str, str], least: float) -> str:
+    best = max(chances, key=lambda name: chances[name])
+    return words.get(best, "") if chances[best] >= least else ""
+
+
+def _expression(chances: Mapping[str, float]) -> str:
+    return _likely(chances, {"Smiling": "smiling", "Frowning": "frowning"}, SAY)
+
+
+def _hair(described: FaceDescription) -> str:
+    """``brown wavy hair``, ``bald``; of a baby ``little hair``; nothing under a hat."""
+    hair = described.groups["hair"]
+    if described.groups["hat"]["Wearing Hat"] >= SAY_WORN:
+        return ""
+    if hair["Bald"] >= SAY:
+        return "little hair" if described.age_years < CHILD_YEARS else "bald"
+    colour = "" if described.quality.grey else _likely(hair, COLOURS, SAY)
+    texture = _likely(described.groups["hair texture"], TEXTURES, SAY)
+    words = " ".join(word for word in (colour, texture) if word)
+    return f"{words} hair" if words else ""
+
+
+def _facial_hair(described: FaceDescription) -> Iterator[str]:
+    if described.sex == "female" or described.age_years < BEARD_YEARS:
+        return
+    groups = described.groups
+    beard = _likely(groups["beard"], {"Goatee": "goatee", "other beard": "beard"}, SAY)
+    if beard:
+        yield beard
+    if groups["mustache"]["Mustache"] >= SAY_WORN and "Mustache" in described.present and beard != "beard":
+        yield "moustache"
+    if not beard and groups["stubble"]["5 o' Clock Shadow"] >= SAY_WORN and "5 o' Clock Shadow" in described.present:
+        yield "stubble"
+
+
+def _worn(described: FaceDescription) -> Iterator[str]:
+    for group, name, words in WORN:
+        if described.groups[group][name] >= SAY_WORN and name in described.present:
+            yield words
