@@ -1,6 +1,7 @@
-"""Choose how the default crowd draws its codes: guidance, temperature and the calibration of ages.
+"""Choose how the default crowd draws its codes: guidance, temperature, steps and the calibration of ages.
 
     python benchmarks/choose_sampling.py WEIGHTS --data DEST [--count 384] [--write]
+    python benchmarks/choose_sampling.py WEIGHTS --data DEST --guidance 1.5 --temperature 1 --steps 6 8 12
 
 Faces are asked for with the labels of validation faces (never test faces), and judged as `mien evaluate crowd` does.
 With --write the chosen settings go into WEIGHTS.
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=384)
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0, 2.5])
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.8, 0.9, 1.0])
+    parser.add_argument("--steps", type=int, nargs="+", help="default: those of WEIGHTS; with --choose: one")
     parser.add_argument("--choose", type=float, nargs=2, metavar=("GUIDANCE", "TEMPERATURE"))
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
@@ -97,10 +99,11 @@ def main() -> None:
     right = estimate.is_female == (real.female == 1)
     print(f"real n={len(real)}: sex {right.mean():.3f}, age {np.abs(estimate.ages_years - real.ages_years).mean():.2f}")
     base = crowd.config.sampling
-    for guidance, temperature in [] if options.choose else itertools.product(options.guidance, options.temperature):
-        sampling = base.model_copy(update={"guidance": guidance, "temperature": temperature})
+    tried = itertools.product(options.guidance, options.temperature, options.steps or [base.steps])
+    for guidance, temperature, steps in [] if options.choose else tried:
+        sampling = base.model_copy(update={"guidance": guidance, "temperature": temperature, "steps": steps})
         figures = judged(with_sampling(crowd, sampling), judge, few, moments)
-        print(guidance, temperature, {name: round(value, 3) for name, value in figures.items()}, flush=True)
+        print(guidance, temperature, steps, {name: round(value, 3) for name, value in figures.items()}, flush=True)
     if not options.choose:
         return
     plain = SamplingConfig()
@@ -108,6 +111,7 @@ def main() -> None:
         update={
             "guidance": options.choose[0],
             "temperature": options.choose[1],
+            "steps": options.steps[0] if options.steps else base.steps,
             "ages_asked": plain.ages_asked,
             "ages_given": plain.ages_given,
         }

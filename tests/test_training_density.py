@@ -255,4 +255,4 @@ def test_the_exported_file_makes_faces(tmp_path: Path) -> None:
     (face,) = crowd.make([FaceRequest(1, 0)])
     assert face.image.shape == (32, 32, 3)
     for loaded, saved in zip(crowd.decoder.parameters(), decoder.parameters(), strict=True):
-        assert torch.allclose(loaded, saved, atol=2e-3)
+        assert torch.allclose(loaded.float(), saved, rtol=5e-3, atol=2e-3)  # sampling is in bfloat16 where it is fast

@@ -46,7 +46,7 @@ class MienConfig(Config):
 
 
 class MienCrowd:
-    """The trained density and decoder behind the contract of generators."""
+    """The trained density and decoder behind the contract of generators; both networks become its own."""
 
     name = MODEL
     frame = WHOLE_CROP
@@ -57,11 +57,13 @@ class MienCrowd:
     ) -> None:
         self.decoder = decoder.eval().requires_grad_(False).to(device)
         self.density = density.eval().requires_grad_(False).to(device)
-        _channels_last(self.decoder)
         self.config = config
         self.version = version
         self.device = torch.device(device)
         self.precision = torch.bfloat16 if _has_fast_bf16(self.device) else torch.float32
+        _channels_last(self.decoder)
+        _layers_to(self.decoder, self.precision)
+        _layers_to(self.density, self.precision)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str | None = None) -> Self:
@@ -111,11 +113,7 @@ class MienCrowd:
                 plane[row, 0] = draws.standard_normal(plane.shape[2:], np.float32) * sampling.grain
             conditions[row] = self._condition(wanted[row])
         codes = sample(
-            self.density,
-            self._on(noise),
-            self._on(conditions),
-            guidance=sampling.guidance,
-            steps=sampling.steps,
+            self.density, self._on(noise), self._on(conditions), guidance=sampling.guidance, steps=sampling.steps
         )
         known, style = self.density.to_known(codes)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
@@ -164,3 +162,10 @@ def _has_fast_bf16(device: torch.device) -> bool:
 
 def _channels_last(network: torch.nn.Module) -> None:
     torch.nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _layers_to(network: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Convert the weights of a network once, rather than in every call; its buffers (the frame of codes) stay."""
+    for layer in network.modules():
+        for parameter in layer.parameters(recurse=False):
+            parameter.data = parameter.data.to(dtype)
