@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mien.evaluation.report import Report
+    from mien.evaluation.verification import Pairs
     from mien.faces.encoder import Encoder
     from mien.photos.batches import FaceDataset
 
@@ -22,6 +23,7 @@ experiment = typer.Typer(
 
 # What the paper looks at (fc-7 on its maps, fc-6 for single activations), and what stands for it in each encoder.
 MAPPED = {"facenet": "pool", "vgg-face": "fc7"}
+VERIFIED = {"facenet": "embedding", "vgg-face": "fc7"}
 ACTIVATED = {"facenet": ("block17", "pool", "embedding"), "vgg-face": ("fc6",)}
 
 Data = Annotated[Path, typer.Option(help="A dataset that `mien data prepare` made.", metavar="DEST")]
@@ -84,6 +86,82 @@ def tsne(
     _done(found, out)
 
 
+@experiment.command("activations")
+def activations(
+    data: Data,
+    out: Out,
+    encoder: EncoderName = "facenet",
+    layer: Annotated[list[str] | None, typer.Option(help="A tap of the encoder; may be repeated.")] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="Looked at closely (default: Black, Male, as the paper); may be repeated.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Faces of each attribute at most.", min=20)] = 180,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Tests of normality on every element of a layer, for the faces of an attribute (figure 6)."""
+    import numpy as np
+
+    from mien.evaluation import report
+    from mien.evaluation.experiments.activations import NARROW, activations_report
+    from mien.evaluation.marks import marks, one_a_person
+    from mien.faces.attributes import parse
+    from mien.photos.batches import FaceDataset
+    from mien.seeding import stream
+
+    report.check_directory(out, force=force)
+    named = list(parse(",".join(attribute or ("Black", "Male")), option="--attribute", strengths=False))
+    faces, network = FaceDataset.open(data), _encoder(encoder, layer or [])
+    taps = layer or ACTIVATED.get(network.name, network.taps[-1:])
+    everyone = marks(faces.faces)
+    chosen = everyone.pick(np.sort(one_a_person(everyone.people, stream(seed, "faces"))))
+    kept: dict[str, np.ndarray[Any, Any]] = {}
+
+    def fetch(tap: str, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if tap in kept:
+            return kept[tap][np.searchsorted(chosen.rows, rows)]
+        values = _features(faces, network, rows, tap)
+        if values.shape[1] <= NARROW:  # every attribute will be asked for
+            kept[tap] = _features(faces, network, chosen.rows, tap)
+        return values
+
+    provenance = _provenance(faces, encoder=network.name, layers=", ".join(taps), faces=len(chosen), seed=seed)
+    found = activations_report(chosen, fetch, list(taps), named, provenance, count=count, seed=seed)
+    _done(found, out)
+
+
+@experiment.command("verification")
+def verification(
+    data: Data,
+    out: Out,
+    encoder: EncoderName = "facenet",
+    layer: Annotated[str | None, typer.Option(help="A tap of the encoder (default: embedding, fc7).")] = None,
+    source: Annotated[str, typer.Option(help="Photos of this source, which must name its people.")] = "lfw",
+    folds: Annotated[int, typer.Option(help="Groups of people.", min=2)] = 10,
+    pairs: Annotated[int, typer.Option(help="Pairs of one person, and of two, in each fold.", min=10)] = 300,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """LFW's protocol: pairs of one person and of two, told apart at the best threshold of the other folds."""
+    from mien.errors import DatasetError
+    from mien.evaluation import report
+    from mien.evaluation.experiments.verification import verification_report
+    from mien.evaluation.verification import draw_pairs
+    from mien.photos.batches import FaceDataset
+
+    report.check_directory(out, force=force)
+    faces, network = FaceDataset.open(data), _encoder(encoder, [layer] if layer else [])
+    tap = layer or VERIFIED.get(network.name, network.taps[-1])
+    named = [int(row) for row in faces.rows(None, source) if faces.faces[int(row)].person is not None]
+    if not named:
+        raise DatasetError(f"{data}: no face of '{source}' with a person's name; allowed are sources that name people")
+    people = [str(faces.faces[row].person) for row in named]
+    drawn = draw_pairs(people, folds=folds, each=pairs, seed=seed)
+    features = {"one view": _verified(faces, network, named, tap, drawn)}
+    provenance = _provenance(faces, encoder=network.name, layer=tap, pairs=len(drawn), seed=seed)
+    _done(verification_report(features, people, drawn, tap, provenance), out)
+
+
 def _encoder(name: str, layers: Sequence[str]) -> Encoder:
     """The encoder, once every layer asked for is one of its taps."""
     from mien.errors import RequestError
@@ -97,17 +175,37 @@ def _encoder(name: str, layers: Sequence[str]) -> Encoder:
 
 
 def _features(data: FaceDataset, encoder: Encoder, rows: np.ndarray[Any, Any], tap: str) -> np.ndarray[Any, Any]:
-    """Features (N D float32) of ``rows`` with a progress bar; computed once, then read from the cache of DEST."""
+    """Features (N D float32) of ``rows`` with a progress bar; computed once, then read from the cache of DEST.
+
+    FaceNet's embedding is a linear layer over ``pool``, which is in the cache as soon as anything was trained on it.
+    """
     import numpy as np
+    import torch
     from rich.console import Console
     from rich.progress import Progress
 
     from mien.photos.features import features
 
+    bottleneck = getattr(encoder.network, "bottleneck", None)
+    if tap == "embedding" and isinstance(bottleneck, torch.nn.Linear):
+        with torch.inference_mode():
+            codes = bottleneck(torch.from_numpy(_features(data, encoder, rows, "pool")))
+            return np.asarray(torch.nn.functional.normalize(codes).numpy())
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"{encoder.name} {tap}", total=len(rows))
         values = features(data, encoder, rows, tap=tap, progress=lambda done, of: bar.update(task, completed=done))
     return values.astype(np.float32)
+
+
+def _verified(data: FaceDataset, encoder: Encoder, rows: Sequence[int], tap: str, pairs: Pairs) -> np.ndarray[Any, Any]:
+    """Features (N D) of ``rows`` at ``tap``; those of faces in no pair are not computed and stay zero."""
+    import numpy as np
+
+    wanted = np.unique(np.concatenate([pairs.first, pairs.second]))
+    values = _features(data, encoder, np.array(rows, np.int64)[wanted], tap)
+    found = np.zeros((len(rows), values.shape[1]), np.float32)
+    found[wanted] = values
+    return found
 
 
 def _waiting(what: str) -> Any:
