@@ -1,0 +1,222 @@
+"""The mixture of `mien`: an explicit density over encoder features that knows how attributes go together.
+
+The paper's mixture (``mixture.py``) averages one diagonal Gaussian an attribute; its faces come out "very close to the
+mean image" (section 7). Here features are K principal coefficients (a *code*, each of unit variance) under C Gaussians
+with full, shrunk covariances, and isotropic noise off the axes (Tipping and Bishop's mixture of probabilistic
+principal components, 1999, with shared axes). Attributes are linear scores of the code, so that any set of them is a
+set of conditions on the same Gaussians (``conditional.py``): all at once, correlations included, nothing averaged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import RequestError
+from mien.generators.imagine.conditional import Bounds, Start, correction, sample_scores, start
+from mien.seeding import stream
+
+Float64Array = npt.NDArray[np.float64]
+Wanted = Mapping[str, bool | float]  # attribute -> True, False, or how far it is there, in (0, 1)
+
+AGE = "age"  # a score beside the attributes, in years / 100
+REGULAR = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Features (F) <-> codes (K): ``code = ((feature - mean) / deviation - centre) @ axes / scale``."""
+
+    mean: Float64Array  # F
+    deviation: Float64Array  # F
+    axes: Float64Array  # F K, orthonormal
+    scale: Float64Array  # K
+    rest: float  # variance of the standardised features along each of the F - K other directions
+
+    def codes(self, features: npt.ArrayLike) -> Float64Array:
+        """Features N F -> codes N K."""
+        known = (np.asarray(features, np.float64) - self.mean) / self.deviation
+        return np.asarray(known @ self.axes / self.scale)
+
+    def features(self, codes: npt.ArrayLike) -> Float64Array:
+        """Codes N K -> features N F; what lies off the axes is the mean."""
+        return np.asarray(np.asarray(codes, np.float64) * self.scale @ self.axes.T * self.deviation + self.mean)
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """Scores of A attributes: ``codes @ weights + intercepts``; what they are where the attribute is there and not."""
+
+    names: tuple[str, ...]
+    weights: Float64Array  # K A
+    intercepts: Float64Array  # A
+    present: Float64Array  # A: mean score of the faces that have it
+    absent: Float64Array  # A: of those that have not
+
+    def index(self, name: str) -> int:
+        """The column of an attribute; ``RequestError`` with what is allowed."""
+        if name not in self.names:
+            raise RequestError(f"attribute: '{name}' given; allowed: {', '.join(self.names)}")
+        return self.names.index(name)
+
+    def scores(self, codes: npt.ArrayLike) -> Float64Array:
+        """Codes N K -> scores N A."""
+        return np.asarray(np.asarray(codes, np.float64) @ self.weights + self.intercepts)
+
+    def level(self, name: str, degree: float) -> float:
+        """The score at which an attribute is there to ``degree``: 0 like those without, 1 like those with it."""
+        k = self.index(name)
+        return float(self.absent[k] + degree * (self.present[k] - self.absent[k]))
+
+
+@dataclass(frozen=True)
+class Components:
+    """C Gaussians over codes."""
+
+    weights: Float64Array  # C, sum 1
+    means: Float64Array  # C K
+    covariances: Float64Array  # C K K
+
+    @cached_property
+    def factors(self) -> Float64Array:
+        """C K K: lower Cholesky factors."""
+        return np.linalg.cholesky(self.covariances + REGULAR * np.eye(self.means.shape[1]))
+
+    def log_each(self, codes: npt.ArrayLike) -> Float64Array:
+        """N C: log of weight times density of each component."""
+        values = np.asarray(codes, np.float64)
+        found = np.empty((len(values), len(self.weights)))
+        for k, factor in enumerate(self.factors):
+            white = np.linalg.inv(factor) @ (values - self.means[k]).T
+            log_determinant = np.log(np.diag(factor)).sum()
+            constant = values.shape[1] / 2 * math.log(2 * math.pi)
+            found[:, k] = np.log(self.weights[k]) - (white**2).sum(0) / 2 - log_determinant - constant
+        return found
+
+    def log_density(self, codes: npt.ArrayLike) -> Float64Array:
+        """N: log density of codes, in nats."""
+        each = self.log_each(codes)
+        peak = each.max(1, keepdims=True)
+        return np.asarray(peak[:, 0] + np.log(np.exp(each - peak).sum(1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted of a face: attributes, an age range in years, and whether all else stays average."""
+
+    attributes: Wanted = field(default_factory=dict)
+    ages_years: tuple[float, float] | None = None
+    typical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A wish worked out once for all faces: which scores, their bounds, and what each component makes of them."""
+
+    columns: tuple[int, ...]
+    bounds: Bounds
+    chances: Float64Array  # C: of each component, given the wish
+    starts: tuple[Start | None, ...]  # C
+    typical: bool
+
+
+@dataclass(frozen=True)
+class FaceDensity:
+    """Draws codes that keep a wish, and says how probable features are."""
+
+    frame: Frame
+    components: Components
+    probes: Probes
+    strictness: float = 1.0  # a wanted attribute scores at least this: 0 like the faces without it, 1 like those with
+
+    def log_density(self, features: npt.ArrayLike) -> Float64Array:
+        """N: log density of features N F, in nats."""
+        frame = self.frame
+        known = (np.asarray(features, np.float64) - frame.mean) / frame.deviation
+        along = known @ frame.axes  # N K
+        off = (known**2).sum(1) - (along**2).sum(1)
+        other = known.shape[1] - along.shape[1]
+        outside = -off / (2 * frame.rest) - other / 2 * math.log(2 * math.pi * frame.rest)
+        volume = np.log(frame.scale).sum() + np.log(frame.deviation).sum()
+        return np.asarray(self.components.log_density(along / frame.scale) + outside - volume)
+
+    def plan(self, wish: Wish, temperature: float = 1.0) -> Plan:
+        """Work a wish out. ``RequestError`` for an unknown attribute."""
+        columns, low, high = self._bounds(wish)
+        bounds = Bounds(np.array(low), np.array(high))
+        if not columns:
+            nothing: tuple[Start | None, ...] = (None,) * len(self.components.weights)
+            return Plan((), bounds, self.components.weights, nothing, wish.typical)
+        directions, shift = self.probes.weights[:, columns], self.probes.intercepts[list(columns)]
+        starts = []
+        for k, (mean, covariance) in enumerate(zip(self.components.means, self.components.covariances, strict=True)):
+            inner = directions.T @ covariance @ directions * temperature**2
+            starts.append(start(mean @ directions + shift, inner, bounds, stream(0, "imagine", k)))
+        log_chances = np.log(self.components.weights) + [one.log_probability for one in starts]
+        chances = np.exp(log_chances - log_chances.max())
+        return Plan(tuple(columns), bounds, chances / chances.sum(), tuple(starts), wish.typical)
+
+    def draw(self, plan: Plan, draws: np.random.Generator, temperature: float = 1.0) -> Float64Array:
+        """One code (K) that keeps the plan's wish; ``temperature`` scales the deviation of everything."""
+        k = min(int(np.searchsorted(plan.chances.cumsum(), draws.random())), len(plan.chances) - 1)
+        mean, covariance = self.components.means[k], self.components.covariances[k]
+        code = mean + temperature * (self.components.factors[k] @ draws.standard_normal(len(mean)))
+        begin = plan.starts[k]
+        if begin is None and not plan.typical:
+            return np.asarray(code)
+        columns = list(plan.columns)
+        scores = np.zeros(0)
+        if begin is not None:
+            directions = self.probes.weights[:, columns]
+            centre = mean @ directions + self.probes.intercepts[columns]
+            inner = directions.T @ covariance @ directions * temperature**2
+            scores = sample_scores(centre, inner, plan.bounds, begin, draws)
+        if plan.typical:
+            columns, scores = self._all_scores(k, columns, scores)
+        return code + self._correct(k, code, columns, scores)
+
+    def move(self, code: Float64Array, plan: Plan, component: int | None = None) -> Float64Array:
+        """A given code (K), changed as little as its own Gaussian allows so that it keeps the plan's bounds."""
+        columns = list(plan.columns)
+        if not columns:
+            return code
+        own = int(self.components.log_each(code[None])[0].argmax()) if component is None else component
+        scores = self.probes.scores(code[None])[0][columns]
+        return code + self._correct(own, code, columns, np.clip(scores, plan.bounds.low, plan.bounds.high))
+
+    def _correct(self, k: int, code: Float64Array, columns: list[int], scores: Float64Array) -> Float64Array:
+        missing = scores - self.probes.scores(code[None])[0][columns]
+        return np.asarray(correction(self.components.covariances[k], self.probes.weights[:, columns]) @ missing)
+
+    def _all_scores(self, k: int, columns: list[int], scores: Float64Array) -> tuple[list[int], Float64Array]:
+        """Every score: those wanted, and the others at their mean given those."""
+        mean = self.components.means[k]
+        if columns:
+            given = self.probes.weights[:, columns]
+            missing = scores - (mean @ given + self.probes.intercepts[columns])
+            mean = mean + correction(self.components.covariances[k], given) @ missing
+        values = self.probes.scores(mean[None])[0]
+        return list(range(len(values))), values
+
+    def _bounds(self, wish: Wish) -> tuple[list[int], list[float], list[float]]:
+        columns, low, high = [], [], []
+        for name, degree in wish.attributes.items():
+            columns.append(self.probes.index(name))
+            if degree is True:
+                bounds = self.probes.level(name, self.strictness), math.inf
+            elif degree is False:
+                bounds = -math.inf, self.probes.level(name, 1 - self.strictness)
+            else:
+                bounds = (self.probes.level(name, float(degree)),) * 2
+            low.append(bounds[0])
+            high.append(bounds[1])
+        if wish.ages_years is not None:
+            columns.append(self.probes.index(AGE))
+            low.append(wish.ages_years[0] / 100)
+            high.append(wish.ages_years[1] / 100)
+        return columns, low, high

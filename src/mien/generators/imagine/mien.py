@@ -1,0 +1,138 @@
+"""`mien imagine`, the default: a draw from the density of faces under a wish, drawn by the decoder of the crowd."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+
+from mien.checkpoints import load_into, load_weights
+from mien.errors import WeightsError
+from mien.generators import WEIGHTS
+from mien.generators.contract import FaceRequest, in_fixed_rows
+from mien.generators.crowd.mien import MODEL as CROWD
+from mien.generators.crowd.mien import MienConfig
+from mien.generators.decoder import Decoder
+from mien.generators.imagine.density import FaceDensity, Float64Array, Wish
+from mien.generators.imagine.weights import MODEL, from_tensors
+from mien.images import to_photos
+from mien.memory import keep_freed_memory
+from mien.records import UInt8Image
+from mien.seeding import sample_generator, stream
+
+ROWS = 16  # of a batch
+TEMPERATURE = 0.9  # deviation of codes: at 1 the tails of the Gaussians are blotched
+
+
+@dataclass(frozen=True, slots=True)
+class Imagined:
+    """One face that was made: the picture (H W 3) and the features (F) that were decoded."""
+
+    image: UInt8Image
+    features: Float64Array
+    seed: int
+    index: int
+
+
+class DecoderRenderer:
+    """Features -> pictures, by the decoder in a weights file of the crowd."""
+
+    def __init__(self, decoder: Decoder, version: str, device: str = "cpu") -> None:
+        self.decoder = decoder.eval().requires_grad_(False).to(device)
+        torch.nn.Module.to(self.decoder, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.version = version
+        self.device = torch.device(device)
+        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+        fast = self.device.type == "cuda" or bool(supported and supported())
+        self.precision = torch.bfloat16 if fast else torch.float32
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None, *, device: str = "cpu") -> Self:
+        """The decoder of ``path`` (default: the packaged crowd)."""
+        path = path or WEIGHTS / f"{CROWD}.safetensors"
+        tensors, metadata = load_weights(path, model=CROWD)
+        if not {"config", "version"} <= metadata.keys():
+            raise WeightsError(f"{path}: its metadata has no 'config' or no 'version'")
+        decoder = Decoder(MienConfig.make(metadata["config"], where=str(path)).decoder)
+        own = {name.removeprefix("decoder."): value for name, value in tensors.items() if name.startswith("decoder.")}
+        load_into(decoder, own, name=f"{path}: decoder")
+        return cls(decoder, str(metadata["version"]), device)
+
+    @property
+    def size_px(self) -> int:
+        """Height and width of the pictures."""
+        return self.decoder.config.size_px
+
+    @torch.inference_mode()
+    def draw(self, features: Float64Array, requests: Sequence[FaceRequest]) -> list[UInt8Image]:
+        """Features N F -> N pictures. Style and grain belong to (seed, index)."""
+        keep_freed_memory()
+        config = self.decoder.config
+        pictures: dict[int, UInt8Image] = {}
+        sides = [4 * 2 ** (k + 1) for k in range(len(self.decoder.blocks))]
+        for page in in_fixed_rows(requests, ROWS):
+            known = np.repeat(self.decoder.mean.cpu().numpy()[None], ROWS, 0).astype(np.float32)
+            style = np.zeros((ROWS, config.style), np.float32)
+            planes = [np.zeros((ROWS, 1, side, side), np.float32) for side in sides]
+            for row, slot in enumerate(page):
+                if slot is None:
+                    continue
+                draws = stream(slot[1].seed, "style", slot[1].index)
+                known[row] = features[slot[0]]
+                style[row] = draws.standard_normal(config.style, np.float32)
+                for plane in planes:
+                    plane[row, 0] = draws.standard_normal(plane.shape[2:], np.float32)
+            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+                on = [torch.from_numpy(values).to(self.device) for values in (known, style, *planes)]
+                images = to_photos(self.decoder(on[0], on[1], on[2:]))
+            pictures |= {slot[0]: images[row] for row, slot in enumerate(page) if slot is not None}
+        return [pictures[position] for position in range(len(requests))]
+
+
+class Imagine:
+    """Faces from words: ``density`` proposes what the encoder would see, a renderer draws it."""
+
+    name = MODEL
+
+    def __init__(self, density: FaceDensity, renderer: DecoderRenderer, version: str) -> None:
+        self.density = density
+        self.renderer = renderer
+        self.version = f"{version}+{renderer.version}"
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | os.PathLike[str] | None = None,
+        *,
+        decoder: str | os.PathLike[str] | None = None,
+        device: str = "cpu",
+    ) -> Self:
+        """``weights`` of `mien train mixture` and ``decoder`` of `mien train crowd` instead of the packaged ones."""
+        path = weights or WEIGHTS / "imagine.safetensors"
+        tensors, metadata = load_weights(path, model=MODEL)
+        if "version" not in metadata:
+            raise WeightsError(f"{path}: its metadata has no 'version'")
+        density = from_tensors(tensors, metadata, name=str(path))
+        return cls(density, DecoderRenderer.load(decoder, device=device), str(metadata["version"]))
+
+    def features(
+        self, wish: Wish, requests: Sequence[FaceRequest], *, temperature: float = TEMPERATURE
+    ) -> Float64Array:
+        """Encoder features (N F) of one face for each request, all of one wish."""
+        plan = self.density.plan(wish, temperature)
+        codes = [self.density.draw(plan, sample_generator(r.seed, r.index), temperature) for r in requests]
+        return self.density.frame.features(np.stack(codes)) if codes else np.zeros((0, len(self.density.frame.mean)))
+
+    def sample(
+        self, wish: Wish, count: int = 1, *, seed: int, first: int = 0, temperature: float = TEMPERATURE
+    ) -> list[Imagined]:
+        """``count`` people who share a wish. Face k of a seed is the same whatever ``count`` and ``first``."""
+        requests = [FaceRequest(seed, index) for index in range(first, first + count)]
+        features = self.features(wish, requests, temperature=temperature)
+        pictures = self.renderer.draw(features, requests)
+        together = zip(pictures, features, requests, strict=True)
+        return [Imagined(image, row, request.seed, request.index) for image, row, request in together]
