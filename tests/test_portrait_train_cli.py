@@ -1,0 +1,52 @@
+"""`mien train portrait` on the command line: what it refuses, and a run of two steps on made faces, resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mien.errors import RequestError
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--preset", "best"), "--preset: no 'best' for portrait; allowed: paper"),
+        (("--steps", 0), "--steps: 0 given, allowed are 1 and more"),
+        (("--yaw", -1), "--yaw, --pitch: -1 and -15 15 given"),
+        (("--pitch", 5, -5), "--yaw, --pitch: 5 and 5 -5 given"),
+    ],
+)
+def test_wrong_words_are_named(cli_here: Callable[..., Any], words: tuple[object, ...], message: str) -> None:
+    result = cli_here("train", "portrait", "--data", "nowhere", "--out", "run", *words)
+    assert isinstance(result.exception, RequestError)
+    assert message in str(result.exception)
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_two_steps_on_made_faces_and_two_more(
+    cli: Callable[..., Any], models_cache: Path, made_faces: Path, tmp_path: Path
+) -> None:
+    dest, out = tmp_path / "dest", tmp_path / "run"
+    assert cli("data", "prepare", "folder", made_faces, dest).returncode == 0
+    counted = cli("train", "portrait", "--data", dest, "--out", out, "--yaw", 60, "--count")
+    assert counted.returncode == 0
+    assert "|yaw| <= 60 degrees" in counted.stdout
+    assert not out.exists()
+    words = ("train", "portrait", "--data", dest, "--out", out, "--size", 64, "--batch", 2, "--threads", 1)
+    loose = ("--yaw", 60, "--pitch", -60, 60)
+    done = cli(*words, *loose, "--steps", 2)
+    assert done.returncode == 0, done.stderr
+    assert (out / "weights.safetensors").is_file()
+    assert (out / "faces.json").is_file()
+    assert list(out.rglob("preview-*.png"))
+    again = cli(*words, *loose, "--steps", 3)
+    assert again.returncode == 2
+    assert "--resume" in again.stderr
+    assert cli(*words, *loose, "--steps", 3, "--resume").returncode == 0
+    other = cli(*words, "--yaw", 50, "--steps", 4, "--resume")
+    assert other.returncode != 0  # other faces are another run
