@@ -13,11 +13,13 @@ import pytest
 from crowd_tiny import VERSION, tiny_crowd, write_tiny_weights
 
 import mien.apps.cli as command_line
+import mien.apps.cli.crowd as crowd_command
 from mien.apps.cli.crowd import parse_ages, parse_attributes
 from mien.apps.cli.sheets import labelled_sheet
 from mien.errors import RequestError
 from mien.generators.crowd import Crowd
 from mien.images import caption, read_photo, read_png_metadata
+from mien.records import MadeFace
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -104,6 +106,40 @@ def test_faces_are_overwritten_only_by_force(run: Run, weights: Path, tmp_path: 
     assert run(*words, "--seed", 2, "--force")[0] == 0
     assert (tmp_path / "00000.png").read_bytes() != before
     assert rows_of(tmp_path)[0]["seed"] == 2
+
+
+def test_an_interrupted_run_names_what_lies_there(
+    run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sample(self: Crowd, count: int, *, first: int = 0, **wanted: object) -> list:
+        if first >= 64:
+            raise KeyboardInterrupt
+        return whole(self, count, first=first, **wanted)  # type: ignore[arg-type]
+
+    whole = Crowd.sample
+    monkeypatch.setattr(Crowd, "sample", sample)
+    assert run("crowd", "--count", 99, "--seed", 4, "--weights", weights, "--out", tmp_path)[0] != 0
+    assert [row["file"] for row in rows_of(tmp_path)] == sorted(path.name for path in tmp_path.glob("*.png"))
+    assert len(rows_of(tmp_path)) == 64
+
+
+def test_a_face_that_cannot_be_written_ends_the_run(
+    run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(out: Path, face: MadeFace) -> dict:
+        if face.index == 70:
+            raise OSError(28, "No space left on device", str(out))
+        return whole(out, face)
+
+    whole = crowd_command.write_face
+    monkeypatch.setattr(crowd_command, "write_face", write)
+    status, said, line = run("crowd", "--count", 999, "--seed", 4, "--weights", weights, "--out", tmp_path)
+    assert (status, said) == (1, "")
+    assert "No space left on device" in line
+    names = [row["file"] for row in rows_of(tmp_path)]
+    assert names == sorted(path.name for path in tmp_path.glob("*.png"))
+    assert "00070.png" not in names
+    assert 127 <= len(names) <= 192
 
 
 SEE = " (see mien crowd --help)"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -176,7 +177,8 @@ def write_png(path: str | os.PathLike[str], photo: UInt8Image, metadata: Mapping
     for key, value in (metadata or {}).items():
         info.add_text(key, value)
     buffer = io.BytesIO()
-    PIL.Image.fromarray(photo).save(buffer, "PNG", pnginfo=info, compress_level=1)
+    # Run lengths alone: photographs hardly repeat, so looking for repetition costs time and even space.
+    PIL.Image.fromarray(photo).save(buffer, "PNG", pnginfo=info, compress_level=1, compress_type=zlib.Z_RLE)
     write_bytes(path, buffer.getvalue())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mien.records import MadeFace
 
 SHEET_COLUMNS = 8
+WRITERS = 2  # threads that write files while the next faces are made: waiting for the disk costs no time
 MANIFEST = "manifest.jsonl"
 FACE_NAME = re.compile(r"\d{5,}\.png")
 PAPER_AGE_FROM_YEARS = 10  # its data begins there (generators/crowd/paper.py)
@@ -78,18 +80,23 @@ def crowd(
 
     makes = load("crowd", preset=preset, weights=str(weights) if weights else None, device=device)
     forget_old(out)
-    rows: list[dict[str, Any]] = []
+    written: list[Future[dict[str, Any]]] = []
     tiles: list[MadeFace] = []
     try:
-        with progress(f"{count} faces", count) as told:
+        with progress(f"{count} faces", count) as told, ThreadPoolExecutor(WRITERS) as pool:
             for first in range(0, count, CHUNK):
                 made = makes.sample(
                     min(CHUNK, count - first), sex=sex, age=ages, race=race, attributes=wanted, seed=chosen, first=first
                 )
-                rows += [write_face(out, face) for face in made]
+                for row in written[-CHUNK:]:
+                    row.result()  # a full disk ends the run here; and no more than two chunks are ever held
+                written += [pool.submit(write_face, out, face) for face in made]
                 tiles += made if sheet else []
                 told(len(made))
+        for row in written:
+            row.result()
     finally:  # an interrupted run still says what lies there
+        rows = [row.result() for row in written if row.done() and not row.exception()]
         if rows:
             write_jsonl(out / MANIFEST, rows)
     if sheet:
