@@ -85,7 +85,8 @@ class Components:
     @cached_property
     def factors(self) -> Float64Array:
         """C K K: lower Cholesky factors."""
-        return np.linalg.cholesky(self.covariances + REGULAR * np.eye(self.means.shape[1]))
+        found = np.linalg.cholesky(self.covariances + REGULAR * np.eye(self.means.shape[1]))
+        return np.asarray(found, np.float64)
 
     def log_each(self, codes: npt.ArrayLike) -> Float64Array:
         """N C: log of weight times density of each component."""
@@ -178,7 +179,7 @@ class FaceDensity:
             scores = sample_scores(centre, inner, plan.bounds, begin, draws)
         if plan.typical:
             columns, scores = self._all_scores(k, columns, scores)
-        return code + self._correct(k, code, columns, scores)
+        return np.asarray(code + self._correct(k, code, columns, scores))
 
     def move(self, code: Float64Array, plan: Plan, component: int | None = None) -> Float64Array:
         """A given code (K), changed as little as its own Gaussian allows so that it keeps the plan's bounds."""

@@ -10,9 +10,9 @@ with weights that minimise
     1/|D| sum_i |phi_l(I_i) - Phi_i|^2 + lambda |w|^2                            (3)
     Phi_i = 1/|C_i| sum_{j in C_i} w_j mu_j                                      (4)
 
-Equation 3 is quadratic in w. All that it needs of the data are sums that one pass collects (``WeightSums``), so that
-neither the number of images nor the size of the layer meets the memory. Departure: images without any attribute are
-left out of D, because equation 4 divides by |C_i|.
+Equation 3 is quadratic in w. All that it needs of the data are sums that one further pass collects (``WeightSums``), so
+that neither the number of images nor the size of the layer meets the memory. Departure: images without any attribute
+are left out of D, because equation 4 divides by |C_i|.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ class WeightSums:
 
     def ridge(self, penalty: float = LAMBDA) -> Float64Array:
         """The weights (A) at which the gradient is zero: equation 3 is linear least squares with a ridge."""
-        return np.linalg.solve(self.gram / self.n + penalty * np.eye(len(self.right)), self.right / self.n)
+        found = np.linalg.solve(self.gram / self.n + penalty * np.eye(len(self.right)), self.right / self.n)
+        return np.asarray(found, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
