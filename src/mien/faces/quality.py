@@ -73,12 +73,13 @@ MEANING: Mapping[Remark, str] = MappingProxyType(
 
 def remarks(quality: Quality, pose: Pose) -> tuple[Remark, ...]:
     """What is poor about a face, in the order of ``MEANING``; empty for a good one."""
+    dark, overexposed = quality.highlights < DARK_HIGHLIGHTS, quality.burnt_out > OVEREXPOSED_SHARE
     poor: dict[Remark, bool] = {
         "small": quality.size_px < SMALL_PX,
         "blurred": quality.sharpness < BLURRED_SHARPNESS,
-        "dark": quality.highlights < DARK_HIGHLIGHTS,
-        "overexposed": quality.burnt_out > OVEREXPOSED_SHARE,
-        "flat": quality.contrast < FLAT_CONTRAST,
+        "dark": dark,
+        "overexposed": overexposed,
+        "flat": quality.contrast < FLAT_CONTRAST and not dark and not overexposed,  # those have little, and say why
         "profile": abs(pose.yaw_degrees) >= PROFILE_YAW_DEGREES,
         "tilted": abs(pose.pitch_degrees) >= TILTED_PITCH_DEGREES,
         "cut off": quality.outside > CUT_OFF_SHARE,

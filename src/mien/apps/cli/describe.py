@@ -83,6 +83,10 @@ def describe(
             from mien.files import write_jsonl
 
             write_jsonl(out / DESCRIPTION, rows)
+    if not as_json and any(row["faces"] for row in rows):
+        from mien.apps.cli.describe_table import print_notes
+
+        print_notes(with_ethnicity)
     if failed and len(files) > 1:
         typer.echo(f"mien: {failed} of {len(files)} photos could not be described", err=True)
     if failed:

@@ -10,7 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mien.faces.describe.records import FaceDescription, PhotoDescription
+from mien.faces.describe.records import (
+    WHAT_ETHNICITY_IS,
+    WHY_NO_ETHNICITY,
+    FaceDescription,
+    PhotoDescription,
+)
 from mien.faces.describe.sections import Entry, sections
 from mien.faces.describe.sentence import counted, sex_words
 from mien.faces.quality import MEANING
@@ -30,6 +35,15 @@ def print_description(name: str, described: PhotoDescription, console: Console |
     console.print(Text(heading, style="bold"), soft_wrap=True)
     for number, face in enumerate(described.faces, 1):
         console.print(Padding(_face(number, face, console.width), (0, 0, 1, 2)))
+
+
+def print_notes(with_ethnicity: bool, console: Console | None = None) -> None:
+    """What the figures are, and why ethnicity is left out; once, below everything."""
+    figures = (
+        "Figures are percent; * counts as present. They say how a face looks to a network on one photo, and it errs."
+    )
+    origin = WHAT_ETHNICITY_IS if with_ethnicity else WHY_NO_ETHNICITY
+    (console or Console(highlight=False)).print(Text(f"{figures}\n{origin}", style=UNLIKELY))
 
 
 def _face(number: int, face: FaceDescription, width: int) -> RenderableType:

@@ -13,11 +13,25 @@ from mien import images
 from mien.errors import PhotoError, RequestError
 from mien.faces import align, quality
 from mien.faces.attributes.vocabulary import GROUPS, NAMES
-from mien.faces.describe.records import ETHNICITY, WHY_NO_ETHNICITY, FaceDescription, PhotoDescription
+from mien.faces.describe.records import (
+    ETHNICITY,
+    WHAT_ETHNICITY_IS,
+    WHY_NO_ETHNICITY,
+    FaceDescription,
+    PhotoDescription,
+)
 from mien.faces.pose import pose
 from mien.records import Face, Float32Array, UInt8Image
 
-__all__ = ["WHY_NO_ETHNICITY", "Describer", "FaceDescription", "PhotoDescription", "described", "problem_of"]
+__all__ = [
+    "WHAT_ETHNICITY_IS",
+    "WHY_NO_ETHNICITY",
+    "Describer",
+    "FaceDescription",
+    "PhotoDescription",
+    "described",
+    "problem_of",
+]
 
 CROP_PX = 256  # what the heads were trained on
 LEAST_FACE_PX = 12.0  # the longer side of the box around the mesh; below it the answers are chance

@@ -83,7 +83,7 @@ def _labels(
         busy = [*taken, *(other for other in boxes if other is not box)]
         short = str(number + 1)
         full = f"{short}  {noun(face)}, {age(face.age_years).removeprefix('about ')}"
-        choices = [(full, place) for place in _places(pencil, full, font, box, size)]
+        choices = [(full, place) for place in _places(pencil, full, font, box, size)[:-1]]  # never on the face
         choices += [(short, place) for place in _places(pencil, short, font, box, size)]
         free = [choice for choice in choices if not any(_overlap(choice[1], other) for other in busy)]
         label, place = free[0] if free else choices[-1]

@@ -14,6 +14,10 @@ WHY_NO_ETHNICITY = (
     "Ethnicity is left out unless --with-ethnicity is given: nobody's origin can be seen, a guess about it can harm, "
     "and these four names are what raters of 2009 thought they saw on photographs of the famous, most of them White."
 )
+WHAT_ETHNICITY_IS = (
+    "The four ethnicities are what raters of 2009 thought they saw on photographs of the famous, most of them White: "
+    "nobody's origin can be seen, and a guess about it can harm."
+)
 
 
 @dataclass(frozen=True, slots=True)
