@@ -171,15 +171,20 @@ def decode_crop(data: bytes, size: int | None = None) -> UInt8Image:
     return photo if size is None or photo.shape[:2] == (size, size) else resize(photo, size, size)
 
 
-def write_png(path: str | os.PathLike[str], photo: UInt8Image, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a photo as PNG with text chunks ``metadata``, to a temporary name first and then renamed."""
+def encode_png(photo: UInt8Image, metadata: Mapping[str, str] | None = None) -> bytes:
+    """PNG bytes of a photo with text chunks ``metadata``, the same bytes for the same pixels."""
     info = PIL.PngImagePlugin.PngInfo()
     for key, value in (metadata or {}).items():
         info.add_text(key, value)
     buffer = io.BytesIO()
     # Run lengths alone: photographs hardly repeat, so looking for repetition costs time and even space.
     PIL.Image.fromarray(photo).save(buffer, "PNG", pnginfo=info, compress_level=1, compress_type=zlib.Z_RLE)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_png(path: str | os.PathLike[str], photo: UInt8Image, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a photo as PNG with text chunks ``metadata``, to a temporary name first and then renamed."""
+    write_bytes(path, encode_png(photo, metadata))
 
 
 def read_png_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
