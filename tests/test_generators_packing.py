@@ -25,6 +25,15 @@ def test_a_weight_moves_by_at_most_half_a_step(seed: int, rows: int, columns: in
     assert torch.all((back - matrix).abs() <= step * 0.501)
 
 
+def test_kernels_are_packed_by_output() -> None:
+    kernels = normal(3, 6, 4, 3, 3) * torch.tensor([1.0, 10, 100, 1e-3, 1, 1])[:, None, None, None]
+    small = packed({"k": kernels}, large=0)
+    assert small["k#bytes"].shape == kernels.shape
+    assert small["k#bytes"].dtype == torch.int8
+    steps = kernels.abs().amax((1, 2, 3), keepdim=True) / 127
+    assert torch.all((unpacked(small)["k"] - kernels).abs() <= steps * 0.501)
+
+
 def test_only_large_matrices_are_packed_and_a_file_keeps_them(tmp_path: Path) -> None:
     tensors = {"w": 0.02 * normal(0, 40, 30), "b": normal(1, 40), "k": normal(2, 2, 2, 3, 3), "n": torch.tensor(3)}
     tensors["zero"] = torch.zeros(40, 30)

@@ -1,7 +1,8 @@
 """Large matrices in a byte a weight, for weights that travel with the package.
 
-A matrix (rows, columns) becomes int8 with the largest size of each row: ``weight = peak * byte / 127``, off by at most
-half a step. (The peak survives fp16; a step of a 127th of it may not.)
+A matrix (rows, columns), or the kernels of a convolution (outputs first), becomes int8 with the largest size of each
+row: ``weight = peak * byte / 127``, off by at most half a step. (The peak survives fp16; a step of a 127th of it may
+not.)
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ LARGE = 1_000_000  # numbers; smaller tensors are left as they are
 
 
 def packed(tensors: Mapping[str, Tensor], large: int = LARGE) -> dict[str, Tensor]:
-    """Replace each floating matrix of more than ``large`` numbers by ``name#bytes`` and ``name#peak``."""
+    """Replace each floating matrix or kernel of more than ``large`` numbers by ``name#bytes`` and ``name#peak``."""
     found: dict[str, Tensor] = {}
     for name, value in tensors.items():
-        if value.ndim == 2 and value.is_floating_point() and value.numel() > large:
+        if value.ndim >= 2 and value.is_floating_point() and value.numel() > large:
             matrix = value.detach().float().cpu()
-            peak = matrix.abs().amax(1, keepdim=True).clamp_min(1e-12)
+            peak = matrix.abs().amax(tuple(range(1, matrix.ndim)), keepdim=True).clamp_min(1e-12)
             found[name + BYTES] = (matrix / peak * 127).round().to(torch.int8)
             found[name + PEAK] = peak
         else:

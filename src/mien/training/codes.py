@@ -17,6 +17,7 @@ from mien.checkpoints import save_weights
 from mien.generators.conditions import ATTRIBUTES, WIDTH, condition
 from mien.generators.crowd.mien import MODEL, MienConfig
 from mien.generators.density import DensityConfig
+from mien.generators.packing import packed
 from mien.images import to_tensor
 from mien.records import Labels, Sex
 from mien.training.density import principal_axes
@@ -25,6 +26,7 @@ from mien.training.probes import balanced_weights, ridge, scores
 
 FloatArray = npt.NDArray[np.float32]
 BLOCK = 128
+PACKED = 100_000  # numbers of a layer that is packed
 
 
 class FaceRow(Protocol):
@@ -146,7 +148,7 @@ def export(
     images_before: int = 0,
     codes_before: int = 0,
 ) -> None:
-    """Write both averaged networks as float16, with their configuration; ``about`` goes into the metadata.
+    """Write both averaged networks, large layers in a byte a weight, with their configuration; ``about`` goes into the metadata.
 
     ``images_before`` and ``codes_before``: what decoder and density had seen before their runs began.
     """
@@ -163,4 +165,4 @@ def export(
         "codes_seen": codes,
         **about,
     }
-    save_weights(path, tensors, metadata, dtype=torch.float16)
+    save_weights(path, packed(tensors, large=PACKED), metadata, dtype=torch.float16)

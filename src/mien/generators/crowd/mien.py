@@ -17,6 +17,7 @@ from mien.generators.conditions import ATTRIBUTES, RACES, WIDTH, condition
 from mien.generators.contract import WHOLE_CROP, FaceRequest, complete, in_fixed_rows
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.density import Density, DensityConfig, sample
+from mien.generators.packing import unpacked
 from mien.images import to_photos
 from mien.memory import keep_freed_memory
 from mien.records import Labels, MadeFace, UInt8Image
@@ -72,6 +73,7 @@ class MienCrowd:
         if not {"config", "version"} <= metadata.keys():
             raise WeightsError(f"{path}: its metadata has no 'config' or no 'version'")
         config = MienConfig.make(metadata["config"], where=str(path))
+        tensors = unpacked(tensors)
         decoder, density = Decoder(config.decoder), Density(config.density)
         load_into(decoder, _under("decoder.", tensors), name=f"{path}: decoder")
         load_into(density, _under("density.", tensors), name=f"{path}: density")

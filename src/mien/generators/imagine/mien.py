@@ -19,6 +19,7 @@ from mien.generators.crowd.mien import MienConfig
 from mien.generators.decoder import Decoder
 from mien.generators.imagine.density import FaceDensity, Float64Array, Wish
 from mien.generators.imagine.weights import MODEL, from_tensors
+from mien.generators.packing import unpacked
 from mien.images import to_photos
 from mien.memory import keep_freed_memory
 from mien.records import UInt8Image
@@ -59,7 +60,7 @@ class DecoderRenderer:
             raise WeightsError(f"{path}: its metadata has no 'config' or no 'version'")
         decoder = Decoder(MienConfig.make(metadata["config"], where=str(path)).decoder)
         own = {name.removeprefix("decoder."): value for name, value in tensors.items() if name.startswith("decoder.")}
-        load_into(decoder, own, name=f"{path}: decoder")
+        load_into(decoder, unpacked(own), name=f"{path}: decoder")
         return cls(decoder, str(metadata["version"]), device)
 
     @property
