@@ -148,7 +148,7 @@ def export(
     images_before: int = 0,
     codes_before: int = 0,
 ) -> None:
-    """Write both averaged networks, large layers in a byte a weight, with their configuration; ``about`` goes into the metadata.
+    """Write both averaged networks (large layers in a byte a weight) with their configuration and ``about``.
 
     ``images_before`` and ``codes_before``: what decoder and density had seen before their runs began.
     """
