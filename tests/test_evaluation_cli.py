@@ -13,6 +13,8 @@ from mien.checkpoints import save_weights
 from mien.errors import DatasetError, RequestError
 from mien.evaluation import features
 from mien.faces.age_sex import Estimates
+from mien.faces.attribute_judge import Seen
+from mien.faces.attributes import NAMES
 from mien.generators.contract import FakeGenerator
 from mien.generators.crowd import Crowd
 from mien.images import encode_jpeg
@@ -34,6 +36,11 @@ class FakeJudges:
         seen = crops.reshape(len(crops), -1).astype(np.float32)
         return Estimates(seen.mean(1) / 3, np.ones(len(crops), np.float32), seen[:, 200:216])
 
+    def attributes(self, crops, advance, *, races):
+        advance(len(crops))
+        found = np.zeros((len(crops), len(NAMES)), bool)
+        return Seen(found.astype(np.float32), found, ("Black" if races else "",) * len(crops))
+
 
 @pytest.fixture
 def dataset(tmp_path):
@@ -43,7 +50,7 @@ def dataset(tmp_path):
         rows.append(
             CatalogRow(
                 id=f"noise:{k}", source="noise", key=str(k), licence="none", sex=("female", "male")[k % 2],
-                age_years=float(k), split=("train", "validation", "test")[k % 3],
+                race=("White", "Black")[k % 2], age_years=float(k), split=("train", "validation", "test")[k % 3],
                 shard="noise-00000.parquet", row_in_shard=k,
             )
         )  # fmt: skip
@@ -86,6 +93,9 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path)
     assert values["provenance"]["generator"] == "fake-mien 1 + fake-paper 1"
     assert values["provenance"]["quick"].startswith("yes")
     assert values["provenance"]["training_faces"] == 30
+    assert values["provenance"]["generated_each_word"] == 20
+    told = {(f["label"], f["subject"], f["n"]) for f in values["figures"]}
+    assert told >= {("mustache: difference", "paper", 20), ("race as asked, Black", "generated", 15)}
     again = cli_here(*words)
     assert isinstance(again.exception, RequestError)
     assert "--force" in str(again.exception)

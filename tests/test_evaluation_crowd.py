@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from mien.evaluation.crowd import MadeCrowd, RealCrowd, judge_crowd
+from mien.evaluation.crowd_attributes import RealMarks, WordFaces
 from mien.evaluation.crowd_judged import Sweep
 from mien.evaluation.faces import Faces
 from mien.evaluation.report import Report, write
 from mien.faces.age_sex import Estimates
+from mien.faces.attribute_judge import RACES, Seen
+from mien.faces.attributes import NAMES
 
 SIZE = 24
 AGES = (5.0, 20.0, 40.0, 60.0, 80.0)
@@ -40,6 +43,12 @@ class FakeJudges:
         features = np.concatenate([crops[:, 0, :16, 2] / 255, crops[:, 0, 0, :2] / 255], 1)
         return Estimates(ages.astype(np.float32), crops[:, 0, 0, 1] / 255, features.astype(np.float32))
 
+    def attributes(self, crops, advance, *, races):
+        advance(len(crops))
+        bright = crops[:, -1, -1, 2] >= 128  # the last pixel's blue says whether anything is found
+        found = np.tile(bright[:, None], (1, len(NAMES)))
+        return Seen(found.astype(np.float32), found, tuple(RACES[int(value) % 5] for value in crops[:, -1, -1, 0]))
+
 
 def faces(count: int, seed: int, wrong_sex: int = 0, races: tuple[str, ...] = ("",)) -> Faces:
     random = np.random.default_rng(0)  # the same labels for every set
@@ -50,12 +59,15 @@ def faces(count: int, seed: int, wrong_sex: int = 0, races: tuple[str, ...] = ("
     return Faces(drawn(ages, shown, seed), female, ages, names)
 
 
-def made(name: str, own: Faces, sweep_ages=AGES) -> MadeCrowd:
+def made(name: str, own: Faces, sweep_ages=AGES, raced: Faces | None = None, words=()) -> MadeCrowd:
     people = 6
     female = np.arange(people) % 2 == 0
     sweep = np.stack([drawn([age] * people, female, 3) for age in sweep_ages])
     pairs = np.stack([drawn([30, 30], [1, 0], person) for person in range(5)])
-    return MadeCrowd(name, own, pairs, sweep, female, AGES)
+    return MadeCrowd(name, own, pairs, sweep, female, AGES, raced, words)
+
+
+WORDS = (WordFaces("Smiling", "smiling", "men and women", *(drawn([30] * 9, [1] * 9, seed) for seed in (1, 2, 3))),)
 
 
 def judged(**changes) -> Report:
@@ -63,12 +75,16 @@ def judged(**changes) -> Report:
     copied = faces(220, 2)
     copied.crops[:30] = real.crops[:30]  # the training set holds these very images
     values = {
-        "crowds": [made("generated", copied), made("peer", faces(220, 5, wrong_sex=110), AGES[::-1])],
+        "crowds": [
+            made("generated", copied, raced=faces(200, 9, races=("Asian", "Black")), words=WORDS),
+            made("peer", faces(220, 5, wrong_sex=110), AGES[::-1]),
+        ],
         "real": RealCrowd(
             held_out=faces(220, 4, races=("Asian", "Black")),
             other_half=faces(200, 6),
             training=FakeJudges().identity(real.crops, lambda done: None),
             by_source={"folder": faces(10, 8)},
+            marks=RealMarks(faces(40, 11).crops, np.repeat(np.arange(40)[:, None] % 2, len(NAMES), 1)),
         ),
         "judges": FakeJudges(),
         "title": "A test",
@@ -121,7 +137,19 @@ def test_groups_hold_every_face_once_and_races_where_labelled(report):
     binned = [row for row in table.rows if row[0].startswith(("female", "male")) and row[1] == "generated"]
     assert sum(row[2] for row in binned) == 220
     assert {row[0] for row in table.rows if row[1] == "real"} >= {"Asian", "Black"}
-    assert not any(row[0] == "Asian" for row in table.rows if row[1] == "generated")  # nobody asked for a race
+    assert not any(row[0] == "Asian" for row in table.rows if row[1] == "peer")  # it was asked for no race
+    raced = {row[0]: row for row in table.rows if row[1] == "generated"}
+    assert raced["Asian"][2] == raced["Black"][2] == 100  # those that were
+    assert raced["Asian"][4] == "100.0 %"
+
+
+def test_words_and_races_are_judged_beside_real_faces(report):
+    titles = [part.title for part in report.sections]
+    assert titles.index("Are the words of --with obeyed?") < titles.index("Is race as asked?")
+    subjects = {f.subject for part in report.sections for f in part.figures if f.label == "smiling: difference"}
+    assert subjects == {"generated", "real"}
+    agreed = {f.subject: f.n for part in report.sections for f in part.figures if f.label == "race as asked, Black"}
+    assert agreed == {"real": 110, "generated": 100}
 
 
 def test_report_is_written_with_all_its_sheets(report, tmp_path):

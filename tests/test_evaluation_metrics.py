@@ -10,6 +10,7 @@ from scipy import linalg, spatial, stats
 
 from mien.errors import TooFewError
 from mien.evaluation.metrics import (
+    area_under_curve,
     frechet_distance,
     frechet_interval,
     manifold,
@@ -146,3 +147,15 @@ def test_mean_absolute_error():
     assert mean_absolute_error([1, 5], [2, 3]) == 1.5
     with pytest.raises(ValueError, match="2 estimates and 1 truths"):
         mean_absolute_error([1, 2], [1])
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=40))
+def test_area_under_curve_is_the_share_of_pairs_in_order(samples):
+    scores, marked = np.array([value for value, _ in samples]), np.array([mark for _, mark in samples])
+    if marked.all() or not marked.any():
+        with pytest.raises(TooFewError, match="area under curve"):
+            area_under_curve(scores, marked)
+        return
+    pairs = scores[marked][:, None] - scores[~marked][None]
+    assert area_under_curve(scores, marked) == pytest.approx((pairs > 0).mean() + 0.5 * (pairs == 0).mean())

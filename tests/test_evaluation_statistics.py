@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mien.errors import TooFewError
-from mien.evaluation.statistics import Moments, mean_interval, moments, proportion
+from mien.evaluation.statistics import Moments, difference, mean_interval, moments, proportion
 
 
 @settings(deadline=None, max_examples=60)
@@ -73,3 +73,10 @@ def test_bootstrap_interval_has_the_width_of_the_standard_error():
     assert found.low < found.value < found.high
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * 2 / np.sqrt(2000), rel=0.2)
     assert mean_interval(values) == found  # the same numbers for the same values
+
+
+def test_difference_of_shares_is_newcombes():
+    found = difference(proportion(56, 70), proportion(48, 80))  # his example: 0.0524 to 0.3339 by method 10
+    assert found.value == pytest.approx(0.2)
+    assert (found.low, found.high) == (pytest.approx(0.0524, abs=5e-5), pytest.approx(0.3339, abs=5e-5))
+    assert found.n == 70

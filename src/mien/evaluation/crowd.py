@@ -6,7 +6,8 @@ What is compared with what, and why:
 - generated face k was asked for with the sex and age of held-out real face k (repeating from the start where more are
   made), so that both crowds have the same labels;
 - the judge's error on real faces stands beside its error on generated ones: a generator cannot do better than it;
-- distances between generated and held-out faces stand beside those between two halves of real ones of the same n.
+- distances between generated and held-out faces stand beside those between two halves of real ones of the same n;
+- races and the words of ``--with`` are asked for in faces of their own: the others were asked for by sex and age alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import TooFewError
-from mien.evaluation import crowd_labels, crowd_likeness
+from mien.evaluation import crowd_attributes, crowd_labels, crowd_likeness
+from mien.evaluation.crowd_attributes import RealMarks, WordFaces
 from mien.evaluation.crowd_judged import Judged, Memory, Sweep
 from mien.evaluation.detection import detects
 from mien.evaluation.faces import Faces
@@ -39,6 +41,8 @@ class MadeCrowd:
     sweep: UInt8Image  # T K S S 3: K noises at T ages (figure 10)
     sweep_female: npt.NDArray[np.bool_]  # K
     sweep_ages_years: tuple[float, ...]  # T
+    raced: Faces | None = None  # face k has the labels of held-out face k, its race too; None: knows no races
+    words: tuple[WordFaces, ...] = ()  # a word of --with each; none: knows no words
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class RealCrowd:
     other_half: Faces  # as many more of the same kind, for the distance between real and real
     training: Float32Array  # M 128: identity features of every training face
     by_source: Mapping[str, Faces]  # held-out faces of each source, whether labelled or not
+    marks: RealMarks | None = None  # held-out faces whose source marks attributes
 
 
 def judge_crowd(
@@ -82,14 +87,26 @@ def judge_crowd(
         for name, one in judged.items()
         if len(one.identity) >= 10 and len(real.training) >= 10
     }
+    raced = {
+        crowd.name: _judge(f"{crowd.name}, by race", crowd.raced, judges, track, limit_identity=len(real.held_out))
+        for crowd in crowds
+        if crowd.raced is not None
+    }
+    words = {crowd.name: crowd_attributes.judge_words(crowd.name, crowd.words, judges, track) for crowd in crowds}
+    marked = crowd_attributes.judge_marks(real.marks, judges, track) if any(words.values()) else {}
+    obeyed = (
+        crowd_attributes.words(words, marked, {crowd.name: crowd.words for crowd in crowds}),
+        crowd_attributes.races(_races({"real": real.held_out} | {n: o.faces for n, o in raced.items()}, judges, track)),
+    )
     parts: list[Section] = [
         crowd_likeness.pictures(crowds[0].faces.crops, real.held_out.crops, crowds[0].name),
         crowd_likeness.detection(judged, by_source),
         crowd_labels.labels(judged),
         crowd_labels.age_sweep(sweeps),
+        *(section for section in obeyed if section is not None),
         crowd_likeness.likeness(judged, other, k=k),
         crowd_likeness.memory(memories, nearest_crops, {name: one.faces.crops for name, one in judged.items()}),
-        crowd_labels.groups(judged, k=k),
+        crowd_labels.groups(judged, raced, k=k),
         *(crowd_likeness.sheets(crowd.name, crowd.swapped, crowd.sweep, crowd.sweep_ages_years) for crowd in crowds),
     ]
     return Report(title, crowd_likeness.summary(judged, sweeps, other), tuple(parts), provenance)
@@ -105,6 +122,17 @@ def _judge(name: str, faces: Faces, judges: Judges, track: Track, *, limit_ident
     with track(f"{name}: identity", len(some)) as advance:
         identity = judges.identity(some, advance)
     return Judged(name, faces, found, estimates, identity)
+
+
+def _races(sets: Mapping[str, Faces], judges: Judges, track: Track) -> Mapping[str, tuple[Faces, tuple[str, ...]]]:
+    """What the judge calls each face of sets whose races are known; nothing where only the real ones' are."""
+    found: dict[str, tuple[Faces, tuple[str, ...]]] = {}
+    if len(sets) < 2:
+        return found
+    for name, faces in sets.items():
+        with track(f"{name}: race", len(faces)) as advance:
+            found[name] = faces, judges.attributes(faces.crops, advance, races=True).races
+    return found
 
 
 def _sweep(crowd: MadeCrowd, judges: Judges, track: Track) -> Sweep:

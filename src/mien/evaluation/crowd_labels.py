@@ -137,11 +137,15 @@ def age_sweep(sweeps: Mapping[str, Sweep]) -> Section:
     )
 
 
-def groups(judged: Mapping[str, Judged], *, k: int) -> Section:
-    """(e) The same figures for each sex and age bin, and for each race that is labelled."""
+def groups(judged: Mapping[str, Judged], raced: Mapping[str, Judged], *, k: int) -> Section:
+    """(e) The same figures for each sex and age bin, and for each race that is labelled.
+
+    ``raced``: faces asked for with a race, by crowd; they stand in the rows of the races.
+    """
     rows: list[tuple[str | int | float | None, ...]] = []
+    races = {entry for entry in judged["real"].faces.races if entry}
     for title, chooser in _group_choosers(judged["real"].faces):
-        for name, one in judged.items():
+        for name, one in (dict(judged) | (dict(raced) if title in races else {})).items():
             chosen = chooser(one.faces)
             if not chosen.any():
                 continue
@@ -174,8 +178,9 @@ def groups(judged: Mapping[str, Judged], *, k: int) -> Section:
     return Section(
         "Group by group",
         "The same figures for each sex and age bin, and for each race where the label is known (UTKFace's own five "
-        "words). Distances within a group are in identity features and compare the generated with the real faces of "
-        "that group; Fréchet distances only where both have more than 128 faces.",
+        "words), there of faces asked for with that race. Distances within a group are in identity features and "
+        "compare the generated with the real faces of that group; Fréchet distances only where both have more than "
+        "128 faces.",
         tables=(Table(columns, tuple(rows)),),
     )
 

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import DatasetError
+from mien.faces.attribute_judge import marks
+from mien.faces.attributes import NAMES
 from mien.images import decode_crop
 from mien.photos import catalog
-from mien.records import UInt8Image
+from mien.records import Float32Array, UInt8Image
 from mien.seeding import stream
 
 Progress = Callable[[int], None]
@@ -134,6 +136,12 @@ def read_faces(
         ages_years=np.array([np.nan if row.age_years is None else row.age_years for row in rows], np.float32),
         races=tuple(row.race or "" for row in rows),
     )
+
+
+def real_marks(rows: Sequence[Row]) -> Float32Array:
+    """The attributes of ``rows`` as ``attribute_judge.marks`` (N 73: 1 there, 0 not there, NaN unknown)."""
+    found = [marks(set(row.present), set(row.absent), row.sex) for row in rows]
+    return np.stack(found) if found else np.zeros((0, len(NAMES)), np.float32)
 
 
 def fingerprint(rows: Sequence[Row], size: int) -> str:

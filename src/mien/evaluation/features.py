@@ -19,6 +19,7 @@ import torch
 
 from mien.evaluation.faces import Faces, Row, fingerprint, read_faces
 from mien.faces.age_sex import AgeSexJudge, Estimates
+from mien.faces.attribute_judge import AttributeJudge, Seen
 from mien.faces.dlib_resnet import DlibResNet, dlib_crop
 from mien.faces.inner import grey_outside
 from mien.files import write_bytes
@@ -59,24 +60,30 @@ class Judges(Protocol):
         """Ages, sexes and appearance features of crops (N S S 3)."""
         ...
 
+    def attributes(self, crops: UInt8Image, advance: Advance, *, races: bool) -> Seen:
+        """Attributes, and if ``races`` the race, of crops (N S S 3)."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkJudges:
-    """The real judges: dlib's ResNet and mien's age and sex network."""
+    """The real judges: dlib's ResNet, and mien's networks of age and sex and of attributes and race."""
 
     resnet: DlibResNet
     age_sex: AgeSexJudge
+    attribute_judge: AttributeJudge
     batch_size: int = 32
 
     @classmethod
     def load(cls) -> NetworkJudges:
-        """Both from the package and the cache of fetched models; ``WeightsError`` says what to fetch."""
+        """All from the package and the cache of fetched models; ``WeightsError`` says what to fetch."""
         network = DlibResNet.load().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(network, AgeSexJudge.load())
+        return cls(network, AgeSexJudge.load(), AttributeJudge.load())
 
     @property
     def version(self) -> str:
-        return f"{self.identity_version}_age-sex-{self.age_sex.metadata.get('version', '0')}"
+        own = (("age-sex", self.age_sex.metadata), ("attributes", self.attribute_judge.metadata))
+        return "_".join([self.identity_version, *(f"{name}-{about.get('version', '0')}" for name, about in own)])
 
     @property
     def identity_version(self) -> str:
@@ -94,6 +101,9 @@ class NetworkJudges:
 
     def estimate(self, crops: UInt8Image, advance: Advance) -> Estimates:
         return self.age_sex.estimate(crops, progress=advance)
+
+    def attributes(self, crops: UInt8Image, advance: Advance, *, races: bool) -> Seen:
+        return self.attribute_judge.look(crops, races=races, progress=advance)
 
 
 def stored_identity(

@@ -223,6 +223,19 @@ def _ranks(values: Float64Array) -> Float64Array:
     return ranks
 
 
+def area_under_curve(scores: npt.ArrayLike, marked: npt.ArrayLike) -> float:
+    """The chance in [0, 1] that a marked sample has the higher score than an unmarked one (ties count half): ROC AUC.
+
+    ``scores`` and ``marked`` are N; needs one sample of each kind.
+    """
+    truth = np.asarray(marked, bool).ravel()
+    positive, negative = int(truth.sum()), int((~truth).sum())
+    if not positive or not negative:
+        raise TooFewError(f"area under curve: {positive} marked and {negative} unmarked, needed is 1 of each")
+    ranks = _ranks(np.asarray(scores, np.float64).ravel())
+    return float((ranks[truth].sum() - positive * (positive - 1) / 2) / (positive * negative))
+
+
 def mean_absolute_error(estimates: Sequence[float] | npt.ArrayLike, truths: Sequence[float] | npt.ArrayLike) -> float:
     """The mean of |estimate - truth| in the unit of both; needs one pair."""
     a, b = np.asarray(estimates, np.float64).ravel(), np.asarray(truths, np.float64).ravel()

@@ -97,6 +97,17 @@ def proportion(hits: int, n: int) -> Interval:
     return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)), n)
 
 
+def difference(first: Interval, second: Interval) -> Interval:
+    """The difference of two shares of independent samples, with Newcombe's interval (1998, method 10).
+
+    ``first`` and ``second`` are those of ``proportion``; n is that of the smaller sample.
+    """
+    value = first.value - second.value
+    low = value - float(np.hypot(first.value - first.low, second.high - second.value))
+    high = value + float(np.hypot(first.high - first.value, second.value - second.low))
+    return Interval(value, max(-1.0, low), min(1.0, high), min(first.n, second.n))
+
+
 def mean_interval(values: npt.ArrayLike, *, seed: int = 0, rounds: int = 500) -> Interval:
     """The mean of values (N) with its percentile bootstrap interval; needs one value or more."""
     array = np.asarray(values, np.float64).ravel()

@@ -63,11 +63,12 @@ class AttributeNet(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         if crops.ndim != 4 or crops.shape[1:] != (3, SIDE, SIDE):
             raise ValueError(f"{MODEL}: crops of shape {tuple(crops.shape)}, wanted N 3 {SIDE} {SIDE}")
+        blocks = list(self.blocks)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.kept == 0):
             x = F.relu(self.stem_norm(self.stem(crops)))  # N 32 40 40
-            for block in self.blocks[: self.kept]:
+            for block in blocks[: self.kept]:
                 x = block(x)
-        for block in self.blocks[self.kept :]:
+        for block in blocks[self.kept :]:
             x = block(x)
         x = x.flatten(2)  # N 144 25
         seen = x.transpose(1, 2).float()  # N 25 144

@@ -22,6 +22,7 @@ from mien.checkpoints import load_into
 from mien.config import Config
 from mien.errors import DatasetError
 from mien.faces.attribute_judge import MODEL, RACES, SIDE, AttributeNet
+from mien.faces.attributes.calibration import best_threshold
 from mien.faces.attributes.vocabulary import NAMES
 from mien.faces.inner import grey_outside
 from mien.images import resize, to_tensor
@@ -52,6 +53,7 @@ class AttributeJudgeConfig(Config):
     rare_weight: float = 0.5  # power of (absent / present) that a present label weighs: 0 none, 1 balanced
     race_weight: float = 0.03  # of the cross entropy of race beside the sum over attributes
     ema_half_life_kimg: float = 6.0
+    images_before: int = 0  # seen by the run that this one starts from
     seed: int = 0
     precision: str = "bf16"
 
@@ -115,7 +117,8 @@ def weights_of(attributes: Float32Array, power: float) -> Float32Array:
     """What a present label weighs (73), an absent one weighing 1: (absent / present) ** power, between 1/8 and 8."""
     present, absent = (attributes == 1).sum(0), (attributes == 0).sum(0)
     ratio = np.maximum(absent, 1) / np.maximum(present, 1)
-    return np.clip(ratio**power, 1 / 8, 8).astype(np.float32)
+    found: Float32Array = np.clip(ratio**power, 1 / 8, 8).astype(np.float32)
+    return found
 
 
 def augment(images: Tensor, greyed: Tensor, config: AttributeJudgeConfig, generator: torch.Generator) -> Tensor:
@@ -165,8 +168,8 @@ def train_judge(
 ) -> Outcome:
     """Train the judge; ``Outcome.shown["judge"]`` is its average.
 
-    ``initial`` are weights of the judge of sex and age, whose stem and blocks this one has too, to start from; ``loop``
-    more ``LoopSettings``.
+    ``initial`` are weights to start from: those of this judge, or of the judge of sex and age, whose stem and blocks
+    this one has too; ``loop`` more ``LoopSettings``.
     """
     torch.manual_seed(config.seed)
     network = AttributeNet(kept=config.kept_blocks if initial is not None else 0)
@@ -205,12 +208,6 @@ def thresholds_of(scores: Float32Array, attributes: Float32Array, fewest: int = 
     for place in range(scores.shape[1]):
         known = ~np.isnan(attributes[:, place])
         marked = attributes[known, place] == 1
-        if min(marked.sum(), (~marked).sum()) < fewest:
-            continue
-        values = scores[known, place]
-        order = np.argsort(values, kind="stable")
-        missed = np.cumsum(marked[order]) / marked.sum()  # if everything up to here is called absent
-        dismissed = np.cumsum(~marked[order]) / (~marked).sum()
-        best = int(np.argmax((dismissed - missed)[:-1]))
-        found[place] = (values[order[best]] + values[order[best + 1]]) / 2
+        if min(marked.sum(), (~marked).sum()) >= fewest:
+            found[place] = best_threshold(scores[known, place], marked, "balanced")
     return found

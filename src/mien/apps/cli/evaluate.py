@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mien.evaluation.crowd import MadeCrowd, RealCrowd
     from mien.evaluation.faces import Faces, Row
     from mien.evaluation.features import Advance, Judges, Track
-    from mien.generators.contract import FaceRequest, Generator
+    from mien.generators.contract import Generator
     from mien.records import UInt8Image
 
 evaluate = typer.Typer(no_args_is_help=True, help="Judge what mien makes, beside real faces: report.json, report.html.")
@@ -43,11 +43,14 @@ def crowd(
         list[str] | None, typer.Option(help="Another preset or weights file to judge beside; may be repeated.")
     ] = None,
     source: Annotated[list[str] | None, typer.Option(help="Compare with these sources only; may be repeated.")] = None,
+    words: Annotated[
+        int, typer.Option(help="How many faces for each word of `mien crowd --with`; 0: leave them out.", min=0)
+    ] = 200,
     seed: Annotated[int, typer.Option(help="The seed of the faces and of every draw.", min=0)] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="A few hundred faces: a look, not a figure to print.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
 ) -> None:
-    """Judge the crowd generator: detection, sex and age, distances, memorisation, groups, and the paper's sheets."""
+    """Judge the crowd generator: detection, sex, age, race and words, distances, memorisation, groups, and sheets."""
     from datetime import UTC, datetime
 
     import mien
@@ -59,7 +62,7 @@ def crowd(
     subjects = [("generated", *_subject(str(weights) if weights else preset))]
     subjects += [(_column(name), *_subject(name)) for name in peer or ()]
     judges = NetworkJudges.load()
-    count = min(count, 400) if quick else count
+    count, words = (min(count, 400), min(words, 20)) if quick else (count, words)
     with _tracking() as track:
         real, labels, fetch, about = _real(data, subjects[0][1].size_px, source or [], judges, seed, quick, track)
         made = [
@@ -69,6 +72,7 @@ def crowd(
                 subjects[0][1].size_px,
                 labels,
                 count if place == 0 else len(labels),
+                words,
                 seed,
                 quick,
                 track,
@@ -81,6 +85,7 @@ def crowd(
             "weights_sha256": " + ".join(_sha256(path) for _, _, path in subjects),
             "seed": seed,
             "generated": count,
+            "generated_each_word": words,
             "command": " ".join(["mien", *sys.argv[1:]]),
             **about,
             "judges": judges.version,
@@ -98,14 +103,21 @@ def crowd(
 def judge(
     data: Annotated[Path, typer.Option(help="A dataset that `mien data prepare` made.", metavar="DEST")],
     out: Annotated[Path, typer.Option(help="Where the report goes.", metavar="REPORT_DIR")],
+    preset: Annotated[
+        str, typer.Option(help="Which judge: mien (of sex and age) or attributes (of those and race).")
+    ] = "mien",
     weights: Annotated[Path | None, typer.Option(help="A weights file instead of the packaged one.")] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
 ) -> None:
-    """Examine the judge of sex and age itself, on real faces that it never saw."""
+    """Examine a judge itself, that of sex and age or that of attributes and race, on real faces that it never saw."""
     from mien.apps.cli import judge as desk
+    from mien.errors import RequestError
 
-    typer.echo(desk.examine(data, out, weights, split, force))
+    examined = {"mien": desk.examine, "attributes": desk.examine_attributes}
+    if preset not in examined:
+        raise RequestError(f"--preset: no judge '{preset}'; allowed: {', '.join(examined)}")
+    typer.echo(examined[preset](data, out, weights, split, force))
 
 
 def _column(name: str) -> str:
@@ -137,6 +149,7 @@ def _real(
 
     from mien.evaluation import faces
     from mien.evaluation.crowd import RealCrowd
+    from mien.evaluation.crowd_attributes import RealMarks
     from mien.evaluation.features import stored_identity
     from mien.faces import store
 
@@ -159,11 +172,13 @@ def _real(
         for name in sorted({row.source for row in everyone})
     }
     held_out = read(tested, "held out")
+    marked = [row for row in everyone if row.present][:limit]
     real = RealCrowd(
         held_out=held_out,
         other_half=read(validated, "other half"),
         training=stored_identity(data, training, size, judges, store.cache_dir(), track=track),
         by_source=by_source,
+        marks=RealMarks(read(marked, "with attributes").crops, faces.real_marks(marked)) if marked else None,
     )
 
     def fetch(places: np.ndarray[Any, Any]) -> UInt8Image:
@@ -181,11 +196,23 @@ def _real(
 
 
 def _made(
-    name: str, generator: Generator, size: int, labels: Faces, count: int, seed: int, quick: bool, track: Track
+    name: str,
+    generator: Generator,
+    size: int,
+    labels: Faces,
+    count: int,
+    each_word: int,
+    seed: int,
+    quick: bool,
+    track: Track,
 ) -> MadeCrowd:
-    """Faces with the labels of the held-out ones, pairs with the sex swapped, and an age sweep of the same noises."""
+    """Faces with the labels of the held-out ones, pairs with the sex swapped, and an age sweep of the same noises.
+
+    Where the generator knows them, also faces with the race of the held-out ones, and faces with each word.
+    """
     import numpy as np
 
+    from mien.apps.cli.evaluate_labels import make, raced_faces, word_faces
     from mien.evaluation.crowd import MadeCrowd
     from mien.evaluation.faces import Faces
     from mien.generators.contract import FaceRequest
@@ -212,7 +239,7 @@ def _made(
         for sex in ("female", "male")
     ]  # fmt: skip
     with track(f"{name}: faces made", len(asked) + len(sweep) + len(pairs)) as advance:
-        crops = [_make(generator, requests, size, advance) for requests in (asked, sweep, pairs)]
+        crops = [make(generator, requests, size, advance) for requests in (asked, sweep, pairs)]
     return MadeCrowd(
         name=name,
         faces=Faces(crops[0], female, ages, ("",) * count),
@@ -220,21 +247,9 @@ def _made(
         swapped=crops[2].reshape(12, 2, *crops[2].shape[1:]),
         sweep_female=sexes,
         sweep_ages_years=tuple(float(age) for age in SWEEP_AGES),
+        raced=raced_faces(name, generator, size, labels, ages, seed, track),
+        words=word_faces(name, generator, size, labels, each_word, seed + 3, track),
     )
-
-
-def _make(generator: Generator, requests: Sequence[FaceRequest], size: int, advance: Advance) -> UInt8Image:
-    """The images (N size size 3) of requests, in order, made a few hundred at a time."""
-    import numpy as np
-
-    from mien.images import in_crop
-
-    images = np.empty((len(requests), size, size, 3), np.uint8)
-    for start in range(0, len(requests), 256):
-        for place, face in enumerate(generator.make(requests[start : start + 256]), start):
-            images[place] = in_crop(face.image, generator.frame, size)
-        advance(min(256, len(requests) - start))
-    return images
 
 
 def _sha256(path: Path | None) -> str:

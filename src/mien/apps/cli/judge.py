@@ -57,8 +57,9 @@ def train(options: TrainOptions) -> Outcome:
 def train_attributes(options: TrainOptions) -> Outcome:
     """Train the judge of attributes and race from the packaged judge of sex and age; writes RUN/weights.safetensors.
 
-    Faces of the train split whose source marks attributes teach those, faces of known race teach race; from where on
-    an attribute counts as found is chosen on the validation split.
+    ``options.start_from`` is another run of it to start from instead. Faces of the train split whose source marks
+    attributes teach those, faces of known race teach race; from where on an attribute counts as found is chosen on the
+    validation split.
     """
     import numpy as np
     import torch
@@ -79,6 +80,7 @@ def train_attributes(options: TrainOptions) -> Outcome:
         train_judge,
         weights_of,
     )
+    from mien.training.state import initial_weights
 
     keep_freed_memory()
     if options.threads is not None:
@@ -100,8 +102,9 @@ def train_attributes(options: TrainOptions) -> Outcome:
         "seed": options.seed,
         "precision": options.precision,
     }
+    initial, before = initial_weights(options.start_from) if options.start_from is not None else ({}, 0)
     config = AttributeJudgeConfig.make(
-        {key: value for key, value in said.items() if value is not None}, where="mien train"
+        {key: value for key, value in said.items() if value is not None} | {"images_before": before}, where="mien train"
     )
 
     def labels(places: list[int]) -> Any:
@@ -119,16 +122,16 @@ def train_attributes(options: TrainOptions) -> Outcome:
     outcome = train_judge(
         batches(np.concatenate(kept), attributes, race_marks(races), whole, config),
         weights_of(attributes[: len(attributed)], config.rare_weight), options.out, config,
-        initial=start.network.state_dict(),
+        initial=initial.get("judge", start.network.state_dict()),
         resume=options.resume, threads=options.threads, minutes=options.minutes, device=options.device,
     )  # fmt: skip
     network: Any = outcome.shown["judge"]
     seen = AttributeJudge(network, {}).look(data.crops(np.array(held_out), CACHED_PX), races=False)
     about = {
         "model": MODEL,
-        "version": f"1-{data.fingerprint()[:8]}-{outcome.step}",
+        "version": f"1-{data.fingerprint()[:8]}-{(outcome.images + before) // 1000}k",
         "config": config.model_dump(),
-        "images_seen": outcome.images,
+        "images_seen": outcome.images + before,
         "started_from": f"judge-age-sex {start.metadata.get('version')}",
         "training_faces": len(places),
         "input": "mien's whole aligned crop, 80 px, RGB, -1 to 1; for race grey outside the inner square",
@@ -163,4 +166,41 @@ def examine(data: Path, out: Path, weights: Path | None, split: str, force: bool
     found = age_sex.examine(
         faces, judge.estimate(faces.crops), title="The judge of sex and age, examined", provenance=provenance
     )
+    return report.write(found, out)
+
+
+def examine_attributes(data: Path, out: Path, weights: Path | None, split: str, force: bool) -> Path:
+    """Examine the packaged judge of attributes and race (or ``weights``) on a split; returns the path of the page."""
+    import sys
+    from datetime import UTC, datetime
+
+    import numpy as np
+
+    import mien
+    from mien.evaluation import attribute_judge, report
+    from mien.evaluation.faces import dataset_rows, fingerprint, read_faces, real_marks
+    from mien.faces.attribute_judge import RACES, AttributeJudge
+
+    report.check_directory(out, force=force)
+    judge = AttributeJudge.load(None if weights is None else str(weights))
+    rows = dataset_rows(data, split)
+    marked, raced = [row for row in rows if row.present], [row for row in rows if row.race in RACES]
+    provenance: dict[str, str | int | float | None] = {
+        "mien": mien.__version__,
+        "weights": str(judge.metadata.get("version")),
+        "split": split,
+        "faces_with_attributes": len(marked),
+        "faces_of_known_race": len(raced),
+        "dataset_fingerprint": fingerprint([*marked, *raced], CACHED_PX),
+        "command": " ".join(["mien", *sys.argv[1:]]),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    none = np.zeros((0, CACHED_PX, CACHED_PX, 3), np.uint8)
+    of_marks = read_faces(data, marked, CACHED_PX).crops if marked else none
+    of_races = read_faces(data, raced, CACHED_PX).crops if raced else none
+    found = attribute_judge.examine(
+        judge.look(of_marks, races=False), real_marks(marked),
+        judge.look(of_races).races, tuple(row.race or "" for row in raced),
+        title="The judge of attributes and race, examined", provenance=provenance,
+    )  # fmt: skip
     return report.write(found, out)

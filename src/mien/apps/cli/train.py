@@ -90,7 +90,10 @@ def _crowd_mien(options: TrainOptions) -> None:
 
 def _judge(options: TrainOptions) -> None:
     from mien.apps.cli import judge
+    from mien.errors import RequestError
 
+    if options.start_from is not None:
+        raise RequestError("--from: the judge of sex and age starts at random; allowed with --preset attributes")
     _finish(judge.train(options), options.out)
 
 
@@ -131,7 +134,7 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Precision = Annotated[str | None, typer.Option("--precision", help="fp32 or bf16.")]
 StartFrom = Annotated[
     Path | None,
-    typer.Option("--from", help="Start with the networks of this RUN (preset mien): go on with other data."),
+    typer.Option("--from", help="Start with the networks of this RUN: go on with other data, or for longer."),
 ]
 DensitySteps = Annotated[
     int | None, typer.Option("--density-steps", min=1, help="Batches of 512 codes for the density (preset mien).")
@@ -173,9 +176,11 @@ def judge(
     device: Device = "auto",
     precision: Precision = None,
     minutes: Minutes = None,
+    start_from: StartFrom = None,
 ) -> None:
-    """Train the judge of sex and age that `mien evaluate crowd` asks."""
-    _run("judge", preset, TrainOptions(data, out, resume, steps, batch, seed, threads, device, precision, minutes))
+    """Train the judge of sex and age (mien) or that of attributes and race (attributes) of `mien evaluate crowd`."""
+    options = TrainOptions(data, out, resume, steps, batch, seed, threads, device, precision, minutes, start_from)
+    _run("judge", preset, options)
 
 
 def register(app: typer.Typer) -> None:
