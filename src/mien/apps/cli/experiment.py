@@ -162,6 +162,51 @@ def verification(
     _done(verification_report(features, people, drawn, tap, provenance), out)
 
 
+@experiment.command("unfreezing")
+def unfreezing(
+    data: Data,
+    out: Out,
+    encoder: EncoderName = "facenet",
+    layer: Annotated[
+        list[str] | None, typer.Option(help="Unfreeze from this tap on, a run each; may be repeated.")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Batches of each run.", min=2)] = 80,
+    batch: Annotated[int, typer.Option(help="Faces of a batch.", min=2)] = 32,
+    lr: Annotated[float, typer.Option("--lr", help="Learning rate of the heads.", min=0)] = 1e-3,
+    encoder_lr: Annotated[float, typer.Option("--encoder-lr", help="... of the unfrozen layers.", min=0)] = 5e-5,
+    lr_decay_per_layer: Annotated[
+        float, typer.Option("--lr-decay-per-layer", help="Of the run whose rate falls with depth.", min=0, max=1)
+    ] = 0.8,
+    judged: Annotated[int, typer.Option(help="Faces asked in the end, of training and of test people.", min=20)] = 400,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Loss curves and accuracies after unfreezing different layers (figure 4, table 1), by short real runs.
+
+    The same command goes on where it was stopped: runs that ended are read from DIR/runs.
+    """
+    from mien.apps.cli import experiment_unfreezing as runs
+    from mien.errors import RequestError
+    from mien.evaluation import report
+    from mien.evaluation.experiments.unfreezing import unfreezing_report
+    from mien.photos.batches import FaceDataset
+
+    report.check_directory(out, force=force)
+    if lr <= 0:
+        raise RequestError(f"--lr: {lr:g} given; allowed are rates above 0")
+    network = _encoder(encoder, layer or [])
+    plan = runs.Plan(FaceDataset.open(data), encoder, steps, batch, lr, encoder_lr, lr_decay_per_layer, judged, seed)
+    depths: list[tuple[str | None, bool]] = [(None, False), *((tap, False) for tap in layer or runs.DEPTHS[encoder])]
+    depths.append((layer[-1] if layer else runs.FALLING[encoder], True))
+    with _waiting("faces are decoded"):
+        faces = runs.gather(plan, network)
+    found = [runs.run_of(plan, faces, tap, falling, out / "runs") for tap, falling in depths]
+    provenance = _provenance(
+        plan.data, encoder=encoder, steps=steps, batch=batch, lr=lr, encoder_lr=encoder_lr, seed=seed
+    )
+    _done(unfreezing_report(found, runs.examined(faces), provenance), out)
+
+
 def _encoder(name: str, layers: Sequence[str]) -> Encoder:
     """The encoder, once every layer asked for is one of its taps."""
     from mien.errors import RequestError

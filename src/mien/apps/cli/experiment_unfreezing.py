@@ -1,0 +1,209 @@
+"""`mien experiment unfreezing`: short runs of the attribute heads that differ in which layers of the encoder learn."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mien.errors import DatasetError, TrainingError
+from mien.evaluation.experiments.unfreezing import Curve, Examined, Unfrozen
+from mien.faces.attributes import NAMES
+from mien.faces.attributes.heads import AttributeHeads, HeadsConfig
+from mien.faces.attributes.sight import Look, joined, look
+from mien.faces.encoder import Encoder, load_encoder
+from mien.files import write_json
+from mien.images import to_tensor
+from mien.memory import keep_freed_memory
+from mien.photos.batches import FaceDataset, Rows
+from mien.photos.features import features
+from mien.photos.marks import truths
+from mien.seeding import stream
+from mien.training.attributes import AttributesConfig, train_attributes, validation_hook
+from mien.training.attributes_layers import layers_from
+from mien.training.logbook import read_logbook
+from mien.training.settings import LoopSettings
+
+if TYPE_CHECKING:
+    from mien.faces.attributes.targets import Truths
+
+HEADS_ONLY = "heads only"
+# From the last layers to the whole upper half: FaceNet's 3 x 3 stage, what leads to it, its 8 x 8 stage; VGG-Face's
+# fc-6 and conv-5 are those of the paper's table 1.
+DEPTHS = {"facenet": ("block8_1", "mixed_7a", "block17_1"), "vgg-face": ("fc7", "fc6", "conv5_1")}
+FALLING = {"facenet": "block17_1", "vgg-face": "conv5_1"}
+READ = {"facenet": "pool", "vgg-face": "fc7"}  # what the heads stand on
+HELD_OUT = 96  # faces the held-out loss is measured on, five times a run
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every run has in common."""
+
+    data: FaceDataset
+    encoder: str
+    steps: int
+    batch: int
+    rate: float  # of the heads
+    encoder_rate: float  # of the unfrozen layers
+    decay: float  # of the run whose rate falls with depth, a layer
+    judged: int  # faces asked in the end, of training people and of test people
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """Crops of some rows of the dataset, decoded once, and what is known of them."""
+
+    crops: np.ndarray[Any, Any]  # N S S 3
+    truths: Truths
+
+    @classmethod
+    def of(cls, data: FaceDataset, rows: Rows, size: int) -> Crops:
+        return cls(data.decoded(rows, size), truths(data, rows))
+
+    def images(self, rows: Rows, random: np.random.Generator) -> Mapping[str, torch.Tensor]:
+        """The crops of ``rows`` as a batch."""
+        return {"images": to_tensor(self.crops[rows])}
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Faces that all runs learn from, are watched on, and are asked about."""
+
+    learnt: Crops
+    watched: Crops
+    asked_train: Crops
+    asked_test: Crops
+    shares: np.ndarray[Any, Any]  # A: marks in all training faces
+    moments: tuple[torch.Tensor, torch.Tensor]
+
+
+def gather(plan: Plan, encoder: Encoder) -> Faces:
+    """Draw the faces by lot and decode them once; ``DatasetError`` where a split has none with attributes."""
+    size = round(encoder.input_size * 1.2)
+    drawn: dict[str, Rows] = {}
+    for split in ("train", "validation", "test"):
+        rows = plan.data.rows(split)
+        rows = rows[truths(plan.data, rows).marked]
+        if not len(rows):
+            raise DatasetError(f"{plan.data.dest}: no face with attributes in the split '{split}'")
+        drawn[split] = rows[stream(plan.seed, "unfreezing", split).permutation(len(rows))]
+    learnt = np.sort(drawn["train"][: plan.steps * plan.batch])
+    asked = np.sort(drawn["train"][: plan.judged])  # faces that were learnt from
+    few = np.sort(drawn["train"][: max(2000, len(asked))])
+    seen = features(plan.data, encoder, few, tap=READ[plan.encoder]).astype(np.float32)
+    return Faces(
+        learnt=Crops.of(plan.data, learnt, size),
+        watched=Crops.of(plan.data, np.sort(drawn["validation"][:HELD_OUT]), size),
+        asked_train=Crops.of(plan.data, asked, size),
+        asked_test=Crops.of(plan.data, np.sort(drawn["test"][: plan.judged]), size),
+        shares=truths(plan.data, drawn["train"]).marks.mean(0).astype(np.float64),
+        moments=(torch.from_numpy(seen.mean(0)), torch.from_numpy(seen.std(0))),
+    )
+
+
+def examined(faces: Faces) -> Examined:
+    """What the runs are measured by."""
+    train, test = (part.truths.marks > 0.5 for part in (faces.asked_train, faces.asked_test))
+    return Examined(NAMES, train, test, faces.shares)
+
+
+def run_of(plan: Plan, faces: Faces, layer: str | None, falling: bool, room: Path) -> Unfrozen:
+    """Train one run in ``room`` and ask it; a run that ended before with the same plan is read instead."""
+    keep_freed_memory()
+    name = HEADS_ONLY if layer is None else f"from {layer}" + (f", rate x {plan.decay:g} a layer" if falling else "")
+    encoder = load_encoder(plan.encoder)
+    recipe = (Look("window", READ[plan.encoder]),)
+    config = AttributesConfig(
+        heads=HeadsConfig(recipe=tuple(each.name for each in recipe), widths=(len(faces.moments[0]),)),
+        encoder=plan.encoder,
+        unfreeze_from=layer,
+        learning_rate=plan.rate,
+        encoder_rate=plan.encoder_rate / plan.rate,
+        lr_decay_per_layer=plan.decay if falling else 1.0,
+        balance=0.0,  # as the paper: no weights, so that probabilities are of marks as they come
+        unmarked_share=0.0,
+    )
+    settings = LoopSettings(
+        steps=plan.steps, batch_size=plan.batch, seed=plan.seed, precision="bf16", threads=torch.get_num_threads(),
+        log_every=max(1, plan.steps // 20), tensorboard=False, checkpoint_minutes=None,
+    )  # fmt: skip
+    told = json.dumps([config.model_dump(), settings.model_dump(), plan.judged, plan.data.fingerprint()], default=str)
+    where = room / name.replace(",", "").replace(" ", "-")
+    stamp = hashlib.sha256(told.encode()).hexdigest()
+    kept = _read(where, stamp, name)
+    if kept is not None:
+        return kept
+    begun = where / "begun.json"
+    if not begun.is_file() or json.loads(begun.read_text()) != stamp:  # nothing, or a run of another plan
+        shutil.rmtree(where, ignore_errors=True)
+        write_json(begun, stamp)
+    hook = validation_hook(
+        faces.watched.truths, faces.watched.images, config, encoder, every=max(1, plan.steps // 5), batch=plan.batch
+    )
+    outcome = train_attributes(
+        faces.learnt.truths, faces.learnt.images, where, config, settings,
+        moments=faces.moments, encoder=encoder, hooks=[hook], resume=True,
+    )  # fmt: skip
+    if not outcome.finished:
+        raise TrainingError(
+            f"{where}: stopped by {outcome.stopped_by} at step {outcome.step}; the same command goes on"
+        )
+    heads = outcome.shown["heads"]
+    assert isinstance(heads, AttributeHeads)
+    layers = layers_from(encoder, layer, recipe) if layer else []
+    learnt = sum(p.numel() for p in heads.parameters()) + sum(p.numel() for _, ps in layers for p in ps)
+    train, test = (_ask(encoder, heads, part) for part in (faces.asked_train, faces.asked_test))
+    shutil.rmtree(where / "checkpoints", ignore_errors=True)  # hundreds of MB that nobody asked for
+    np.savez(where / "said.npz", train=train, test=test)
+    write_json(where / "ended.json", {"stamp": stamp, "parameters": learnt, "images": outcome.images})
+    found = _read(where, stamp, name)
+    assert found is not None
+    return found
+
+
+def _read(where: Path, stamp: str, name: str) -> Unfrozen | None:
+    """A run that ended in ``where`` under the same stamp."""
+    ended = where / "ended.json"
+    if not ended.is_file():
+        return None
+    about = json.loads(ended.read_text())
+    if about["stamp"] != stamp:
+        return None
+    lines = read_logbook(where)
+    with np.load(where / "said.npz", allow_pickle=False) as said:
+        train, test = said["train"], said["test"]
+    return Unfrozen(
+        name=name,
+        parameters=about["parameters"],
+        images=about["images"],
+        seconds=float(lines[-1]["seconds"]),
+        training=_curve((line["step"], line["losses"]["attributes/total"]) for line in lines if line["kind"] == "step"),
+        held_out=_curve((line["step"], line["values"]["total"]) for line in lines if line["kind"] == "measure"),
+        said_train=train,
+        said_test=test,
+    )
+
+
+def _curve(points: Any) -> Curve:
+    found: Sequence[tuple[float, float]] = list(points)
+    return Curve(tuple(float(step) for step, _ in found), tuple(float(loss) for _, loss in found))
+
+
+def _ask(encoder: Encoder, heads: AttributeHeads, faces: Crops, batch: int = 32) -> np.ndarray[Any, Any]:
+    """Probabilities of marks (N 73 float32)."""
+    rows = []
+    looks = heads.config.looks
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for start in range(0, len(faces.crops), batch):
+            seen = look(encoder, to_tensor(faces.crops[start : start + batch]), looks)
+            rows.append(heads(joined(seen, looks)).scores().float().sigmoid().numpy())
+    return np.concatenate(rows)
