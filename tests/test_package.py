@@ -22,7 +22,7 @@ WEIGHTS_LIMIT_MIB = 60
 # Without what an outer `make test PYTHON=...` hands down.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("MAKE") and key != "MFLAGS"}
 # Where the name that is imported is not the name that is installed.
-DISTRIBUTION_OF = {"cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn"}
+DISTRIBUTION_OF = {"cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "c2pa": "c2pa-python"}
 
 
 def requirements() -> list[Requirement]:

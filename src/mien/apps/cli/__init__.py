@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 # One module a line; each has `register(app)`.
-COMMANDS = ("crowd", "imagine", "describe", "attributes", "data", "train", "evaluate", "experiment", "models")
+COMMANDS = ("crowd", "imagine", "describe", "attributes", "data", "train", "evaluate", "experiment", "models", "verify")
 
 
 def _version(wanted: bool) -> None:
