@@ -51,7 +51,7 @@ class AttributeJudgeConfig(Config):
     hidden_largest: float = 0.25  # ... of up to this share of the side
     greyed_share: float = 0.15  # of the faces with attributes, shown as UTKFace's are
     rare_weight: float = 0.5  # power of (absent / present) that a present label weighs: 0 none, 1 balanced
-    race_weight: float = 0.03  # of the cross entropy of race beside the sum over attributes
+    race_weight: float = 0.1  # of the cross entropy of race beside the mean over attributes
     ema_half_life_kimg: float = 6.0
     images_before: int = 0  # seen by the run that this one starts from
     seed: int = 0
