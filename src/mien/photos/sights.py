@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,10 @@ from mien.files import write_bytes
 from mien.images import to_tensor
 from mien.memory import keep_freed_memory
 from mien.photos.batches import FaceDataset, Progress, Rows
-from mien.photos.features import BLOCK
+from mien.photos.features import BLOCK, features
 
 Sights = npt.NDArray[np.float16]
+FLAT = ("pool", "embedding", "fc6", "fc7", "fc8")  # taps without places: photos/features keeps those of the window
 
 
 def sights(
@@ -29,57 +31,61 @@ def sights(
     mirrored: bool = False,
     batch: int = 16,
     progress: Progress | None = None,
-) -> Sights:
-    """What ``recipe`` sees (N D float16, bf16 arithmetic) of ``rows``, or of their mirror images.
+) -> dict[str, Sights]:
+    """What ``recipe`` sees of ``rows``, or of their mirror images: by look, N D float16 each, from bf16 arithmetic.
 
-    What was computed once is read from ``DEST/cache``; a look that is missing there is computed for the rows asked for.
+    What was computed once is read from ``DEST/cache``; what is missing there is computed for the rows asked for.
     """
     keep_freed_memory()
+    shared = tuple(each for each in recipe if each.frame == "window" and each.tap in FLAT and not mirrored)
+    own = tuple(each for each in recipe if each not in shared)
+    found = {each.name: features(data, encoder, rows, tap=each.tap) for each in shared}
     side = "mirrored" if mirrored else "plain"
     folder = data.dest / "cache" / f"{encoder.name}-sights-{side}-{data.fingerprint()}"
     folder.mkdir(parents=True, exist_ok=True)
-    places: dict[int, list[int]] = {}
-    for place, row in enumerate(rows.tolist()):
-        places.setdefault(row // BLOCK, []).append(place)
-    found: Sights | None = None
     done = 0
-    for block, members in sorted(places.items()):
-        wanted = rows[members]
-        part = _block(folder / f"{block:05d}.npz", data, encoder, wanted, recipe, mirrored, batch)
-        values = np.concatenate([part[each.name] for each in recipe], 1)
-        found = np.empty((len(rows), values.shape[1]), np.float16) if found is None else found
-        found[members] = values
+    for block in np.unique(rows // BLOCK).tolist() if own else []:
+        members = np.flatnonzero(rows // BLOCK == block)
+        part = _block(folder / f"{block:05d}.npz", data, encoder, rows[members], own, mirrored, batch)
+        for name, values in part.items():
+            whole = found.setdefault(name, np.empty((len(rows), values.shape[1]), np.float16))
+            whole[members] = values
         done += len(members)
         if progress is not None:
             progress(done, len(rows))
-    return np.zeros((0, 0), np.float16) if found is None else found
+    return found
 
 
 def _block(
     path: Path, data: FaceDataset, encoder: Encoder, rows: Rows, recipe: Recipe, mirrored: bool, batch: int
 ) -> dict[str, Sights]:
-    """Looks (n D each) of the rows of one block, in the order of ``rows``."""
+    """Looks (n D each) of the rows of one block, in the order of ``rows``.
+
+    A file of the cache has the same rows for all of its looks. New rows are seen by the looks of ``recipe``, and so is
+    every row by a look that is new; what the file had of other looks stays when the rows stay the same.
+    """
     kept = _read(path)
-    at = {int(row): place for place, row in enumerate(kept.get("rows", np.zeros(0, np.int64)))}
     names = [each.name for each in recipe]
-    if not all(name in kept for name in names):  # another recipe: what is there of other looks stays
-        missing, other = np.unique(rows if not at else np.concatenate([kept["rows"], rows])), kept
-        kept = {"rows": missing, **_seen(data, encoder, missing, recipe, mirrored, batch)}
-        if at and set(at) >= set(missing.tolist()):
-            order = [at[int(row)] for row in missing]
-            kept |= {name: values[order] for name, values in other.items() if name not in kept}
-        _write(path, kept)
-    else:
-        new = np.array(sorted({int(row) for row in rows} - set(at)), np.int64)
-        if len(new):
-            looks = tuple(each for each in recipe)
-            seen = _seen(data, encoder, new, looks, mirrored, batch)
-            kept = {"rows": np.concatenate([kept["rows"], new])} | {
-                name: np.concatenate([kept[name], seen[name]]) for name in names
-            }
-            _write(path, kept)
-    at = {int(row): place for place, row in enumerate(kept["rows"])}
-    order = [at[int(row)] for row in rows]
+    before = kept.pop("rows", np.zeros(0, np.int64))
+    wanted = np.union1d(before, rows).astype(np.int64)
+    new = np.setdiff1d(wanted, before)
+    unknown = tuple(each for each in recipe if each.name not in kept)
+    if unknown or len(new):
+        fresh = _seen(data, encoder, new, recipe, mirrored, batch) if len(new) and len(unknown) < len(recipe) else {}
+        whole = _seen(data, encoder, wanted, unknown, mirrored, batch) if unknown else {}
+        at = np.searchsorted(wanted, before)
+        merged = {name: values for name, values in kept.items() if not len(new)}
+        for name in names:
+            if name in whole:
+                merged[name] = whole[name]
+            else:
+                merged[name] = np.empty((len(wanted), kept[name].shape[1]), np.float16)
+                merged[name][at] = kept[name]
+                if len(new):
+                    merged[name][np.searchsorted(wanted, new)] = fresh[name]
+        kept, before = merged, wanted
+        _write(path, kept, before)
+    order = np.argsort(before)[np.searchsorted(np.sort(before), rows)]
     return {name: kept[name][order] for name in names}
 
 
@@ -96,7 +102,19 @@ def _seen(
     return {each.name: np.concatenate([part[each.name] for part in parts]) for each in recipe}
 
 
-def _read(path: Path) -> dict[str, npt.NDArray[np.float16]]:
+def joined(found: dict[str, Sights], recipe: Recipe) -> Sights:
+    """The looks of ``recipe`` side by side, in its order: N D."""
+    return np.concatenate([found[each.name] for each in recipe], 1)
+
+
+def widths(data: FaceDataset, encoder: Encoder, recipe: Recipe) -> tuple[int, ...]:
+    """How many numbers each look of ``recipe`` has: found by looking at one face."""
+    with torch.inference_mode():
+        seen = look(encoder, to_tensor(data.decoded(np.zeros(1, np.int64))), recipe)
+    return tuple(seen[each.name].shape[1] for each in recipe)
+
+
+def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -104,7 +122,7 @@ def _read(path: Path) -> dict[str, npt.NDArray[np.float16]]:
         return {}
 
 
-def _write(path: Path, kept: dict[str, npt.NDArray[np.float16]]) -> None:
+def _write(path: Path, kept: dict[str, Sights], rows: Rows) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, **kept)  # type: ignore[arg-type]
+    np.savez(buffer, rows=rows, **kept)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())

@@ -34,6 +34,7 @@ from mien.faces.attributes.sight import joined, look
 from mien.faces.attributes.targets import STARTS, Truths, group_targets
 from mien.faces.encoder import Encoder
 from mien.seeding import stream
+from mien.training.attributes_axes import Axes, keep_axes
 from mien.training.attributes_layers import Layers, dropout_after, groups_by_layer, layers_from
 from mien.training.ema import EmaConfig
 from mien.training.loop import Hook, LoopSettings, Outcome, train
@@ -58,7 +59,7 @@ class AttributesConfig(Config):
     weight_decay: float = 0.0
     balance: float = 0.5
     unmarked_share: float = 0.5  # of a batch: faces without attributes, which teach sex and age
-    noise: float = 0.0  # deviation of Gaussian noise on the standardised features
+    ridge: float = 0.0  # of the trunk solved in closed form (attributes_axes); 0: the trunk is learnt, if there is one
     marks_weight: float = 1.0
     age_weight: float = 0.1
     age_sigma_years: float = 2.0  # of the target distribution at age 0 ...
@@ -189,17 +190,17 @@ def objective(
     looks = config.heads.looks
 
     def terms(networks: Networks, batch: Batch, generator: torch.Generator, info: StepInfo) -> Terms:
-        features = (
-            batch["features"].float() if encoder is None else joined(look(encoder, batch["images"], looks), looks)
-        )
         heads = networks["heads"]
-        if config.noise and heads.training:
-            assert isinstance(heads, AttributeHeads)
-            spread = torch.where(heads.scale > 0, 1 / heads.scale.clamp(min=1e-9), torch.zeros_like(heads.scale))
-            noise = torch.randn(features.shape, generator=generator, device=features.device)
-            features = features + config.noise * spread * noise
-        device = features.device
-        return losses(heads(features), batch, classes.to(device), pairs.to(device), config)
+        if not isinstance(heads, AttributeHeads):
+            raise TypeError(f"attributes: the network 'heads' is {type(heads).__name__}")
+        device = heads.mean.device
+        if "axes" in batch:  # the trunk was solved beforehand (attributes_axes)
+            answers = heads.answer(batch["axes"], heads.standard(batch["who"].float(), heads.config.who_columns))
+        elif encoder is not None:
+            answers = heads(joined(look(encoder, batch["images"], looks), looks))
+        else:
+            answers = heads(batch["features"].float())
+        return losses(answers, batch, classes.to(device), pairs.to(device), config)
 
     return terms
 
@@ -213,13 +214,15 @@ def train_attributes(
     *,
     moments: tuple[Tensor, Tensor],
     encoder: Encoder | None = None,
+    axes: Axes | None = None,
     hooks: Sequence[Hook] = (),
     resume: bool = False,
 ) -> Outcome:
     """Train the heads, and the layers of ``encoder`` from ``config.unfreeze_from`` on; resumable, exactly.
 
     ``inputs(rows, generator)`` gives what the networks see of rows of ``truths``: {"features": N D} when everything is
-    frozen, {"images": N 3 S S crops} with an ``encoder``. ``moments`` are the mean and deviation (D each) of the
+    frozen, {"images": N 3 S S crops} with an ``encoder``, {"axes": N R, "who": N W} with a trunk that is solved
+    (``axes``) and learns no more. ``moments`` are the mean and deviation (D each) of the
     training features. ``Outcome.shown`` has "heads" and, where it learns, "encoder". Raises ``RequestError`` for
     layers to unfreeze without an encoder and for a layer that there is not.
     """
@@ -228,6 +231,8 @@ def train_attributes(
     torch.manual_seed(settings.seed)
     heads = AttributeHeads(config.heads)
     heads.standardise(*moments)
+    if axes is not None:
+        keep_axes(heads, axes)
     networks: dict[str, nn.Module] = {"heads": heads}
     trained = layers_from(encoder, config.unfreeze_from, config.heads.looks) if encoder and config.unfreeze_from else []
     frozen: dict[str, nn.Module] = {}
@@ -269,7 +274,9 @@ def _schedule(config: AttributesConfig, steps: int) -> Schedule:
 
 def _optimiser(networks: Networks, trained: Layers, config: AttributesConfig) -> torch.optim.Optimizer:
     """AdamW over the heads (factor 1) and the unfrozen layers, each a group with its own factor on the rate."""
-    groups: list[dict[str, Any]] = [{"params": list(networks["heads"].parameters()), "lr_scale": 1.0}]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in networks["heads"].parameters() if p.requires_grad], "lr_scale": 1.0}
+    ]
     groups += groups_by_layer(trained, config.lr_decay_per_layer, config.encoder_rate)
     return torch.optim.AdamW(groups, lr=0.0, weight_decay=config.weight_decay, fused=True)
 

@@ -1,0 +1,285 @@
+"""`mien train attributes`: 42 heads on a face encoder, alone or together with its last layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mien.apps.cli import train as common
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+    from mien.faces.attributes.sight import Recipe
+    from mien.faces.attributes.targets import Truths
+    from mien.faces.encoder import Encoder
+    from mien.photos.batches import FaceDataset, Rows
+    from mien.training.attributes import AttributesConfig, Inputs
+    from mien.training.attributes_axes import Axes
+    from mien.training.loop import Outcome
+
+    Moments = tuple[torch.Tensor, torch.Tensor]
+
+CROP_PX = 192  # of the crops that go through an encoder whose layers learn: what its larger frame shows
+MOMENT_ROWS = 2000
+BATCH = {"mien": 256, "paper": 32}
+
+
+def attributes(
+    data: common.Data,
+    out: common.Out,
+    preset: Annotated[
+        Literal["mien", "paper"], typer.Option("--preset", help="paper: as printed; mien: the best for the compute.")
+    ] = "mien",
+    encoder: Annotated[str, typer.Option("--encoder", help="facenet, or vgg-face (the paper's).")] = "facenet",
+    unfreeze_from: Annotated[
+        str | None,
+        typer.Option("--unfreeze-from", metavar="LAYER", help="This layer of the encoder and all after it learn too."),
+    ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate of the heads.")] = None,
+    lr_decay: Annotated[
+        float, typer.Option("--lr-decay-per-layer", help="Factor on the rate for each layer farther from the heads.")
+    ] = 1.0,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Times that every face is seen.")] = None,
+    resume: common.Resume = False,
+    steps: common.Steps = None,
+    batch: common.BatchSize = None,
+    seed: common.Seed = 0,
+    threads: common.Threads = None,
+    device: common.Device = "auto",
+    precision: common.Precision = None,
+    minutes: common.Minutes = None,
+) -> None:
+    """Train the heads that read 73 attributes, sex and age from a face."""
+    import torch
+
+    from mien.errors import RequestError
+    from mien.faces.encoder import load_encoder
+    from mien.photos.batches import FaceDataset
+    from mien.photos.sights import widths
+    from mien.training import attributes_presets as presets
+    from mien.training.attributes import epoch_steps
+
+    for name, value in (("--lr", lr), ("--lr-decay-per-layer", lr_decay)):
+        if value is not None and not 0 < value <= 1:
+            raise RequestError(f"{name}: {value} given, allowed are numbers above 0, up to 1")
+    for name, count in (("--steps", steps), ("--batch", batch), ("--threads", threads)):
+        if count is not None and count < 1:
+            raise RequestError(f"{name}: {count} given, allowed are 1 and more")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    looks = presets.recipe(preset, encoder)
+    dataset, eyes = FaceDataset.open(data), load_encoder(encoder)
+    make = presets.paper if preset == "paper" else presets.mien
+    said: dict[str, Any] = {"unfreeze_from": unfreeze_from, "lr_decay_per_layer": lr_decay}
+    if lr is not None:
+        said["learning_rate"] = lr
+    config = make(encoder, widths(dataset, eyes, looks)).model_copy(update=said)
+    if unfreeze_from is not None:  # a trunk that is solved for frozen features would not fit those of layers that learn
+        config = presets.unfrozen(config)
+    size = batch or BATCH[preset]
+    faces = _Faces.open(dataset, eyes, config, ("train", "validation"))
+    usual = presets.PAPER_EPOCHS if preset == "paper" else presets.MIEN_EPOCHS
+    planned = steps or (epochs or usual) * epoch_steps(faces.truths["train"], config, size)
+    settings = common._settings(
+        common.TrainOptions(data, out, resume, planned, size, seed, threads, device, precision, minutes),
+        precision="bf16" if unfreeze_from else "fp32",
+        checkpoint_minutes=5.0,
+    )
+    outcome = faces.train(out, config, settings, resume)
+    _write(outcome, faces, config, out, preset)
+    common._finish(outcome, out)
+
+
+@dataclass(frozen=True)
+class _Faces:
+    """The faces of a dataset that teach or calibrate heads, and how the heads get to see them."""
+
+    data: FaceDataset
+    encoder: Encoder
+    config: AttributesConfig
+    rows: Mapping[str, Rows]
+    truths: Mapping[str, Truths]
+
+    @classmethod
+    def open(cls, data: FaceDataset, encoder: Encoder, config: AttributesConfig, splits: tuple[str, ...]) -> _Faces:
+        """Of each split the faces with attributes, and where the heads can use them those of known sex or age."""
+        import numpy as np
+
+        from mien.photos.marks import truths
+
+        rows: dict[str, Rows] = {}
+        for split in splits:
+            every = data.rows(split)
+            known = truths(data, every)
+            useful = known.marked
+            if config.heads.who is not None or config.unfreeze_from is not None:
+                useful = useful | np.isfinite(known.female) | np.isfinite(known.ages_years)
+            rows[split] = every[useful]
+        return cls(data, encoder, config, rows, {split: truths(data, rows[split]) for split in splits})
+
+    def seen(self, split: str) -> npt.NDArray[np.float16]:
+        """N D: what the recipe sees of a split; of faces without attributes only the look of sex and age, 0 else."""
+        import numpy as np
+
+        from mien.apps.cli.train_crowd import progress_bars
+        from mien.photos.sights import sights
+
+        rows, marked = self.rows[split], self.truths[split].marked
+        looks, heads = self.config.heads.looks, self.config.heads
+        found = np.zeros((len(rows), sum(heads.widths)), np.float16)
+        who: Recipe = tuple(each for each in looks if each.name == heads.who)
+        with progress_bars() as told:
+            for part, chosen in ((looks, marked), (who, ~marked)):
+                if not part or not chosen.any():
+                    continue
+                values = sights(self.data, self.encoder, rows[chosen], part, progress=told(f"features, {split}"))
+                start = 0
+                for each, width in zip(looks, heads.widths, strict=True):
+                    if each in part:
+                        found[chosen, start : start + width] = values[each.name]
+                    start += width
+        return found
+
+    def train(self, out: Path, config: AttributesConfig, settings: Any, resume: bool) -> Outcome:
+        """Train on the split "train"."""
+        from mien.training.attributes import train_attributes
+
+        train = partial(train_attributes, self.truths["train"], run_dir=out, config=config, settings=settings)
+        if config.unfreeze_from is not None:
+            inputs, moments = self._images()
+            return train(inputs, moments=moments, encoder=self.encoder, resume=resume)
+        if config.ridge:
+            inputs, moments, axes = self._solved(config)
+            return train(inputs, moments=moments, axes=axes, resume=resume)
+        inputs, moments = self._cached()
+        return train(inputs, moments=moments, resume=resume)
+
+    def _images(self) -> tuple[Inputs, Moments]:
+        """Crops for an encoder whose layers learn, half of them mirrored."""
+        import torch
+
+        from mien.images import to_tensor
+
+        rows, marked = self.rows["train"], self.truths["train"].marked
+        some = rows[marked][:: max(1, int(marked.sum()) // MOMENT_ROWS)]
+
+        def inputs(chosen: Rows, random: np.random.Generator) -> dict[str, torch.Tensor]:
+            crops = to_tensor(self.data.decoded(rows[chosen], CROP_PX))
+            mirrored = torch.from_numpy(random.random(len(chosen)) < 0.5)[:, None, None, None]
+            return {"images": torch.where(mirrored, crops.flip(3), crops)}
+
+        return inputs, _moments(_look(self.data, self.encoder, some, self.config.heads.looks))
+
+    def _cached(self) -> tuple[Inputs, Moments]:
+        """Features as they lie in the cache."""
+        import numpy as np
+        import torch
+
+        features = self.seen("train")
+
+        def inputs(chosen: Rows, random: np.random.Generator) -> dict[str, torch.Tensor]:
+            return {"features": torch.from_numpy(features[chosen].astype(np.float32))}
+
+        return inputs, _moments(features[self.truths["train"].marked][::4])
+
+    def _solved(self, config: AttributesConfig) -> tuple[Inputs, Moments, Axes]:
+        """The solved trunk, and what it says of each face when that is left out."""
+        import numpy as np
+        import torch
+
+        from mien.faces.attributes.heads import AttributeHeads
+        from mien.training.attributes_axes import solve_axes
+
+        truths = self.truths["train"]
+        features = self.seen("train")
+        moments = _moments(features[truths.marked][::4])
+        heads = AttributeHeads(config.heads)
+        heads.standardise(*moments)
+        axes = solve_axes(heads, features[truths.marked], truths.marks[truths.marked], ridge=config.ridge)
+        left_out = torch.zeros(len(truths), axes.left_out.shape[1])
+        left_out[torch.from_numpy(truths.marked)] = axes.left_out
+        who = features[:, config.heads.who_columns].copy()
+
+        def inputs(chosen: Rows, random: np.random.Generator) -> dict[str, torch.Tensor]:
+            return {
+                "axes": left_out[torch.from_numpy(chosen)],
+                "who": torch.from_numpy(who[chosen].astype(np.float32)),
+            }
+
+        return inputs, moments, axes
+
+
+def _look(data: FaceDataset, encoder: Encoder, rows: Rows, looks: Recipe) -> npt.NDArray[np.float16]:
+    """What the encoder as it is now sees of rows (N D); nothing is kept."""
+    import numpy as np
+    import torch
+
+    from mien.faces.attributes.sight import joined, look
+    from mien.images import to_tensor
+
+    parts = []
+    for start in range(0, len(rows), 32):
+        crops = to_tensor(data.decoded(rows[start : start + 32], CROP_PX))
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            parts.append(joined(look(encoder, crops, looks), looks).float().numpy().astype(np.float16))
+    return np.concatenate(parts)
+
+
+def _moments(features: npt.NDArray[np.float16]) -> Moments:
+    import numpy as np
+    import torch
+
+    values = torch.from_numpy(features.astype(np.float32))
+    return values.mean(0), values.std(0)
+
+
+def _write(outcome: Outcome, faces: _Faces, config: AttributesConfig, out: Path, preset: str) -> None:
+    """Calibrate on the validation split and write ``RUN/weights.safetensors``."""
+    import torch
+
+    from mien.checkpoints import save_weights
+    from mien.faces.attributes.fitting import fit
+    from mien.faces.attributes.heads import AttributeHeads
+    from mien.faces.attributes.packing import pack
+    from mien.faces.attributes.reader import RawReadings, raw_readings
+
+    heads = outcome.shown["heads"]
+    assert isinstance(heads, AttributeHeads)
+    rows = faces.rows["validation"]
+    looks = config.heads.looks
+    if config.unfreeze_from is not None:
+        features = _look(faces.data, faces.encoder, rows, looks)
+    else:
+        features = faces.seen("validation")
+    raw = [raw_readings(heads, torch.from_numpy(features[k : k + 512]).float()) for k in range(0, len(rows), 512)]
+    calibration = fit(RawReadings.joined(raw), faces.truths["validation"])
+    changed = config.unfreeze_from and faces.encoder
+    tensors = pack(heads, calibration, changed or None, config.unfreeze_from)
+    truths = faces.truths["train"]
+    about = {
+        "model": "attributes",
+        "version": f"1-{faces.data.fingerprint()[:8]}-{outcome.step}",
+        "encoder": config.encoder,
+        "preset": preset,
+        "heads": config.heads.model_dump(),
+        "config": config.model_dump(),
+        "faces_with_attributes": int(truths.marked.sum()),
+        "faces_without": int((~truths.marked).sum()),
+        "usual": [round(float(share), 4) for share in truths.marks[truths.marked].mean(0)],
+        "calibrated_on": int(faces.truths["validation"].marked.sum()),
+        "sources": sorted({faces.data.faces[int(row)].source for row in faces.rows["train"]}),
+    }
+    save_weights(out / "weights.safetensors", tensors, about)
+
+
+def register(train_app: typer.Typer) -> None:
+    """Add the command to `mien train`."""
+    train_app.command("attributes")(attributes)

@@ -1,0 +1,81 @@
+"""The two ways to train attribute heads: as the paper printed it, and what does best here."""
+
+from __future__ import annotations
+
+from mien.errors import RequestError
+from mien.faces.attributes.heads import HeadsConfig
+from mien.faces.attributes.sight import Look, Recipe
+from mien.training.attributes import AttributesConfig
+
+PRESETS = ("mien", "paper")
+# What the paper calls fc-7, by encoder: the last layer before the one that names people.
+LAST: dict[str, str] = {"facenet": "pool", "vgg-face": "fc7"}
+# From the last features down to early ones, region by region: the deeper, the less of the photo is left.
+LOOKS: dict[str, Recipe] = {
+    "facenet": (
+        Look("window", "pool"),
+        Look("crop", "pool"),
+        Look("crop", "block17", 4),
+        Look("crop", "block35", 4),
+        Look("crop", "4a", 4),
+    ),
+    "vgg-face": (
+        Look("window", "fc7"),
+        Look("window", "fc6"),
+        Look("window", "pool5", 4),
+        Look("window", "conv3_3", 4),
+    ),
+}
+PAPER_EPOCHS, MIEN_EPOCHS = 50, 30
+
+
+def recipe(preset: str, encoder: str) -> Recipe:
+    """What the heads of a preset look at: one look at the last layer (``paper``), or the looks of ``LOOKS``."""
+    if encoder not in LAST:
+        raise RequestError(f"--encoder: '{encoder}' given, allowed: {', '.join(LAST)}")
+    return (Look("window", LAST[encoder]),) if preset == "paper" else LOOKS[encoder]
+
+
+def paper(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
+    """Section 6: rate 5e-6 (constant), 50 epochs, dropout after every layer (its rate is not printed: 0.5).
+
+    42 heads on the last features and nothing else: no weights of classes, no logit of marks. Which optimiser is not
+    printed either; Adam. Age in years is ours: the head of years learns beside the 42, from faces of known age.
+    """
+    looks = recipe("paper", encoder)
+    heads = HeadsConfig(recipe=tuple(each.name for each in looks), widths=widths, dropout=0.5, marks=False)
+    return AttributesConfig(
+        heads=heads, encoder=encoder, learning_rate=5e-6, schedule="constant", balance=0.0, unmarked_share=0.0
+    )
+
+
+def mien(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
+    """73 axes solved by ridge on looks at several depths, the heads on them; sex and age from the last layer."""
+    looks = recipe("mien", encoder)
+    heads = HeadsConfig(
+        recipe=tuple(each.name for each in looks),
+        widths=widths,
+        trunk=73,
+        who=looks[0].name,
+        who_width=160,
+        dropout=0.1,
+    )
+    return AttributesConfig(
+        heads=heads,
+        encoder=encoder,
+        learning_rate=3e-3,
+        weight_decay=0.02,
+        ridge=2.0,
+        balance=0.3,
+        unmarked_share=0.6,
+        age_weight=1.0,
+        ema_half_life_kimg=20.0,
+    )
+
+
+def unfrozen(config: AttributesConfig) -> AttributesConfig:
+    """The configuration for layers of the encoder that learn: no solved trunk, which would not fit moving features."""
+    trunk = {"trunk": 0, "who": None} if config.ridge else {}
+    return config.model_copy(
+        update={"heads": config.heads.model_copy(update=trunk), "ridge": 0.0, "encoder_dropout": 0.1}
+    )
