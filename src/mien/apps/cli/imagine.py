@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,9 +12,9 @@ import typer
 from mien.apps.cli.crowd import MANIFEST, forget_old, progress, refuse_to_overwrite
 
 if TYPE_CHECKING:
+    from mien.apps.cli.imagine_ways import Way
     from mien.records import UInt8Image
 
-CHUNK = 16
 SHEET_COLUMNS = 8
 COUNT_LIMIT = 100_000
 EXAMPLE = '"smiling, woman, brown hair"'
@@ -42,11 +42,33 @@ def imagine(
     preset: Annotated[
         Literal["mien", "paper"], typer.Option("--preset", help="mien: the best; paper: the mixture as printed.")
     ] = "mien",
+    method: Annotated[
+        Method, typer.Option("--method", help="mixture; invert (the activations of --photo); visualise (classes).")
+    ] = "mixture",
+    render: Annotated[
+        Render, typer.Option("--render", help="decode: by the decoder; invert: by feature inversion (preset paper).")
+    ] = "decode",
+    photo: Annotated[
+        Path | None, typer.Option("--photo", help="Method invert: the photo to invert, or to move toward WORDS.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option("--layer", help="Method invert: a layer of the encoder.")] = None,
+    encoder: Annotated[str, typer.Option("--encoder", help="Method invert: facenet or vgg-face.")] = "facenet",
+    settings: Annotated[
+        Literal["mien", "paper"],
+        typer.Option("--settings", help="How pictures are optimised: mien, or paper (pixels, SGD, blur, jitter)."),
+    ] = "mien",
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps of that optimisation.")] = None,
+    means: Annotated[
+        bool, typer.Option("--means", help="Preset paper: the weighted means of the mixture, not samples of it.")
+    ] = False,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Weights of `mien train mixture` instead of the packaged ones.")
     ] = None,
     decoder: Annotated[
         Path | None, typer.Option("--decoder", help="Weights of `mien train crowd` whose decoder draws the faces.")
+    ] = None,
+    heads: Annotated[
+        Path | None, typer.Option("--heads", help="Method visualise: heads of `mien train attributes`.")
     ] = None,
     sheet: Annotated[bool, typer.Option("--sheet", help="Also one picture of all faces: sheet.png.")] = False,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
@@ -67,43 +89,62 @@ def imagine(
         raise RequestError(f"--count: {count} given; allowed are 1 to {COUNT_LIMIT}")
     if seed is not None and not 0 <= seed < 2**63:
         raise RequestError(f"--seed: {seed} given; allowed are 0 to 2^63 - 1")
-    wanted = parse_words(text, avoid)
-    ages = parse_ages(age)
-    if not wanted and ages is None:
+    wanted, ages = parse_words(text, avoid), parse_ages(age)
+    if not wanted and ages is None and method != "invert":
         raise RequestError(f"WORDS: none given; say what the face is like, for example {EXAMPLE} (see --words)")
     refuse_to_overwrite(out, force)
 
-    from mien.files import write_jsonl
-    from mien.generators.imagine.density import Wish
-    from mien.generators.imagine.mien import Imagine
-    from mien.images import sheet as lay_out
-    from mien.images import write_png
+    from mien.apps.cli.imagine_ways import Asked, way_of
     from mien.seeding import fresh_seed
 
-    chosen = fresh_seed() if seed is None else seed
-    makes = Imagine.load(weights, decoder=decoder, device=device)
-    wish = Wish(wanted, ages, typical)
+    asked = Asked(
+        preset=preset,
+        method=method,
+        render=render,
+        wanted=wanted,
+        ages_years=ages,
+        typical=typical,
+        seed=fresh_seed() if seed is None else seed,
+        weights=weights,
+        decoder=decoder,
+        heads=heads,
+        photo=photo,
+        layer=layer,
+        encoder=encoder,
+        settings=settings,
+        steps=steps,
+        samples=not means,
+        device=device,
+    )
+    write_faces(out, way_of(asked), asked.seed, count, wanted, sheet)
+    typer.echo(str(out / "sheet.png") if sheet else f"{count} faces in {out} (seed {asked.seed})")
+
+
+def write_faces(
+    out: Path, way: Way, seed: int, count: int, wanted: Mapping[str, bool | float], sheet: bool = False
+) -> None:
+    """Make faces 0 to ``count`` - 1 of a seed and write them with their manifest, and a sheet if asked for."""
+    from mien.files import write_jsonl
+    from mien.images import sheet as lay_out
+    from mien.images import write_png
+
+    about = {"model": way.model, "model_version": way.version, "attributes": dict(wanted), **way.about}
     rows: list[dict[str, Any]] = []
     tiles: list[UInt8Image] = []
     forget_old(out)
     try:
         with progress(f"{count} faces", count) as told:
-            for first in range(0, count, CHUNK):
-                made = makes.sample(wish, min(CHUNK, count - first), seed=chosen, first=first)
-                for face in made:
-                    about = {"model": makes.name, "model_version": makes.version, "attributes": dict(wanted)}
-                    if ages is not None:
-                        about["age"] = list(ages)
-                    rows.append(write_face(out, face.image, chosen, face.index, about))
-                    tiles += [face.image] if sheet else []
+            for first in range(0, count, way.chunk):
+                made = way.make(first, min(way.chunk, count - first))
+                rows += [write_face(out, image, seed, first + k, about) for k, image in enumerate(made)]
+                tiles += made if sheet else []
                 told(len(made))
     finally:  # an interrupted run still says what lies there
         if rows:
             write_jsonl(out / MANIFEST, rows)
     if sheet:
         page = lay_out(tiles, min(SHEET_COLUMNS, len(tiles)))
-        write_png(out / "sheet.png", page, {"Comment": f"AI-generated by mien; seed {chosen}"})
-    typer.echo(str(out / "sheet.png") if sheet else f"{count} faces in {out} (seed {chosen})")
+        write_png(out / "sheet.png", page, {"Comment": f"AI-generated by mien; seed {seed}"})
 
 
 def write_face(out: Path, image: UInt8Image, seed: int, index: int, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +152,8 @@ def write_face(out: Path, image: UInt8Image, seed: int, index: int, about: Mappi
     from mien.images import write_png
 
     row = {"file": f"{index:05d}.png", "seed": seed, "index": index, **about}
-    text = {"Software": "mien", "Comment": "AI-generated by mien: this person does not exist", "mien": json.dumps(row)}
+    note = "the face of a photo, remade" if "photo" in about else "this person does not exist"
+    text = {"Software": "mien", "Comment": f"AI-generated by mien: {note}", "mien": json.dumps(row)}
     write_png(out / row["file"], image, text)
     return row
 
@@ -133,14 +175,6 @@ def parse_ages(text: str | None) -> tuple[float, float] | None:
     from mien.apps.cli import crowd
 
     return crowd.parse_ages(text)
-
-
-def described(wanted: Mapping[str, bool | float]) -> Sequence[str]:
-    """What is wanted as words: 'Smiling', 'not Mustache', 'Pale Skin:0.4'."""
-    return [
-        name if degree is True else f"not {name}" if degree is False else f"{name}:{degree:g}"
-        for name, degree in wanted.items()
-    ]
 
 
 def register(app: typer.Typer) -> None:

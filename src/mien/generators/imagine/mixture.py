@@ -10,9 +10,9 @@ with weights that minimise
     1/|D| sum_i |phi_l(I_i) - Phi_i|^2 + lambda |w|^2                            (3)
     Phi_i = 1/|C_i| sum_{j in C_i} w_j mu_j                                      (4)
 
-Equation 3 is quadratic in w. All that it needs of the data are sums that one further pass collects (``WeightSums``), so
-that neither the number of images nor the size of the layer meets the memory. Departure: images without any attribute
-are left out of D, because equation 4 divides by |C_i|.
+Equation 3 is quadratic in w. All that it and the Gaussians need of the data are sums that one pass collects
+(``GaussianSums``, ``ImageSums``), in float64, so that neither the number of images nor the size of the layer meets the
+memory. Departure: images without any attribute are left out of D, because equation 4 divides by |C_i|.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BoolArray = npt.NDArray[np.bool_]
 Progress = Callable[[int, float], None]  # step, loss
 
 LAMBDA = 1e-5  # section 6: "our final learning rate and regularization parameter are 1e-11 and 1e-5"
-FIRST_RATE = 1.0
+FIRST_RATE = 1e4
 STEPS = 2000
 
 
@@ -115,28 +115,44 @@ class GaussianSums:
 
 
 @dataclass(frozen=True)
-class WeightSums:
-    """What equation 3 needs of the data: the loss is ``square - 2 right w + w gram w + lambda |w|^2``."""
+class ImageSums:
+    """What equation 3 needs of the images, whatever the Gaussians turn out to be: a D-vector an attribute."""
 
     n: int
     square: float  # sum of |phi_i|^2
-    gram: Float64Array  # A A: sum over i of <mu_j, mu_k> / |C_i|^2 for j and k in C_i
-    right: Float64Array  # A: sum over i of <phi_i, mu_j> / |C_i| for j in C_i
+    pairs: Float64Array  # A A: sum over i of 1 / |C_i|^2 for j and k in C_i
+    sums: Float64Array  # A D: sum over i of phi_i / |C_i| for j in C_i
 
     @classmethod
-    def empty(cls, attributes: int) -> WeightSums:
+    def empty(cls, attributes: int, dimensions: int) -> ImageSums:
         """No images yet."""
-        return cls(0, 0.0, np.zeros((attributes, attributes)), np.zeros(attributes))
+        return cls(0, 0.0, np.zeros((attributes, attributes)), np.zeros((attributes, dimensions)))
 
-    def add(self, activations: npt.ArrayLike, has: BoolArray, means: Float64Array) -> WeightSums:
-        """These sums and those of images with activations N D and attributes N A, the Gaussians having means A D."""
-        values = np.asarray(activations, np.float64)
+    def add(self, activations: npt.ArrayLike, has: BoolArray) -> ImageSums:
+        """These sums and those of images with activations N D and attributes N A."""
         some = has.any(1)
-        values, shares = values[some], has[some] / has[some].sum(1, keepdims=True)  # N D, N A
-        gram = (shares.T @ shares) * (means @ means.T)
-        right = ((values @ means.T) * shares).sum(0)
-        square = float((values**2).sum())
-        return WeightSums(self.n + len(values), self.square + square, self.gram + gram, self.right + right)
+        values = np.asarray(activations)[some].astype(np.float64)  # N D
+        shares = has[some] / has[some].sum(1, keepdims=True)  # N A
+        return ImageSums(
+            self.n + len(values),
+            self.square + float((values**2).sum()),
+            self.pairs + shares.T @ shares,
+            self.sums + shares.T @ values,
+        )
+
+    def weight_sums(self, means: Float64Array) -> WeightSums:
+        """The sums of equation 3 for Gaussians with means A D."""
+        return WeightSums(self.n, self.square, self.pairs * (means @ means.T), (self.sums * means).sum(1))
+
+
+@dataclass(frozen=True)
+class WeightSums:
+    """Equation 3 of some images: the loss is ``(square - 2 right w + w gram w) / n + lambda |w|^2``."""
+
+    n: int
+    square: float
+    gram: Float64Array  # A A: sum over i of <mu_j, mu_k> / |C_i|^2 for j and k in C_i
+    right: Float64Array  # A: sum over i of <phi_i, mu_j> / |C_i| for j in C_i
 
     def loss(self, weights: Float64Array, penalty: float = LAMBDA) -> float:
         """Equation 3."""
@@ -151,6 +167,14 @@ class WeightSums:
         """The weights (A) at which the gradient is zero: equation 3 is linear least squares with a ridge."""
         found = np.linalg.solve(self.gram / self.n + penalty * np.eye(len(self.right)), self.right / self.n)
         return np.asarray(found, np.float64)
+
+
+def together(sums: Sequence[WeightSums]) -> WeightSums:
+    """The sums of all batches."""
+    gram, right = sum(part.gram for part in sums), sum(part.right for part in sums)
+    return WeightSums(
+        sum(part.n for part in sums), sum(part.square for part in sums), np.asarray(gram), np.asarray(right)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +200,8 @@ def learn_weights(
     The learning rate is found as in section 5.2: from ``first_rate`` it is divided by ten "until the loss starts to
     decrease instead of diverging to infinity".
     """
-    count = len(sums[0].right)
-    whole = sums[0]
-    for part in sums[1:]:
-        whole = WeightSums(
-            whole.n + part.n, whole.square + part.square, whole.gram + part.gram, whole.right + part.right
-        )
-    begin = np.full(count, 1.0)
+    whole = together(sums)
+    begin = np.ones(len(whole.right))
     rate, trial = first_rate, min(steps, max(20, 2 * len(sums)))
     while rate > 1e-30:
         weights, losses = _descend(sums, whole, begin, rate, penalty, trial, seed, None)

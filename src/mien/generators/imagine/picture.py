@@ -84,17 +84,19 @@ class Fourier:
         across = torch.fft.rfftfreq(width)[None]
         frequency = (down.square() + across.square()).sqrt().clamp_min(1 / max(height, width))
         self.size = (height, width)
-        self.weights = (1 / (frequency * max(height, width))).to(begin)
+        self.weights = (1 / (4 * frequency)).to(begin)
         self.values = (torch.view_as_real(self._to_coefficients(begin))).clone().requires_grad_(True)
 
     def _to_coefficients(self, picture: Tensor) -> Tensor:
         inside = torch.atanh(picture.clamp(-0.98, 0.98))
-        return torch.fft.rfft2(inside, norm="ortho") / self.weights
+        coefficients: Tensor = torch.fft.rfft2(inside, norm="ortho") / self.weights
+        return coefficients
 
     def picture(self) -> Tensor:
         """N 3 H W in (-1, 1)."""
         coefficients = torch.view_as_complex(self.values) * self.weights
-        return torch.tanh(torch.fft.irfft2(coefficients, s=self.size, norm="ortho"))
+        picture: Tensor = torch.fft.irfft2(coefficients, s=self.size, norm="ortho")
+        return picture.tanh()
 
 
 def descend(

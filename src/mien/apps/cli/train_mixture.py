@@ -1,0 +1,273 @@
+"""`mien train mixture`: the density (mien) or the custom Gaussian mixture (paper) that `mien imagine` draws from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mien.apps.cli import train as common
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from mien.faces.encoder import Encoder
+    from mien.photos.batches import FaceDataset, Rows
+
+DRAWN = 3072
+SET_SIZE = 100
+SGD_STEPS = 2000
+BLOCK = 256
+GROUPS = 16  # batches of equation 3
+
+
+def mixture(
+    data: common.Data,
+    out: common.Out,
+    preset: Annotated[
+        Literal["mien", "paper"], typer.Option("--preset", help="paper: equations 2 to 4 as printed; mien: the best.")
+    ] = "mien",
+    seed: common.Seed = 0,
+    threads: common.Threads = None,
+    components: Annotated[int, typer.Option("--components", min=1, help="Gaussians (preset mien).")] = 8,
+    drawn: Annotated[
+        int, typer.Option("--drawn", min=0, help="Faces drawn to learn what the decoder shows (preset mien); 0: none.")
+    ] = DRAWN,
+    decoder: Annotated[
+        Path | None, typer.Option("--decoder", help="Weights of `mien train crowd` whose decoder will draw the faces.")
+    ] = None,
+    encoder: Annotated[str, typer.Option("--encoder", help="facenet or vgg-face (preset paper).")] = "facenet",
+    layer: Annotated[
+        str, typer.Option("--layer", help="Layer l of the encoder (preset paper): pool, block17_10 ...")
+    ] = "pool",
+    set_size: Annotated[int, typer.Option("--set-size", min=2, help="Images in each S_i (preset paper).")] = SET_SIZE,
+    images: Annotated[
+        int | None, typer.Option("--images", min=2, help="Images in D at most (preset paper); all if not given.")
+    ] = None,
+    steps: common.Steps = None,
+) -> None:
+    """Fit what `mien imagine` draws from: how faces with the wanted attributes look to an encoder."""
+    import torch
+
+    from mien.faces.encoder import load_encoder
+    from mien.photos.batches import FaceDataset
+
+    if threads:
+        torch.set_num_threads(threads)
+    dataset = FaceDataset.open(data)
+    eyes = load_encoder(encoder if preset == "paper" else "facenet")
+    if preset == "paper":
+        report = _paper(dataset, eyes, out, layer, set_size, images, steps or SGD_STEPS, seed)
+    else:
+        report = _mien(dataset, eyes, out, components, drawn, decoder, seed)
+    from mien.files import write_json
+
+    write_json(out / "report.json", report)
+    typer.echo(f"{out / 'weights.safetensors'}")
+
+
+def _mien(
+    data: FaceDataset, encoder: Encoder, out: Path, components: int, drawn: int, decoder: Path | None, seed: int
+) -> dict[str, Any]:
+    import numpy as np
+
+    from mien.apps.cli.train_crowd import progress_bars
+    from mien.generators.imagine.mien import DecoderRenderer
+    from mien.generators.imagine.weights import MODEL
+    from mien.photos.features import features
+    from mien.training.imagine import ImagineConfig, export_density, fit_density
+    from mien.training.visible import drawn_and_seen, with_visible_probes
+
+    rows = data.rows("train")
+    config = ImagineConfig(components=components, seed=seed)
+    with progress_bars() as told:
+        values = features(data, encoder, rows, progress=told("features"))
+        faces = [data.faces[int(row)] for row in rows]
+        density = fit_density(values, faces, person_weights(faces), config, told("Gaussians"))
+        renderer = DecoderRenderer.load(decoder)
+        if drawn:
+            codes, seen = drawn_and_seen(
+                density, renderer.draw, lambda photos: _pooled(encoder, photos), drawn, seed, told("drawn and seen")
+            )
+            density = with_visible_probes(density, codes, seen)
+        held_out = data.rows("validation")
+        nats = density.log_density(features(data, encoder, held_out, progress=told("held-out features")))
+    width = len(density.frame.mean)
+    about = {
+        "model": MODEL,
+        "version": f"{MODEL}-{len(rows)}-{components}",
+        "decoder": renderer.version,
+        "data": data.fingerprint(),
+        "config": config.model_dump(mode="json"),
+    }
+    export_density(out / "weights.safetensors", density, about)
+    return about | {
+        "held_out_faces": len(held_out),
+        "held_out_nats_per_dimension": float(np.mean(nats)) / width,
+        "explained": _explained(codes, seen, density) if drawn else {},
+    }
+
+
+def _explained(codes: Any, seen: Any, density: Any) -> dict[str, float]:
+    """For each attribute the share of the variance of its score in pictures that the code foretells."""
+    off = ((density.probes.scores(codes) - seen) ** 2).mean(0)
+    return {name: round(float(1 - a / b), 3) for name, a, b in zip(density.probes.names, off, seen.var(0), strict=True)}
+
+
+def _pooled(encoder: Encoder, photos: Any) -> Any:
+    import numpy as np
+    import torch
+
+    from mien.faces.align import encoder_window
+    from mien.images import to_tensor
+
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        return (
+            encoder(encoder_window(to_tensor(np.stack(photos)), encoder.input_size), ["pool"])["pool"].float().numpy()
+        )
+
+
+def person_weights(faces: Any) -> npt.NDArray[np.float32]:
+    """A face of a person with n photos weighs 1/sqrt(n)."""
+    import numpy as np
+
+    counts = Counter(face.person for face in faces if face.person is not None)
+    return np.array([1.0 if f.person is None else counts[f.person] ** -0.5 for f in faces], np.float32)
+
+
+def _paper(
+    data: FaceDataset,
+    encoder: Encoder,
+    out: Path,
+    layer: str,
+    set_size: int,
+    images: int | None,
+    steps: int,
+    seed: int,
+) -> dict[str, Any]:
+    import numpy as np
+    import torch
+
+    from mien.apps.cli.train_crowd import progress_bars
+    from mien.checkpoints import save_weights
+    from mien.errors import DatasetError
+    from mien.faces.attributes import NAMES
+    from mien.generators.imagine.invert import check_layer
+    from mien.generators.imagine.mixture import (
+        ClassMixture,
+        GaussianSums,
+        ImageSums,
+        choose_sets,
+        learn_weights,
+        together,
+    )
+    from mien.generators.imagine.paper_weights import MODEL, to_tensors
+    from mien.seeding import stream
+
+    check_layer(encoder, layer)
+    rows = np.array([k for k in data.rows("train") if data.faces[k].attributes_present], np.int64)
+    if images is not None and images < len(rows):
+        rows = np.sort(stream(seed, "images").choice(rows, images, replace=False))
+    has = _marks(data, rows)
+    sets = choose_sets(has, set_size, seed)
+    if not sets:
+        raise DatasetError(f"--set-size: {set_size} given; no attribute is marked on so many of {len(rows)} photos")
+    kept = list(sets)
+    gaussian_sums: GaussianSums | None = None
+    parts: list[ImageSums] = []
+    shape: tuple[int, ...] = ()
+    with progress_bars() as told:
+        bar = told(f"activations at {layer}")
+        for places, values in activations(data, encoder, rows, layer):
+            shape, flat = values.shape[1:], values.reshape(len(values), -1)
+            if gaussian_sums is None:
+                gaussian_sums = GaussianSums(sets, flat.shape[1])
+            gaussian_sums.add(places, flat)
+            # A layer of 57,344 numbers takes 33 MB a batch: there one batch is all, and the descent is not stochastic.
+            if not parts or (flat.shape[1] <= 4096 and len(parts) < GROUPS):
+                parts.append(ImageSums.empty(len(kept), flat.shape[1]))
+            k = int(places[0] // BLOCK) % len(parts)
+            parts[k] = parts[k].add(flat, has[places][:, kept])
+            bar(int(places[-1]) + 1, len(rows))
+        assert gaussian_sums is not None
+        gaussians = gaussian_sums.gaussians(NAMES)
+        sums = [part.weight_sums(gaussians.means) for part in parts if part.n]
+        bar = told("weights")
+        learned = learn_weights(sums, steps=steps, seed=seed, progress=lambda step, loss: bar(step, steps))
+    whole = together(sums)
+    closed = whole.ridge()
+    found = ClassMixture(gaussians, closed, layer, shape)
+    about = {
+        "model": MODEL,
+        "version": f"{MODEL}-{layer}-{len(rows)}",
+        "encoder": encoder.name,
+        "data": data.fingerprint(),
+        "set_size": set_size,
+    }
+    tensors, described = to_tensors(found)
+    tensors["mean_face"] = torch.from_numpy(_mean_face(data, rows))
+    save_weights(out / "weights.safetensors", tensors, {**described, **about}, dtype=torch.float16)
+    return about | {
+        "images": whole.n,
+        "learning_rate": learned.rate,
+        "loss_at_1": whole.loss(np.ones(len(kept))),
+        "loss_descent": whole.loss(learned.weights),
+        "loss_ridge": whole.loss(closed),
+        "largest_difference_of_weights": float(np.abs(learned.weights - closed).max()),
+        "weights": dict(zip(gaussians.names, closed.round(4).tolist(), strict=True)),
+        "losses": list(learned.losses),
+    }
+
+
+def _mean_face(data: FaceDataset, rows: Rows) -> npt.NDArray[np.uint8]:
+    """The "pixel-wise and channel-wise mean of all images" (section 3.3.1): 128 128 3."""
+    import numpy as np
+
+    pixels, total = data.pixels(128), np.zeros((128, 128, 3))
+    for row in rows:
+        total += pixels[row]
+    return (total / len(rows) + 0.5).astype(np.uint8)
+
+
+def _marks(data: FaceDataset, rows: Rows) -> npt.NDArray[np.bool_]:
+    import numpy as np
+
+    from mien.faces.attributes import NAMES
+
+    present = [set(data.faces[int(row)].attributes_present) for row in rows]
+    return np.array([[name in marked for name in NAMES] for marked in present], bool)
+
+
+def activations(data: FaceDataset, encoder: Encoder, rows: Rows, layer: str) -> Iterator[tuple[Any, Any]]:
+    """(places in ``rows``, activations N ...) at a layer, block by block; those at ``pool`` are kept in the cache."""
+    import numpy as np
+    import torch
+
+    from mien.faces.align import encoder_window
+    from mien.images import to_tensor
+    from mien.memory import keep_freed_memory
+    from mien.photos.features import features
+
+    keep_freed_memory()
+    for start in range(0, len(rows), BLOCK):
+        places = np.arange(start, min(start + BLOCK, len(rows)))
+        if layer == "pool":
+            yield places, features(data, encoder, rows[places])
+            continue
+        pixels = data.pixels(128)
+        parts = []
+        for first in range(0, len(places), 32):
+            crops = to_tensor(np.ascontiguousarray(pixels[rows[places[first : first + 32]]]))
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+                windows = encoder_window(crops, encoder.input_size)
+                parts.append(encoder(windows, [layer])[layer].float().numpy())
+        yield places, np.concatenate(parts)
+
+
+def register(train_app: typer.Typer) -> None:
+    """Add the command to the group."""
+    train_app.command("mixture")(mixture)

@@ -1,0 +1,73 @@
+"""Which attributes a decoder shows, learned from what it draws.
+
+A probe that was learned on photographs reads directions of the features that a decoder ignores: a draw that scores high
+along those shows nothing. So faces are drawn, encoded again, and scored; and a second set of probes learns to foretell
+those scores from the code that was drawn. Conditions on *them* are conditions on what can be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.generators.contract import FaceRequest
+from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Probes, Wish
+from mien.records import UInt8Image
+from mien.seeding import sample_generator, stream
+from mien.training.probes import ridge
+
+Draw = Callable[[Float64Array, list[FaceRequest]], list[UInt8Image]]  # features N F -> pictures
+Encode = Callable[[list[UInt8Image]], npt.NDArray[Any]]  # pictures -> features N F
+
+PAGE = 16
+WISHES = 3  # attributes asked for at once, at most: the probes learn where they will be used
+TEMPERATURE = 1.0
+PENALTY = 0.02
+REACH = 2.0  # deviations of a score over all draws: a level farther out asks for what the decoder cannot show
+
+
+def drawn_and_seen(
+    density: FaceDensity,
+    draw: Draw,
+    encode: Encode,
+    count: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Float64Array, Float64Array]:
+    """(codes N K that were drawn under random wishes, scores N A of their pictures)."""
+    names = [name for name in density.probes.names if name != AGE]
+    codes, scores = [], []
+    for first in range(0, count, PAGE):
+        draws = stream(seed, "wishes", first)
+        chosen = draws.choice(len(names), int(draws.integers(0, WISHES + 1)), replace=False)
+        plan = density.plan(Wish({names[k]: bool(draws.random() < 0.75) for k in chosen}), TEMPERATURE)
+        requests = [FaceRequest(seed, index) for index in range(first, first + PAGE)]
+        drawn = np.stack([density.draw(plan, sample_generator(r.seed, r.index), TEMPERATURE) for r in requests])
+        pictures = draw(density.frame.features(drawn), requests)
+        codes.append(drawn)
+        scores.append(density.probes.scores(density.frame.codes(encode(pictures))))
+        if progress is not None:
+            progress(min(first + PAGE, count), count)
+    return np.concatenate(codes), np.concatenate(scores)
+
+
+def with_visible_probes(density: FaceDensity, codes: Float64Array, scores: Float64Array) -> FaceDensity:
+    """The density with probes that foretell what is seen, and levels within what codes reach."""
+    probes = visible_probes(density.probes, codes, scores)
+    means = density.components.weights @ probes.scores(density.components.means)
+    spread = probes.scores(codes).std(0)
+    aged = np.array([name == AGE for name in probes.names])
+    present = np.where(aged, probes.present, np.minimum(probes.present, means + REACH * spread))
+    absent = np.where(aged, probes.absent, np.maximum(probes.absent, means - REACH * spread))
+    return replace(density, probes=replace(probes, present=present, absent=absent))
+
+
+def visible_probes(probes: Probes, codes: Float64Array, scores: Float64Array) -> Probes:
+    """Probes that foretell from codes N K what their pictures score (N A). The levels stay those of photographs."""
+    weights = np.ones(scores.shape, np.float32)
+    found = ridge(codes.astype(np.float32), scores.astype(np.float32), weights, PENALTY).astype(np.float64)
+    return replace(probes, weights=found[:-1], intercepts=found[-1])
