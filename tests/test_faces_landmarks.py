@@ -178,6 +178,32 @@ def test_same_padding_at_stride_two_against_a_plain_loop(side: int, kernel: int,
     half = first.shape[-1] // 2 * 2
     pooled = total[:, :, :half, :half].reshape(2, 7, half // 2, 2, half // 2, 2).max((3, 5))
     assert out["pooled"].numpy() == pytest.approx(pooled, abs=1e-4)
+    with torch.inference_mode():
+        assert all(torch.equal(value, out[name]) for name, value in net(torch.tensor(x)).items())
+
+
+@pytest.mark.parametrize("side", [6, 7])
+def test_without_gradients_nothing_is_written_over_that_is_still_read(side: int) -> None:
+    steps: list[dict[str, object]] = [
+        {"op": "relu", "inputs": [0], "output": 1},  # the last to read the input, which is the caller's
+        {"op": "add", "inputs": [1, 1], "output": 2},
+        {"op": "relu", "inputs": [2], "output": 3},
+        {"op": "reshape", "inputs": [2], "output": 4, "shape": [-1, 3]},
+        {"op": "prelu", "inputs": [1], "output": 5, "weight": "a"},
+        {"op": "add", "inputs": [5, 3], "output": 6},
+        {"op": "add", "inputs": [6, 2], "output": 7},  # the last to read 2, of which 4 is a view
+        {"op": "reshape", "inputs": [7], "output": 8, "shape": [-1, 3]},
+        {"op": "relu", "inputs": [7], "output": 9},
+        {"op": "max_pool_2d", "inputs": [9], "output": 10, "kernel": [2, 2], "stride": [2, 2], "padding": [0] * 4},
+    ]
+    outputs = {"view": 4, "rows": 8, "pooled": 10}
+    net = TFLiteGraph({"a": torch.tensor([[[-2.0, 0.5, 3.0]]])}, small_graph(steps, (side, side, 3), outputs))
+    x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(3))
+    given, expected = x.clone(memory_format=torch.channels_last), net(x)
+    with torch.inference_mode():
+        found = net(given)
+    assert torch.equal(given, x)
+    assert all(torch.equal(found[name], expected[name]) for name in outputs)
 
 
 def test_what_is_no_network_is_refused_in_one_line() -> None:

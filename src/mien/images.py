@@ -236,7 +236,7 @@ def to_tensor(photos: UInt8Image) -> torch.Tensor:
         raise RequestError(f"photos of shape {photos.shape}, {photos.dtype}; wanted N H W 3 or H W 3, uint8")
     batch = torch.from_numpy(np.require(photos, requirements=["C", "W"]))
     batch = batch if batch.ndim == 4 else batch[None]
-    return batch.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1  # N 3 H W
+    return batch.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1)  # N 3 H W
 
 
 def to_photos(tensor: torch.Tensor) -> UInt8Image:
