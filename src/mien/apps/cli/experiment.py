@@ -171,7 +171,7 @@ def unfreezing(
         list[str] | None, typer.Option(help="Unfreeze from this tap on, a run each; may be repeated.")
     ] = None,
     steps: Annotated[int, typer.Option(help="Batches of each run.", min=2)] = 80,
-    batch: Annotated[int, typer.Option(help="Faces of a batch.", min=2)] = 32,
+    batch: Annotated[int, typer.Option(help="Faces of a batch.", min=2)] = 24,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate of the heads.", min=0)] = 1e-3,
     encoder_lr: Annotated[float, typer.Option("--encoder-lr", help="... of the unfrozen layers.", min=0)] = 5e-5,
     lr_decay_per_layer: Annotated[

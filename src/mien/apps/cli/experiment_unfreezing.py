@@ -162,9 +162,9 @@ def run_of(plan: Plan, faces: Faces, layer: str | None, falling: bool, room: Pat
     layers = layers_from(encoder, layer, recipe) if layer else []
     learnt = sum(p.numel() for p in heads.parameters()) + sum(p.numel() for _, ps in layers for p in ps)
     train, test = (_ask(encoder, heads, part) for part in (faces.asked_train, faces.asked_test))
-    shutil.rmtree(where / "checkpoints", ignore_errors=True)  # hundreds of MB that nobody asked for
     np.savez(where / "said.npz", train=train, test=test)
     write_json(where / "ended.json", {"stamp": stamp, "parameters": learnt, "images": outcome.images})
+    shutil.rmtree(where / "checkpoints", ignore_errors=True)  # hundreds of MB that nobody asked for
     found = _read(where, stamp, name)
     assert found is not None
     return found

@@ -65,13 +65,13 @@ def unfreezing_report(
 ) -> Report:
     """The report on short runs that differ only in what learnt."""
     found = {run.name: examined.scores(run) for run in runs}
-    best = max(found, key=lambda name: float(np.nanmean(found[name][1].auc)))
+    best = max(found, key=lambda name: _mean(found[name][1].auc))
     losses = {run.name: run.held_out.losses[-1] for run in runs if run.held_out.losses}
     low, high = min(losses.values()), max(losses.values())
     summary = (
         f"After {runs[0].images:,} faces each, losses on people never seen lie between {low:.3f} and {high:.3f}"
         f" ({min(losses, key=lambda name: losses[name])} is lowest); of {len(runs)} ways {best} ranks faces best on"
-        f" test people (mean AUC {np.nanmean(found[best][1].auc):.3f})."
+        f" test people (mean AUC {_mean(found[best][1].auc):.3f})."
     )
     sections = (_losses(runs), _table_one(runs, found), _attributes(found, best, examined))
     return Report("Unfreezing from different layers on", summary, sections, provenance)
@@ -127,9 +127,9 @@ def _table_one(runs: Sequence[Unfrozen], found: Mapping[str, tuple[Scores, Score
                     part.n,
                     f"{100 * part.accuracy.mean():.1f} %",
                     f"{100 * part.majority.mean():.1f} %",
-                    f"{100 * np.nanmean(part.balanced_accuracy):.1f} %",
-                    f"{np.nanmean(part.auc):.3f}",
-                    f"{np.nanmean(part.average_precision):.3f}",
+                    f"{100 * _mean(part.balanced_accuracy):.1f} %",
+                    f"{_mean(part.auc):.3f}",
+                    f"{_mean(part.average_precision):.3f}",
                 )
             )
     for layer, (train, test) in PRINTED.items():
@@ -170,3 +170,9 @@ def _attributes(found: Mapping[str, tuple[Scores, Scores]], best: str, examined:
         f"Of the run {best}. Near chance on test people (balanced accuracy up to {100 * NEAR_CHANCE:.0f} %): {words}."
     )
     return Section("Each attribute", text, (), (Table(columns, rows),))
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    """The mean of what is known; NaN where nothing is (no attribute with both kinds of faces)."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
