@@ -27,6 +27,9 @@ PRESETS = ("mien", "paper")
 
 def register(app: typer.Typer) -> None:
     """Add ``mien evaluate`` to the command line."""
+    from mien.apps.cli import evaluate_attributes
+
+    evaluate_attributes.register(evaluate)
     app.add_typer(evaluate, name="evaluate")
 
 

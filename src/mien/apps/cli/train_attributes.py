@@ -85,7 +85,7 @@ def attributes(
     if unfreeze_from is not None:  # a trunk that is solved for frozen features would not fit those of layers that learn
         config = presets.unfrozen(config)
     size = batch or BATCH[preset]
-    faces = _Faces.open(dataset, eyes, config, ("train", "validation"))
+    faces = LabelledFaces.open(dataset, eyes, config, ("train", "validation"))
     usual = presets.PAPER_EPOCHS if preset == "paper" else presets.MIEN_EPOCHS
     planned = steps or (epochs or usual) * epoch_steps(faces.truths["train"], config, size)
     settings = common._settings(
@@ -99,7 +99,7 @@ def attributes(
 
 
 @dataclass(frozen=True)
-class _Faces:
+class LabelledFaces:
     """The faces of a dataset that teach or calibrate heads, and how the heads get to see them."""
 
     data: FaceDataset
@@ -109,7 +109,9 @@ class _Faces:
     truths: Mapping[str, Truths]
 
     @classmethod
-    def open(cls, data: FaceDataset, encoder: Encoder, config: AttributesConfig, splits: tuple[str, ...]) -> _Faces:
+    def open(
+        cls, data: FaceDataset, encoder: Encoder, config: AttributesConfig, splits: tuple[str, ...]
+    ) -> LabelledFaces:
         """Of each split the faces with attributes, and where the heads can use them those of known sex or age."""
         import numpy as np
 
@@ -176,7 +178,7 @@ class _Faces:
             mirrored = torch.from_numpy(random.random(len(chosen)) < 0.5)[:, None, None, None]
             return {"images": torch.where(mirrored, crops.flip(3), crops)}
 
-        return inputs, _moments(_look(self.data, self.encoder, some, self.config.heads.looks))
+        return inputs, _moments(look_at(self.data, self.encoder, some, self.config.heads.looks))
 
     def _cached(self) -> tuple[Inputs, Moments]:
         """Features as they lie in the cache."""
@@ -217,7 +219,7 @@ class _Faces:
         return inputs, moments, axes
 
 
-def _look(data: FaceDataset, encoder: Encoder, rows: Rows, looks: Recipe) -> npt.NDArray[np.float16]:
+def look_at(data: FaceDataset, encoder: Encoder, rows: Rows, looks: Recipe) -> npt.NDArray[np.float16]:
     """What the encoder as it is now sees of rows (N D); nothing is kept."""
     import numpy as np
     import torch
@@ -241,7 +243,7 @@ def _moments(features: npt.NDArray[np.float16]) -> Moments:
     return values.mean(0), values.std(0)
 
 
-def _write(outcome: Outcome, faces: _Faces, config: AttributesConfig, out: Path, preset: str) -> None:
+def _write(outcome: Outcome, faces: LabelledFaces, config: AttributesConfig, out: Path, preset: str) -> None:
     """Calibrate on the validation split and write ``RUN/weights.safetensors``."""
     import torch
 
@@ -256,7 +258,7 @@ def _write(outcome: Outcome, faces: _Faces, config: AttributesConfig, out: Path,
     rows = faces.rows["validation"]
     looks = config.heads.looks
     if config.unfreeze_from is not None:
-        features = _look(faces.data, faces.encoder, rows, looks)
+        features = look_at(faces.data, faces.encoder, rows, looks)
     else:
         features = faces.seen("validation")
     raw = [raw_readings(heads, torch.from_numpy(features[k : k + 512]).float()) for k in range(0, len(rows), 512)]

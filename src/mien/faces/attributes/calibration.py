@@ -75,17 +75,25 @@ def fit_platt(scores: npt.ArrayLike, marked: npt.ArrayLike, *, steps: int = 60) 
     middle, spread = x.mean(), max(float(x.std()), 1e-12)
     z = (x - middle) / spread
     share = float(np.log((positive + 1) / (negative + 1)))
-    slope, intercept = 0.0, share
+
+    def cost(line: Float64Array) -> float:
+        values = line[0] * z + line[1]
+        return float((np.logaddexp(0, values) - target * values).sum())
+
+    line = np.array([0.0, share])
     for _ in range(steps):
-        p = sigmoid(slope * z + intercept)
+        p = sigmoid(line[0] * z + line[1])
         error, weight = p - target, np.maximum(p * (1 - p), 1e-12)
         gradient = np.array([(error * z).sum(), error.sum()])
         hessian = np.array([[(weight * z * z).sum(), (weight * z).sum()], [(weight * z).sum(), weight.sum()]])
         step = np.linalg.solve(hessian + 1e-9 * len(z) * np.eye(2), gradient)
-        step *= min(1.0, 4 / max(float(np.abs(step).max()), 1e-12))  # far from the minimum Newton leaps too far
-        slope, intercept = slope - step[0], intercept - step[1]
-        if np.abs(step).max() < 1e-9:
+        before, length = cost(line), 1.0
+        while length > 1e-6 and cost(line - length * step) > before:  # far from the minimum Newton leaps too far
+            length /= 2
+        line = line - length * step
+        if np.abs(length * step).max() < 1e-9:
             break
+    slope, intercept = float(line[0]), float(line[1])
     if slope <= 0:
         return 0.0, share
     return float(slope / spread), float(intercept - slope * middle / spread)

@@ -1,0 +1,285 @@
+"""The attribute heads examined: 73 marks, sex and age on people never seen, by attribute and by group of people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import TooFewError
+from mien.evaluation import plots
+from mien.evaluation.attributes_metrics import Scores, area_under_curve, balanced_accuracy, scores
+from mien.evaluation.metrics import metric_name
+from mien.evaluation.report import Figure, Picture, Report, Section, Table, shown
+from mien.evaluation.statistics import Interval, mean_interval, proportion
+from mien.faces.attributes.calibration import Calibration
+from mien.faces.attributes.reader import Readings
+from mien.faces.attributes.targets import Truths
+from mien.faces.attributes.vocabulary import GROUPS, NAMES
+from mien.seeding import stream
+
+ADULT_YEARS = 20
+AGE_BINS = (0, 5, 10, 20, 35, 50, 65, 80, 120)  # years, lower edges
+NEAR_CHANCE = 0.6  # balanced accuracy below which an attribute is named as hardly known
+FEWEST = 30  # faces of a group of people, and
+FEWEST_OF_A_KIND = 5  # marked and not marked ones, below which nothing is said
+ROUNDS = 100  # of the bootstrap over faces
+FEATURES = "attribute-heads"
+PROTOCOL = (
+    "Faces of people that the heads never saw. A mark is a confident one of LFW's labels; every other face of the "
+    "labels is 'not marked', be it absent or unsure. Accuracy uses the threshold of each attribute that was best for "
+    "accuracy on the validation split, balanced accuracy the one that was best for it there; nothing was chosen here. "
+    "Means weigh the attributes equally; intervals are 95 %, by drawing faces anew."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """N faces: what was read of them, what is known of them, and who annotated them."""
+
+    readings: Readings
+    truths: Truths
+    sources: tuple[str, ...]
+    races: tuple[str, ...]  # "" unknown
+
+
+def examine(
+    faces: Examined,
+    calibration: Calibration,
+    usual: npt.ArrayLike,
+    *,
+    title: str,
+    provenance: Mapping[str, str | int | float | None],
+) -> Report:
+    """What an examination says; ``usual`` (73) are the shares of marks in the training data.
+
+    ``TooFewError`` for fewer than 30 faces with attributes and none of known sex or age.
+    """
+    marked = faces.truths.marked
+    sections = []
+    summary = []
+    if int(marked.sum()) >= FEWEST:
+        section, found = _marks(faces, calibration, np.asarray(usual, np.float64))
+        sections += [section, _people(faces, calibration)]
+        summary.append(
+            f"accuracy {shown(float(np.mean(found.accuracy)), '%')}, balanced accuracy "
+            f"{shown(_mean(found.balanced_accuracy), '%')}, AUC {_mean(found.auc):.3f} over 73 attributes"
+        )
+    if not (np.isnan(faces.truths.female) & np.isnan(faces.truths.ages_years)).all():
+        section = _sex_and_age(faces)
+        sections.append(section)
+        summary += [f"{figure.label} {figure.shown}" for figure in section.figures[:1]]
+    if not sections:
+        raise TooFewError(f"evaluate attributes: {len(marked)} faces, {int(marked.sum())} with attributes; 30 needed")
+    return Report(title, "; ".join(summary) + ".", tuple(sections), provenance)
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    """The mean of what is known."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _scores(
+    readings: Readings, truths: Truths, chosen: npt.NDArray[np.int64], fitted: Calibration, usual: npt.ArrayLike
+) -> Scores:
+    return scores(
+        readings.probabilities[chosen],
+        truths.marks[chosen],
+        accuracy_threshold=fitted.accuracy_threshold,
+        balanced_threshold=fitted.balanced_threshold,
+        usual=usual,
+    )
+
+
+def _marks(faces: Examined, fitted: Calibration, usual: npt.NDArray[np.float64]) -> tuple[Section, Scores]:
+    rows = np.flatnonzero(faces.truths.marked)
+    found = _scores(faces.readings, faces.truths, rows, fitted, usual)
+    drawn = []
+    for k in range(ROUNDS):
+        sample = rows[stream(0, "bootstrap", k).integers(0, len(rows), len(rows))]
+        again = _scores(faces.readings, faces.truths, sample, fitted, usual)
+        drawn.append((again.accuracy.mean(), _mean(again.balanced_accuracy), _mean(again.auc)))
+    low, high = np.percentile(np.array(drawn), [2.5, 97.5], axis=0)
+
+    def figure(metric: str, label: str, value: float, unit: str, spread: int | None = None) -> Figure:
+        name = metric_name(metric, FEATURES, found.n)
+        if spread is None:
+            return Figure(name, label, "heads", value, found.n, unit=unit)
+        return Figure(name, label, "heads", value, found.n, float(low[spread]), float(high[spread]), unit=unit)
+
+    figures = (
+        figure("accuracy-mean-73", "accuracy", float(found.accuracy.mean()), "%", 0),
+        figure("balanced-accuracy-mean-73", "balanced accuracy", _mean(found.balanced_accuracy), "%", 1),
+        figure("auc-mean-73", "area under the curve", _mean(found.auc), "", 2),
+        figure("average-precision-mean-73", "average precision", _mean(found.average_precision), ""),
+        figure("calibration-error-mean-73", "calibration error", _mean(found.calibration_error), ""),
+        figure("majority-mean-73", "accuracy of always saying what is usual", float(found.majority.mean()), "%"),
+    )
+    order = np.argsort(-np.nan_to_num(found.balanced_accuracy))
+    weak = [NAMES[k] for k in order if not found.balanced_accuracy[k] >= NEAR_CHANCE]
+    below = [NAMES[k] for k in order if found.accuracy[k] < found.majority[k]]
+    text = [
+        PROTOCOL,
+        f"Hardly known (balanced accuracy under {NEAR_CHANCE:.0%}): {', '.join(weak) or 'none'}.",
+        f"Less accurate than always saying what is usual: {', '.join(below) or 'none'}.",
+    ]
+    rows_of_table = tuple(
+        (
+            NAMES[k],
+            *(_cell(values[k], "%") for values in (found.share, found.majority, found.accuracy)),
+            _cell(found.balanced_accuracy[k], "%"),
+            *(_cell(values[k]) for values in (found.auc, found.average_precision, found.calibration_error)),
+        )
+        for k in order
+    )
+    columns = (
+        "attribute",
+        "marked",
+        "majority",
+        "accuracy",
+        "balanced",
+        "AUC",
+        "average precision",
+        "calibration err.",
+    )
+    picture = Picture(
+        "balanced-accuracy",
+        "Balanced accuracy of each attribute; a guess has 50 %.",
+        plots.ranked(
+            {NAMES[k]: float(np.nan_to_num(found.balanced_accuracy[k])) for k in order}, x="balanced accuracy"
+        ),
+    )
+    heads = _heads(faces, rows)
+    return Section("73 attributes", " ".join(text), figures, (Table(columns, rows_of_table), heads), (picture,)), found
+
+
+def _heads(faces: Examined, rows: npt.NDArray[np.int64]) -> Table:
+    """How often each of the 42 softmaxes picks the class that is right, on faces of which one is known."""
+    from mien.faces.attributes.targets import group_classes
+
+    truths = faces.truths.of(rows)
+    lines: list[tuple[str | int | float | None, ...]] = []
+    for place, group in enumerate(GROUPS):
+        classes = group_classes(truths, place)
+        known = classes >= 0
+        if not known.any():
+            continue
+        said = faces.readings.groups[group.name][rows][known].argmax(1)
+        usual = float((np.bincount(classes[known]) / known.sum()).max())
+        right = float((said == classes[known]).mean())
+        lines.append((group.name, int(known.sum()), len(group.classes), _cell(usual, "%"), _cell(right, "%")))
+    caption = "The 42 softmaxes, on the faces whose class is known (README of the labels: a 0 is absent or unsure)."
+    return Table(("group", "n", "classes", "most frequent class", "right"), tuple(lines), caption)
+
+
+def _cell(value: float, unit: str = "") -> str | None:
+    return shown(float(value), unit) if np.isfinite(value) else None
+
+
+def _people(faces: Examined, fitted: Calibration) -> Section:
+    """The same figures on parts of the people: means over the attributes that both kinds of faces are there for."""
+    truths, readings = faces.truths, faces.readings
+    parts: list[tuple[str, npt.NDArray[np.bool_]]] = [
+        ("female", truths.female == 1),
+        ("male", truths.female == 0),
+        ("of unknown sex", np.isnan(truths.female)),
+    ]
+    for group in ("ethnicity", "age"):
+        names = next(each for each in GROUPS if each.name == group).members
+        parts += [(f"marked {name}", truths.marks[:, NAMES.index(name)] == 1) for name in names]
+    lines: list[tuple[str | int | float | None, ...]] = []
+    for label, part in parts:
+        rows = np.flatnonzero(part & truths.marked)
+        if len(rows) < FEWEST:
+            lines.append((label, len(rows), None, None, None, None))
+            continue
+        chances, truth = readings.probabilities[rows], truths.marks[rows] > 0.5
+        accuracy = float(((chances >= fitted.accuracy_threshold) == truth).mean())
+        both = np.minimum(truth.sum(0), (~truth).sum(0)) >= FEWEST_OF_A_KIND
+        columns = np.flatnonzero(both)
+        said = chances >= fitted.balanced_threshold
+        balanced = np.array([balanced_accuracy(said[:, k], truth[:, k]) for k in columns])
+        area = np.array([area_under_curve(chances[:, k], truth[:, k]) for k in columns])
+        lines.append(
+            (label, len(rows), _cell(accuracy, "%"), _cell(_mean(balanced), "%"), _cell(_mean(area)), len(columns))
+        )
+    table = Table(("people", "n", "accuracy", "balanced", "AUC", "attributes that count"), tuple(lines))
+    return Section(
+        "Groups of people",
+        f"Groups as the labels have them. Balanced accuracy and AUC over the attributes with at least "
+        f"{FEWEST_OF_A_KIND} faces of each kind in the group, so that groups differ in which attributes count; "
+        f"nothing is said of fewer than {FEWEST} faces.",
+        (),
+        (table,),
+    )
+
+
+def _sex_and_age(faces: Examined) -> Section:
+    truths, readings = faces.truths, faces.readings
+    sexed, aged = ~np.isnan(truths.female), ~np.isnan(truths.ages_years)
+    right = (readings.female > 0.5) == (truths.female > 0.5)
+    error = readings.age_years - truths.ages_years
+    figures: list[Figure] = []
+
+    def share(metric: str, label: str, chosen: npt.NDArray[np.bool_]) -> None:
+        if chosen.any():
+            n = int(chosen.sum())
+            name = metric_name(metric, FEATURES, n)
+            figures.append(
+                Figure.of(proportion(int(right[chosen].sum()), n), name=name, label=label, subject="heads", unit="%")
+            )
+
+    share(
+        "sex-right-adults",
+        f"sex right, known age of {ADULT_YEARS} and over",
+        sexed & (truths.ages_years >= ADULT_YEARS),
+    )
+    share("sex-right-attributes", "sex right, faces with attributes", sexed & truths.marked)
+    share("sex-right-all", "sex right, all faces of known sex", sexed)
+    if aged.any():
+        for metric, label, values in (
+            ("age-error-mean-absolute", "age error, mean absolute", np.abs(error[aged])),
+            ("age-error-mean-signed", "age error, mean signed (+: read too old)", error[aged]),
+        ):
+            found: Interval = mean_interval(values)
+            name = metric_name(metric, FEATURES, found.n)
+            figures.append(Figure.of(found, name=name, label=label, subject="heads", unit="years"))
+    table = Table(("people", "n", "age error", "signed", "sex right"), tuple(_who_rows(faces, right, error)))
+    pictures = []
+    if aged.any():
+        drawn = plots.scatter(
+            truths.ages_years[aged], readings.age_years[aged], x_label="age, years", y_label="age read, years"
+        )
+        pictures.append(Picture("ages", "Age as known and as read.", drawn))
+    text = "Faces of known sex or age that the heads never saw; small children of known sex are among all faces."
+    return Section("Sex and age", text, tuple(figures), (table,), tuple(pictures))
+
+
+def _who_rows(
+    faces: Examined, right: npt.NDArray[np.bool_], error: npt.NDArray[np.float32]
+) -> list[tuple[str | int | float | None, ...]]:
+    truths = faces.truths
+    groups: list[tuple[str, npt.NDArray[np.bool_]]] = []
+    for low, high in pairwise(AGE_BINS):
+        name = f"{low} to {high - 1} years" if high < AGE_BINS[-1] else f"{low} years and over"
+        groups.append((name, (truths.ages_years >= low) & (truths.ages_years < high)))
+    groups += [("female", truths.female == 1), ("male", truths.female == 0)]
+    groups += [(race, _equal(faces.races, race)) for race in sorted({race for race in faces.races if race})]
+    groups += [(f"source {source}", _equal(faces.sources, source)) for source in sorted(set(faces.sources))]
+    lines: list[tuple[str | int | float | None, ...]] = []
+    for name, part in groups:
+        aged, sexed = part & ~np.isnan(truths.ages_years), part & ~np.isnan(truths.female)
+        if not (aged | sexed).any():
+            continue
+        absolute = float(np.abs(error[aged]).mean()) if aged.any() else float("nan")
+        signed = float(error[aged].mean()) if aged.any() else float("nan")
+        hits = float(right[sexed].mean()) if sexed.any() else float("nan")
+        lines.append((name, int((aged | sexed).sum()), _cell(absolute), _cell(signed), _cell(hits, "%")))
+    return lines
+
+
+def _equal(values: Sequence[str], wanted: str) -> npt.NDArray[np.bool_]:
+    return np.array([value == wanted for value in values], bool)
