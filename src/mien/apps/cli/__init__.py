@@ -19,7 +19,19 @@ app = typer.Typer(
 )
 
 # One module a line; each has `register(app)`.
-COMMANDS = ("crowd", "imagine", "describe", "attributes", "data", "train", "evaluate", "experiment", "models", "verify")
+COMMANDS = (
+    "crowd",
+    "imagine",
+    "describe",
+    "attributes",
+    "data",
+    "train",
+    "evaluate",
+    "experiment",
+    "models",
+    "verify",
+    "serve",
+)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,82 @@
+"""`mien serve`: the same calls over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_PORT = 8000
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; one that others can reach needs --keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="0: any that is free.")] = DEFAULT_PORT,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="File of hashed API keys; then every request needs one.")
+    ] = None,
+    new_key: Annotated[
+        str | None, typer.Option("--new-key", metavar="NAME", help="Add a key for NAME to --keys, print it, and stop.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", help="Serve these alone, for example 'crowd,describe'; all if not given.")
+    ] = None,
+    jobs: Annotated[
+        Path | None,
+        typer.Option(
+            "--jobs", help="Directory of large requests and their results; without it they end with the process."
+        ),
+    ] = None,
+    waiting: Annotated[int, typer.Option("--waiting", help="Requests that may wait; more are answered 429.")] = 64,
+    upload_mib: Annotated[int, typer.Option("--upload-mib", help="Largest upload.")] = 20,
+    most_faces: Annotated[int, typer.Option("--most-faces", help="Largest number of faces of one request.")] = 10_000,
+    credentials: Annotated[
+        Path | None,
+        typer.Option("--credentials", help="Directory with certificate.pem and key.pem that sign the pictures."),
+    ] = None,
+    unmarked: Annotated[
+        bool, typer.Option("--unmarked", help="No watermark and no content credentials; manifests say so.")
+    ] = False,
+) -> None:
+    """Serve crowd, imagine, portrait and describe over HTTP until interrupted; OpenAPI at /docs (docs/service.md).
+
+    On loopback no key is asked for. Uploads stay in memory, and neither they nor who sent them is logged.
+    """
+    from mien.errors import RequestError
+
+    if new_key is not None:
+        if keys is None:
+            raise RequestError("--new-key: --keys not given; a file for the hashed keys is wanted")
+        from mien.apps.service.keys import add_key
+
+        typer.echo(add_key(keys, new_key))
+        return
+    try:
+        from mien.apps.service.run import serve as run
+        from mien.apps.service.settings import ServiceSettings
+    except ImportError as error:
+        raise RequestError(f"serve: {error.name} is not installed; run: pip install 'mien[service]'") from error
+    settings = ServiceSettings.make(
+        {
+            "host": host,
+            "port": port,
+            "keys": keys,
+            "makers": tuple(name.strip() for name in (only or "").split(",") if name.strip()),
+            "jobs": jobs,
+            "waiting": waiting,
+            "upload_mib": upload_mib,
+            "most_faces": most_faces,
+            "credentials": credentials,
+            "marked": not unmarked,
+        },
+        where="serve",
+    )
+    run(settings, ready=lambda address: typer.echo(f"mien serves at {address} (documentation: {address}/docs)"))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("serve")(serve)

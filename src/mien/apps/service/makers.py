@@ -1,0 +1,211 @@
+"""What the service can make: one entry of ``MAKERS`` each. A new way in is one entry and its two functions.
+
+A maker of *faces* turns a form into a ``FacesOrder`` and orders into pictures with their rows; a maker that reads a
+*photo* turns a ``PhotoOrder`` into JSON or into pictures. Whatever cannot be loaded answers 503 with its sentence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+from mien.apps.service.forms import CrowdForm, FacesForm, Form, ImagineForm
+from mien.errors import MienError, RequestError
+from mien.records import UInt8Image
+from mien.seeding import fresh_seed
+
+RENEW_SEED_AFTER = 2**20  # faces
+
+
+@dataclass(frozen=True, slots=True)
+class FacesOrder:
+    """Faces ``first`` to ``first + count - 1`` of ``seed`` that fulfil a wish (what a wish is, its maker knows)."""
+
+    seed: int
+    first: int
+    count: int
+    wish: Any
+
+    def piece(self, start: int, count: int) -> FacesOrder:
+        """``count`` of them, from number ``start`` of the order."""
+        return dataclasses.replace(self, first=self.first + start, count=count)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoOrder:
+    """One photo (H W 3 uint8 RGB) and the options of the request."""
+
+    photo: UInt8Image
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture and its row of the manifest (with ``file``, ``model`` and ``model_version``)."""
+
+    image: UInt8Image
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """One way in. ``make`` answers each order: pictures (faces), or a JSON object (photo), or an exception."""
+
+    name: str
+    takes: Literal["faces", "photo"]
+    summary: str
+    load: Callable[[], Any]
+    make: Callable[[Any, Sequence[Any]], Sequence[Any]]
+    form: type[Form] | None = None
+    wish: Callable[[Any], Any] | None = None  # form -> wish, or RequestError
+    options: Mapping[str, str] = dataclasses.field(default_factory=dict)  # yes-or-no options of a photo, and their help
+
+
+class Seeds:
+    """Seeds for requests that name none: one seed, and the next faces of it, so that they fill whole batches."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seed, self._next = fresh_seed(), 0
+
+    def take(self, count: int) -> tuple[int, int]:
+        """(seed, first) of ``count`` faces that nobody else gets."""
+        with self._lock:
+            if self._next >= RENEW_SEED_AFTER:
+                self._seed, self._next = fresh_seed(), 0
+            first = self._next
+            self._next += count
+            return self._seed, first
+
+
+def order_of(maker: Maker, form: FacesForm, seeds: Seeds) -> FacesOrder:
+    """A checked form as an order. ``RequestError`` says what is wrong, as the command line does."""
+    if form.seed is None and form.first:
+        raise RequestError(f"first: {form.first} given without a seed; give both or neither")
+    wish = maker.wish(form) if maker.wish else form
+    seed, first = seeds.take(form.count) if form.seed is None else (form.seed, form.first)
+    return FacesOrder(seed, first, form.count, wish)
+
+
+def crowd_wish(form: CrowdForm) -> tuple[Any, tuple[float, float]]:
+    """(labels wanted, ages in years)."""
+    from mien.apps.cli.crowd import check_known, parse_ages, parse_attributes
+    from mien.records import Labels
+
+    ages = parse_ages(form.age)
+    attributes = parse_attributes(form.words)
+    check_known("mien", form.race, attributes, ages)
+    return Labels(None if form.sex == "any" else form.sex, None, None, form.race, attributes), ages
+
+
+def make_crowd(crowd: Any, orders: Sequence[FacesOrder]) -> list[list[Picture]]:
+    """All faces of all orders in one go of the generator."""
+    from mien.apps.pictures import face_row
+    from mien.generators.crowd import request_for
+
+    requests = []
+    for order in orders:
+        labels, ages = order.wish
+        requests += [request_for(labels, ages, order.seed, order.first + k) for k in range(order.count)]
+    made = iter(crowd.generator.make(requests))
+    return [[Picture(face.image, face_row(face)) for face in islice(made, order.count)] for order in orders]
+
+
+def load_crowd() -> Any:
+    """The crowd of the package, warmed up."""
+    import mien
+
+    crowd = mien.load("crowd")
+    crowd.sample(1, seed=0)
+    return crowd
+
+
+def imagine_wish(form: ImagineForm) -> Any:
+    """A ``Wish`` of the density."""
+    from mien.apps.cli import imagine
+    from mien.generators.imagine.density import Wish
+
+    wanted, ages = imagine.parse_words(form.words, form.avoid), imagine.parse_ages(form.age)
+    if not wanted and ages is None:
+        raise RequestError(f"words: none given; say what the face is like, for example {imagine.EXAMPLE}")
+    return Wish(wanted, ages, form.typical)
+
+
+def make_imagine(imagine: Any, orders: Sequence[FacesOrder]) -> list[Any]:
+    """Each order by itself: its wish is one plan of the density."""
+    return [_attempt(_imagined, imagine, order) for order in orders]
+
+
+def _imagined(imagine: Any, order: FacesOrder) -> list[Picture]:
+    wish = order.wish
+    about = {"model": imagine.name, "model_version": imagine.version, "attributes": dict(wish.wanted)}
+    if wish.ages is not None:
+        about["age"] = list(wish.ages)
+    made = imagine.sample(wish, order.count, seed=order.seed, first=order.first)
+    return [
+        Picture(face.image, {"file": f"{face.index:05d}.png", "seed": face.seed, "index": face.index, **about})
+        for face in made
+    ]
+
+
+def load_imagine() -> Any:
+    """The density and its decoder."""
+    from mien.generators.imagine.mien import Imagine
+
+    return Imagine.load()
+
+
+def load_describe() -> Any:
+    """The detector, the mesh and the heads."""
+    import mien
+
+    return mien.load("describe")
+
+
+def make_described(describer: Any, orders: Sequence[PhotoOrder]) -> list[Any]:
+    """What `mien describe --json` says of each photo."""
+    return [_attempt(_described, describer, order) for order in orders]
+
+
+def _described(describer: Any, order: PhotoOrder) -> dict[str, Any]:
+    from mien.faces.describe import problem_of
+    from mien.faces.describe.rows import photo_row
+
+    seen = describer.describe(order.photo, with_ethnicity=bool(order.options.get("with_ethnicity")))
+    return photo_row("photo", seen, problem_of(seen, "photo"))
+
+
+def load_portrait() -> Any:
+    """Not in this version."""
+    raise MienError("portrait: not in this version of mien")
+
+
+def _attempt(make: Callable[[Any, Any], Any], model: Any, order: Any) -> Any:
+    """An answer, or the error of this order alone."""
+    try:
+        return make(model, order)
+    except Exception as error:  # handed to the one request that it belongs to
+        return error
+
+
+WITH_ETHNICITY = "Also four names of ethnicities. Off: nobody's origin can be seen, and a guess about it can harm."
+MAKERS = (
+    Maker("crowd", "faces", "Faces with the sex and age asked for", load_crowd, make_crowd, CrowdForm, crowd_wish),
+    Maker("imagine", "faces", "Faces from words", load_imagine, make_imagine, ImagineForm, imagine_wish),
+    Maker("describe", "photo", "What can be said of the faces on a photo", load_describe, make_described,
+          options={"with_ethnicity": WITH_ETHNICITY}),
+    Maker("portrait", "photo", "One frontal face for each face on a photo", load_portrait, make_described),
+)  # fmt: skip
+
+
+def chosen(names: Sequence[str]) -> tuple[Maker, ...]:
+    """The makers of those names; all where there are none. ``RequestError`` for a name that there is not."""
+    known = {maker.name: maker for maker in MAKERS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise RequestError(f"--only: '{unknown[0]}' given; allowed: {', '.join(known)}")
+    return tuple(known[name] for name in names) if names else MAKERS

@@ -1,0 +1,216 @@
+"""The addresses of the service, made from its table of makers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import inspect
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from mien.apps.jobs import Job
+from mien.apps.pictures import marked_row, png_of
+from mien.apps.service.forms import FacesForm, FacesMade, JobMade, Refusal, limited
+from mien.apps.service.makers import Maker, PhotoOrder, Picture, order_of
+from mien.apps.service.metrics import CONTENT_TYPE_LATEST
+from mien.apps.service.runner import MANIFEST
+from mien.apps.service.uploads import TYPES, photo_of
+from mien.apps.service.workshop import FullError
+from mien.errors import RequestError
+from mien.seeding import fresh_seed
+
+if TYPE_CHECKING:
+    from mien.apps.service.app import Service
+
+BUSY_JOBS_SECONDS = 60
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Refusal, "description": words}
+    for status, words in {
+        400: "Not HTTP as it should be", 401: "No key, or an unknown one", 408: "The body came too slowly",
+        413: "Too large", 415: "Of another type", 421: "Another host", 422: "A wrong request",
+        429: "Busy: see Retry-After", 503: "Not available",
+    }.items()
+}  # fmt: skip
+FACES_ANSWERS: dict[int | str, dict[str, Any]] = {
+    **REFUSALS,
+    200: {"model": FacesMade, "content": {"application/zip": {}, "image/png": {}}, "description": "The faces"},
+    202: {"model": JobMade, "description": "A job: its status is at `status_url`"},
+}
+
+
+def add(app: FastAPI, service: Service) -> None:
+    """Add every route."""
+    for maker in service.makers.values():
+        (_faces if maker.takes == "faces" else _photo)(app, service, maker)
+    _jobs(app, service)
+    _health(app, service)
+
+
+def _faces(app: FastAPI, service: Service, maker: Maker) -> None:
+    assert maker.form is not None
+    settings = service.settings
+
+    async def route(form: Any, request: Request) -> Response:
+        assert isinstance(form, FacesForm)
+        if form.format == "png" and form.count != 1:
+            raise RequestError(f"format: png given with count {form.count}; allowed: count 1, or json or zip")
+        if form.count > settings.direct_faces:
+            return _begin_job(service, maker, form, _holder(request))
+        order = order_of(maker, form, service.seeds)
+        made = await asyncio.wrap_future(service.workshop.submit(maker.name, order, order.count))
+        return await _picture_answer(service, made, form.format, {"seed": order.seed, "first": order.first})
+
+    form_here = limited(maker.form, settings.most_faces)
+    route.__annotations__["form"] = form_here
+    route.__annotations__["request"] = Request
+    route.form = form_here  # type: ignore[attr-defined]
+    app.post(
+        f"/v1/{maker.name}", summary=maker.summary, operation_id=maker.name, responses=FACES_ANSWERS,
+        response_model=None, tags=["faces"],
+    )(route)  # fmt: skip
+
+
+def _photo(app: FastAPI, service: Service, maker: Maker) -> None:
+    async def route(request: Request, **options: bool) -> Response:
+        data = await request.body()
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        loop = asyncio.get_running_loop()
+        megapixels = service.settings.upload_megapixels
+        photo = await loop.run_in_executor(service.pool, lambda: photo_of(data, kind, megapixels=megapixels))
+        made = await asyncio.wrap_future(service.workshop.submit(maker.name, PhotoOrder(photo, options), 1))
+        if isinstance(made, Mapping):
+            return JSONResponse(made)
+        return await _picture_answer(service, made, "json", {})
+
+    parameters = [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)]
+    parameters += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=bool, default=Query(False, description=help))
+        for name, help in maker.options.items()
+    ]
+    route.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    content = {name: {"schema": {"type": "string", "format": "binary"}} for name in TYPES}
+    app.post(
+        f"/v1/{maker.name}", summary=maker.summary, operation_id=maker.name, tags=["photos"], response_model=None,
+        responses={**REFUSALS, 200: {"description": "What was found", "content": {"application/json": {}}}},
+        openapi_extra={"requestBody": {"required": True, "content": content}},
+    )(route)  # fmt: skip
+
+
+def _begin_job(service: Service, maker: Maker, form: FacesForm, holder: str) -> Response:
+    if len(service.store.open_jobs()) >= service.settings.jobs_waiting:
+        raise FullError(BUSY_JOBS_SECONDS)
+    seed = fresh_seed() if form.seed is None else form.seed
+    asked = form.model_copy(update={"seed": seed})
+    order_of(maker, asked, service.seeds)  # a wrong wish is told now
+    job = service.store.add(maker.name, asked.model_dump(mode="json"), form.count, holder)
+    service.runner.wake()
+    told = _told(job)
+    return JSONResponse(told, 202, {"Location": told["status_url"]})
+
+
+async def _picture_answer(
+    service: Service, made: Sequence[Picture], form: str, about: Mapping[str, Any]
+) -> Response:  # fmt: skip
+    """Pictures as JSON, as a zip with a manifest, or one as a PNG; written by the pool, not by the loop."""
+    loop = asyncio.get_running_loop()
+    rows = [marked_row(picture.row, service.marks) for picture in made]
+    pngs = await asyncio.gather(
+        *(
+            loop.run_in_executor(service.pool, png_of, picture.image, row, service.marks)
+            for picture, row in zip(made, rows, strict=True)
+        )
+    )
+    if form == "png":
+        return Response(pngs[0], media_type="image/png")
+    if form == "zip":
+        return Response(_zipped(rows, pngs), media_type="application/zip")
+    faces = [{**row, "png": base64.b64encode(png).decode()} for row, png in zip(rows, pngs, strict=True)]
+    return JSONResponse({**about, "faces": faces})
+
+
+def _zipped(rows: Sequence[Mapping[str, Any]], pngs: Sequence[bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for row, png in zip(rows, pngs, strict=True):
+            archive.writestr(str(row["file"]), png)
+        lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+        archive.writestr(MANIFEST, "".join(lines))
+    return buffer.getvalue()
+
+
+def _jobs(app: FastAPI, service: Service) -> None:
+    answers: dict[int | str, dict[str, Any]] = {**REFUSALS, 404: {"model": Refusal, "description": "No such job"}}
+
+    def find(id: str, request: Request) -> Job:
+        job = service.store.get(id, _holder(request))
+        if job is None:
+            raise HTTPException(404, "job: no such job, or its time is over")
+        return job
+
+    async def status(id: str, request: Request) -> dict[str, Any]:
+        return _told(find(id, request))
+
+    async def result(id: str, request: Request) -> Response:
+        job = find(id, request)
+        if job.state != "done":
+            raise HTTPException(409, f"job: {job.state}; its result is there once it is done")
+        return FileResponse(service.store.result(id), media_type="application/zip", filename=f"mien-{job.kind}.zip")
+
+    async def cancel(id: str, request: Request) -> dict[str, Any]:
+        job = find(id, request)
+        return _told(service.store.finish(id, "cancelled") or job)
+
+    for handler in (status, result, cancel):
+        handler.__annotations__ |= {"id": str, "request": Request}
+    path = "/v1/jobs/{id}"
+    zipped: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"application/zip": {}}, "description": "PNGs and manifest.jsonl"}
+    }
+    conflict: dict[int | str, dict[str, Any]] = {409: {"model": Refusal, "description": "Not done"}}
+    app.get(path, summary="How far a job is", response_model=JobMade, responses=answers, tags=["jobs"])(status)
+    app.delete(path, summary="Cancel a job", response_model=JobMade, responses=answers, tags=["jobs"])(cancel)
+    app.get(
+        f"{path}/result", summary="What a job made", responses={**answers, **zipped, **conflict},
+        response_class=FileResponse, tags=["jobs"],
+    )(result)  # fmt: skip
+
+
+def _health(app: FastAPI, service: Service) -> None:
+    workshop = service.workshop
+
+    async def healthz() -> dict[str, bool]:
+        return {"alive": True}
+
+    async def readyz() -> Response:
+        ready = workshop.loaded and bool(workshop.models)
+        models = {name: workshop.missing.get(name, "ready" if name in workshop.models else "loading")
+                  for name in workshop.machines}  # fmt: skip
+        return JSONResponse({"ready": ready, "models": models}, 200 if ready else 503)
+
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app.get("/healthz", summary="Whether the process answers", tags=["health"])(healthz)
+    not_ready: dict[int | str, dict[str, Any]] = {503: {"description": "Not yet"}}
+    app.get("/readyz", summary="Whether models are loaded", responses=not_ready, tags=["health"])(readyz)
+    app.get("/metrics", summary="Counters for Prometheus", response_class=Response, tags=["health"])(metrics)
+
+
+def _holder(request: Request) -> str:
+    return str(request.scope.get("state", {}).get("holder", ""))
+
+
+def _told(job: Job) -> dict[str, Any]:
+    here = f"/v1/jobs/{job.id}"
+    return {
+        "id": job.id, "kind": job.kind, "state": job.state, "count": job.count, "made": job.made,
+        "seed": job.form["seed"], "first": job.form.get("first", 0), "created": job.created, "expires": job.expires,
+        "error": job.error, "status_url": here, "result_url": f"{here}/result" if job.state == "done" else None,
+    }  # fmt: skip

@@ -1,0 +1,115 @@
+"""Works on jobs, one after the other, a piece at a time; between pieces it looks whether it should stop."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from mien.apps.jobs import Job, JobStore
+from mien.apps.pictures import marked_row, png_of
+from mien.apps.service.makers import FacesOrder, Maker, Picture
+from mien.apps.service.workshop import UnavailableError, Workshop
+from mien.errors import MienError
+from mien.provenance.marks import Marks
+
+log = logging.getLogger("mien.service")
+MANIFEST = "manifest.jsonl"
+
+
+class StoppedError(Exception):
+    """The service is stopping: the job is given back."""
+
+
+class JobRunner:
+    """One thread that makes what the open jobs of a store ask for."""
+
+    def __init__(
+        self, store: JobStore, workshop: Workshop, marks: Marks, order_of: Callable[[Job], tuple[Maker, FacesOrder]],
+        piece: int,
+    ) -> None:  # fmt: skip
+        self.store, self.workshop, self.marks, self.order_of, self.piece = store, workshop, marks, order_of, piece
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin with what an earlier process left."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is a new job."""
+        self._news.set()
+
+    def stop(self, seconds: float) -> None:
+        """Give the job that is worked on back to the store and end."""
+        self._stopping.set()
+        self._news.set()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            self._news.clear()
+            waiting = self.store.open_jobs()
+            if not waiting:
+                self._news.wait(60)
+                self.store.forget_expired()
+                continue
+            self._one(waiting[0].id)
+
+    def _one(self, id: str) -> None:
+        try:
+            job = self.store.begin(id)
+            if job is None:
+                return
+            done = self._make(job)
+            self.store.finish(id, "done" if done else "cancelled")
+        except (StoppedError, UnavailableError) as error:
+            if self._stopping.is_set():
+                self.store.give_back(id)
+            else:
+                self.store.finish(id, "failed", str(error))
+        except MienError as error:
+            self.store.finish(id, "failed", str(error))
+        except Exception:  # a job may fail, the thread may not
+            log.exception("a job failed")
+            self.store.finish(id, "failed", "the service could not finish this job")
+
+    def _make(self, job: Job) -> bool:
+        """Write the result; False where the job was cancelled."""
+        maker, order = self.order_of(job)
+        target = self.store.result(job.id)
+        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                if not self._fill(job, maker, order, file):
+                    return False
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, target)
+            return True
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def _fill(self, job: Job, maker: Maker, order: FacesOrder, file: object) -> bool:
+        rows: list[str] = []
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
+            for start in range(0, order.count, self.piece):
+                if self._stopping.is_set():
+                    raise StoppedError
+                piece = order.piece(start, min(self.piece, order.count - start))
+                made: list[Picture] = self.workshop.submit(maker.name, piece, piece.count, patient=True).result()
+                for picture in made:
+                    row = marked_row(picture.row, self.marks)
+                    archive.writestr(row["file"], png_of(picture.image, row, self.marks))
+                    rows.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+                if not self.store.progress(job.id, start + len(made)):
+                    return False
+            archive.writestr(MANIFEST, "".join(rows))
+        return True

@@ -1,0 +1,50 @@
+"""What a service is told once, when it starts."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from pydantic import Field
+
+from mien.config import Config
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
+MIB = 2**20
+
+
+class ServiceSettings(Config):
+    """Limits are per request unless they say otherwise."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)  # 0: any that is free
+    makers: tuple[str, ...] = ()  # which to load, by name; empty: all
+    jobs: Path | None = None  # where jobs and their results lie; None: a folder that ends with the process
+    keys: Path | None = None  # hashed API keys (keys.py); None: nobody is asked for one
+    credentials: Path | None = None  # certificate.pem and key.pem for content credentials; None: self-made
+    marked: bool = True  # whether pictures carry watermark and content credentials
+
+    waiting: int = Field(default=64, ge=1, le=100_000)  # requests that may wait for the model; more are told 429
+    together_faces: int = Field(default=64, ge=1, le=1024)  # that the model makes in one go
+    direct_faces: int = Field(default=64, ge=1, le=1024)  # more than that become a job
+    most_faces: int = Field(default=10_000, ge=1, le=1_000_000)
+    jobs_waiting: int = Field(default=16, ge=1, le=10_000)
+    job_minutes: float = Field(default=60.0, gt=0)  # a result is kept that long
+
+    json_kib: int = Field(default=64, ge=1)
+    upload_mib: int = Field(default=20, ge=1, le=1024)
+    upload_megapixels: int = Field(default=50, ge=1, le=120)
+    uploads_mib: int = Field(default=256, ge=1)  # of all requests that are being received or worked on
+    header_seconds: float = Field(default=10.0, gt=0)  # for the head of a request to arrive
+    upload_seconds: float = Field(default=30.0, gt=0)  # for its body
+    stop_seconds: float = Field(default=30.0, gt=0)  # to finish what was accepted, when told to stop
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether nobody but this machine can reach the service."""
+        if self.host in LOOPBACK_NAMES:
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False

@@ -1,0 +1,179 @@
+"""One thread that owns the models: requests wait in one bounded line, and neighbours of a kind are made together.
+
+What waits is taken in order of arrival. Work that can wait (a piece of a job) goes when nobody else does, or after
+``TURNS`` batches of others, so that neither stops the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from mien.errors import MienError
+
+log = logging.getLogger("mien.service")
+TURNS = 8  # batches of direct requests for one piece of a job
+
+
+class FullError(MienError):
+    """The line is full. ``retry_seconds`` is when there may be room again."""
+
+    def __init__(self, retry_seconds: int) -> None:
+        super().__init__(f"the service is busy; try again in {retry_seconds} s")
+        self.retry_seconds = retry_seconds
+
+
+class UnavailableError(MienError):
+    """A model is not there, not loaded yet, or the service is stopping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One model: how it is loaded, and how several orders are made together (an answer or an error for each)."""
+
+    load: Callable[[], Any]
+    make: Callable[[Any, Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    machine: str
+    order: Any
+    size: int
+    future: Future[Any] = field(default_factory=Future)
+
+
+class Workshop:
+    """Makes what is ordered. ``batch`` is the size (faces or photos) that is made together."""
+
+    def __init__(self, machines: Mapping[str, Machine], *, waiting: int, batch: int) -> None:
+        self.machines = dict(machines)
+        self.waiting, self.batch = waiting, batch
+        self.models: dict[str, Any] = {}
+        self.missing: dict[str, str] = {}  # machine -> one sentence
+        self.batches: Callable[[str, int, float], None] = lambda machine, size, seconds: None  # told of each batch
+        self._line: deque[_Waiting] = deque()
+        self._patient: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._turns = 0
+        self._seconds_each = 0.1  # a request, by experience
+        self._thread = threading.Thread(target=self._work, name="workshop", daemon=True)
+
+    def start(self) -> None:
+        """Load the models and begin, in a thread of its own."""
+        self._thread.start()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether every model is loaded or known to be missing."""
+        return len(self.models) + len(self.missing) == len(self.machines)
+
+    @property
+    def waits(self) -> int:
+        """How many direct requests wait."""
+        return len(self._line)
+
+    def submit(self, machine: str, order: Any, size: int, *, patient: bool = False) -> Future[Any]:
+        """Put an order in the line; the future brings its answer. ``FullError`` and ``UnavailableError`` at once."""
+        with self._changed:
+            if self._stopping:
+                raise UnavailableError("the service is stopping; try again later")
+            if machine in self.missing:
+                raise UnavailableError(self.missing[machine])
+            if not patient and len(self._line) >= self.waiting:
+                raise FullError(max(1, round(self._seconds_each * self.waiting)))
+            item = _Waiting(machine, order, size)
+            (self._patient if patient else self._line).append(item)
+            self._changed.notify()
+        return item.future
+
+    def stop(self, seconds: float) -> None:
+        """Take no more, finish what waits, and end; what is not finished after ``seconds`` is told so."""
+        with self._changed:
+            self._stopping = True
+            given_back = list(self._patient)
+            self._patient.clear()
+            self._changed.notify()
+        _refuse(given_back)
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+        with self._changed:
+            left = list(self._line)
+            self._line.clear()
+        _refuse(left)
+
+    def _work(self) -> None:
+        for name, machine in self.machines.items():
+            self._load(name, machine)
+        while batch := self._next():
+            self._make(batch)
+
+    def _load(self, name: str, machine: Machine) -> None:
+        try:
+            self.models[name] = machine.load()
+        except Exception as error:  # one model that cannot be had stops no other
+            told = re.sub(r"\S*[/\\\\]", "", str(error)) if isinstance(error, MienError) else type(error).__name__
+            if not isinstance(error, MienError):
+                log.exception("loading %s", name)
+            with self._changed:
+                self.missing[name] = f"{name}: not available here ({told.removeprefix(f'{name}: ')})"
+                left = [item for item in self._line if item.machine == name]
+                self._line = deque(item for item in self._line if item.machine != name)
+            for item in left:
+                item.future.set_exception(UnavailableError(self.missing[name]))
+
+    def _next(self) -> list[_Waiting]:
+        """The next orders to be made together; nothing when the work is over."""
+        with self._changed:
+            while not self._line and not self._patient:
+                if self._stopping:
+                    return []
+                self._changed.wait()
+            if self._patient and (not self._line or self._turns >= TURNS):
+                self._turns = 0
+                return [self._patient.popleft()]
+            self._turns += bool(self._patient)
+            first = self._line[0].machine
+            chosen: list[_Waiting] = []
+            size = 0
+            rest: deque[_Waiting] = deque()
+            for item in self._line:
+                if item.machine == first and (not chosen or size + item.size <= self.batch):
+                    chosen.append(item)
+                    size += item.size
+                else:
+                    rest.append(item)
+            self._line = rest
+            return chosen
+
+    def _make(self, batch: list[_Waiting]) -> None:
+        wanted = [item for item in batch if item.future.set_running_or_notify_cancel()]
+        if not wanted:
+            return
+        name, started = wanted[0].machine, time.monotonic()
+        try:
+            answers = self.machines[name].make(self.models[name], [item.order for item in wanted])
+        except Exception as error:  # the thread must outlive whatever one batch meets
+            answers = [error] * len(wanted)
+        seconds = time.monotonic() - started
+        self._seconds_each += 0.1 * (seconds / len(wanted) - self._seconds_each)
+        self.batches(name, sum(item.size for item in wanted), seconds)
+        for item, answer in zip(wanted, answers, strict=True):
+            if isinstance(answer, BaseException):
+                item.future.set_exception(answer)
+            else:
+                item.future.set_result(answer)
+
+
+def _refuse(items: list[_Waiting]) -> None:
+    for item in items:
+        if item.future.set_running_or_notify_cancel():
+            item.future.set_exception(UnavailableError("the service is stopping; try again later"))
