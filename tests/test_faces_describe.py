@@ -76,7 +76,7 @@ def test_every_group_is_in_one_section_and_likely_comes_first() -> None:
 
 
 def test_twenty_faces_keep_their_order() -> None:
-    faces = [face_at(20 + 18 * k, 150, 15 + k) for k in range(20)]
+    faces = [face_at(20 + 18 * k, 150, 20 + k) for k in range(20)]
     works = describer(*faces)
     found = works.describe(PHOTO)
     assert [told.face for told in found.faces] == faces
@@ -93,7 +93,7 @@ def test_a_face_of_three_pixels_is_counted_and_not_described() -> None:
     assert isinstance(problem, PhotoError)
     assert problem.reason == "too_small"
     assert str(problem) == (
-        "a.jpg: too small to be described: the largest face of the photo (400 x 300 px) has 4 px; wanted are 12 px "
+        "a.jpg: too small to be described: the largest face of the photo (400 x 300 px) has 4 px; wanted are 16 px "
         "and more"
     )
     beside = describer(face_at(200, 150, 100), face_at(20, 20, 3)).describe(PHOTO)
@@ -116,6 +116,15 @@ def test_a_mesh_that_spans_no_face_is_left_out() -> None:
     collapsed = Face(good.detection, np.zeros((468, 3), np.float32), 1.0)
     lost = Face(good.detection, np.full((468, 3), np.nan, np.float32), 1.0)
     assert [told.face for told in describer(collapsed, lost, good).describe(PHOTO).faces] == [good]
+
+
+@pytest.mark.parametrize(
+    ("score", "presence", "kept"), [(0.51, 0.93, False), (0.55, 0.59, False), (0.51, 0.99, True), (0.9, 0.6, True)]
+)
+def test_what_detector_and_mesh_both_doubt_is_no_face(score: float, presence: float, kept: bool) -> None:
+    found = describer(face_at(200, 150, 100, score=score, presence=presence)).describe(PHOTO)
+    assert len(found.faces) == kept
+    assert all("unsure" in told.remarks for told in found.faces)
 
 
 def test_a_path_and_its_pixels_are_described_alike(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ CROP_PX = 128  # at most; a smaller face is measured at its own size
 LEAST_CROP_PX = 32
 WHITE, BLACK = 250, 8  # luma from which a pixel is burnt out, and up to which it is drowned
 
-SMALL_PX = 48.0
-BLURRED_SHARPNESS = 0.33
+SMALL_PX = 40.0
+BLURRED_SHARPNESS = 0.25
 DARK_HIGHLIGHTS = 0.33
 OVEREXPOSED_SHARE = 0.08
 FLAT_CONTRAST = 0.20
@@ -59,7 +59,7 @@ MEANING: Mapping[Remark, str] = MappingProxyType(
     {
         "small": "few pixels: age, eyewear and what is worn are guesses",
         "blurred": "out of focus, moved or enlarged: age reads too young, fine marks are lost",
-        "dark": "hardly lit: most answers are guesses",
+        "dark": "hardly lit: sex is missed more often, age reads too young",
         "overexposed": "partly burnt out: skin, lines and makeup are hidden there",
         "flat": "hardly any contrast: fog, fading or a weak print",
         "profile": "turned away: half of the face is not seen, and the angle is read too small",

@@ -19,7 +19,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("shape", ("face shape", "jaw", "chin", "build")),
     ("skin", ("complexion", "shine", "makeup", "lipstick")),
     ("worn", ("hat", "earrings", "neckwear")),
-    ("to raters", ("attractiveness",)),
+    ("raters say", ("attractiveness",)),
     ("photo", ("color", "focus", "lighting", "place", "occasion")),
 )
 
