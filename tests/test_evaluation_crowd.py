@@ -67,7 +67,9 @@ def made(name: str, own: Faces, sweep_ages=AGES, raced: Faces | None = None, wor
     return MadeCrowd(name, own, pairs, sweep, female, AGES, raced, words)
 
 
-WORDS = (WordFaces("Smiling", "smiling", "men and women", *(drawn([30] * 9, [1] * 9, seed) for seed in (1, 2, 3))),)
+WORDS = (
+    WordFaces("Smiling", "smiling", "women", np.ones(9, bool), *(drawn([30] * 9, [1] * 9, seed) for seed in (1, 2, 3))),
+)
 
 
 def judged(**changes) -> Report:

@@ -38,6 +38,7 @@ class WordFaces:
     name: str  # of the vocabulary
     word: str  # of the command line
     who: str  # "men", "women" or "men and women": for whom it was asked
+    female: Mask  # N: the sex asked for
     asked: UInt8Image  # N S S 3
     denied: UInt8Image
     open: UInt8Image
@@ -53,7 +54,7 @@ class RealMarks:
 
 @dataclass(frozen=True, slots=True)
 class WordJudged:
-    """Whether the judge found a word's attribute on each of N faces, asked, denied and open."""
+    """Whether the judge found a word's attribute on each of N faces, asked, denied and open, and the sex asked for."""
 
     name: str
     word: str
@@ -61,13 +62,15 @@ class WordJudged:
     asked: Mask
     denied: Mask
     open: Mask
+    sex_asked: Mask  # of the asked: whether the sex is still as asked
+    sex_denied: Mask
 
 
 def judge_words(name: str, words: Sequence[WordFaces], judges: Judges, track: Track) -> tuple[WordJudged, ...]:
-    """Ask the judge about every face of every word."""
+    """Ask the judges about every face of every word."""
     found = []
     seen: dict[int, Mask] = {}  # several words share their open faces
-    with track(f"{name}: words", sum(3 * len(word.asked) for word in words)) as advance:
+    with track(f"{name}: words", sum(5 * len(word.asked) for word in words)) as advance:
         for word in words:
             place = NAMES.index(word.name)
             if id(word.open) not in seen:
@@ -77,7 +80,9 @@ def judge_words(name: str, words: Sequence[WordFaces], judges: Judges, track: Tr
             asked, denied = (
                 judges.attributes(crops, advance, races=False).found[:, place] for crops in (word.asked, word.denied)
             )
-            found.append(WordJudged(word.name, word.word, word.who, asked, denied, seen[id(word.open)][:, place]))
+            sexes = [judges.estimate(crops, advance).is_female == word.female for crops in (word.asked, word.denied)]
+            neither = seen[id(word.open)][:, place]
+            found.append(WordJudged(word.name, word.word, word.who, asked, denied, neither, *sexes))
     return tuple(found)
 
 
@@ -114,17 +119,22 @@ def words(
                     None if told is None else shown(told, "%"),
                     None if not told else shown(gap / told, "%"),
                     "yes" if gap >= OBEYED else "no",
+                    shown(float(one.sex_asked.mean()), "%"), shown(float(one.sex_denied.mean()), "%"),
                 )
             )  # fmt: skip
     figures += [figure for one in next(iter(judged.values())) for figure in _real_figures(one, real)]
-    columns = ("crowd", "word", "asked of", "n", "difference", "the judge's own, on real", "of that", "obeyed")
+    columns = (
+        "crowd", "word", "asked of", "n", "difference", "the judge's own, on real", "of that", "obeyed",
+        "sex as asked, with the word", "sex as asked, denied",
+    )  # fmt: skip
     return Section(
         "Are the words of --with obeyed?",
         "Faces of adults asked for with a word and with its opposite, the same noise, sex and age. Found is what an "
         "independent judge says (judge-attributes, trained on LFW's labels from pixels); it errs, so the column 'real' "
         "has its word on held-out photographs that are marked (where the crowd was asked), that are not (where it was "
         f"denied), and the difference of both. A word is called obeyed from {shown(OBEYED, '%')} of difference on. "
-        "Some words are asked of one sex only, since the photographs hardly show them on the other.",
+        "Some words are asked of one sex only, since the photographs hardly show them on the other. Sex as asked, said "
+        "by judge-age-sex, shows whether a word takes the sex along.",
         tuple(figures),
         (Table(columns, tuple(rows)),),
         tuple(Picture(f"words-{slug_of(name)}", _caption(name), word_sheet(made[name])) for name in judged),
@@ -144,6 +154,18 @@ def _figures(subject: str, one: WordJudged) -> list[Figure]:
             better="near the real one",
         )
         for tag, label, found in (*shares, ("open", "found when neither", one.open))
+    ]
+    kept = (("asked", "when asked for", one.sex_asked), ("denied", "when denied", one.sex_denied))
+    figures += [
+        Figure.of(
+            proportion(int(right.sum()), n),
+            name=metric_name(f"word-{slug}-{tag}-sex", "judge-age-sex", n),
+            label=f"{one.word}: sex as asked, {label}",
+            subject=subject,
+            unit="%",
+            better="higher",
+        )
+        for tag, label, right in kept
     ]
     gap = mean_interval(one.asked.astype(float) - one.denied.astype(float))
     figures.append(

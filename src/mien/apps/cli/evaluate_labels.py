@@ -78,11 +78,14 @@ def word_faces(
         return ()
     people = adults[np.arange(count) % len(adults)]
 
+    def women(sex: Sex | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        return labels.female[people] > 0.5 if sex is None else np.full(count, sex == "female")
+
     def requests(sex: Sex | None, attributes: dict[str, bool]) -> list[FaceRequest]:
-        own: list[Sex] = ["female" if labels.female[k] else "male" for k in people]
+        wanted = zip(women(sex), labels.ages_years[people], strict=True)
         return [
-            FaceRequest(seed, place, Labels(sex or own[place], float(labels.ages_years[k]), attributes=attributes))
-            for place, k in enumerate(people)
+            FaceRequest(seed, place, Labels("female" if woman else "male", float(age), attributes=attributes))
+            for place, (woman, age) in enumerate(wanted)
         ]
 
     found = []
@@ -95,7 +98,7 @@ def word_faces(
                 make(generator, requests(sex, {attribute: wanted}), size, advance) for wanted in (True, False)
             )
             who = {"male": "men", "female": "women", None: "men and women"}[sex]
-            found.append(WordFaces(attribute, word, who, asked, denied, plain[sex]))
+            found.append(WordFaces(attribute, word, who, women(sex), asked, denied, plain[sex]))
     return tuple(found)
 
 
