@@ -167,7 +167,9 @@ SENTENCES = [
     ({"age": 15.6, "female": 0.9}, "teenage girl, about 16, looking straight ahead"),
     ({"age": 15.6, "female": 0.5}, "teenager, about 16, looking straight ahead"),
     ({"female": 0.5, "likely": ["Gray Hair"]}, "person, about 34, grey hair, looking straight ahead"),
-    ({"female": 0.21, "likely": ["other beard"]}, "person, about 34, beard, looking straight ahead"),
+    ({"female": 0.21, "likely": ["other beard"]}, "person, about 34, looking straight ahead"),
+    ({"age": 19, "female": 0.1}, "man, about 19, looking straight ahead"),
+    ({"age": 17.6}, "woman, about 18, looking straight ahead"),
     ({"likely": ["Goatee", "5 o' Clock Shadow"]}, "woman, about 34, looking straight ahead"),
     ({"female": 0.1, "likely": ["No Beard", "5 o' Clock Shadow"]}, "man, about 34, stubble, looking straight ahead"),
     ({"female": 0.1, "likely": ["other beard", "Mustache", "5 o' Clock Shadow"]}, "man, about 34, beard, looking"),
@@ -177,7 +179,7 @@ SENTENCES = [
         {"likely": ["Brown Hair", "Curly Hair"], "quality": replace(GOOD, grey=True)},
         "woman, about 34, curly hair, look",
     ),
-    ({"likely": ["Wearing Earrings", "Wearing Necklace"]}, "woman, about 34, earrings, necklace, looking"),
+    ({"likely": ["Wearing Earrings", "Wearing Necklace"]}, "woman, about 34, earrings, looking"),
     ({"likely": ["Asian", "Attractive Woman", "Chubby", "Double Chin"]}, "woman, about 34, looking straight ahead"),
 ]
 
@@ -225,7 +227,7 @@ def test_a_sentence_is_always_well_formed_and_never_judges(
     assert not re.search(r"asian|white|indian|attractive|chubby|nose|black(?! (curly |wavy |straight )?hair)", said)
     if 0.2 < female < 0.8:
         assert not re.search(r"\b(wo)?man\b|\bgirl\b|\bboy\b", said)
-    if age < 15:
+    if age < 14:
         assert not re.search(r"beard|goatee|moustache|stubble|\b(wo)?man\b", said)
 
 

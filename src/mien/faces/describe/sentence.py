@@ -3,6 +3,10 @@
 A noun by sex and age, the age, what catches the eye, and where the head is turned: "woman, about 34, smiling, brown
 wavy hair, no eyewear, looking slightly left". Left and right are those of the photo. Nothing about ethnicity or
 attractiveness is ever said here.
+
+*Whether* something is there is said by its mark (``attributes`` and ``present``), *which one* it is by its group: a
+group of eyewear was taught by photos marked with some eyewear, and alone takes the thin frames that raters left
+unmarked for none.
 """
 
 from __future__ import annotations
@@ -13,14 +17,16 @@ from mien.faces.describe.records import FaceDescription
 from mien.faces.quality import PROFILE_YAW_DEGREES
 from mien.records import Pose, Sex
 
-SAY = 0.5  # probability of a class within its group from which on it is said
-SAY_WORN = 0.6  # of what is absent on most faces: hat, beard, earrings ...
-BABY_YEARS, CHILD_YEARS, TEENAGE_YEARS = 2.5, 13.0, 20.0
-BEARD_YEARS = 15.0  # no beard is seen on younger faces
+SAY = 0.5  # probability from which on a mark, or a class within its group, is said
+SAY_EYEWEAR = 0.05  # of marked glasses where no bare eyes are marked: raters were seldom sure of thin frames
+BEARD_BELOW = 0.2  # probability of No Beard under which there is a beard
+SAY_GOATEE = 0.75  # within its group; below it a beard is a beard
+BABY_YEARS, CHILD_YEARS, TEENAGE_YEARS = 3, 13, 18  # whole years at which the next noun begins
+BEARD_YEARS = 15  # no beard is seen on younger faces
 SLIGHTLY_DEGREES, CLEARLY_DEGREES = 10.0, 25.0  # of yaw and, less 5 for the jitter of a nod, of pitch
 HEAD_TILT_DEGREES = 15.0
 
-# Until which age (years), and the noun for female, male and unknown sex.
+# Below which age (whole years), and the noun for female, male and unknown sex.
 NOUNS: tuple[tuple[float, dict[Sex | None, str]], ...] = (
     (BABY_YEARS, {"female": "baby", "male": "baby", None: "baby"}),
     (CHILD_YEARS, {"female": "girl", "male": "boy", None: "child"}),
@@ -30,9 +36,8 @@ NOUNS: tuple[tuple[float, dict[Sex | None, str]], ...] = (
 PLURALS = {"baby": "babies", "woman": "women", "man": "men", "child": "children", "person": "people"}
 COLOURS = {"Black Hair": "black", "Blond Hair": "blond", "Brown Hair": "brown", "Gray Hair": "grey"}
 TEXTURES = {"Curly Hair": "curly", "Wavy Hair": "wavy", "Straight Hair": "straight"}
-EYEWEAR = {"No Eyewear": "no eyewear", "Eyeglasses": "eyeglasses", "Sunglasses": "sunglasses"}
-WORN = (("hat", "Wearing Hat", "wearing a hat"), ("earrings", "Wearing Earrings", "earrings"),
-        ("neckwear", "Wearing Necktie", "necktie"), ("neckwear", "Wearing Necklace", "necklace"))  # fmt: skip
+# Not the necklace: it lies mostly outside the crop, and is guessed from the rest.
+WORN = (("Wearing Hat", "wearing a hat"), ("Wearing Earrings", "earrings"), ("Wearing Necktie", "necktie"))
 
 
 def sentence(described: FaceDescription) -> str:
@@ -42,10 +47,10 @@ def sentence(described: FaceDescription) -> str:
         for part in (
             noun(described),
             age(described.age_years),
-            _expression(described.groups["expression"]),
+            _expression(described),
             _hair(described),
             *_facial_hair(described),
-            _likely(described.groups["eyewear"], EYEWEAR, SAY),
+            _eyewear(described),
             *_worn(described),
             looking(described.pose),
         )
@@ -55,7 +60,8 @@ def sentence(described: FaceDescription) -> str:
 
 def noun(described: FaceDescription) -> str:
     """``woman``, ``boy``, ``teenager``, ``person`` ..."""
-    return next(nouns for until, nouns in NOUNS if described.age_years < until)[described.sex]
+    years = round(described.age_years)
+    return next(nouns for below, nouns in NOUNS if years < below)[described.sex]
 
 
 def age(years: float) -> str:
@@ -103,37 +109,53 @@ def _likely(chances: Mapping[str, float], words: Mapping[str, str], least: float
     return words.get(best, "") if chances[best] >= least else ""
 
 
-def _expression(chances: Mapping[str, float]) -> str:
-    return _likely(chances, {"Smiling": "smiling", "Frowning": "frowning"}, SAY)
+def _marked(described: FaceDescription, name: str, least: float = SAY) -> bool:
+    return name in described.present and described.attributes[name] >= least
+
+
+def _expression(described: FaceDescription) -> str:
+    chances = described.groups["expression"]
+    name, words = max((("Smiling", "smiling"), ("Frowning", "frowning")), key=lambda pair: chances[pair[0]])
+    seen = name in described.present and max(chances[name], described.attributes[name]) >= SAY
+    return words if seen else ""
 
 
 def _hair(described: FaceDescription) -> str:
     """``brown wavy hair``, ``bald``; of a baby ``little hair``; nothing under a hat."""
     hair = described.groups["hair"]
-    if described.groups["hat"]["Wearing Hat"] >= SAY_WORN:
+    if _marked(described, "Wearing Hat"):
         return ""
     if hair["Bald"] >= SAY:
-        return "little hair" if described.age_years < CHILD_YEARS else "bald"
+        return "little hair" if round(described.age_years) < CHILD_YEARS else "bald"
     colour = "" if described.quality.grey else _likely(hair, COLOURS, SAY)
     texture = _likely(described.groups["hair texture"], TEXTURES, SAY)
     words = " ".join(word for word in (colour, texture) if word)
     return f"{words} hair" if words else ""
 
 
+def _eyewear(described: FaceDescription) -> str:
+    """``eyeglasses``, ``sunglasses``, ``no eyewear``; nothing where the marks leave it open."""
+    if "No Eyewear" in described.present:
+        return "no eyewear"
+    worn = [name for name in ("Eyeglasses", "Sunglasses") if _marked(described, name, SAY_EYEWEAR)]
+    return max(worn, key=lambda name: described.groups["eyewear"][name]).lower() if worn else ""
+
+
 def _facial_hair(described: FaceDescription) -> Iterator[str]:
-    if described.sex == "female" or described.age_years < BEARD_YEARS:
+    """Of men only: in faces of unclear sex shadows are taken for a beard."""
+    if described.sex != "male" or round(described.age_years) < BEARD_YEARS:
         return
-    groups = described.groups
-    beard = _likely(groups["beard"], {"Goatee": "goatee", "other beard": "beard"}, SAY)
-    if beard:
-        yield beard
-    if groups["mustache"]["Mustache"] >= SAY_WORN and "Mustache" in described.present and beard != "beard":
+    bearded = described.attributes["No Beard"] < BEARD_BELOW
+    goatee = described.groups["beard"]["Goatee"] >= SAY_GOATEE
+    if bearded:
+        yield "goatee" if goatee else "beard"
+    if (goatee or not bearded) and _marked(described, "Mustache"):
         yield "moustache"
-    if not beard and groups["stubble"]["5 o' Clock Shadow"] >= SAY_WORN and "5 o' Clock Shadow" in described.present:
+    if not bearded and _marked(described, "5 o' Clock Shadow"):
         yield "stubble"
 
 
 def _worn(described: FaceDescription) -> Iterator[str]:
-    for group, name, words in WORN:
-        if described.groups[group][name] >= SAY_WORN and name in described.present:
+    for name, words in WORN:
+        if _marked(described, name):
             yield words
