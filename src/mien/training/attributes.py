@@ -62,6 +62,7 @@ class AttributesConfig(Config):
     ridge: float = 0.0  # of the trunk solved in closed form (attributes_axes); 0: the trunk is learnt, if there is one
     marks_weight: float = 1.0
     age_weight: float = 0.1
+    age_l1_weight: float = 0.0  # within the loss of age: mean absolute error, years
     age_sigma_years: float = 2.0  # of the target distribution at age 0 ...
     age_sigma_growth: float = 0.05  # ... and its growth a year of age
     ema_half_life_kimg: float = 0.0  # 0: no average
@@ -179,6 +180,8 @@ def masked_ages(logits: Tensor, ages: Tensor, config: AttributesConfig) -> Tenso
     sigma = (config.age_sigma_years + config.age_sigma_growth * years)[:, None]
     target = (-0.5 * ((line[None] - years[:, None]) / sigma) ** 2).softmax(1)
     each = -(target * logits.float().log_softmax(1)).sum(1)
+    if config.age_l1_weight:
+        each = each + config.age_l1_weight * (logits.float().softmax(1) @ line - years).abs()
     return (each * known).sum() / known.sum().clamp(min=1)
 
 

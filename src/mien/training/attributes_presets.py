@@ -57,8 +57,9 @@ def mien(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
         widths=widths,
         trunk=73,
         who=looks[0].name,
-        who_width=160,
+        who_width=256,
         dropout=0.1,
+        who_dropout=0.35,
     )
     return AttributesConfig(
         heads=heads,
@@ -68,7 +69,8 @@ def mien(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
         ridge=2.0,
         balance=0.3,
         unmarked_share=0.6,
-        age_weight=1.0,
+        age_weight=0.5,
+        age_l1_weight=0.1,
         ema_half_life_kimg=20.0,
     )
 

@@ -37,6 +37,7 @@ class HeadsConfig(Config):
     who: str | None = None  # the look that sex and age are read from, by a layer of their own; None: as the attributes
     who_width: int = 128  # of that layer
     dropout: float = 0.5  # before every layer
+    who_dropout: float | None = None  # before the layers of sex and age; None: as the others
     marks: bool = True  # whether there is a logit for each mark beside the 42 softmaxes
 
     @property
@@ -86,6 +87,7 @@ class AttributeHeads(nn.Module):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
         self.dropout = nn.Dropout(config.dropout)
+        self.who_dropout = nn.Dropout(config.dropout if config.who_dropout is None else config.who_dropout)
         self.trunk = nn.Linear(width, config.trunk) if config.trunk else None
         inner = config.trunk or width
         columns = config.who_columns
@@ -116,7 +118,7 @@ class AttributeHeads(nn.Module):
     def answer(self, axes: Tensor, who: Tensor) -> Answers:
         """Answers from what the trunk makes of the features (N trunk) and the standard look of sex and age (N W)."""
         axes = self.dropout(axes)
-        person = axes if self.who is None else self.dropout(F.silu(self.who(self.dropout(who))))
+        person = axes if self.who is None else self.who_dropout(F.silu(self.who(self.who_dropout(who))))
         groups = tuple(self.heads[slug(group)](person if group is SEX else axes) for group in GROUPS)
         return Answers(groups, None if self.marks is None else self.marks(axes), self.age(person))
 

@@ -17,6 +17,7 @@ from mien.checkpoints import load_into, load_weights
 from mien.errors import RequestError, WeightsError
 from mien.faces.attributes.calibration import Calibration, softmax
 from mien.faces.attributes.heads import AGES, FEMALE, AttributeHeads, HeadsConfig
+from mien.faces.attributes.packing import calibration_of, unpack
 from mien.faces.attributes.sight import joined, look
 from mien.faces.attributes.vocabulary import GROUPS, NAMES
 from mien.faces.encoder import Encoder, load_encoder
@@ -48,7 +49,7 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class RawReadings:
-    """Uncalibrated outputs of N faces, each averaged with its mirror image: what a calibration is fitted on."""
+    """Uncalibrated outputs of N faces: what a calibration is fitted on."""
 
     scores: Float32Array  # N 73
     groups: tuple[Float32Array, ...]  # 42, each N x classes: logits
@@ -87,32 +88,47 @@ class AttributeReader:
             raise RequestError(f"encoder: '{encoder}' given, these heads read '{trained_on}'; {advice}")
         name = f"{path or 'the packaged attribute heads'}"
         heads = AttributeHeads(HeadsConfig.make(metadata.get("heads", {}), where=name))
-        load_into(heads, _part(tensors, "heads"), name=name)
+        load_into(heads, unpack(tensors, heads.config.widths), name=name)
         network = load_encoder(encoder)
-        changed = _part(tensors, "encoder")  # the layers of the encoder that were fine-tuned, if any
+        changed = {k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")}  # fine-tuned
         if changed:
             load_into(network.network, network.network.state_dict() | changed, name=name)
-        return cls(network, heads, _calibration(_part(tensors, "calibration"), name), metadata)
+        calibration = calibration_of(tensors)
+        if calibration.slope.shape != (len(NAMES),) or calibration.temperature.shape != (len(GROUPS),):
+            raise WeightsError(
+                f"{name}: its calibration is not one of {len(NAMES)} attributes and {len(GROUPS)} groups"
+            )
+        return cls(network, heads, calibration, metadata)
 
     def read(
-        self, crops: UInt8Image, *, batch_size: int = 16, progress: Callable[[int], None] | None = None
+        self,
+        crops: UInt8Image,
+        *,
+        mirrored: bool = False,
+        batch_size: int = 16,
+        progress: Callable[[int], None] | None = None,
     ) -> Readings:
-        """Read aligned crops (N S S 3 uint8 RGB, ``faces/align``); each and its mirror image are averaged."""
+        """Read aligned crops (N S S 3 uint8 RGB, ``faces/align``).
+
+        ``mirrored``: each is averaged with its mirror image, at twice the time. The calibration and the figures of the
+        model card are those of faces as they are.
+        """
         parts = []
         for start in range(0, len(crops), batch_size):
-            parts.append(self._raw(crops[start : start + batch_size]))
+            parts.append(self._raw(crops[start : start + batch_size], mirrored))
             if progress is not None:
                 progress(len(parts[-1].scores))
         return self.calibrated(RawReadings.joined(parts) if parts else self._nothing())
 
     @torch.no_grad()
-    def _raw(self, crops: UInt8Image) -> RawReadings:
+    def _raw(self, crops: UInt8Image, mirrored: bool) -> RawReadings:
         if crops.ndim != 4 or crops.shape[1] != crops.shape[2] or crops.shape[3] != 3 or crops.dtype != np.uint8:
             raise ValueError(f"crops of shape {crops.shape} and type {crops.dtype}, wanted N S S 3 uint8")
         tensor = to_tensor(crops)
-        both = torch.cat([tensor, tensor.flip(3)])  # 2n 3 S S
+        if mirrored:
+            tensor = torch.cat([tensor, tensor.flip(3)])  # 2n 3 S S
         looks = self.heads.config.looks
-        return raw_readings(self.heads, joined(look(self.encoder, both, looks), looks), pairs=True)
+        return raw_readings(self.heads, joined(look(self.encoder, tensor, looks), looks), pairs=mirrored)
 
     def _nothing(self) -> RawReadings:
         groups = tuple(np.zeros((0, len(group.classes)), np.float32) for group in GROUPS)
@@ -148,28 +164,3 @@ def raw_readings(heads: AttributeHeads, features: Tensor, *, pairs: bool = False
     years = torch.arange(AGES, dtype=torch.float32)
     ages = answers.age.float().softmax(1) @ years
     return RawReadings(mean(answers.scores()), tuple(mean(group) for group in answers.groups), mean(ages))
-
-
-def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    prefix = f"{name}."
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-def calibration_tensors(calibration: Calibration) -> dict[str, Tensor]:
-    """A calibration as the tensors of a weights file (float32: thresholds in fp16 would move)."""
-    names = ("slope", "intercept", "accuracy_threshold", "balanced_threshold", "temperature")
-    found = {f"calibration.{name}": torch.from_numpy(getattr(calibration, name)).float() for name in names}
-    found["calibration.age"] = torch.tensor([calibration.age_slope, calibration.age_intercept_years])
-    return found
-
-
-def _calibration(tensors: Mapping[str, Tensor], name: str) -> Calibration:
-    try:
-        values = {key: value.double().numpy() for key, value in tensors.items()}
-        age = values.pop("age")
-        found = Calibration(**values, age_slope=float(age[0]), age_intercept_years=float(age[1]))
-    except (KeyError, TypeError, IndexError) as error:
-        raise WeightsError(f"{name}: holds no calibration that can be read") from error
-    if found.slope.shape != (len(NAMES),) or found.temperature.shape != (len(GROUPS),):
-        raise WeightsError(f"{name}: its calibration is not one of {len(NAMES)} attributes and {len(GROUPS)} groups")
-    return found
