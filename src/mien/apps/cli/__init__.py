@@ -21,6 +21,7 @@ app = typer.Typer(
 # One module a line; each has `register(app)`.
 COMMANDS = (
     "crowd",
+    "portrait",
     "imagine",
     "describe",
     "attributes",

@@ -21,7 +21,7 @@ PREVIEWED = 16  # "a preselected set of 16 images"
 def portrait(
     data: common.Data,
     out: common.Out,
-    preset: Annotated[str, typer.Option("--preset", help="paper: the thesis of A. Wang, as printed.")] = "paper",
+    preset: common.Preset = "mien",
     resume: common.Resume = False,
     steps: common.Steps = None,
     batch: common.BatchSize = None,
@@ -46,6 +46,10 @@ def portrait(
     inside: Annotated[
         float | None, typer.Option("--inside", help="... with so large a share of the crop photograph, 0 to 1.")
     ] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option("--from", help="Preset mien: the RUN of `mien train crowd` whose decoder is to draw."),
+    ] = None,
     landmarks: Annotated[str, typer.Option("--landmarks", help="The network of the 68 points.")] = "face-mesh",
     adversarial: Annotated[bool, typer.Option(help="The adversarial loss (off: the ablation of section 4.4).")] = True,
     mask: Annotated[bool, typer.Option(help="The attention mask (off: the ablation of section 4.4).")] = True,
@@ -53,12 +57,16 @@ def portrait(
         bool, typer.Option("--count", help="Only say how many faces each filter leaves, and train nothing.")
     ] = False,
 ) -> None:
-    """Train the decoder that draws a face from features as it looks ahead, neutral, on white."""
+    """Train what draws a face from its features as it looks ahead, neutral, on white.
+
+    Preset paper: the decoder of A. Wang's thesis (the options from --size on are for it). Preset mien: the decoder of
+    crowds (--from RUN), to which the directions of pose, expression and light are fitted; some minutes.
+    """
     from mien.errors import RequestError
     from mien.photos.portrait_views import PortraitRules
 
-    if preset != "paper":
-        raise RequestError(f"--preset: no '{preset}' for portrait; allowed: paper")
+    if preset not in ("mien", "paper"):
+        raise RequestError(f"--preset: no '{preset}' for portrait; allowed: mien, paper")
     for name, value in (("--steps", steps), ("--batch", batch), ("--threads", threads)):
         if value is not None and value < 1:
             raise RequestError(f"{name}: {value} given, allowed are 1 and more")
@@ -76,7 +84,14 @@ def portrait(
     if count:
         _count(data, rules)
         return
-    options = common.TrainOptions(data, out, resume, steps, batch, seed, threads, device, precision, minutes)
+    options = common.TrainOptions(
+        data, out, resume, steps, batch, seed, threads, device, precision, minutes, start_from
+    )
+    if preset == "mien":
+        _fit(options)
+        return
+    if start_from is not None:
+        raise RequestError("--from: the paper preset starts at random, as printed; allowed with --preset mien")
     _train(options, rules, size, landmarks, adversarial=adversarial, masked=mask)
 
 
@@ -153,6 +168,79 @@ def _train(
         resume=options.resume,
     )
     common._finish(outcome, options.out)
+
+
+def _fit(options: common.TrainOptions) -> None:
+    import numpy as np
+    import torch
+
+    from mien.apps.cli.train_crowd import progress_bars
+    from mien.checkpoints import load_into, load_weights
+    from mien.errors import DatasetError, RequestError
+    from mien.faces.encoder import load_encoder
+    from mien.generators.crowd.mien import MODEL as CROWD
+    from mien.generators.decoder import Decoder, DecoderConfig, StyleEncoder
+    from mien.generators.portrait.mien import PACKAGED_CROWD, digest, under
+    from mien.images import to_tensor
+    from mien.photos.batches import FaceDataset
+    from mien.photos.features import features
+    from mien.training.codes import standardised
+    from mien.training.portrait_neutral import Seen, export, fit
+    from mien.training.state import initial_weights
+
+    if options.start_from is None:
+        raise RequestError("--from: not given; wanted for --preset mien: the RUN of `mien train crowd` that is to draw")
+    run = options.start_from / "decoder" if (options.start_from / "decoder").is_dir() else options.start_from
+    weights, images = initial_weights(run)
+    if not {"decoder", "style"} <= weights.keys():
+        raise RequestError(f"--from: {run} holds {', '.join(weights)}; wanted a run with 'decoder' and 'style'")
+    config = DecoderConfig.make(_read_json(run / "run.json")["config"]["decoder"], where=str(run))
+    decoder, style = Decoder(config), StyleEncoder(config)
+    load_into(decoder, weights["decoder"], name=f"{run}: decoder")
+    load_into(style, weights["style"], name=f"{run}: style")
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+
+    data = FaceDataset.open(options.data)
+    marked = [row for row in data.rows("train").tolist() if data.faces[row].attributes_present]
+    rows = np.array(marked, np.int64)
+    if not len(rows):
+        raise DatasetError(f"{data.dest}: no training face with attributes; portraits are fitted to a source like lfw")
+    faces = [data.faces[row] for row in rows]
+    with progress_bars() as told:
+        known = standardised(decoder, features(data, load_encoder("facenet"), rows, progress=told("features")))
+        crops = np.ascontiguousarray(data.pixels(128, told("crops"))[rows])
+        blocks = range(0, len(rows), 128)
+        with torch.inference_mode():
+            styles = np.concatenate([style(to_tensor(crops[k : k + 128]))[0].numpy() for k in blocks])
+
+    def angles(name: str) -> Any:
+        return np.array([getattr(face, name) or 0.0 for face in faces], np.float32)
+
+    def has(name: str) -> Any:
+        return np.array([name in face.attributes_present for face in faces])
+
+    seen = Seen(
+        known, styles, crops, angles("yaw_degrees"), angles("pitch_degrees"), has("Smiling"), has("Mouth Closed"),
+        [face.person for face in faces],
+    )  # fmt: skip
+    neutraliser = fit(seen)
+    packaged = under("decoder.", load_weights(PACKAGED_CROWD, model=CROWD)[0]) if PACKAGED_CROWD.is_file() else {}
+    about = {"data": data.fingerprint(), "faces": len(rows), "decoder_images": images}
+    path = options.out / "weights.safetensors"
+    export(path, neutraliser, decoder, about, with_decoder=digest(packaged) != digest(decoder.state_dict()))
+    typer.echo(str(path))
+
+
+def _read_json(path: Path) -> Any:
+    import json
+
+    from mien.errors import RequestError
+
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{path}: not a readable JSON file; wanted the RUN of `mien train crowd`") from error
 
 
 def previewed(data: Any) -> Any:

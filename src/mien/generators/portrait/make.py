@@ -1,0 +1,139 @@
+"""Photo -> faces -> portraits: the whole way, as `mien portrait` and other callers go it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.errors import PhotoError, RequestError, WeightsError
+from mien.faces import align
+from mien.faces.dlib_resnet import SAME_PERSON, DlibResNet, dlib_crop
+from mien.faces.encoder import Encoder, load_encoder
+from mien.faces.find import FaceFinder
+from mien.faces.landmarks import INPUT_PX, mesh_points
+from mien.faces.pose import pose
+from mien.generators import WEIGHTS
+from mien.generators.portrait import silhouette
+from mien.generators.portrait.mien import MienPortrait
+from mien.generators.portrait.paper import PaperPortrait
+from mien.images import resize, to_photos, to_tensor
+from mien.records import Face, Float32Array, Pose, UInt8Image
+
+PRESETS = ("mien", "paper")
+CROP_PX = 256
+SAME_BY_ENCODER = 0.436  # cosine of FaceNet's embeddings of aligned crops, at equal error on LFW
+FAR_TURNED_DEGREES = 45.0
+FEW_PX = 30.0  # between the outer corners of the eyes, in the photo
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """One portrait and what is known of it. Images are S S 3, the mask S S in [0, 1]: 1 person."""
+
+    face: Face
+    crop: UInt8Image  # the aligned crop that was read, CROP_PX
+    drawn: UInt8Image  # as the decoder drew it, before the mask
+    mask: Float32Array
+    pose_before: Pose
+    pose_after: Pose | None  # None: the mesh sees no face in it
+    similarity: float  # cosine of FaceNet's embeddings of the photo's face and the portrait
+    distance: float | None  # dlib's, which had no part in training: one person under SAME_PERSON; None: not fetched
+    warnings: tuple[str, ...]
+
+    def on(self, colour: tuple[int, int, int]) -> UInt8Image:
+        """The portrait on a plain colour (RGB, 0 to 255)."""
+        return silhouette.over(self.drawn, self.mask, colour)
+
+
+class PortraitMaker:
+    """Makes portraits of photos; networks are loaded once."""
+
+    def __init__(self, preset: str, drawer: MienPortrait | PaperPortrait, encoder: Encoder, finder: FaceFinder) -> None:
+        self.preset, self.drawer, self.encoder, self.finder = preset, drawer, encoder, finder
+
+    @classmethod
+    def load(cls, preset: str = "mien", *, weights: str | os.PathLike[str] | None = None) -> Self:
+        """``weights``: a file of ``mien train portrait`` instead of the packaged one (``paper`` has none)."""
+        if preset not in PRESETS:
+            raise RequestError(f"preset: '{preset}' given; allowed: {', '.join(PRESETS)}")
+        path = weights or WEIGHTS / f"portrait-{preset}.safetensors"
+        drawer = MienPortrait.load(path) if preset == "mien" else PaperPortrait.load(path)
+        return cls(preset, drawer, load_encoder("facenet"), FaceFinder.load())
+
+    @cached_property
+    def judge(self) -> DlibResNet | None:
+        """dlib's network, where it was fetched."""
+        try:
+            return DlibResNet.load()
+        except WeightsError:
+            return None
+
+    def faces(self, photo: UInt8Image, *, largest: bool = False) -> list[Face]:
+        """The faces of a photo, largest first: all (looked for in parts of the photo, too), or the largest."""
+        found = self.finder.faces([photo], thorough=not largest)[0]
+        return found[:1] if largest else found
+
+    def portrait(self, photo: UInt8Image, face: Face, size_px: int | None = None) -> Portrait:
+        """The portrait of one face of a photo, ``size_px`` high and wide (``None``: as the decoder draws).
+
+        Raises ``PhotoError`` for landmarks that do not span a face.
+        """
+        crop = align.warp(photo, align.crop_transform(face.mesh, CROP_PX), CROP_PX)
+        seen = self._read(to_tensor(crop), ("pool", "embedding"))
+        drawn, mask = self._draw(to_tensor(crop), seen["pool"])
+        size = size_px or drawn.shape[0]
+        if drawn.shape[0] != size:
+            drawn = resize(drawn, size, size)
+            mask = np.asarray(align.window(torch.from_numpy(mask)[None, None], 0.0, 0.0, 1.0, size)[0, 0].numpy())
+        return self._judged(face, crop, drawn, mask, seen["embedding"])
+
+    def _draw(self, crop: Tensor, pooled: Tensor) -> tuple[UInt8Image, Float32Array]:
+        if isinstance(self.drawer, MienPortrait):
+            drawn = self.drawer.draw(pooled)[0]
+            return drawn, silhouette.person_mask(drawn)
+        loose = self.encoder(align.window(crop, 0.0, 0.0, 1.0, self.encoder.input_size), ["pool"])["pool"]
+        made = self.drawer.draw(loose)
+        return to_photos(made.noisy)[0], np.asarray(made.mask[0, 0].numpy(), np.float32)
+
+    @torch.inference_mode()
+    def _read(self, crops: Tensor, taps: tuple[str, ...]) -> dict[str, Tensor]:
+        return self.encoder(align.encoder_window(crops, self.encoder.input_size), taps)
+
+    @torch.inference_mode()
+    def _judged(self, face: Face, crop: UInt8Image, drawn: UInt8Image, mask: Float32Array, before: Tensor) -> Portrait:
+        shown = to_tensor(silhouette.over(drawn, mask, (255, 255, 255)))
+        similarity = float((self._read(shown, ("embedding",))["embedding"] * before).sum())
+        distance = None
+        if self.judge is not None:
+            both = torch.cat([dlib_crop(to_tensor(crop)), dlib_crop(shown)])
+            codes = self.judge(both)["embedding"]
+            distance = float((codes[0] - codes[1]).norm())
+        points = mesh_points(self.finder.mesh, align.window(shown, 0.0, 0.0, 1.0, INPUT_PX))[0].numpy()
+        try:
+            after = pose(points)
+        except PhotoError:
+            after = None
+        start = pose(face.mesh)
+        warnings = tuple(_warnings(face, start, similarity, distance))
+        return Portrait(face, crop, drawn, mask, start, after, similarity, distance, warnings)
+
+
+def _warnings(face: Face, start: Pose, similarity: float, distance: float | None) -> list[str]:
+    """What a person should know of a portrait before they believe it."""
+    found = []
+    if distance is not None and distance >= SAME_PERSON:
+        found.append(f"may not look like the person: distance {distance:.2f}, one person is under {SAME_PERSON}")
+    elif distance is None and similarity < SAME_BY_ENCODER:
+        found.append(f"may not look like the person: similarity {similarity:.2f}, one person is over {SAME_BY_ENCODER}")
+    if abs(start.yaw_degrees) > FAR_TURNED_DEGREES:
+        found.append(f"the face is turned by {abs(start.yaw_degrees):.0f} degrees: half of it is guessed")
+    eyes = float(np.hypot(*(face.mesh[align.EYE_LEFT_OUTER, :2] - face.mesh[align.EYE_RIGHT_OUTER, :2])))
+    if eyes < FEW_PX:
+        found.append(f"the face is small: {eyes:.0f} px between the eyes' corners")
+    return found
