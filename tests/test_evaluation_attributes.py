@@ -1,0 +1,116 @@
+"""The figures of the attribute heads are those of the books, and the report names what fails."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
+
+from mien.errors import TooFewError
+from mien.evaluation.attributes import Examined, examine
+from mien.evaluation.attributes_metrics import (
+    area_under_curve,
+    average_precision,
+    balanced_accuracy,
+    calibration_error,
+    scores,
+)
+from mien.faces.attributes.calibration import Calibration
+from mien.faces.attributes.reader import Readings
+from mien.faces.attributes.targets import Truths
+from mien.faces.attributes.vocabulary import GROUPS, NAMES
+
+faces = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2, max_size=60)
+
+
+@given(faces)
+def test_figures_agree_with_another_library(data: list[tuple[int, bool]]) -> None:
+    x, truth = np.array([a for a, _ in data], float), np.array([b for _, b in data])
+    if truth.all() or not truth.any():
+        assert np.isnan(
+            [area_under_curve(x, truth), average_precision(x, truth), balanced_accuracy(x > 4, truth)]
+        ).all()
+        return
+    assert area_under_curve(x, truth) == pytest.approx(roc_auc_score(truth, x))
+    assert average_precision(x, truth) == pytest.approx(average_precision_score(truth, x))
+    assert balanced_accuracy(x > 4, truth) == pytest.approx(balanced_accuracy_score(truth, x > 4))
+
+
+def test_calibration_error_is_none_for_honest_chances_and_large_for_boasts() -> None:
+    random = np.random.default_rng(1)
+    chances = random.random(20_000)
+    truth = random.random(20_000) < chances
+    assert calibration_error(chances, truth) < 0.02
+    assert calibration_error(np.where(chances > 0.5, 0.99, 0.01), truth) > 0.2
+    assert np.isnan(calibration_error(chances[:5], truth[:5]))
+
+
+def test_each_figure_uses_its_own_threshold_and_the_majority_is_that_of_training() -> None:
+    chances = np.array([[0.1], [0.3], [0.6], [0.9]])
+    marks = np.array([[0], [1], [0], [1]])
+    found = scores(chances, marks, accuracy_threshold=[0.8], balanced_threshold=[0.2], usual=[0.9])
+    assert found.accuracy[0] == 0.75  # only the last is said to be marked
+    assert found.balanced_accuracy[0] == 0.75  # all but the first are
+    assert found.majority[0] == 0.5
+    assert found.share[0] == 0.5
+    assert found.n == 4
+
+
+def made(n: int = 120, seed: int = 3) -> Examined:
+    """Readings that know every attribute but Frowning, which they guess, and ages to two years."""
+    random = np.random.default_rng(seed)
+    marks = (random.random((n, 73)) < 0.4).astype(np.float32)
+    chances = np.clip(0.2 + 0.6 * marks + random.normal(0, 0.05, marks.shape), 0.01, 0.99)
+    chances[:, NAMES.index("Frowning")] = random.random(n)
+    female = (random.random(n) < 0.5).astype(np.float32)
+    ages = random.uniform(1, 90, n).astype(np.float32)
+    marks[100:] = np.nan
+    groups = {group.name: np.full((n, len(group.classes)), 1 / len(group.classes), np.float32) for group in GROUPS}
+    wrong = np.arange(n) < 12
+    readings = Readings(
+        chances.astype(np.float32),
+        chances > 0.5,
+        groups,
+        np.where(wrong, 1 - female, female),
+        (ages + 2).astype(np.float32),
+    )
+    sources = tuple("lfw" if k < 100 else "utkface" for k in range(n))
+    return Examined(readings, Truths(marks, female, ages), sources, ("White",) * n)
+
+
+def test_a_report_says_what_is_known_and_names_what_is_not() -> None:
+    found = examine(made(), Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance={})
+    figures = {key.split("_")[0]: figure for key, figure in found.figures().items()}
+    assert figures["auc-mean-73"].value > 0.98
+    assert figures["auc-mean-73"].n == 100  # faces with attributes
+    accuracy = figures["accuracy-mean-73"]
+    assert accuracy.low is not None
+    assert accuracy.high is not None
+    assert accuracy.low <= accuracy.value <= accuracy.high
+    assert figures["sex-right-all"].value == pytest.approx(108 / 120)
+    assert figures["age-error-mean-absolute"].value == pytest.approx(2, abs=1e-4)
+    assert figures["age-error-mean-signed"].value == pytest.approx(2, abs=1e-4)
+    first = found.sections[0]
+    assert "Hardly known (balanced accuracy under 60%): Frowning." in first.text
+    assert len(first.tables[0].rows) == 73
+    assert first.tables[0].rows[-1][0] == "Frowning"
+    people = {row[0]: row for row in found.sections[1].tables[0].rows}
+    assert people["female"][1] + people["male"][1] == 100
+    assert all(row[2] is None for row in people.values() if isinstance(row[1], int) and row[1] < 30)
+
+
+def test_too_few_faces_are_no_examination() -> None:
+    one = made(3)
+    unknown = Truths(
+        np.full((3, 73), np.nan, np.float32), np.full(3, np.nan, np.float32), np.full(3, np.nan, np.float32)
+    )
+    with pytest.raises(TooFewError, match="3 faces, 0 with attributes"):
+        examine(
+            Examined(one.readings, unknown, one.sources, one.races),
+            Calibration.none(73, 42),
+            [0.4] * 73,
+            title="",
+            provenance={},
+        )
