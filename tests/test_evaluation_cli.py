@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 import mien
-from mien.checkpoints import save_weights
+from mien.checkpoints import load_weights, save_weights
 from mien.errors import DatasetError, RequestError
 from mien.evaluation import features
 from mien.faces.age_sex import Estimates
@@ -144,3 +145,34 @@ def test_a_judge_is_trained_and_examined_by_two_commands(cli_here, dataset, tmp_
     assert 0 < figures["age-error-mean-absolute_judge-age-sex_n30"]["value"] < 100
     rows = values["sections"][0]["tables"][0]["rows"]
     assert sum(row[1] for row in rows if "years" in row[0]) == 30
+
+
+def test_the_judge_of_attributes_is_trained_continued_and_examined(cli_here, dataset, tmp_path):
+    rows = catalog.read_catalog(dataset)
+    half = [  # every other face has attributes, the others have a race
+        replace(row, race=None, attributes_present=("Smiling",) if k % 4 else ("Bald",), attributes_absent=NAMES)
+        if k % 2
+        else row
+        for k, row in enumerate(rows)
+    ]
+    catalog.write_catalog(dataset, half)
+    catalog.write_manifest(dataset, {"version": catalog.VERSION, "complete": True})
+    first, second, out = tmp_path / "first", tmp_path / "second", tmp_path / "report"
+    words = ("train", "judge", "--preset", "attributes", "--data", dataset, "--precision", "fp32", "--threads", 1)
+    result = cli_here(*words, "--steps", 2, "--batch", 4, "--out", first)
+    assert result.exception is None, result.output
+    result = cli_here(*words, "--steps", 1, "--batch", 4, "--out", second, "--from", first)
+    assert result.exception is None, result.output
+    _, about = load_weights(second / "weights.safetensors", model="judge-attributes")
+    assert about["images_seen"] == 12  # those of the first run too
+    assert len(about["thresholds"]) == len(NAMES)
+    examine = ("evaluate", "judge", "--preset", "attributes", "--data", dataset, "--out", out)
+    result = cli_here(*examine, "--weights", second / "weights.safetensors")
+    assert result.exception is None, result.output
+    values = json.loads((out / "report.json").read_text())
+    assert values["provenance"]["faces_with_attributes"] == values["provenance"]["faces_of_known_race"] == 15
+    assert {figure["label"].split(",")[0] for figure in values["figures"]} >= {"race as annotated"}
+    result = cli_here("train", "judge", "--data", dataset, "--out", tmp_path / "x", "--from", first)
+    assert "allowed with --preset attributes" in str(result.exception)
+    result = cli_here("evaluate", "judge", "--preset", "nobody", "--data", dataset, "--out", tmp_path / "y")
+    assert "no judge 'nobody'; allowed: mien, attributes" in str(result.exception)
