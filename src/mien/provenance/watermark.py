@@ -40,8 +40,9 @@ LEAST_PX = 32  # the shorter side of a picture that may carry a mark
 THRESHOLD = 7.0  # standard deviations (docs/provenance.md has the false alarms on real photographs)
 CERTAIN = 11.0  # no better scale is looked for
 WINDOW_PX = 256  # side of the searched squares, in px of the tile's own scale
-STEP = 1.012  # between the scales that are tried, 0.40 to 2.1; the likeliest first
-SCALES = tuple(sorted((STEP**k for k in range(-76, 63)), key=lambda scale: min(abs(scale - 1), abs(scale - 0.5))))
+STEP = 1.012  # between the scales that are tried, 0.40 to 2.1; those near LIKELY first
+LIKELY = (1.0, 0.5, 0.75, 1.5, 2.0)
+SCALES = tuple(sorted((STEP**k for k in range(-76, 63)), key=lambda scale: min(abs(scale - s) / s for s in LIKELY)))
 
 Complex = npt.NDArray[np.complexfloating[Any, Any]]
 

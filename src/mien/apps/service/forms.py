@@ -15,9 +15,9 @@ LARGEST_SEED = 2**63 - 1
 
 
 class Form(BaseModel):
-    """Base of every request body: no unknown fields."""
+    """Base of every request body: no unknown fields, and nothing taken for what it is not (false is no 0)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class FacesForm(Form):

@@ -12,6 +12,7 @@ from typing import Any
 
 import h11
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mien.apps.service.app import create_app
@@ -68,6 +69,14 @@ def serve(settings: ServiceSettings, *, ready: Callable[[str], None] = lambda ad
     """
     app = create_app(settings)
     _log_to_stderr()
+    server, listening = server_of(app, settings)
+    with contextlib.closing(listening):
+        ready(address_of(settings, listening))
+        server.run(sockets=[listening])
+
+
+def server_of(app: FastAPI, settings: ServiceSettings) -> tuple[uvicorn.Server, socket.socket]:
+    """The server of an application, and the socket on which it is to run (``server.run(sockets=[socket])``)."""
     listening = _listen(settings)
     config = uvicorn.Config(
         app,
@@ -82,11 +91,13 @@ def serve(settings: ServiceSettings, *, ready: Callable[[str], None] = lambda ad
         timeout_graceful_shutdown=round(settings.stop_seconds),
         h11_max_incomplete_event_size=32 * 1024,
     )
-    port = listening.getsockname()[1]
+    return uvicorn.Server(config), listening
+
+
+def address_of(settings: ServiceSettings, listening: socket.socket) -> str:
+    """For example http://127.0.0.1:8000."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    ready(f"http://{host}:{port}")
-    with contextlib.closing(listening):
-        uvicorn.Server(config).run(sockets=[listening])
+    return f"http://{host}:{listening.getsockname()[1]}"
 
 
 def _listen(settings: ServiceSettings) -> socket.socket:
