@@ -81,7 +81,7 @@ def within_people(codes: Float32Array, people: Sequence[str | None]) -> Float32A
         raise DatasetError("portraits: nobody in the training split was photographed twice; named people are wanted")
     rows = []
     for own in several:
-        weight = min(len(own), MOST_PHOTOS) / len(own) / (len(own) - 1)
+        weight = min(len(own), MOST_PHOTOS) / (len(own) - 1)  # the sum of squares is n - 1 variances
         rows.append((codes[own] - codes[own].mean(0)) * np.sqrt(weight))
     return np.concatenate(rows).astype(np.float32)
 
@@ -117,7 +117,8 @@ def fit(seen: Seen, config: NeutralFitConfig | None = None) -> Neutraliser:
         "probes": probes,
         "offset": offset,
         "targets": wanted,
-        "moves": np.linalg.solve(along.T @ probes, along.T),  # (M^T P)^-1 M^T
+        # (M^T P)^-1 M^T; a reading that is the same in all photos has no direction and moves nothing
+        "moves": np.linalg.pinv(along.T @ probes, rcond=1e-6, hermitian=True) @ along.T,
         "style": seen.style[neutral].mean(0),
     }.items():
         getattr(made, name).copy_(torch.from_numpy(np.ascontiguousarray(value)).float())
