@@ -23,8 +23,15 @@ SETTINGS = {
     "builder": {"thumbnail": {"enabled": False}},
     "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
 }
-FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff", "GIF": "image/gif",
-           "AVIF": "image/avif"}  # fmt: skip
+FORMATS = {  # Pillow's name -> type
+    "PNG": "image/png",
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",
+    "WEBP": "image/webp",
+    "TIFF": "image/tiff",
+    "GIF": "image/gif",
+    "AVIF": "image/avif",
+}
 LABEL = b"c2pa"  # in every store of credentials (ISO 19566-5 boxes name their content)
 UNKNOWN_SIGNER = "signingCredential.untrusted"
 
