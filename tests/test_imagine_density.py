@@ -53,8 +53,8 @@ def test_every_draw_keeps_every_condition(typical: bool) -> None:
     plan = density.plan(wish, 0.9)
     codes = np.stack([density.draw(plan, sample_generator(3, k), 0.9) for k in range(60)])
     scores = density.probes.scores(codes)
-    assert (scores[:, 0] >= 0.6 - 1e-4).all()
-    assert (scores[:, 1] <= -0.6 + 1e-4).all()
+    assert (scores[:, 0] >= 0.72 - 1e-4).all()
+    assert (scores[:, 1] <= -0.72 + 1e-4).all()
     assert scores[:, 2] == pytest.approx(density.probes.level("Brown Hair", 0.7), abs=1e-4)
     assert (scores[:, density.probes.index(AGE)] >= 0.3 - 1e-4).all()
     assert (scores[:, density.probes.index(AGE)] <= 0.4 + 1e-4).all()
@@ -96,7 +96,7 @@ def test_a_code_moves_only_as_far_as_it_must() -> None:
     kept = density.move(code, density.plan(Wish({"Smiling": True})))
     assert kept == pytest.approx(code)
     moved = density.move(code, density.plan(Wish({"Smiling": False})))
-    assert density.probes.scores(moved[None])[0, 0] == pytest.approx(-0.6, abs=1e-4)
+    assert density.probes.scores(moved[None])[0, 0] == pytest.approx(-0.72, abs=1e-4)
 
 
 def test_an_unknown_attribute_is_named_with_those_allowed() -> None:

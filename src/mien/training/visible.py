@@ -26,8 +26,8 @@ Encode = Callable[[list[UInt8Image]], npt.NDArray[Any]]  # pictures -> features 
 PAGE = 16
 WISHES = 3  # attributes asked for at once, at most: the probes learn where they will be used
 TEMPERATURE = 1.0
-PENALTY = 0.02
-REACH = 2.0  # deviations of a score over all draws: a level farther out asks for what the decoder cannot show
+PENALTY = 0.1
+REACH = 3.0  # deviations of a score over all draws: a level farther out asks for what the decoder cannot show
 
 
 def drawn_and_seen(

@@ -26,6 +26,9 @@ Wanted = Mapping[str, bool | float]  # attribute -> True, False, or how far it i
 
 AGE = "age"  # a score beside the attributes, in years / 100
 REGULAR = 1e-4
+# Of many wanted attributes each may score less: real faces with twenty marks do not score high on all of them.
+FEW, LENIENCE, LEAST = 4, 0.07, 0.4
+YOUNG, YOUNG_AT_MOST = ("Baby", "Child"), 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +111,12 @@ class Components:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is wanted of a face: attributes, an age range in years, and whether all else stays average."""
+    """What is wanted of a face: attributes, an age range in years, whether all else stays average, and no child."""
 
     attributes: Wanted = field(default_factory=dict)
     ages_years: tuple[float, float] | None = None
     typical: bool = False
+    grown_up: bool = False  # no baby and no child
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class FaceDensity:
     frame: Frame
     components: Components
     probes: Probes
-    strictness: float = 1.0  # a wanted attribute scores at least this: 0 like the faces without it, 1 like those with
+    strictness: float = 1.1  # a wanted attribute scores at least this: 0 like the faces without it, 1 like those with
 
     def log_density(self, features: npt.ArrayLike) -> Float64Array:
         """N: log density of features N F, in nats."""
@@ -206,16 +210,23 @@ class FaceDensity:
 
     def _bounds(self, wish: Wish) -> tuple[list[int], list[float], list[float]]:
         columns, low, high = [], [], []
+        strictness = max(self.strictness - LENIENCE * max(len(wish.attributes) - FEW, 0), LEAST)
         for name, degree in wish.attributes.items():
             columns.append(self.probes.index(name))
             if degree is True:
-                bounds = self.probes.level(name, self.strictness), math.inf
+                bounds = self.probes.level(name, strictness), math.inf
             elif degree is False:
-                bounds = -math.inf, self.probes.level(name, 1 - self.strictness)
+                bounds = -math.inf, self.probes.level(name, 1 - strictness)
             else:
                 bounds = (self.probes.level(name, float(degree)),) * 2
             low.append(bounds[0])
             high.append(bounds[1])
+        if wish.grown_up:
+            for name in YOUNG:
+                if name in self.probes.names and name not in wish.attributes:
+                    columns.append(self.probes.index(name))
+                    low.append(-math.inf)
+                    high.append(self.probes.level(name, YOUNG_AT_MOST))
         if wish.ages_years is not None:
             columns.append(self.probes.index(AGE))
             low.append(wish.ages_years[0] / 100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -12,12 +12,13 @@ import torch
 
 from mien.checkpoints import load_into, load_weights
 from mien.errors import WeightsError
+from mien.faces.attributes import GROUPS
 from mien.generators import WEIGHTS
 from mien.generators.contract import FaceRequest, in_fixed_rows
 from mien.generators.crowd.mien import MODEL as CROWD
 from mien.generators.crowd.mien import MienConfig
 from mien.generators.decoder import Decoder
-from mien.generators.imagine.density import FaceDensity, Float64Array, Wish
+from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Wish
 from mien.generators.imagine.weights import MODEL, from_tensors
 from mien.generators.packing import unpacked
 from mien.images import to_photos
@@ -26,7 +27,9 @@ from mien.records import UInt8Image
 from mien.seeding import sample_generator, stream
 
 ROWS = 16  # of a batch
-TEMPERATURE = 0.9  # deviation of codes: at 1 the tails of the Gaussians are blotched
+AGE_WORDS = next(group for group in GROUPS if group.name == "age").members
+TEMPERATURE = 0.85  # deviation of codes: at 1 the tails of the Gaussians are blotched
+GROWN_YEARS = (16.0, 120.0)  # where no age was asked for: most attributes were only ever marked on photos of adults
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,13 @@ class Imagined:
     features: Float64Array
     seed: int
     index: int
+
+
+def grown(wish: Wish, density: FaceDensity) -> Wish:
+    """The wish for a grown-up, where it speaks of no age."""
+    if wish.ages_years is not None or AGE not in density.probes.names or set(wish.attributes) & set(AGE_WORDS):
+        return wish
+    return replace(wish, ages_years=GROWN_YEARS, grown_up=True)
 
 
 class DecoderRenderer:
@@ -124,7 +134,7 @@ class Imagine:
         self, wish: Wish, requests: Sequence[FaceRequest], *, temperature: float = TEMPERATURE
     ) -> Float64Array:
         """Encoder features (N F) of one face for each request, all of one wish."""
-        plan = self.density.plan(wish, temperature)
+        plan = self.density.plan(grown(wish, self.density), temperature)
         codes = [self.density.draw(plan, sample_generator(r.seed, r.index), temperature) for r in requests]
         return self.density.frame.features(np.stack(codes)) if codes else np.zeros((0, len(self.density.frame.mean)))
 

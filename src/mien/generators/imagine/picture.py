@@ -31,15 +31,15 @@ class DescentConfig(Config):
     parametrisation: Literal["pixels", "fourier"] = "fourier"
     optimiser: Literal["sgd", "adam", "lbfgs"] = "adam"
     learning_rate: float = 0.03
-    steps: int = 250
+    steps: int = 150
     jitter: bool = True
     begin_noise: float = 0.05  # deviation of the Gaussian noise that the descent begins with, in [-1, 1] values
     blur_every: int = 0  # steps; 0: never. Pixels only: Fourier coefficients are smooth by their weights
     blur_sigma_px: float = 0.5
     l2: float = 0.0  # mean square of the picture
-    variation_luma: float = 0.15  # total variation: mean absolute difference of neighbours
-    variation_chroma: float = 0.9
-    anchor: float = 1.0  # mean square distance of the blurred picture to a mean face
+    variation_luma: float = 2.0  # total variation: mean absolute difference of neighbours
+    variation_chroma: float = 12.0
+    anchor: float = 3.0  # mean square distance of the blurred picture to a mean face
     anchor_sigma_px: float = 7.0
 
 

@@ -1,0 +1,208 @@
+"""Class visualisation and feature inversion, on an encoder of a few weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mien.errors import RequestError
+from mien.generators.imagine.invert import canvas_of, fixed, invert, noise_canvas, of_picture
+from mien.generators.imagine.picture import (
+    MIEN,
+    PAPER,
+    DescentConfig,
+    Fourier,
+    Pixels,
+    blurred,
+    canvas_px,
+    descend,
+    luma_chroma,
+    regularisers,
+    variation,
+)
+from mien.generators.imagine.visualise import boost, visualise
+
+SIZE = 24
+BARE = {"variation_luma": 0.0, "variation_chroma": 0.0, "anchor": 0.0}
+
+
+class TinyEncoder:
+    """Two convolutions and a mean behind the contract of encoders."""
+
+    name = "tiny"
+    input_size = SIZE
+    taps = ("first", "second", "pool")
+
+    def __init__(self) -> None:
+        draws = torch.Generator().manual_seed(1)
+        self.network: nn.Module = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.Conv2d(8, 12, 3, 2)).requires_grad_(False)
+        for parameter in self.network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=draws) / 3)
+
+    def __call__(self, tensor: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
+        first = torch.nn.functional.leaky_relu(self.network[0](tensor))  # type: ignore[index]
+        second = torch.nn.functional.leaky_relu(self.network[1](first))  # type: ignore[index]
+        found = {"first": first, "second": second, "pool": second.mean((2, 3))}
+        return {tap: found[tap] for tap in taps}
+
+
+def draws(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def picture(size: int = SIZE) -> Tensor:
+    return blurred(torch.randn(1, 3, size, size, generator=draws(3)), 2.0).clamp(-0.9, 0.9)
+
+
+@pytest.mark.parametrize("form", [Pixels, Fourier])
+@pytest.mark.parametrize("size", [16, 17])
+def test_a_picture_comes_back_from_its_parameters(form: type[Pixels | Fourier], size: int) -> None:
+    assert form(picture(size)).picture().detach() == pytest.approx(picture(size), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        DescentConfig(parametrisation="pixels", optimiser="sgd", learning_rate=10.0, steps=100, **BARE),
+        DescentConfig(parametrisation="pixels", optimiser="adam", learning_rate=0.03, steps=60, **BARE),
+        DescentConfig(parametrisation="fourier", optimiser="adam", learning_rate=0.03, steps=60, **BARE),
+        DescentConfig(parametrisation="fourier", optimiser="lbfgs", learning_rate=0.3, steps=10, jitter=False, **BARE),
+    ],
+    ids=lambda config: f"{config.parametrisation}-{config.optimiser}",
+)
+def test_inversion_finds_a_picture_with_the_activations(config: DescentConfig) -> None:
+    encoder, size = TinyEncoder(), canvas_px(SIZE, config)
+    aim = of_picture(encoder, "first", picture(size))
+    found, losses = invert(encoder, "first", aim, noise_canvas(encoder, config, draws()), config, draws())
+    assert found.shape == (1, 3, size, size)
+    assert losses[-1] < losses[0] / 5
+    assert (found - picture(size)).abs().mean() < picture(size).abs().mean()
+    assert found.abs().max() <= 1
+
+
+@pytest.mark.parametrize("layer", TinyEncoder.taps)
+def test_every_layer_can_be_aimed_at(layer: str) -> None:
+    encoder = TinyEncoder()
+    aim = fixed(encoder(picture(), [layer])[layer])
+    config = MIEN.model_copy(update={"steps": 30, "jitter": False})
+    _, losses = invert(
+        encoder, layer, aim, noise_canvas(encoder, config, draws()), config, draws(), mean_face=picture()
+    )
+    assert losses[-1] < losses[0]
+
+
+def test_the_paper_settings_are_pixels_sgd_blur_and_jitter() -> None:
+    assert (PAPER.parametrisation, PAPER.optimiser, PAPER.jitter) == ("pixels", "sgd", True)
+    assert PAPER.blur_every
+    assert max(PAPER.anchor, PAPER.variation_luma, PAPER.variation_chroma) == 0
+
+
+def test_a_layer_that_does_not_exist_gives_the_list() -> None:
+    encoder = TinyEncoder()
+    with pytest.raises(RequestError, match="layer: 'fc9' given; tiny has: first, second, pool"):
+        invert(encoder, "fc9", fixed(torch.zeros(1, 2)), picture(), MIEN, draws(), mean_face=picture())
+
+
+def test_a_rate_at_which_it_diverges_is_named() -> None:
+    config = DescentConfig(
+        parametrisation="pixels", optimiser="sgd", learning_rate=1e30, steps=50, jitter=False, **BARE
+    )
+
+    def steep(window: Tensor, _offset: tuple[int, int]) -> Tensor:
+        return (window * 1e20).pow(4).sum()
+
+    with pytest.raises(RequestError, match=r"learning rate: 1e\+30 given; the loss diverged"):
+        descend(steep, picture(), SIZE, config, draws())
+
+
+def test_an_anchor_needs_a_face() -> None:
+    with pytest.raises(RequestError, match="anchor: given without a mean face"):
+        descend(lambda window, _: window.sum(), picture(), SIZE, MIEN, draws())
+
+
+def test_regularisers_are_zero_where_there_is_nothing_to_smooth() -> None:
+    flat = torch.full((1, 3, SIZE, SIZE), 0.25)
+    config = DescentConfig(l2=2.0, variation_luma=1.0, variation_chroma=1.0, anchor=1.0)
+    assert float(regularisers(flat, blurred(flat, 7.0), config)) == pytest.approx(2 * 0.25**2, abs=1e-6)
+    assert float(variation(picture())) > 0
+    luma, chroma = luma_chroma(flat)
+    assert float(luma.mean()) == pytest.approx(0.25)
+    assert float(chroma.abs().max()) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_blur_keeps_the_mean_and_halves_detail() -> None:
+    spot = torch.zeros(1, 3, 33, 33)
+    spot[..., 16, 16] = 1
+    assert float(blurred(spot, 2.0).sum()) == pytest.approx(3, rel=1e-4)
+    assert float(blurred(spot, 2.0).max()) == pytest.approx(1 / (2 * torch.pi * 4), rel=0.02)
+
+
+def test_jitter_reads_the_target_where_it_reads_the_picture() -> None:
+    encoder = TinyEncoder()
+    canvas = picture(SIZE + 4)
+    aim = of_picture(encoder, "first", canvas)
+    expected = encoder(canvas[:, :, 3 : 3 + SIZE, 1 : 1 + SIZE], ["first"])["first"]
+    assert aim((3, 1)) == pytest.approx(expected, abs=0.05)  # bf16 where that is fast
+    assert not torch.equal(aim((0, 0)), aim((3, 1)))
+
+
+def test_the_canvas_shows_the_window_of_the_encoder_and_a_margin() -> None:
+    crop = torch.zeros(1, 3, 256, 256)
+    crop[..., 108, 128] = 1  # between the eyes
+    for wider in (False, True):
+        canvas = canvas_of(crop, 160, wider=wider)[0, 0]
+        place = divmod(int(canvas.argmax()), 160)
+        assert place[1] == pytest.approx(79.5, abs=1)
+        assert place[0] == pytest.approx(0.40 * 160 if not wider else (0.40 + 0.05) / 1.1 * 160, abs=1.5)
+
+
+@dataclass(frozen=True)
+class HeadOf:
+    """A group of attributes."""
+
+    classes: tuple[str, ...]
+
+
+GROUPS = (HeadOf(("Smiling", "Frowning", "neutral")), HeadOf(("Male", "female")))
+
+
+def heads(window: Tensor) -> tuple[Tensor, ...]:
+    """Bright pictures smile, red ones are of men."""
+    bright, red = window.mean((1, 2, 3)) * 5, (window[:, 0] - window[:, 2]).mean((1, 2)) * 5
+    return torch.stack([bright, -bright, 0 * bright], 1), torch.stack([red, -red], 1)
+
+
+def test_the_gradient_is_one_at_the_wanted_softmax_and_zero_at_the_others() -> None:
+    chances: list[Tensor] = []
+
+    def watched(window: Tensor) -> tuple[Tensor, ...]:
+        logits = heads(window)
+        chances.extend(each.detach().softmax(1) for each in logits)
+        return tuple(each.log_softmax(1) for each in logits)  # the softmax of these is theirs
+
+    window = picture().requires_grad_(True)
+    loss = boost(watched, GROUPS, ["Smiling", "Male"])(window, (0, 0))
+    assert float(loss.detach()) == pytest.approx(-float(chances[0][0, 0] + chances[1][0, 0]) / 2, rel=1e-5)
+    only = boost(heads, GROUPS, ["Smiling"])(window, (0, 0))
+    (gradient,) = torch.autograd.grad(only, window)
+    assert float((gradient[:, 0] - gradient[:, 2]).abs().max()) < 1e-8, "nothing asks for red"
+    assert float(gradient.mean()) < 0
+
+
+@pytest.mark.parametrize(("wanted", "place"), [("Smiling", (0, 0)), ("Frowning", (0, 1)), ("female", (1, 1))])
+def test_a_visualised_class_is_seen_by_the_heads(wanted: str, place: tuple[int, int]) -> None:
+    config = MIEN.model_copy(update={"steps": 40, "anchor": 0.0, "jitter": False})
+    found, _ = visualise(heads, GROUPS, [wanted], picture(), SIZE, config, draws())
+    before, after = (float(heads(each)[place[0]].softmax(1)[0, place[1]]) for each in (picture(), found))
+    assert after > before + 0.1
+
+
+def test_visualisation_of_nothing_or_of_the_unknown_is_refused() -> None:
+    with pytest.raises(RequestError, match="attributes: 'Hat' given"):
+        boost(heads, GROUPS, ["Hat"])
+    with pytest.raises(RequestError, match="attributes: nothing given"):
+        boost(heads, GROUPS, [])
