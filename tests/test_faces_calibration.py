@@ -16,6 +16,10 @@ from mien.faces.attributes.calibration import (
     sigmoid,
     softmax,
 )
+from mien.faces.attributes.fitting import fit
+from mien.faces.attributes.reader import RawReadings
+from mien.faces.attributes.targets import Truths
+from mien.faces.attributes.vocabulary import GROUPS
 
 
 def test_platt_finds_the_line_that_made_the_marks() -> None:
@@ -60,6 +64,31 @@ def test_no_threshold_is_better_than_the_best(goal: Goal, data: list[tuple[int, 
 
     # Probabilities lie inside (0, 1), as calibrated ones do.
     assert score(found) >= max(score(t) for t in np.linspace(0.01, 0.999, 150)) - 1e-12
+
+
+def test_thresholds_are_half_and_the_share_and_best_for_honest_probabilities() -> None:
+    random = np.random.default_rng(4)
+    n = 20_000
+    scores = np.repeat(random.normal(-1.5, 1.5, (n, 1)), 73, 1).astype(np.float32)
+    marks = (random.random((n, 73)) < sigmoid(scores)).astype(np.float32)
+    raw = RawReadings(scores, tuple(np.zeros((n, len(group.classes)), np.float32) for group in GROUPS), np.zeros(n))
+    unknown = np.full(n, np.nan, np.float32)
+    found = fit(raw, Truths(marks, unknown, unknown))
+    chances, truth = found.probabilities(scores)[:, 0], marks[:, 0] > 0.5
+    assert found.accuracy_threshold[0] == 0.5
+    assert found.balanced_threshold[0] == pytest.approx(truth.mean())
+
+    def accuracy(threshold: float) -> float:
+        return float(((chances >= threshold) == truth).mean())
+
+    def balanced(threshold: float) -> float:
+        said = chances >= threshold
+        return float((said[truth].mean() + (~said[~truth]).mean()) / 2)
+
+    grid = np.linspace(0.02, 0.98, 49)
+    assert accuracy(0.5) > max(map(accuracy, grid)) - 0.005
+    assert balanced(found.balanced_threshold[0]) > max(map(balanced, grid)) - 0.005
+    assert fit(raw, Truths(marks, unknown, unknown), np.full(73, 0.3)).balanced_threshold[0] == pytest.approx(0.3)
 
 
 def test_temperature_undoes_overconfidence() -> None:

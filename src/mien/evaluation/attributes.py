@@ -30,8 +30,8 @@ ROUNDS = 100  # of the bootstrap over faces
 FEATURES = "attribute-heads"
 PROTOCOL = (
     "Faces of people that the heads never saw. A mark is a confident one of LFW's labels; every other face of the "
-    "labels is 'not marked', be it absent or unsure. Accuracy uses the threshold of each attribute that was best for "
-    "accuracy on the validation split, balanced accuracy the one that was best for it there; nothing was chosen here. "
+    "labels is 'not marked', be it absent or unsure. Accuracy is that at the probability 0.5, balanced accuracy that "
+    "at the share of training photos that are marked; nothing was chosen on these faces. "
     "Means weigh the attributes equally; intervals are 95 %, by drawing faces anew."
 )
 

@@ -59,7 +59,7 @@ class AttributesConfig(Config):
     weight_decay: float = 0.0
     balance: float = 0.5
     unmarked_share: float = 0.5  # of a batch: faces without attributes, which teach sex and age
-    ridge: float = 0.0  # of the trunk solved in closed form (attributes_axes); 0: the trunk is learnt, if there is one
+    ridge: float = 0.0  # of the trunk that is solved (attributes_axes); 0: the trunk is learnt, if there is one
     marks_weight: float = 1.0
     age_weight: float = 0.1
     age_l1_weight: float = 0.0  # within the loss of age: mean absolute error, years

@@ -50,7 +50,7 @@ def paper(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
 
 
 def mien(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
-    """73 axes solved by ridge on looks at several depths, the heads on them; sex and age from the last layer."""
+    """73 axes solved on looks at several depths, the heads on them; sex and age from the last layer."""
     looks = recipe("mien", encoder)
     heads = HeadsConfig(
         recipe=tuple(each.name for each in looks),
@@ -66,7 +66,7 @@ def mien(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
         encoder=encoder,
         learning_rate=3e-3,
         weight_decay=0.02,
-        ridge=2.0,
+        ridge=1.0,
         balance=0.3,
         unmarked_share=0.6,
         age_weight=0.5,

@@ -262,10 +262,11 @@ def _write(outcome: Outcome, faces: LabelledFaces, config: AttributesConfig, out
     else:
         features = faces.seen("validation")
     raw = [raw_readings(heads, torch.from_numpy(features[k : k + 512]).float()) for k in range(0, len(rows), 512)]
-    calibration = fit(RawReadings.joined(raw), faces.truths["validation"])
+    truths = faces.truths["train"]
+    shares = truths.marks[truths.marked].mean(0)
+    calibration = fit(RawReadings.joined(raw), faces.truths["validation"], shares)
     changed = config.unfreeze_from and faces.encoder
     tensors = pack(heads, calibration, changed or None, config.unfreeze_from)
-    truths = faces.truths["train"]
     about = {
         "model": "attributes",
         "version": f"1-{faces.data.fingerprint()[:8]}-{outcome.step}",
@@ -275,7 +276,7 @@ def _write(outcome: Outcome, faces: LabelledFaces, config: AttributesConfig, out
         "config": config.model_dump(),
         "faces_with_attributes": int(truths.marked.sum()),
         "faces_without": int((~truths.marked).sum()),
-        "usual": [round(float(share), 4) for share in truths.marks[truths.marked].mean(0)],
+        "usual": [round(float(share), 4) for share in shares],
         "calibrated_on": int(faces.truths["validation"].marked.sum()),
         "sources": sorted({faces.data.faces[int(row)].source for row in faces.rows["train"]}),
     }

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from mien.faces.attributes.calibration import Calibration, best_threshold, fit_line, fit_platt, fit_temperature
+from mien.faces.attributes.calibration import Calibration, fit_line, fit_platt, fit_temperature
 from mien.faces.attributes.reader import RawReadings
 from mien.faces.attributes.targets import Truths, group_classes
-from mien.faces.attributes.vocabulary import GROUPS, NAMES
+from mien.faces.attributes.vocabulary import NAMES
 
 
-def fit(raw: RawReadings, truths: Truths) -> Calibration:
-    """Calibrate raw readings of N faces against what is known of them; what is unknown of all stays as it is."""
+def fit(raw: RawReadings, truths: Truths, shares: npt.ArrayLike | None = None) -> Calibration:
+    """Calibrate raw readings of N faces against what is known of them; what is unknown of all stays as it is.
+
+    ``shares`` (73): how many photos are marked in general (in the training split, which is larger); by default, how
+    many of these.
+    """
     marked = truths.marked
     lines = [fit_platt(raw.scores[marked, k], truths.marks[marked, k] > 0.5) for k in range(len(NAMES))]
     slope, intercept = np.array([line[0] for line in lines]), np.array([line[1] for line in lines])
-    plain = Calibration(slope, intercept, 0.5 + 0 * slope, 0.5 + 0 * slope, np.ones(len(GROUPS)))
-    chances, truth = plain.probabilities(raw.scores[marked]), truths.marks[marked] > 0.5
+    if shares is None:
+        shares = truths.marks[marked].mean(0) if marked.any() else np.full(len(NAMES), 0.5)
     temperature = []
     for place, logits in enumerate(raw.groups):
         classes = group_classes(truths, place)
@@ -27,8 +32,8 @@ def fit(raw: RawReadings, truths: Truths) -> Calibration:
     return Calibration(
         slope,
         intercept,
-        np.array([best_threshold(chances[:, k], truth[:, k], "accuracy") for k in range(len(NAMES))]),
-        np.array([best_threshold(chances[:, k], truth[:, k], "balanced") for k in range(len(NAMES))]),
+        np.full(len(NAMES), 0.5),
+        np.clip(np.asarray(shares, np.float64), 1e-4, 1 - 1e-4),
         np.array(temperature),
         age_slope,
         age_intercept,
