@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import struct
+import subprocess
 import sys
 import zlib
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from mien.images import encode_jpeg, read_photo, read_png_metadata, sheet, write
 
 Run = Callable[..., tuple[int, str, str]]
 PHOTO = textured(240, 320)
+SEXES = ("female", "male")
 
 
 @pytest.fixture
@@ -360,3 +362,22 @@ def test_a_grey_photo_is_described_and_said_to_be_grey(real: Describer, people: 
     assert problem is None
     assert "grey" in face.remarks
     assert "grey" not in described(real, tmp_path, people[22])[0][0].remarks
+
+
+@pytest.mark.models
+def test_the_packaged_heads_describe_faces_that_mien_made(
+    cli: Callable[..., subprocess.CompletedProcess[str]], models_cache: Path, made_faces: Path
+) -> None:
+    made = rows_of((made_faces / "manifest.jsonl").read_text())
+    chosen = {sex: [row["file"] for row in made if row["sex"] == sex and 30 <= row["age"] < 50][:4] for sex in SEXES}
+    done = cli("describe", *(made_faces / name for names in chosen.values() for name in names), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = rows_of(done.stdout)
+    assert [len(row["faces"]) for row in rows] == [1] * 8
+    female = [row["faces"][0]["female"] for row in rows]
+    assert np.mean(female[:4]) - np.mean(female[4:]) > 0.5
+    for row in rows:
+        face = row["faces"][0]
+        assert 15 < face["age_years"] < 70
+        assert all(0 <= p <= 1 for p in face["attributes"].values())
+        assert all(sum(chances.values()) == pytest.approx(1, abs=0.01) for chances in face["groups"].values())

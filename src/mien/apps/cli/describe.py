@@ -23,6 +23,13 @@ LONGEST_STEM = 80
 PHOTO_ENDS = (".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm",
               ".avif", ".jp2")  # fmt: skip
 
+HELP = (
+    "Describe every face on photos: 73 attributes, sex, age, pose, and how well it can be seen.\n\n"
+    "It says how a face looks to a network on one photo, never who it is. It errs, and not on all people alike: more "
+    "on children and on women (docs/describe.md). Left and right are the photo's. A photo that cannot be used, or on "
+    "which no face is found, stops no other; the exit status is then 1."
+)
+
 
 def describe(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Photos, or directories of photos.")],
@@ -43,12 +50,7 @@ def describe(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite descriptions that lie in OUT.")] = False,
 ) -> None:
-    """Describe every face on photos: 73 attributes, sex, age, pose, and how well it can be seen.
-
-    It says how a face looks to a network on one photo, never who it is. It errs, and not on all people alike: more on
-    children and on women (docs/describe.md). Left and right are the photo's. A photo that cannot be used, or on which
-    no face is found, stops no other; the exit status is then 1.
-    """
+    """Describe every face on photos (``HELP``)."""
     from mien.faces.describe.rows import broken_row, photo_row
 
     files = photo_files(photos)
@@ -202,4 +204,4 @@ def _bar(total: int) -> Iterator[Any]:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("describe")(describe)
+    app.command("describe", help=HELP)(describe)
