@@ -4,7 +4,7 @@ With 25,000 features and 9,000 faces a layer that is learnt by gradient descent 
 long before it is done. A logistic regression of each mark on the features, with a penalty on its squared weights, has
 one answer. It is found over the faces (K = features times features) for all 73 marks at once, by the bound of Böhning
 and Lindsay (1988): the curvature of the logistic loss is at most 1/4, so one inverse of K/4 + penalty serves every
-mark and every step, and a dozen steps of two matrix products are enough.
+mark and every step, and thirty steps of two matrix products are enough.
 
 The same inverse tells what an axis would have said of a face had that face not been among them (the leave-one-out
 formula of Gaussian processes, with the bound in place of the curvature): f - alpha x (1 / diag((K + 4 penalty)^-1) -
@@ -42,7 +42,7 @@ def solve_axes(
     marks: Float32Array,
     *,
     ridge: float,
-    steps: int = 12,
+    steps: int = 30,
     block: int = 512,
 ) -> Axes:
     """Axes, in log-odds, from features (N D; ``heads`` know their mean and deviation) to marks (N R, 0 or 1).

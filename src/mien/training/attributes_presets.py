@@ -26,7 +26,7 @@ LOOKS: dict[str, Recipe] = {
         Look("window", "conv3_3", 4),
     ),
 }
-PAPER_EPOCHS, MIEN_EPOCHS = 50, 30
+PAPER_EPOCHS, MIEN_EPOCHS = 50, 16
 
 
 def recipe(preset: str, encoder: str) -> Recipe:
