@@ -334,6 +334,19 @@ def test_twenty_faces_are_found_and_all_described(real: Describer, people: list,
 
 
 @pytest.mark.models
+def test_a_large_photo_is_searched_in_a_smaller_copy_and_measured_in_itself(real: Describer, people: list) -> None:
+    from mien.images import resize
+
+    page = sheet(people[20:24], 2, gap=60)
+    small, large = real.describe(page), real.describe(resize(page, 8 * page.shape[0], 8 * page.shape[1]))
+    assert len(small.faces) == len(large.faces) == 4
+    centres = [sorted(face.box.centre for face in found.faces) for found in (small, large)]
+    for (x, y), (larger_x, larger_y) in zip(*centres, strict=True):
+        assert larger_x == pytest.approx(8 * x, abs=30)  # 8 px in the small one are a sixteenth of a face
+        assert larger_y == pytest.approx(8 * y, abs=30)
+
+
+@pytest.mark.models
 def test_a_face_of_three_pixels_is_no_face(real: Describer, people: list, tmp_path: Path) -> None:
     from mien.images import resize
 

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from mien.faces import detector, landmarks
-from mien.records import Detection, Face, UInt8Image
+from mien.images import resize
+from mien.records import Box, Detection, Face, UInt8Image
 
+TILED_PX = 2048  # longer side of what tiles are cut from
 PRESENCE = 0.5  # probability below which the mesh does not lie on a face
 
 
@@ -32,7 +34,7 @@ class FaceFinder:
         A detection on which the mesh sees no face (``presence`` under 0.5) is left out: on real photos true faces have
         0.9 or more and false ones under 0.2.
         """
-        found = detector.detect(self.blazeface, photos, thorough=thorough)
+        found = _detect_shrunken(self.blazeface, photos) if thorough else detector.detect(self.blazeface, photos)
         meshed = landmarks.locate(self.mesh, photos, found)
         return [[face for face in faces if face.presence >= PRESENCE] for faces in meshed]
 
@@ -53,6 +55,33 @@ class FaceFinder:
                 again = central_index(faces, photos[k])
                 answers[k] = None if again is None else faces[again]
         return answers
+
+
+def _detect_shrunken(blazeface: detector.BlazeFace, photos: Sequence[UInt8Image]) -> list[list[Detection]]:
+    """Thorough detection on copies of at most ``TILED_PX``, in pixels of the photos.
+
+    The finest tile is a quarter of the longer side, shown at 128 px, so a copy of 2,048 px still holds four times what
+    the detector sees; a photo of 27 million pixels is searched in about half of the time.
+    """
+    scales = [min(1.0, TILED_PX / max(photo.shape[:2])) for photo in photos]
+    shown = [
+        photo if scale == 1 else resize(photo, *(max(round(length * scale), 1) for length in photo.shape[:2]))
+        for photo, scale in zip(photos, scales, strict=True)
+    ]
+    found = detector.detect(blazeface, shown, thorough=True)
+    return [
+        [_moved(each, photo.shape[1] / small.shape[1], photo.shape[0] / small.shape[0]) for each in list_]
+        for list_, photo, small in zip(found, photos, shown, strict=True)
+    ]
+
+
+def _moved(found: Detection, across: float, down: float) -> Detection:
+    """A detection in the pixels of an image ``across`` times as wide and ``down`` times as high."""
+    box = found.box
+    x0, x1 = ((x + 0.5) * across - 0.5 for x in (box.x0, box.x1))
+    y0, y1 = ((y + 0.5) * down - 0.5 for y in (box.y0, box.y1))
+    keypoints = (found.keypoints + 0.5) * np.array([across, down], np.float32) - 0.5
+    return Detection(Box(x0, y0, x1, y1), keypoints.astype(np.float32), found.score)
 
 
 def central_index(found: Sequence[Detection] | Sequence[Face], photo: UInt8Image) -> int | None:
