@@ -36,8 +36,8 @@ def marked_row(row: Mapping[str, Any], marks: Marks) -> dict[str, Any]:
     return dict(row) if marks.names else {**row, "marks": []}
 
 
-def png_of(image: UInt8Image, row: Mapping[str, Any], marks: Marks) -> bytes:
-    """PNG bytes (image: H W 3 uint8 RGB) with marks and with the row in a text chunk."""
-    about = {"Software": "mien", "Comment": COMMENT, "mien": json.dumps(row)}
+def png_of(image: UInt8Image, row: Mapping[str, Any], marks: Marks, comment: str = COMMENT) -> bytes:
+    """PNG bytes (image: H W 3 or H W 4 uint8) with marks and with the row in a text chunk."""
+    about = {"Software": "mien", "Comment": comment, "mien": json.dumps(row)}
     title, model, version = str(row["file"]), str(row["model"]), str(row["model_version"])
     return marks.png(image, about, title=title, model=model, model_version=version)

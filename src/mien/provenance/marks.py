@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from mien.files import write_bytes
 from mien.images import encode_png
 from mien.provenance import watermark
@@ -38,10 +40,11 @@ class Marks:
         return [WATERMARK, CREDENTIALS] if self.signer else []
 
     def png(self, photo: UInt8Image, about: Mapping[str, str], *, title: str, model: str, model_version: str) -> bytes:
-        """PNG bytes of a photo (H W 3 uint8 RGB) with its marks and the text chunks ``about``."""
+        """PNG bytes of a photo (H W 3 uint8 RGB, or H W 4 with opacity) with marks and the text chunks ``about``."""
         if self.signer is None:
             return encode_png(photo, about)
-        data = encode_png(watermark.mark(photo), about)
+        visible = watermark.mark(np.ascontiguousarray(photo[..., :3]))
+        data = encode_png(np.dstack([visible, photo[..., 3:]]), about)
         watermarked = min(photo.shape[:2]) >= watermark.LEAST_PX
         return self.signer.sign(data, title=title, model=model, model_version=model_version, watermarked=watermarked)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from mien.generators.portrait.make import Portrait, PortraitMaker
+    from mien.provenance.marks import Marks
     from mien.records import Pose, UInt8Image
 
 SIZE_PX = 256
@@ -35,6 +35,13 @@ def portrait(
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Also one picture: photo, aligned crop, portrait, mask: sheet.png.")
     ] = False,
+    credentials: Annotated[
+        Path | None,
+        typer.Option("--credentials", help="Directory with certificate.pem and key.pem that sign the pictures."),
+    ] = None,
+    unmarked: Annotated[
+        bool, typer.Option("--unmarked", help="No watermark and no content credentials; the manifest says so.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite faces that lie in OUT.")] = False,
 ) -> None:
     """Make a frontal, neutral portrait of each face in PHOTOS.
@@ -55,7 +62,9 @@ def portrait(
     refuse_to_overwrite(out, force)
 
     from mien.generators.portrait.make import PortraitMaker
+    from mien.provenance.marks import Marks
 
+    marks = Marks.load(not unmarked, credentials)
     maker = PortraitMaker.load(preset, weights=weights)
     forget_old(out)
     rows: list[dict[str, Any]] = []
@@ -70,7 +79,7 @@ def portrait(
                     failed.append(str(error))
                     made = []
                 for shown, number, found in made:
-                    rows.append(write_portrait(out, len(rows), path, number, found, maker, colour))
+                    rows.append(write_portrait(out, len(rows), path, number, found, maker, colour, marks))
                     for warning in found.warnings:
                         typer.echo(f"mien: warning: {rows[-1]['file']} ({path}, face {number}): {warning}", err=True)
                     tiles += sheet_row(shown, found, colour) if sheet else []
@@ -80,9 +89,9 @@ def portrait(
             write_jsonl(out / MANIFEST, rows)
     if sheet and tiles:
         from mien.images import sheet as laid_out
-        from mien.images import write_png
 
-        write_png(out / "sheet.png", laid_out(tiles, 8 if len(rows) > 4 else 4), {"Comment": ABOUT})
+        page, drawer = laid_out(tiles, 8 if len(rows) > 4 else 4), maker.drawer
+        marks.write_png(out / "sheet.png", page, {"Comment": ABOUT}, model=drawer.name, model_version=drawer.version)
     for line in failed:
         typer.echo(f"mien: {line}", err=True)
     if failed:
@@ -110,19 +119,29 @@ def write_portrait(
     found: Portrait,
     maker: PortraitMaker,
     colour: tuple[int, int, int] | None,
+    marks: Marks,
 ) -> dict[str, Any]:
     """Write OUT/<index>.png, which says of itself what it is; returns its row of the manifest."""
+    from mien.apps.pictures import marked_row, png_of
+    from mien.files import write_bytes
     from mien.generators.portrait.silhouette import cut_out
-    from mien.images import write_png
 
+    row = marked_row(portrait_row(index, str(path), number, found, maker), marks)
+    image = cut_out(found.drawn, found.mask) if colour is None else found.on(colour)
+    write_bytes(out / row["file"], png_of(image, row, marks, ABOUT))
+    return row
+
+
+def portrait_row(index: int, photo: str, number: int, found: Portrait, maker: PortraitMaker) -> dict[str, Any]:
+    """What a manifest says of the portrait of face ``number`` of a photo."""
     box = found.face.detection.box
-    row: dict[str, Any] = {
+    return {
         "file": f"{index:05d}.png",
         "seed": None,  # nothing is drawn at random
         "index": index,
         "model": maker.drawer.name,
         "model_version": maker.drawer.version,
-        "photo": str(path),
+        "photo": photo,
         "face": number,
         "box": [round(value, 1) for value in (box.x0, box.y0, box.x1, box.y1)],
         "identity_similarity": round(found.similarity, 4),
@@ -131,9 +150,6 @@ def write_portrait(
         "pose": angles(found.pose_after),
         "warnings": list(found.warnings),
     }
-    image = cut_out(found.drawn, found.mask) if colour is None else found.on(colour)
-    write_png(out / row["file"], image, {"Software": "mien", "Comment": ABOUT, "mien": json.dumps(row)})
-    return row
 
 
 def angles(pose: Pose | None) -> dict[str, float] | None:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
+from mien.apps.pictures import COMMENT
 from mien.apps.service.forms import CrowdForm, FacesForm, Form, ImagineForm
-from mien.errors import MienError, RequestError
+from mien.errors import PhotoError, RequestError
 from mien.records import UInt8Image
 from mien.seeding import fresh_seed
 
 RENEW_SEED_AFTER = 2**20  # faces
+WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Picture:
 
     image: UInt8Image
     row: dict[str, Any]
+    comment: str = COMMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +183,25 @@ def _described(describer: Any, order: PhotoOrder) -> dict[str, Any]:
 
 
 def load_portrait() -> Any:
-    """Not in this version."""
-    raise MienError("portrait: not in this version of mien")
+    """The finder, the encoder and the drawer of portraits."""
+    from mien.generators.portrait.make import PortraitMaker
+
+    return PortraitMaker.load()
+
+
+def make_portraits(maker: Any, orders: Sequence[PhotoOrder]) -> list[Any]:
+    """One picture for each face of each photo, the largest first, on white."""
+    return [_attempt(_portraits, maker, order) for order in orders]
+
+
+def _portraits(maker: Any, order: PhotoOrder) -> list[Picture]:
+    from mien.apps.cli.portrait import ABOUT, SIZE_PX, portrait_row
+
+    faces = maker.faces(order.photo, largest=bool(order.options.get("largest")))
+    if not faces:
+        raise PhotoError("no_face", "photo: no face found")
+    found = [maker.portrait(order.photo, face, SIZE_PX) for face in faces]
+    return [Picture(one.on(WHITE), portrait_row(k, "photo", k, one, maker), ABOUT) for k, one in enumerate(found)]
 
 
 def _attempt(make: Callable[[Any, Any], Any], model: Any, order: Any) -> Any:
@@ -198,7 +218,8 @@ MAKERS = (
     Maker("imagine", "faces", "Faces from words", load_imagine, make_imagine, ImagineForm, imagine_wish),
     Maker("describe", "photo", "What can be said of the faces on a photo", load_describe, make_described,
           options={"with_ethnicity": WITH_ETHNICITY}),
-    Maker("portrait", "photo", "One frontal face for each face on a photo", load_portrait, make_described),
+    Maker("portrait", "photo", "One frontal face for each face on a photo", load_portrait, make_portraits,
+          options={"largest": "Only the largest face."}),
 )  # fmt: skip
 
 

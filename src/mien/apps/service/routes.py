@@ -123,7 +123,7 @@ async def _picture_answer(
     rows = [marked_row(picture.row, service.marks) for picture in made]
     pngs = await asyncio.gather(
         *(
-            loop.run_in_executor(service.pool, png_of, picture.image, row, service.marks)
+            loop.run_in_executor(service.pool, png_of, picture.image, row, service.marks, picture.comment)
             for picture, row in zip(made, rows, strict=True)
         )
     )

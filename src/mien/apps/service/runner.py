@@ -107,7 +107,7 @@ class JobRunner:
                 made: list[Picture] = self.workshop.submit(maker.name, piece, piece.count, patient=True).result()
                 for picture in made:
                     row = marked_row(picture.row, self.marks)
-                    archive.writestr(row["file"], png_of(picture.image, row, self.marks))
+                    archive.writestr(row["file"], png_of(picture.image, row, self.marks, picture.comment))
                     rows.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
                 if not self.store.progress(job.id, start + len(made)):
                     return False
