@@ -90,6 +90,7 @@ def test_the_renderer_draws_each_face_alike_alone_and_among_others(files: Mappin
         (("smiling", "--render", "invert"), "--render: invert wants --preset paper"),
         (("smiling", "--method", "invert"), "--photo: not given"),
         (("smiling", "--photo", "a.jpg"), "--photo: the method 'mixture' reads none"),
+        (("smiling", "--like", "a.jpg", "--preset", "paper"), "--like: allowed with --preset mien"),
         (("smiling", "--age", "30", "--preset", "paper"), "--age: allowed with --preset mien"),
         (("smiling:0.5", "--method", "visualise"), "knows sets of attributes only"),
     ],

@@ -99,6 +99,24 @@ def test_a_code_moves_only_as_far_as_it_must() -> None:
     assert density.probes.scores(moved[None])[0, 0] == pytest.approx(-0.72, abs=1e-4)
 
 
+def test_a_photo_keeps_what_lies_off_the_axes() -> None:
+    density = tiny_density()
+    features = stream(8, "photo").standard_normal(FEATURES) * 2
+    plan = density.plan(Wish({"Smiling": True, "Eyeglasses": False}))
+    moved = density.moved(features, plan)
+    change = (moved - features) / density.frame.deviation
+    assert change - density.frame.axes @ (density.frame.axes.T @ change) == pytest.approx(np.zeros(FEATURES), abs=1e-9)
+    scores = density.probes.scores(density.frame.codes(moved[None]))[0]
+    assert scores[0] >= 0.72 - 1e-4
+    assert scores[3] <= -0.72 + 1e-4
+
+
+def test_children_are_left_out_where_grown_ups_are_wanted() -> None:
+    density = tiny_density()
+    plan = density.plan(Wish(grown_up=True))
+    assert plan.columns == (), "this density knows no children"
+
+
 def test_an_unknown_attribute_is_named_with_those_allowed() -> None:
     with pytest.raises(RequestError, match="attribute: 'Hat' given; allowed: Smiling, Male"):
         tiny_density().plan(Wish({"Hat": True}))

@@ -39,6 +39,9 @@ def imagine(
     typical: Annotated[
         bool, typer.Option("--typical", help="What is not mentioned stays average, instead of as in the data.")
     ] = False,
+    like: Annotated[
+        Path | None, typer.Option("--like", help="Begin with the person of this photo and change only what WORDS ask.")
+    ] = None,
     preset: Annotated[
         Literal["mien", "paper"], typer.Option("--preset", help="mien: the best; paper: the mixture as printed.")
     ] = "mien",
@@ -97,7 +100,7 @@ def imagine(
     if seed is not None and not 0 <= seed < 2**63:
         raise RequestError(f"--seed: {seed} given; allowed are 0 to 2^63 - 1")
     wanted, ages = parse_words(text, avoid), parse_ages(age)
-    if not wanted and ages is None and method != "invert":
+    if not wanted and ages is None and method != "invert" and like is None:
         raise RequestError(f"WORDS: none given; say what the face is like, for example {EXAMPLE} (see --words)")
     refuse_to_overwrite(out, force)
 
@@ -112,6 +115,7 @@ def imagine(
         wanted=wanted,
         ages_years=ages,
         typical=typical,
+        like=like,
         seed=fresh_seed() if seed is None else seed,
         weights=weights,
         decoder=decoder,

@@ -28,6 +28,7 @@ class Asked:
     wanted: Mapping[str, bool | float]
     ages_years: tuple[float, float] | None
     typical: bool
+    like: Path | None
     seed: int
     weights: Path | None
     decoder: Path | None
@@ -52,6 +53,38 @@ class Way:
     about: Mapping[str, Any]
 
 
+def _like(asked: Asked) -> Way:
+    """A person of a photo with what is asked for changed, and nothing else; how much of the person is left."""
+    import numpy as np
+    import torch
+
+    from mien.faces.align import encoder_window
+    from mien.generators.imagine.density import Wish
+    from mien.generators.imagine.mien import ROWS, Imagine
+    from mien.images import to_tensor
+
+    assert asked.like is not None
+    makes = Imagine.load(asked.weights, decoder=asked.decoder, device=asked.device)
+    plan = makes.density.plan(Wish(asked.wanted, asked.ages_years))
+    encoder = _encoder(asked, "facenet")
+    crop = _crop(asked.like)
+
+    def seen(crops: Tensor) -> dict[str, np.ndarray[Any, Any]]:
+        with torch.inference_mode():
+            found = encoder(encoder_window(crops, encoder.input_size), ["pool", "embedding"])
+        return {name: value.float().numpy() for name, value in found.items()}
+
+    own = seen(crop)
+    features = makes.density.moved(own["pool"][0].astype(np.float64), plan)
+
+    def make(first: int, number: int) -> list[UInt8Image]:
+        return makes.drawn(features, number, seed=asked.seed, first=first)
+
+    again = seen(to_tensor(make(0, 1)[0]))["embedding"][0]
+    left = round(float(own["embedding"][0] @ again), 3)
+    return Way(make, ROWS, makes.name, makes.version, {"photo": asked.like.name, "identity_similarity": left})
+
+
 def one_by_one(make: Callable[[int], UInt8Image], model: str, version: str, about: Mapping[str, Any]) -> Way:
     """A way that makes single faces."""
     return Way(lambda first, number: [make(index) for index in range(first, first + number)], 1, model, version, about)
@@ -64,7 +97,9 @@ def way_of(asked: Asked) -> Way:
     if asked.photo is not None and asked.method != "invert":
         raise RequestError(f"--photo: the method '{asked.method}' reads none; allowed with --method invert")
     if asked.preset == "mien" and asked.method == "mixture":
-        return _density(asked)
+        return _density(asked) if asked.like is None else _like(asked)
+    if asked.like is not None:
+        raise RequestError("--like: allowed with --preset mien --method mixture only")
     if asked.ages_years is not None or asked.typical:
         option = "--age" if asked.ages_years is not None else "--typical"
         raise RequestError(f"{option}: allowed with --preset mien --method mixture only")

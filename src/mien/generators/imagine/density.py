@@ -185,6 +185,12 @@ class FaceDensity:
             columns, scores = self._all_scores(k, columns, scores)
         return np.asarray(code + self._correct(k, code, columns, scores))
 
+    def moved(self, features: Float64Array, plan: Plan) -> Float64Array:
+        """Features (F) changed along the axes as ``move`` changes their code; what lies off the axes stays."""
+        code = self.frame.codes(features[None])
+        after = self.move(code[0], plan)[None]
+        return np.asarray(features + (self.frame.features(after) - self.frame.features(code))[0])
+
     def move(self, code: Float64Array, plan: Plan, component: int | None = None) -> Float64Array:
         """A given code (K), changed as little as its own Gaussian allows so that it keeps the plan's bounds."""
         columns = list(plan.columns)

@@ -138,6 +138,11 @@ class Imagine:
         codes = [self.density.draw(plan, sample_generator(r.seed, r.index), temperature) for r in requests]
         return self.density.frame.features(np.stack(codes)) if codes else np.zeros((0, len(self.density.frame.mean)))
 
+    def drawn(self, features: Float64Array, count: int, *, seed: int, first: int = 0) -> list[UInt8Image]:
+        """``count`` pictures of the same features (F), each with style and grain of its own."""
+        requests = [FaceRequest(seed, index) for index in range(first, first + count)]
+        return self.renderer.draw(np.repeat(features[None], count, 0), requests)
+
     def sample(
         self, wish: Wish, count: int = 1, *, seed: int, first: int = 0, temperature: float = TEMPERATURE
     ) -> list[Imagined]:
