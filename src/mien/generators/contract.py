@@ -85,17 +85,15 @@ def in_fixed_rows(requests: Sequence[FaceRequest], rows: int) -> Iterator[list[t
     A matrix product rounds by the size of the batch and the place of a row; with both fixed, a face is the same to the
     bit whatever else was asked for. Empty rows are ``None``.
     """
-    batches: dict[tuple[int, int], list[list[tuple[int, FaceRequest] | None]]] = {}
+    pages: list[list[tuple[int, FaceRequest] | None]] = []
+    filled = [0] * rows  # how many pages have this row
     for position, request in enumerate(requests):
         row = request.index % rows
-        pages = batches.setdefault((request.seed, request.index // rows), [])
-        page = next((page for page in pages if page[row] is None), None)
-        if page is None:  # the same index again, with other labels
-            page = [None] * rows
-            pages.append(page)
-        page[row] = (position, request)
-    for pages in batches.values():
-        yield from pages
+        if filled[row] == len(pages):
+            pages.append([None] * rows)
+        pages[filled[row]][row] = (position, request)
+        filled[row] += 1
+    yield from pages
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from mien.provenance.marks import Marks
 
 log = logging.getLogger("mien.service")
 MANIFEST = "manifest.jsonl"
+PART = ".part"
 
 
 class StoppedError(Exception):
@@ -85,7 +86,9 @@ class JobRunner:
         """Write the result; False where the job was cancelled."""
         maker, order = self.order_of(job)
         target = self.store.result(job.id)
-        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
+        for part in target.parent.glob(f"*{PART}"):
+            part.unlink(missing_ok=True)  # of a process that was killed
+        handle, name = tempfile.mkstemp(dir=target.parent, suffix=PART)
         try:
             with os.fdopen(handle, "wb") as file:
                 if not self._fill(job, maker, order, file):
