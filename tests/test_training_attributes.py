@@ -164,7 +164,7 @@ def test_heads_learn_and_the_encoder_does_not(tmp_path: Path) -> None:
     assert "encoder" not in outcome.shown
     assert totals[-1] < 0.8 * totals[0]
     measured = [line["values"] for line in lines if line["kind"] == "measure"]
-    assert set(measured[0]) == {"groups", "marks", "age", "total"}
+    assert set(measured[0]) == {"groups", "sex", "marks", "age", "total"}
 
 
 @pytest.mark.parametrize("through", [False, True])

@@ -29,9 +29,10 @@ from torch import Tensor, nn
 
 from mien.config import Config
 from mien.errors import DatasetError, RequestError
-from mien.faces.attributes.heads import AGES, Answers, AttributeHeads, HeadsConfig
+from mien.faces.attributes.heads import AGES, SEX, Answers, AttributeHeads, HeadsConfig
 from mien.faces.attributes.sight import joined, look
 from mien.faces.attributes.targets import STARTS, Truths, group_targets
+from mien.faces.attributes.vocabulary import GROUPS
 from mien.faces.encoder import Encoder
 from mien.seeding import stream
 from mien.training.attributes_axes import Axes, keep_axes
@@ -61,6 +62,7 @@ class AttributesConfig(Config):
     unmarked_share: float = 0.5  # of a batch: faces without attributes, which teach sex and age
     ridge: float = 0.0  # of the trunk that is solved (attributes_axes); 0: the trunk is learnt, if there is one
     marks_weight: float = 1.0
+    sex_weight: float = 0.0  # of the head of sex, beside its part in the mean of the 42
     age_weight: float = 0.1
     age_l1_weight: float = 0.0  # within the loss of age: mean absolute error, years
     age_sigma_years: float = 2.0  # of the target distribution at age 0 ...
@@ -147,8 +149,8 @@ def losses(
     for place, logits in enumerate(answers.groups):
         part = slice(int(STARTS[place]), int(STARTS[place + 1]))
         groups.append(masked_cross_entropy(logits, batch["targets"][:, part], classes[part]))
-    terms = {"groups": torch.stack(groups).mean()}
-    total = terms["groups"]
+    terms = {"groups": torch.stack(groups).mean(), "sex": groups[GROUPS.index(SEX)]}
+    total = terms["groups"] + config.sex_weight * terms["sex"]
     if answers.marks is not None:
         terms["marks"] = masked_marks(answers.marks, batch["marks"], pairs)
         total = total + config.marks_weight * terms["marks"]

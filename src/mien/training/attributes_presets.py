@@ -59,7 +59,7 @@ def mien(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
         who=looks[0].name,
         who_width=256,
         dropout=0.1,
-        who_dropout=0.35,
+        who_dropout=0.4,
     )
     return AttributesConfig(
         heads=heads,
@@ -69,6 +69,7 @@ def mien(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
         ridge=1.0,
         balance=0.3,
         unmarked_share=0.6,
+        sex_weight=1.0,
         age_weight=0.5,
         age_l1_weight=0.1,
         ema_half_life_kimg=20.0,
