@@ -117,6 +117,9 @@ def test_activations(cli_here: Run, dest: Path, tmp_path: Path) -> None:
     assert ("Male: elements not normal, Anderson-Darling", "fc6") in figures_of(tmp_path / "a")
     bald = cli_here(*words, "--attribute", "Bald", "--out", tmp_path / "b")
     assert isinstance(bald.exception, TooFewError)
+    for word in ("woman", "Male,Bald"):
+        wrong = cli_here(*words, "--attribute", word, "--out", tmp_path / "b")
+        assert f"--attribute: '{word}' given" in str(wrong.exception)
     wrong = cli_here(*words, "--layer", "fc9", "--out", tmp_path / "b")
     assert "'fc9' given; vgg-face has conv1_1" in str(wrong.exception)
 
@@ -134,6 +137,9 @@ def test_verification(cli_here: Run, dest: Path, tmp_path: Path) -> None:
 def test_unfreezing_trains_and_goes_on(cli_here: Run, dest: Path, tmp_path: Path) -> None:
     words = ("experiment", "unfreezing", "--data", dest, "--encoder", "vgg-face", "--layer", "fc7", "--layer",
              "conv5_1", "--steps", 6, "--batch", 8, "--judged", 30, "--out", tmp_path / "a")  # fmt: skip
+    wrong = cli_here(*words[:6], "--layer", "fc8", "--out", tmp_path / "a")  # after what the heads stand on
+    assert "no layer of vgg-face from 'fc8' on" in str(wrong.exception)
+    assert not (tmp_path / "a").exists()
     done(cli_here(*words))
     runs = sorted(path.name for path in (tmp_path / "a" / "runs").iterdir())
     assert runs == ["from-conv5_1", "from-conv5_1-rate-x-0.8-a-layer", "from-fc7", "heads-only"]

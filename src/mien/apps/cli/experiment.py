@@ -102,6 +102,7 @@ def activations(
     """Tests of normality on every element of a layer, for the faces of an attribute (figure 6)."""
     import numpy as np
 
+    from mien.errors import RequestError
     from mien.evaluation import report
     from mien.evaluation.experiments.activations import NARROW, activations_report
     from mien.evaluation.marks import marks, one_a_person
@@ -110,7 +111,11 @@ def activations(
     from mien.seeding import stream
 
     report.check_directory(out, force=force)
-    named = list(parse(",".join(attribute or ("Black", "Male")), option="--attribute", strengths=False))
+    said = [parse(word, option="--attribute", strengths=False) for word in attribute or ("Black", "Male")]
+    for word, meant in zip(attribute or (), said, strict=False):
+        if len(meant) != 1 or not all(meant.values()):
+            raise RequestError(f"--attribute: '{word}' given; allowed is one attribute that is there, as in `Male`")
+    named = list(dict.fromkeys(name for meant in said for name in meant))
     faces, network = FaceDataset.open(data), _encoder(encoder, layer or [])
     taps = layer or ACTIVATED.get(network.name, network.taps[-1:])
     everyone = marks(faces.faces)
@@ -198,6 +203,7 @@ def unfreezing(
     plan = runs.Plan(FaceDataset.open(data), encoder, steps, batch, lr, encoder_lr, lr_decay_per_layer, judged, seed)
     depths: list[tuple[str | None, bool]] = [(None, False), *((tap, False) for tap in layer or runs.DEPTHS[encoder])]
     depths.append((layer[-1] if layer else runs.FALLING[encoder], True))
+    runs.check(network, [tap for tap, _ in depths if tap])
     with _waiting("faces are decoded"):
         faces = runs.gather(plan, network)
     found = [runs.run_of(plan, faces, tap, falling, out / "runs") for tap, falling in depths]

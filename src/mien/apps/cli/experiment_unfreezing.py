@@ -40,7 +40,7 @@ HEADS_ONLY = "heads only"
 DEPTHS = {"facenet": ("block8_1", "mixed_7a", "block17_1"), "vgg-face": ("fc7", "fc6", "conv5_1")}
 FALLING = {"facenet": "block17_1", "vgg-face": "conv5_1"}
 READ = {"facenet": "pool", "vgg-face": "fc7"}  # what the heads stand on
-HELD_OUT = 96  # faces the held-out loss is measured on, five times a run
+HELD_OUT = 64  # faces the held-out loss is measured on, four times a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,20 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """Crops of some rows of the dataset, decoded once, and what is known of them."""
+    """Some rows of the dataset: crops decoded once, what the encoder as it came sees of them, what is known of them."""
 
     crops: np.ndarray[Any, Any]  # N S S 3
+    seen: np.ndarray[Any, Any]  # N D float32
     truths: Truths
 
     @classmethod
-    def of(cls, data: FaceDataset, rows: Rows, size: int) -> Crops:
-        return cls(data.decoded(rows, size), truths(data, rows))
+    def of(cls, data: FaceDataset, encoder: Encoder, rows: Rows) -> Crops:
+        seen = features(data, encoder, rows, tap=READ[encoder.name]).astype(np.float32)
+        return cls(data.decoded(rows, round(encoder.input_size * 1.2)), seen, truths(data, rows))
+
+    def features(self, rows: Rows, random: np.random.Generator) -> Mapping[str, torch.Tensor]:
+        """What the encoder sees of ``rows`` as a batch: where nothing of it learns it need not run."""
+        return {"features": torch.from_numpy(self.seen[rows])}
 
     def images(self, rows: Rows, random: np.random.Generator) -> Mapping[str, torch.Tensor]:
         """The crops of ``rows`` as a batch."""
@@ -86,9 +92,14 @@ class Faces:
     moments: tuple[torch.Tensor, torch.Tensor]
 
 
+def check(encoder: Encoder, layers: Sequence[str]) -> None:
+    """``RequestError`` for a layer with nothing to learn, before hours are spent on the others."""
+    for layer in layers:
+        layers_from(encoder, layer, (Look("window", READ[encoder.name]),))
+
+
 def gather(plan: Plan, encoder: Encoder) -> Faces:
     """Draw the faces by lot and decode them once; ``DatasetError`` where a split has none with attributes."""
-    size = round(encoder.input_size * 1.2)
     drawn: dict[str, Rows] = {}
     for split in ("train", "validation", "test"):
         rows = plan.data.rows(split)
@@ -96,15 +107,16 @@ def gather(plan: Plan, encoder: Encoder) -> Faces:
         if not len(rows):
             raise DatasetError(f"{plan.data.dest}: no face with attributes in the split '{split}'")
         drawn[split] = rows[stream(plan.seed, "unfreezing", split).permutation(len(rows))]
-    learnt = np.sort(drawn["train"][: plan.steps * plan.batch])
-    asked = np.sort(drawn["train"][: plan.judged])  # faces that were learnt from
-    few = np.sort(drawn["train"][: max(2000, len(asked))])
-    seen = features(plan.data, encoder, few, tap=READ[plan.encoder]).astype(np.float32)
+    places = {
+        "learnt": drawn["train"][: plan.steps * plan.batch],
+        "watched": drawn["validation"][:HELD_OUT],
+        "asked_train": drawn["train"][: plan.judged],  # faces that were learnt from
+        "asked_test": drawn["test"][: plan.judged],
+    }
+    found = {name: Crops.of(plan.data, encoder, np.sort(rows)) for name, rows in places.items()}
+    seen = found["learnt"].seen
     return Faces(
-        learnt=Crops.of(plan.data, learnt, size),
-        watched=Crops.of(plan.data, np.sort(drawn["validation"][:HELD_OUT]), size),
-        asked_train=Crops.of(plan.data, asked, size),
-        asked_test=Crops.of(plan.data, np.sort(drawn["test"][: plan.judged]), size),
+        **found,
         shares=truths(plan.data, drawn["train"]).marks.mean(0).astype(np.float64),
         moments=(torch.from_numpy(seen.mean(0)), torch.from_numpy(seen.std(0))),
     )
@@ -146,12 +158,14 @@ def run_of(plan: Plan, faces: Faces, layer: str | None, falling: bool, room: Pat
     if not begun.is_file() or json.loads(begun.read_text()) != stamp:  # nothing, or a run of another plan
         shutil.rmtree(where, ignore_errors=True)
         write_json(begun, stamp)
+    running = encoder if layer else None
+    learnt_from, watched = (part.images if layer else part.features for part in (faces.learnt, faces.watched))
     hook = validation_hook(
-        faces.watched.truths, faces.watched.images, config, encoder, every=max(1, plan.steps // 5), batch=plan.batch
+        faces.watched.truths, watched, config, running, every=max(1, plan.steps // 4), batch=plan.batch
     )
     outcome = train_attributes(
-        faces.learnt.truths, faces.learnt.images, where, config, settings,
-        moments=faces.moments, encoder=encoder, hooks=[hook], resume=True,
+        faces.learnt.truths, learnt_from, where, config, settings,
+        moments=faces.moments, encoder=running, hooks=[hook], resume=True,
     )  # fmt: skip
     if not outcome.finished:
         raise TrainingError(
@@ -161,7 +175,7 @@ def run_of(plan: Plan, faces: Faces, layer: str | None, falling: bool, room: Pat
     assert isinstance(heads, AttributeHeads)
     layers = layers_from(encoder, layer, recipe) if layer else []
     learnt = sum(p.numel() for p in heads.parameters()) + sum(p.numel() for _, ps in layers for p in ps)
-    train, test = (_ask(encoder, heads, part) for part in (faces.asked_train, faces.asked_test))
+    train, test = (_ask(running, heads, part) for part in (faces.asked_train, faces.asked_test))
     np.savez(where / "said.npz", train=train, test=test)
     write_json(where / "ended.json", {"stamp": stamp, "parameters": learnt, "images": outcome.images})
     shutil.rmtree(where / "checkpoints", ignore_errors=True)  # hundreds of MB that nobody asked for
@@ -198,12 +212,15 @@ def _curve(points: Any) -> Curve:
     return Curve(tuple(float(step) for step, _ in found), tuple(float(loss) for _, loss in found))
 
 
-def _ask(encoder: Encoder, heads: AttributeHeads, faces: Crops, batch: int = 32) -> np.ndarray[Any, Any]:
+def _ask(encoder: Encoder | None, heads: AttributeHeads, faces: Crops, batch: int = 32) -> np.ndarray[Any, Any]:
     """Probabilities of marks (N 73 float32)."""
     rows = []
     looks = heads.config.looks
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for start in range(0, len(faces.crops), batch):
-            seen = look(encoder, to_tensor(faces.crops[start : start + batch]), looks)
-            rows.append(heads(joined(seen, looks)).scores().float().sigmoid().numpy())
+            if encoder is None:
+                seen = torch.from_numpy(faces.seen[start : start + batch])
+            else:
+                seen = joined(look(encoder, to_tensor(faces.crops[start : start + batch]), looks), looks)
+            rows.append(heads(seen).scores().float().sigmoid().numpy())
     return np.concatenate(rows)

@@ -152,7 +152,9 @@ def _elements(close: Sequence[Judged], layer: str, seed: int) -> Section:
     slug = layer.replace("_", "-")
     pictures = [
         Picture(
-            f"skew-{slug}", "Skewness of every element (a normal: 0).", plots.histograms(skews, x="skewness", bins=60)
+            f"skew-{slug}",
+            "Skewness of every element (a normal: 0), cut at 5.",
+            plots.histograms(skews, x="skewness", bins=60),
         ),
         Picture(
             f"kurtosis-{slug}",

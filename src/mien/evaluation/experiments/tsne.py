@@ -116,6 +116,8 @@ def _numbers(marks: Marks, layer: str, full: Gathering, flat: Gathering, order: 
         " over the others, then over both; 0.5 for labels dealt at random, whatever their share. Silhouette: 0 where"
         " the two sides lie in each other. One face of each person, so that nobody gathers with himself."
     )
+    if not marks.absent_is_sure:
+        text += " A face that is not marked may be unsure instead of without, which lowers every purity."
     text += f" Left out, with fewer than 10 faces: {', '.join(left_out)}." if left_out else ""
     bars = {marks.names[a]: float(full.purity[a]) for a in order}
     picture = Picture("purity", "Purity by attribute; 50 % is chance.", plots.ranked(bars, x="purity"))
