@@ -77,7 +77,11 @@ def mien(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
 
 
 def unfrozen(config: AttributesConfig) -> AttributesConfig:
-    """The configuration for layers of the encoder that learn: no solved trunk, which would not fit moving features."""
+    """The configuration for layers of the encoder that learn: no solved trunk, which would not fit moving features.
+
+    Dropout of 0.1 follows every such layer. The paper's rate is not printed; half of everything, as after the
+    features, would leave nothing of a residual network that is a dozen layers deep.
+    """
     trunk = {"trunk": 0, "who": None} if config.ridge else {}
     return config.model_copy(
         update={"heads": config.heads.model_copy(update=trunk), "ridge": 0.0, "encoder_dropout": 0.1}

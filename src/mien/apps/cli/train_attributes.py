@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -269,7 +270,7 @@ def _write(outcome: Outcome, faces: LabelledFaces, config: AttributesConfig, out
     tensors = pack(heads, calibration, changed or None, config.unfreeze_from)
     about = {
         "model": "attributes",
-        "version": f"1-{faces.data.fingerprint()[:8]}-{outcome.step}",
+        "version": f"1-{faces.data.fingerprint()[:8]}-{_digest(config)}-{outcome.step}",
         "encoder": config.encoder,
         "preset": preset,
         "heads": config.heads.model_dump(),
@@ -281,6 +282,11 @@ def _write(outcome: Outcome, faces: LabelledFaces, config: AttributesConfig, out
         "sources": sorted({faces.data.faces[int(row)].source for row in faces.rows["train"]}),
     }
     save_weights(out / "weights.safetensors", tensors, about)
+
+
+def _digest(config: AttributesConfig) -> str:
+    """Four hexadecimal digits of what was trained and how."""
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:4]
 
 
 def register(train_app: typer.Typer) -> None:
