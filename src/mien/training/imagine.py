@@ -33,6 +33,7 @@ AGE_WORDS: Mapping[str, tuple[float, float, float, float]] = {
 }
 RACES = ("Asian", "White", "Black", "Indian")
 BLOCK = 2048
+LEADING = 24
 
 
 class ImagineConfig(Config):
@@ -136,10 +137,7 @@ def fit_components(
     share = shares(weights)
     centre = share @ codes
     pooled = (codes - centre).T @ ((codes - centre) * share[:, None])
-    draws = stream(config.seed, "components")
-    seeds = codes[draws.choice(count, config.components, replace=False, p=share)]
-    near = ((codes[:, None, :24] - seeds[None, :, :24]) ** 2).sum(2).argmin(1)
-    belongs = np.eye(config.components)[near]
+    belongs = _begun(codes, share, config)
     found = Components(np.ones(1), centre[None], pooled[None])
     for number in range(config.rounds if config.components > 1 else 0):
         mass = (belongs * share[:, None]).sum(0).clip(1e-9)
@@ -160,6 +158,23 @@ def fit_components(
         if progress is not None:
             progress(number + 1, config.rounds)
     return found
+
+
+def _begun(codes: Float64Array, share: Float64Array, config: ImagineConfig) -> Float64Array:
+    """N C: each face with the nearest of C seeds, each drawn far from those before it (Arthur and Vassilvitskii, 2007).
+
+    On the leading axes only: along the others everybody is alike but for noise.
+    """
+    leading = codes[:, :LEADING]
+    draws = stream(config.seed, "components")
+    far, distances = np.full(len(codes), np.inf), []
+    chance = share
+    for _ in range(config.components):
+        seed = leading[int(draws.choice(len(codes), p=chance / chance.sum()))]
+        distances.append(((leading - seed) ** 2).sum(1))
+        far = np.minimum(far, distances[-1])
+        chance = share * far + 1e-300
+    return np.asarray(np.eye(config.components)[np.stack(distances, 1).argmin(1)])
 
 
 def fit_density(
