@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -62,6 +63,20 @@ def test_portraits_read_as_wanted_and_keep_the_person() -> None:
     assert np.abs(moved[:, 5:] - person[:, 5:]).mean() < 0.1  # who it is
     again = made(codes[:, :FEATURES])
     assert float((made.readings(again) - made.targets)[:, :6].abs().max()) < 1e-2
+
+
+def test_what_is_kept_reads_as_before() -> None:
+    seen, _ = people()
+    seen.known[:, 5:7] += np.random.default_rng(1).normal(0, 0.5, seen.known[:, 5:7].shape).astype(np.float32)
+    marks = (seen.known[:, 5:7] + 0.5 * seen.known[:, :1]) > 0  # read partly from what also turns the head
+    free, held = fit(seen), fit(replace(seen, kept=marks))
+    known = torch.from_numpy(seen.known)
+    centred = seen.known - seen.known.mean(0)
+    probe = np.linalg.lstsq(centred, np.where(marks, 1.0, -1.0), rcond=None)[0]
+    drift = [np.abs((made(known)[:, :FEATURES].numpy() - seen.known) @ probe).mean() for made in (free, held)]
+    assert drift[1] < 0.5 * drift[0]
+    read = held.readings(held(known))[:, :6]
+    assert torch.allclose(read, held.targets[:6].expand(len(read), -1), atol=1e-2)
 
 
 def test_differences_are_within_a_person_and_those_often_photographed_count_less() -> None:

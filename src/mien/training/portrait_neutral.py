@@ -24,6 +24,12 @@ from mien.records import Float32Array, UInt8Image
 from mien.training.probes import balanced_weights, ridge
 
 MOST_PHOTOS = 6  # of one person count in full; more only share that weight
+# What a portrait keeps as the probes read it: who the person is, and what they wear in their face and on their head.
+KEPT = (
+    *("Male", "Asian", "White", "Black", "Indian", "Child", "Youth", "Senior"),
+    *("Bald", "Bangs", "Receding Hairline", "Wavy Hair", "Straight Hair", "Curly Hair"),
+    *("Black Hair", "Blond Hair", "Brown Hair", "Gray Hair", "Eyeglasses", "Mustache", "No Beard"),
+)
 NEUTRAL_DEGREES = 8.0  # faces within it, not smiling, mouth closed, say what neutral reads like
 
 
@@ -47,6 +53,7 @@ class Seen:
     smiling: npt.NDArray[np.bool_]  # N: the source marks it
     mouth_closed: npt.NDArray[np.bool_]  # N
     people: Sequence[str | None]  # N
+    kept: npt.NDArray[np.bool_] | None = None  # N A: marks of attributes that are to stay (``KEPT``)
 
 
 def light_readings(crops: UInt8Image) -> Float32Array:
@@ -110,19 +117,31 @@ def fit(seen: Seen, config: NeutralFitConfig | None = None) -> Neutraliser:
     wanted = (codes[neutral] @ probes + offset).mean(0)
     wanted[[0, 1, 4, 5, 6]] = 0.0, 0.0, 0.0, config.background_light, config.background_roughness
 
+    # What is kept is read like the rest and asked to stay as it is: its moves are never used.
+    bound = probes if seen.kept is None else np.concatenate([probes, _probes_of(codes, seen.kept, config.penalty)], 1)
     differences = within_people(codes, seen.people).astype(np.float64)
-    along = differences.T @ (differences @ probes) / len(differences)  # D k: M = C P
+    along = differences.T @ (differences @ bound) / len(differences)  # D k: M = C P
+    # (M^T P)^-1 M^T; a reading that is the same in all photos has no direction and moves nothing
+    moves = np.linalg.pinv(along.T @ bound, rcond=1e-6, hermitian=True) @ along.T
     made = Neutraliser(NeutralConfig(features=seen.known.shape[1], style=seen.style.shape[1], readings=READINGS))
     for name, value in {
         "probes": probes,
         "offset": offset,
         "targets": wanted,
-        # (M^T P)^-1 M^T; a reading that is the same in all photos has no direction and moves nothing
-        "moves": np.linalg.pinv(along.T @ probes, rcond=1e-6, hermitian=True) @ along.T,
+        "moves": moves[: len(READINGS)],
         "style": seen.style[neutral].mean(0),
     }.items():
         getattr(made, name).copy_(torch.from_numpy(np.ascontiguousarray(value)).float())
     return made
+
+
+def _probes_of(codes: Float32Array, marks: npt.NDArray[np.bool_], penalty: float) -> npt.NDArray[np.float64]:
+    """Ridge probes (D A) of marks (N A) in codes (N D), all by one decomposition; a mark that all share is left out."""
+    marks = marks[:, marks.any(0) & ~marks.all(0)]
+    x = codes.astype(np.float64) - codes.mean(0)
+    y = np.where(marks, 1.0, -1.0)
+    gram = x.T @ x + penalty * len(x) * np.eye(x.shape[1])
+    return np.asarray(np.linalg.solve(gram, x.T @ (y - y.mean(0))), np.float64)
 
 
 def export(

@@ -185,7 +185,7 @@ def _fit(options: common.TrainOptions) -> None:
     from mien.photos.batches import FaceDataset
     from mien.photos.features import features
     from mien.training.codes import standardised
-    from mien.training.portrait_neutral import Seen, export, fit
+    from mien.training.portrait_neutral import KEPT, Seen, export, fit
     from mien.training.state import initial_weights
 
     if options.start_from is None:
@@ -222,7 +222,7 @@ def _fit(options: common.TrainOptions) -> None:
 
     seen = Seen(
         known, styles, crops, angles("yaw_degrees"), angles("pitch_degrees"), has("Smiling"), has("Mouth Closed"),
-        [face.person for face in faces],
+        [face.person for face in faces], np.stack([has(name) for name in KEPT], 1),
     )  # fmt: skip
     neutraliser = fit(seen)
     packaged = under("decoder.", load_weights(PACKAGED_CROWD, model=CROWD)[0]) if PACKAGED_CROWD.is_file() else {}

@@ -7,7 +7,8 @@ correlation of 0.96 on people that they never saw. A portrait is the nearest cod
 
 "nearest" in the metric of ``C``, the covariance of codes *within* a person: the code moves the way photos of one person
 differ, and keeps what they share. (With the covariance of all faces a light background turned women bald: in news
-photographs the two go together.)
+photographs the two go together.) Probes of sex, age, race, hair, beard and glasses take part in ``P`` and are to read
+what they read before.
 """
 
 from __future__ import annotations
