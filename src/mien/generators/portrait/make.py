@@ -77,6 +77,8 @@ class PortraitMaker:
     def faces(self, photo: UInt8Image, *, largest: bool = False) -> list[Face]:
         """The faces of a photo, largest first: all (looked for in parts of the photo, too), or the largest."""
         found = self.finder.faces([photo], thorough=not largest)[0]
+        if largest and not found:  # too small for a look at the whole photo
+            found = self.finder.faces([photo], thorough=True)[0]
         return found[:1] if largest else found
 
     def portrait(self, photo: UInt8Image, face: Face, size_px: int | None = None) -> Portrait:
