@@ -8,8 +8,10 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    # Pictures are signed: with a credential of this run, not with the one of whoever runs it.
+    folder = tempfile.mkdtemp(prefix="mien-tests-")
+    os.environ["XDG_CONFIG_HOME"] = folder
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     # A busy machine is no failure; CI tries the same examples every time, developers new ones.
     hypothesis.settings.register_profile("mien", deadline=None, derandomize=bool(os.environ.get("CI")))
     hypothesis.settings.load_profile("mien")

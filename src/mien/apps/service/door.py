@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -82,7 +83,8 @@ class Door:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in METHODS else "other"
             self.answered(route, method, status, seconds)
-            log.info("%s %s %d %.0f ms", method, route, status, seconds * 1e3)
+            if route not in OPEN_PATHS:  # asked every few seconds by machines
+                log.info("%s %s %d %.0f ms", method, route, status, seconds * 1e3)
 
     def _limit(self, scope: Scope) -> int:
         """Bytes that the body may have."""
@@ -92,7 +94,7 @@ class Door:
     def _check(self, scope: Scope, limit: int) -> None:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if self.keys is None:
-            host = headers.get(b"host", "").rpartition(":")[0] or headers.get(b"host", "")
+            host = re.sub(r":\d*$", "", headers.get(b"host", ""))
             if host not in (*LOOPBACK_NAMES, self.settings.host, "testserver"):
                 # A page elsewhere that points its own name at this machine would be let in by the browser.
                 raise Refused(421, "host: another name than that of this service; allowed: localhost")

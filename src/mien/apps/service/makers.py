@@ -145,9 +145,9 @@ def make_imagine(imagine: Any, orders: Sequence[FacesOrder]) -> list[Any]:
 
 def _imagined(imagine: Any, order: FacesOrder) -> list[Picture]:
     wish = order.wish
-    about = {"model": imagine.name, "model_version": imagine.version, "attributes": dict(wish.wanted)}
-    if wish.ages is not None:
-        about["age"] = list(wish.ages)
+    about = {"model": imagine.name, "model_version": imagine.version, "attributes": dict(wish.attributes)}
+    if wish.ages_years is not None:
+        about["age"] = list(wish.ages_years)
     made = imagine.sample(wish, order.count, seed=order.seed, first=order.first)
     return [
         Picture(face.image, {"file": f"{face.index:05d}.png", "seed": face.seed, "index": face.index, **about})
