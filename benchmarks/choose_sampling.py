@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0, 2.5])
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.8, 0.9, 1.0])
     parser.add_argument("--steps", type=int, nargs="+", help="default: those of WEIGHTS; with --choose: one")
+    parser.add_argument("--grain", type=float, nargs="+", help="default: that of WEIGHTS; with --choose: one")
     parser.add_argument("--choose", type=float, nargs=2, metavar=("GUIDANCE", "TEMPERATURE"))
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
@@ -99,11 +100,16 @@ def main() -> None:
     right = estimate.is_female == (real.female == 1)
     print(f"real n={len(real)}: sex {right.mean():.3f}, age {np.abs(estimate.ages_years - real.ages_years).mean():.2f}")
     base = crowd.config.sampling
-    tried = itertools.product(options.guidance, options.temperature, options.steps or [base.steps])
-    for guidance, temperature, steps in [] if options.choose else tried:
-        sampling = base.model_copy(update={"guidance": guidance, "temperature": temperature, "steps": steps})
+    grains = options.grain or [base.grain]
+    tried = itertools.product(options.guidance, options.temperature, options.steps or [base.steps], grains)
+    for guidance, temperature, steps, grain in [] if options.choose else tried:
+        sampling = base.model_copy(
+            update={"guidance": guidance, "temperature": temperature, "steps": steps, "grain": grain}
+        )
         figures = judged(with_sampling(crowd, sampling), judge, few, moments)
-        print(guidance, temperature, steps, {name: round(value, 3) for name, value in figures.items()}, flush=True)
+        print(
+            guidance, temperature, steps, grain, {name: round(value, 3) for name, value in figures.items()}, flush=True
+        )
     if not options.choose:
         return
     plain = SamplingConfig()
@@ -112,6 +118,7 @@ def main() -> None:
             "guidance": options.choose[0],
             "temperature": options.choose[1],
             "steps": options.steps[0] if options.steps else base.steps,
+            "grain": grains[0],
             "ages_asked": plain.ages_asked,
             "ages_given": plain.ages_given,
         }
