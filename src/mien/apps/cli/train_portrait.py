@@ -180,6 +180,7 @@ def _fit(options: common.TrainOptions) -> None:
     from mien.faces.encoder import load_encoder
     from mien.generators.crowd.mien import MODEL as CROWD
     from mien.generators.decoder import Decoder, DecoderConfig, StyleEncoder
+    from mien.generators.packing import unpacked
     from mien.generators.portrait.mien import PACKAGED_CROWD, digest, under
     from mien.images import to_tensor
     from mien.photos.batches import FaceDataset
@@ -225,7 +226,9 @@ def _fit(options: common.TrainOptions) -> None:
         [face.person for face in faces], np.stack([has(name) for name in KEPT], 1),
     )  # fmt: skip
     neutraliser = fit(seen)
-    packaged = under("decoder.", load_weights(PACKAGED_CROWD, model=CROWD)[0]) if PACKAGED_CROWD.is_file() else {}
+    packaged = (
+        under("decoder.", unpacked(load_weights(PACKAGED_CROWD, model=CROWD)[0])) if PACKAGED_CROWD.is_file() else {}
+    )
     about = {"data": data.fingerprint(), "faces": len(rows), "decoder_images": images}
     path = options.out / "weights.safetensors"
     export(path, neutraliser, decoder, about, with_decoder=digest(packaged) != digest(decoder.state_dict()))

@@ -21,6 +21,7 @@ from mien.errors import WeightsError
 from mien.generators import WEIGHTS
 from mien.generators.crowd.mien import MODEL as CROWD
 from mien.generators.decoder import Decoder, DecoderConfig
+from mien.generators.packing import unpacked
 from mien.generators.portrait.neutral import NeutralConfig, Neutraliser
 from mien.images import to_photos
 from mien.memory import keep_freed_memory
@@ -57,7 +58,7 @@ class MienPortrait:
         own = under("decoder.", tensors)
         source: Path | str | os.PathLike[str] = path
         if not own:
-            source, own = PACKAGED_CROWD, under("decoder.", load_weights(PACKAGED_CROWD, model=CROWD)[0])
+            source, own = PACKAGED_CROWD, under("decoder.", unpacked(load_weights(PACKAGED_CROWD, model=CROWD)[0]))
             if digest(own) != metadata["decoder_digest"]:
                 raise WeightsError(
                     f"{path}: fitted to another decoder than that of {PACKAGED_CROWD.name};"
@@ -96,9 +97,9 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """16 hexadecimal digits of a state dict, as it would be kept in fp16."""
+    """16 hexadecimal digits that tell decoders apart, of their vectors in fp16: larger tensors may travel rounded."""
     found = hashlib.sha256()
-    for name in sorted(tensors):
+    for name in sorted(name for name, tensor in tensors.items() if tensor.ndim == 1):
         value: Any = tensors[name].detach().cpu().to(torch.float16).contiguous().numpy()
         found.update(name.encode() + value.tobytes())
     return found.hexdigest()[:16]
