@@ -69,7 +69,8 @@ class DecoderRenderer:
         if not {"config", "version"} <= metadata.keys():
             raise WeightsError(f"{path}: its metadata has no 'config' or no 'version'")
         decoder = Decoder(MienConfig.make(metadata["config"], where=str(path)).decoder)
-        own = {name.removeprefix("decoder."): value for name, value in tensors.items() if name.startswith("decoder.")}
+        whole = unpacked(tensors)
+        own = {name.removeprefix("decoder."): value for name, value in whole.items() if name.startswith("decoder.")}
         load_into(decoder, unpacked(own), name=f"{path}: decoder")
         return cls(decoder, str(metadata["version"]), device)
 
