@@ -52,7 +52,9 @@ def grown(wish: Wish, density: FaceDensity) -> Wish:
 class DecoderRenderer:
     """Features -> pictures, by the decoder in a weights file of the crowd."""
 
-    def __init__(self, decoder: Decoder, version: str, device: str = "cpu") -> None:
+    def __init__(self, decoder: Decoder, version: str, device: str = "cpu", grain: float = 1.0) -> None:
+        """``grain``: strength of the decoder's noise planes."""
+        self.grain = np.float32(grain)
         self.decoder = decoder.eval().requires_grad_(False).to(device)
         torch.nn.Module.to(self.decoder, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.version = version
@@ -68,11 +70,12 @@ class DecoderRenderer:
         tensors, metadata = load_weights(path, model=CROWD)
         if not {"config", "version"} <= metadata.keys():
             raise WeightsError(f"{path}: its metadata has no 'config' or no 'version'")
-        decoder = Decoder(MienConfig.make(metadata["config"], where=str(path)).decoder)
+        config = MienConfig.make(metadata["config"], where=str(path))
+        decoder = Decoder(config.decoder)
         whole = unpacked(tensors)
         own = {name.removeprefix("decoder."): value for name, value in whole.items() if name.startswith("decoder.")}
-        load_into(decoder, unpacked(own), name=f"{path}: decoder")
-        return cls(decoder, str(metadata["version"]), device)
+        load_into(decoder, own, name=f"{path}: decoder")
+        return cls(decoder, str(metadata["version"]), device, config.sampling.grain)
 
     @property
     def size_px(self) -> int:
@@ -97,7 +100,7 @@ class DecoderRenderer:
                 known[row] = features[slot[0]]
                 style[row] = draws.standard_normal(config.style, np.float32)
                 for plane in planes:
-                    plane[row, 0] = draws.standard_normal(plane.shape[2:], np.float32)
+                    plane[row, 0] = self.grain * draws.standard_normal(plane.shape[2:], np.float32)
             with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
                 on = [torch.from_numpy(values).to(self.device) for values in (known, style, *planes)]
                 images = to_photos(self.decoder(on[0], on[1], on[2:]))
