@@ -14,7 +14,7 @@ from mien.errors import RequestError
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--preset", "best"), "--preset: no 'best' for portrait; allowed: paper"),
+        (("--preset", "best"), "--preset: no 'best' for portrait; allowed: mien, paper"),
         (("--steps", 0), "--steps: 0 given, allowed are 1 and more"),
         (("--yaw", -1), "--yaw, --pitch: -1 and -15 15 given"),
         (("--pitch", 5, -5), "--yaw, --pitch: 5 and 5 -5 given"),
@@ -33,11 +33,26 @@ def test_two_steps_on_made_faces_and_two_more(
 ) -> None:
     dest, out = tmp_path / "dest", tmp_path / "run"
     assert cli("data", "prepare", "folder", made_faces, dest).returncode == 0
-    counted = cli("train", "portrait", "--data", dest, "--out", out, "--yaw", 60, "--count")
+    counted = cli("train", "portrait", "--preset", "paper", "--data", dest, "--out", out, "--yaw", 60, "--count")
     assert counted.returncode == 0
     assert "|yaw| <= 60 degrees" in counted.stdout
     assert not out.exists()
-    words = ("train", "portrait", "--data", dest, "--out", out, "--size", 64, "--batch", 2, "--threads", 1)
+    words = (
+        "train",
+        "portrait",
+        "--preset",
+        "paper",
+        "--data",
+        dest,
+        "--out",
+        out,
+        "--size",
+        64,
+        "--batch",
+        2,
+        "--threads",
+        1,
+    )
     loose = ("--yaw", 60, "--pitch", -60, 60)
     done = cli(*words, *loose, "--steps", 2)
     assert done.returncode == 0, done.stderr
