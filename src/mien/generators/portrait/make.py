@@ -22,7 +22,7 @@ from mien.generators import WEIGHTS
 from mien.generators.portrait import silhouette
 from mien.generators.portrait.mien import MienPortrait
 from mien.generators.portrait.paper import PaperPortrait
-from mien.images import resize, to_photos, to_tensor
+from mien.images import read_photo, resize, to_photos, to_tensor
 from mien.records import Face, Float32Array, Pose, UInt8Image
 
 PRESETS = ("mien", "paper")
@@ -80,6 +80,27 @@ class PortraitMaker:
         if largest and not found:  # too small for a look at the whole photo
             found = self.finder.faces([photo], thorough=True)[0]
         return found[:1] if largest else found
+
+    def make(
+        self, photo: UInt8Image | str | os.PathLike[str], *, largest: bool = False, size_px: int | None = None
+    ) -> list[Portrait]:
+        """The portraits of all faces of a photo (H W 3 uint8 RGB, or a path), largest first; none where there is none.
+
+        Raises ``PhotoError`` for a file that cannot be read.
+        """
+        shown = photo if isinstance(photo, np.ndarray) else read_photo(photo)
+        return [self.portrait(shown, face, size_px) for face in self.faces(shown, largest=largest)]
+
+    def of_crop(self, crop: UInt8Image) -> tuple[UInt8Image, Float32Array]:
+        """Aligned crop (S S 3) -> what is drawn (T T 3) and the mask (T T in [0, 1]), as ``portrait``, unjudged."""
+        return self._draw(to_tensor(crop), self._read(to_tensor(crop), ("pool",))["pool"])
+
+    def as_read(self, crop: UInt8Image) -> UInt8Image | None:
+        """Aligned crop (S S 3) -> the decoder's picture of it before it is made neutral; ``None``: no such thing."""
+        if not isinstance(self.drawer, MienPortrait):
+            return None
+        drawn: UInt8Image = self.drawer.draw(self._read(to_tensor(crop), ("pool",))["pool"], neutral=False)[0]
+        return drawn
 
     def portrait(self, photo: UInt8Image, face: Face, size_px: int | None = None) -> Portrait:
         """The portrait of one face of a photo, ``size_px`` high and wide (``None``: as the decoder draws).

@@ -74,10 +74,11 @@ class MienPortrait:
         return self.decoder.config.size_px
 
     @torch.inference_mode()
-    def draw(self, features: Tensor) -> UInt8Image:
+    def draw(self, features: Tensor, *, neutral: bool = True) -> UInt8Image:
         """Features (N 1792 at ``ENCODER_TAP``, of the encoder's window of aligned crops) -> portraits (N S S 3).
 
         On the light background of the decoder; ``silhouette`` finds the person. No noise: one photo, one portrait.
+        ``neutral`` False leaves the features as they were read, with the neutral style: for comparison.
         """
         keep_freed_memory()
         decoder = self.decoder
@@ -87,7 +88,8 @@ class MienPortrait:
             part = known[start : start + ROWS]
             rows = torch.cat([part, part.new_zeros(ROWS - len(part), part.shape[1])])
             planes = [torch.zeros_like(plane) for plane in decoder.noise_planes(ROWS, torch.Generator().manual_seed(0))]
-            made.append(to_photos(decoder.decode(self.neutraliser(rows), planes))[: len(part)])
+            code = self.neutraliser(rows) if neutral else self.neutraliser.code(rows)
+            made.append(to_photos(decoder.decode(code, planes))[: len(part)])
         return np.concatenate(made) if made else np.zeros((0, self.size_px, self.size_px, 3), np.uint8)
 
 
