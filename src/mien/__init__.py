@@ -1,6 +1,8 @@
 """mien makes faces. ``mien.load("crowd").sample(count=8, sex="female", age=(20, 35), seed=1)``.
 
-And it says what a photo shows: ``mien.load("describe").describe("photo.jpg").faces[0].sentence``.
+From words, too: ``mien.load("imagine").sample("smiling, woman, brown hair", 4, seed=1)``. And it says what a photo
+shows: ``mien.load("describe").describe("photo.jpg").faces[0].sentence``.
+Or draws who is on it, looking ahead: ``mien.load("portrait").make("photo.jpg")[0].on((255, 255, 255))``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ __all__ = ["__version__", "load"]
 if TYPE_CHECKING:
     from mien.faces.describe import Describer
     from mien.generators.crowd import Crowd
+    from mien.generators.imagine.mien import Imagine
+    from mien.generators.portrait.make import PortraitMaker
 
 
 @overload
@@ -23,17 +27,30 @@ def load(
 
 @overload
 def load(
+    name: Literal["portrait"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
+) -> PortraitMaker: ...
+
+
+@overload
+def load(
+    name: Literal["imagine"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
+) -> Imagine: ...
+
+
+@overload
+def load(
     name: Literal["crowd"] = "crowd", *, preset: str = "mien", weights: str | None = None, device: str | None = None
 ) -> Crowd: ...
 
 
 def load(
     name: str = "crowd", *, preset: str = "mien", weights: str | None = None, device: str | None = None
-) -> Crowd | Describer:
-    """Load a generator (``"crowd"``) or what describes photos (``"describe"``), with the packaged weights or a run's.
+) -> Crowd | Describer | Imagine | PortraitMaker:
+    """Load ``"crowd"``, ``"imagine"``, ``"portrait"`` or what describes photos (``"describe"``).
 
-    ``preset`` is ``"mien"`` or ``"paper"``; ``weights`` a safetensors file instead of the packaged one; ``device`` a
-    torch device (default: CUDA when there, else CPU). Raises ``RequestError`` for an unknown name.
+    With the packaged weights or those of a run: ``preset`` is ``"mien"`` or ``"paper"`` (imagine: ``"mien"``), and
+    ``weights`` a safetensors file. ``device`` is a torch device (default: CUDA when there, else CPU; portraits are
+    made on the CPU). Raises ``RequestError`` for an unknown name.
     """
     if name == "describe":
         from mien.faces.describe import Describer

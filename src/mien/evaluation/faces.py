@@ -59,6 +59,7 @@ class Row:
     race: str | None
     present: tuple[str, ...] = ()  # attributes that its source says are there ...
     absent: tuple[str, ...] = ()  # ... and are not there (or unsure)
+    person: str | None = None
 
 
 def dataset_rows(dest: Path, split: str, *, sources: Sequence[str] = (), labelled: bool = False) -> list[Row]:
@@ -86,6 +87,7 @@ def dataset_rows(dest: Path, split: str, *, sources: Sequence[str] = (), labelle
             row.race,
             row.attributes_present,
             row.attributes_absent,
+            row.person,
         )
         for row in everything
         if row.split == split

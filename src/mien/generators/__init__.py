@@ -9,15 +9,31 @@ from mien.errors import RequestError
 
 if TYPE_CHECKING:
     from mien.generators.crowd import Crowd
+    from mien.generators.imagine.mien import Imagine
+    from mien.generators.portrait.make import PortraitMaker
 
-NAMES = ("crowd",)
+NAMES = ("crowd", "imagine", "portrait")
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 
 
-def load(name: str, *, preset: str = "mien", weights: str | None = None, device: str | None = None) -> Crowd:
+def load(
+    name: str, *, preset: str = "mien", weights: str | None = None, device: str | None = None
+) -> Crowd | Imagine | PortraitMaker:
     """The generator ``name`` (see ``mien.load``)."""
     if name not in NAMES:
         raise RequestError(f"load: no generator '{name}'; allowed: {', '.join(NAMES)}, describe")
+    if name == "portrait":
+        from mien.generators.portrait.make import PortraitMaker
+
+        if device not in (None, "cpu"):
+            raise RequestError(f"load: device '{device}' given; portraits are made on the cpu")
+        return PortraitMaker.load(preset, weights=weights)
+    if name == "imagine":
+        from mien.generators.imagine.mien import Imagine
+
+        if preset != "mien":
+            raise RequestError(f"load: preset '{preset}' given; imagine knows mien (`mien imagine` knows the paper's)")
+        return Imagine.load(weights, device=device)
     from mien.generators.crowd import Crowd
 
     return Crowd.load(preset, weights=weights, device=device)
