@@ -46,6 +46,23 @@ def test_sample_is_called_as_documented() -> None:
     assert list(inspect.signature(Crowd.sample).parameters)[:2] == ["self", "count"]
 
 
+def test_faces_from_words_are_made_as_documented() -> None:
+    makes = mien.load("imagine")
+    faces = makes.sample("smiling, woman, not hat", 2, seed=7)
+    assert [face.index for face in faces] == [0, 1]
+    assert all(face.image.shape == (makes.renderer.size_px, makes.renderer.size_px, 3) for face in faces)
+    assert (makes.sample("smiling, woman, not hat", seed=7)[0].image == faces[0].image).all()
+    assert (makes.sample("man, bald", seed=7)[0].image != faces[0].image).any()
+    assert makes.sample("smiling")[0].seed >= 0  # drawn
+    for words, told in (("smilling", "near it: smiling"), ("", "none given"), ("bald, black hair", "exclude")):
+        with pytest.raises(errors.RequestError, match=told):
+            makes.sample(words, seed=1)
+    with pytest.raises(errors.RequestError, match="count: 0"):
+        makes.sample("smiling", 0)
+    with pytest.raises(errors.RequestError, match="preset 'paper' given; imagine knows mien"):
+        mien.load("imagine", preset="paper")
+
+
 def test_an_unknown_generator_is_a_wrong_request() -> None:
     with pytest.raises(errors.RequestError, match="no generator 'nobody'; allowed: crowd"):
         mien.load("nobody")

@@ -73,10 +73,10 @@ def judge_crowd(
     """
     if not crowds:
         raise TooFewError("evaluate crowd: 0 crowds, needed is 1 or more")
-    judged = {"real": _judge("real", real.held_out, judges, track)}
-    other = _judge("real, other half", real.other_half, judges, track)
+    judged = {"real": judge_faces("real", real.held_out, judges, track)}
+    other = judge_faces("real, other half", real.other_half, judges, track)
     for crowd in crowds:
-        judged[crowd.name] = _judge(crowd.name, crowd.faces, judges, track, limit_identity=len(real.held_out))
+        judged[crowd.name] = judge_faces(crowd.name, crowd.faces, judges, track, limit_identity=len(real.held_out))
     by_source = {}
     for source, faces in real.by_source.items():
         with track(f"cascades on real faces of {source}", len(faces)) as advance:
@@ -88,7 +88,7 @@ def judge_crowd(
         if len(one.identity) >= 10 and len(real.training) >= 10
     }
     raced = {
-        crowd.name: _judge(f"{crowd.name}, by race", crowd.raced, judges, track, limit_identity=len(real.held_out))
+        crowd.name: judge_faces(f"{crowd.name}, by race", crowd.raced, judges, track, limit_identity=len(real.held_out))
         for crowd in crowds
         if crowd.raced is not None
     }
@@ -112,7 +112,7 @@ def judge_crowd(
     return Report(title, crowd_likeness.summary(judged, sweeps, other), tuple(parts), provenance)
 
 
-def _judge(name: str, faces: Faces, judges: Judges, track: Track, *, limit_identity: int | None = None) -> Judged:
+def judge_faces(name: str, faces: Faces, judges: Judges, track: Track, *, limit_identity: int | None = None) -> Judged:
     """Everything that the judges say of a set of faces; identity only of the first ``limit_identity``."""
     with track(f"{name}: cascades", len(faces)) as advance:
         found = detects(faces.crops, progress=advance)

@@ -27,9 +27,10 @@ PRESETS = ("mien", "paper")
 
 def register(app: typer.Typer) -> None:
     """Add ``mien evaluate`` to the command line."""
-    from mien.apps.cli import evaluate_attributes
+    from mien.apps.cli import evaluate_attributes, evaluate_imagine
 
     evaluate_attributes.register(evaluate)
+    evaluate_imagine.register(evaluate)
     app.add_typer(evaluate, name="evaluate")
 
 
@@ -66,7 +67,7 @@ def crowd(
     subjects += [(_column(name), *_subject(name)) for name in peer or ()]
     judges = NetworkJudges.load()
     count, words = (min(count, 400), min(words, 20)) if quick else (count, words)
-    with _tracking() as track:
+    with tracking() as track:
         real, labels, fetch, about = _real(data, subjects[0][1].size_px, source or [], judges, seed, quick, track)
         made = [
             _made(
@@ -262,7 +263,7 @@ def _sha256(path: Path | None) -> str:
 
 
 @contextmanager
-def _tracking() -> Iterator[Track]:
+def tracking() -> Iterator[Track]:
     """Progress bars on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from mien.checkpoints import load_into, load_weights
-from mien.errors import WeightsError
-from mien.faces.attributes import GROUPS
+from mien.errors import RequestError, WeightsError
+from mien.faces.attributes import GROUPS, parse
 from mien.generators import WEIGHTS
 from mien.generators.contract import FaceRequest, in_fixed_rows
 from mien.generators.crowd.mien import MODEL as CROWD
@@ -24,7 +24,7 @@ from mien.generators.packing import unpacked
 from mien.images import to_photos
 from mien.memory import keep_freed_memory
 from mien.records import UInt8Image
-from mien.seeding import sample_generator, stream
+from mien.seeding import fresh_seed, sample_generator, stream
 
 ROWS = 16  # of a batch
 AGE_WORDS = next(group for group in GROUPS if group.name == "age").members
@@ -124,9 +124,13 @@ class Imagine:
         weights: str | os.PathLike[str] | None = None,
         *,
         decoder: str | os.PathLike[str] | None = None,
-        device: str = "cpu",
+        device: str | None = None,
     ) -> Self:
-        """``weights`` of `mien train mixture` and ``decoder`` of `mien train crowd` instead of the packaged ones."""
+        """``weights`` of `mien train mixture` and ``decoder`` of `mien train crowd` instead of the packaged ones.
+
+        ``device`` None means CUDA when there, else CPU.
+        """
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         path = weights or WEIGHTS / "imagine.safetensors"
         tensors, metadata = load_weights(path, model=MODEL)
         if "version" not in metadata:
@@ -148,9 +152,27 @@ class Imagine:
         return self.renderer.draw(np.repeat(features[None], count, 0), requests)
 
     def sample(
-        self, wish: Wish, count: int = 1, *, seed: int, first: int = 0, temperature: float = TEMPERATURE
+        self,
+        wish: Wish | str,
+        count: int = 1,
+        *,
+        seed: int | None = None,
+        first: int = 0,
+        temperature: float = TEMPERATURE,
     ) -> list[Imagined]:
-        """``count`` people who share a wish. Face k of a seed is the same whatever ``count`` and ``first``."""
+        """``count`` people who share a wish, which may be words: ``"smiling:0.8, woman, not hat"``.
+
+        Face k of a seed is the same whatever ``count`` and ``first``; a seed that is not given is drawn and told.
+        ``RequestError`` for words that there are not, that contradict each other, or none.
+        """
+        if count < 1 or first < 0:
+            raise RequestError(f"count: {count}, first: {first} given; allowed are 1 and more, 0 and more")
+        if isinstance(wish, str):
+            wanted = parse(wish, option="words")
+            if not wanted:
+                raise RequestError('words: none given; say what the face is like, for example "smiling, woman"')
+            wish = Wish(wanted)
+        seed = fresh_seed() if seed is None else seed
         requests = [FaceRequest(seed, index) for index in range(first, first + count)]
         features = self.features(wish, requests, temperature=temperature)
         pictures = self.renderer.draw(features, requests)

@@ -1,0 +1,284 @@
+"""Faces made from words, judged: are they what was asked for, are they many people, and are they not the mean face?
+
+Nothing here knows a generator: ``judge_imagine`` receives the descriptions, the real faces that they were read from,
+and for each method the faces that it made. Every share stands beside the same share on those real faces, because no
+judge finds every attribute that a photograph has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.errors import TooFewError
+from mien.evaluation import crowd_likeness
+from mien.evaluation.crowd import MEMORY_SAMPLES, judge_faces
+from mien.evaluation.crowd_judged import Judged, Memory, slug_of
+from mien.evaluation.faces import Faces
+from mien.evaluation.features import IDENTITY, Judges, Track, unknown_labels, untracked
+from mien.evaluation.imagine_sets import AttributeSet, obeyed
+from mien.evaluation.metrics import metric_name
+from mien.evaluation.report import Better, Figure, Picture, Report, Section, Table, shown
+from mien.evaluation.similarity import cosines
+from mien.evaluation.statistics import Float64Array, Interval, mean_interval
+from mien.faces.attribute_judge import MODEL as JUDGE
+from mien.faces.attributes import NAMES
+from mien.images import sheet
+from mien.records import Float32Array, UInt8Image
+from mien.seeding import stream
+
+BoolArray = npt.NDArray[np.bool_]
+
+LEAST_SETS = 20
+SHOWN = 12  # descriptions on a sheet
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFaces:
+    """What a method made: K faces for each of the P descriptions at ``places``. ``name`` is its column."""
+
+    name: str
+    places: tuple[int, ...]  # P, ascending
+    crops: UInt8Image  # P K S S 3
+
+
+@dataclass(frozen=True, slots=True)
+class RealFaces:
+    """Real faces to judge beside, none of which was seen in training."""
+
+    own: Faces  # N: those that the descriptions were read from, each another person
+    other_half: Faces  # as many of other people
+    training: Float32Array  # M 128: identity features of every training face
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the judges say of the faces of one method, description by description."""
+
+    places: tuple[int, ...]  # P
+    crops: UInt8Image  # P K S S 3
+    found: BoolArray  # P K 73
+    identity: Float64Array  # P K 128
+    judged: Judged  # of all faces: the first of each description, then the second of each, ...
+
+
+def judge_imagine(
+    methods: Sequence[MadeFaces],
+    sets: Sequence[AttributeSet],
+    real: RealFaces,
+    judges: Judges,
+    *,
+    title: str,
+    provenance: Mapping[str, str | int | float | None],
+    track: Track = untracked,
+) -> Report:
+    """Judge methods side by side; returns the report, not yet written. ``TooFewError`` for few descriptions."""
+    if len(sets) < LEAST_SETS:
+        raise TooFewError(f"evaluate imagine: {len(sets)} descriptions, needed are {LEAST_SETS} or more")
+    own = MadeFaces("real", tuple(range(len(sets))), real.own.crops[:, None])
+    answers = {one.name: _answers(one, judges, track) for one in (own, *methods)}
+    other = judge_faces("real, other half", real.other_half, judges, track)
+    whole = {name: one.judged for name, one in answers.items() if len(one.places) == len(sets)}
+    memories = {name: Memory.of(one.identity[:MEMORY_SAMPLES], real.training) for name, one in whole.items()}
+    parts = (
+        _wanted(answers, sets),
+        _attributes(answers, sets),
+        crowd_likeness.detection({name: one.judged for name, one in answers.items()}, {}),
+        _variety(answers, sets, other),
+        _from_mean(answers, real.other_half, other),
+        crowd_likeness.likeness(whole, other, k=3),
+        crowd_likeness.memory(memories, None, {}),
+        _sheets(methods, sets),
+    )
+    return Report(title, _summary(parts, methods), parts, provenance)
+
+
+def _answers(made: MadeFaces, judges: Judges, track: Track) -> Answers:
+    descriptions, samples = made.crops.shape[:2]
+    flat = np.ascontiguousarray(made.crops.swapaxes(0, 1)).reshape(-1, *made.crops.shape[2:])
+    judged = judge_faces(made.name, unknown_labels(flat), judges, track)
+    with track(f"{made.name}: attributes", len(flat)) as advance:
+        found = judges.attributes(flat, advance, races=False).found
+    identity = judged.identity.astype(np.float64)
+    return Answers(
+        made.places,
+        made.crops,
+        found.reshape(samples, descriptions, -1).swapaxes(0, 1),
+        identity.reshape(samples, descriptions, -1).swapaxes(0, 1),
+        judged,
+    )
+
+
+def _shares(one: Answers, sets: Sequence[AttributeSet], shift: int = 0) -> Float64Array:
+    """P: the share of the wanted attributes of each description found on its faces, or on those ``shift`` away."""
+    hits = obeyed(np.roll(one.found, shift, 0), [sets[place] for place in one.places])
+    return np.array([answer.mean() for answer in hits])
+
+
+def ratio_interval(made: Float64Array, real: Float64Array, *, rounds: int = 500) -> Interval:
+    """mean(made) / mean(real) of pairs (N each), with a percentile bootstrap interval over pairs."""
+    draws = stream(0, "ratio", len(made))
+    values = []
+    for _ in range(rounds):
+        places = draws.integers(0, len(made), len(made))
+        values.append(float(made[places].mean() / max(float(real[places].mean()), 1e-9)))
+    value = float(made.mean() / max(float(real.mean()), 1e-9))
+    low, high = np.percentile(values, [2.5, 97.5])
+    return Interval(value, min(value, float(low)), max(value, float(high)), len(made))
+
+
+def _wanted(answers: Mapping[str, Answers], sets: Sequence[AttributeSet]) -> Section:
+    """(a) Are the wanted attributes there?"""
+    figures: list[Figure] = []
+    real = _shares(answers["real"], sets)
+    for name, one in answers.items():
+        shares = _shares(one, sets)
+        rows: list[tuple[str, str, Interval, Better]] = [
+            ("wanted-found", "wanted attributes found", mean_interval(shares), "higher"),
+            ("other-found", "those of another description found", mean_interval(_shares(one, sets, 1)), ""),
+        ]
+        if name != "real":
+            ratio = ratio_interval(shares, real[list(one.places)])
+            rows.insert(1, ("wanted-found-ratio", "found as often as on the real faces", ratio, "higher"))
+        figures += [_figure(key, JUDGE, label, name, value, "%", better) for key, label, value, better in rows]
+    return Section(
+        "Are they what was asked for?",
+        "The share of the wanted attributes of a description that the judge of attributes finds on its faces, mean "
+        "over descriptions (bootstrap intervals over them). The judge learned from pixels of real faces and shares "
+        "nothing with the features that the faces were made from. It misses attributes of photographs, too: read the "
+        "shares beside the real ones, and beside the share in which the attributes of another description are found on "
+        "the same faces, which is what common attributes give to a method that does not listen. The paper's mixture "
+        'cannot be told "woman": to it her description has no word for sex.',
+        tuple(figures),
+    )
+
+
+def _attributes(answers: Mapping[str, Answers], sets: Sequence[AttributeSet]) -> Section:
+    """(a) once more, attribute by attribute."""
+    counts: dict[str, dict[tuple[str, bool], list[float]]] = {}
+    for name, one in answers.items():
+        asked = [sets[place] for place in one.places]
+        for described, hits in zip(asked, obeyed(one.found, asked), strict=True):
+            for share, pair in zip(hits.mean(0), described.wanted.items(), strict=True):
+                counts.setdefault(name, {}).setdefault(pair, []).append(float(share))
+    order = sorted(counts["real"], key=lambda pair: (-len(counts["real"][pair]), NAMES.index(pair[0])))
+    rows: list[tuple[str | int | float | None, ...]] = []
+    for pair in order:
+        cells = [counts[name].get(pair) for name in answers]
+        told = (shown(float(np.mean(cell)), "%") if cell else None for cell in cells)
+        rows.append((pair[0] if pair[1] else "woman", len(counts["real"][pair]), *told))
+    columns = ("attribute", "descriptions", *answers)
+    return Section(
+        "Attribute by attribute",
+        "The share of faces on which the judge finds the attribute, of those whose description has it.",
+        tables=(Table(columns, tuple(rows)),),
+    )
+
+
+def _variety(answers: Mapping[str, Answers], sets: Sequence[AttributeSet], other: Judged) -> Section:
+    """(c) Are the faces of one description different people?"""
+    centre = other.identity.astype(np.float64).mean(0)
+    figures: list[Figure] = []
+
+    def both(label: str, key: str, subject: str, pairs: Sequence[tuple[Float64Array, Float64Array]]) -> None:
+        """Similarity and distance; each pair is (P 128, P 128), and means over pairs are taken first."""
+        alike = mean_interval(np.mean([cosines(a - centre, b - centre) for a, b in pairs], axis=0))
+        apart = mean_interval(np.mean([np.linalg.norm(a - b, axis=1) for a, b in pairs], axis=0))
+        figures.append(_figure(f"similarity-{key}", IDENTITY, f"similarity, {label}", subject, alike, "", "lower"))
+        figures.append(_figure(f"distance-{key}", IDENTITY, f"distance, {label}", subject, apart, "", "higher"))
+
+    own = answers["real"].identity[:, 0]
+    both("two descriptions", "other-description", "real", [(own, np.roll(own, 1, 0))])
+    same = _next_of_same_sex(sets)
+    within = "one description (real: people of the same sex)"
+    both(within, "same-description", "real", [(own[list(same)], own[list(same.values())])])
+    for name, one in answers.items():
+        if name == "real":
+            continue
+        first = one.identity[:, 0]
+        both("two descriptions", "other-description", name, [(first, np.roll(first, 1, 0))])
+        pairs = list(combinations(range(one.identity.shape[1]), 2))
+        if pairs:
+            both(within, "same-description", name, [(one.identity[:, a], one.identity[:, b]) for a, b in pairs])
+    return Section(
+        "Are they different people?",
+        "All pairs among the faces of one description, and pairs of faces of two descriptions, in dlib's 128 identity "
+        "features: distance, and similarity as the cosine after the mean real face is taken away, so that different "
+        "real people are about 0 alike. Two photographs of one person lie 0.44 apart, of two people 0.81. Faces of two "
+        "descriptions that are as alike as those of one are the paper's failure: one face for everybody.",
+        tuple(figures),
+    )
+
+
+def _from_mean(answers: Mapping[str, Answers], other_half: Faces, other: Judged) -> Section:
+    """(d) How far from the mean face?"""
+    mean_crop = np.mean(other_half.crops, axis=0, dtype=np.float64)
+    mean_identity = other.identity.astype(np.float64).mean(0)
+    figures = []
+    for name, one in answers.items():
+        flat = one.crops.reshape(-1, *one.crops.shape[2:])
+        pixels = np.array([np.sqrt(np.mean((crop - mean_crop) ** 2)) / 255 for crop in flat])
+        apart = np.linalg.norm(one.identity - mean_identity, axis=2)
+        for key, space, label, values in (
+            ("from-mean", "pixels", "distance from the mean face, pixels", pixels.reshape(apart.shape)),
+            ("from-mean", IDENTITY, "distance from the mean face, identity", apart),
+        ):
+            interval = mean_interval(values.mean(1))
+            figures.append(_figure(key, space, label, name, interval, "", "near the real one"))
+    return Section(
+        "How far from the mean face?",
+        'The paper says of its own faces: "each resultant image is very close to the mean image". Here is how far each '
+        "face is from the mean of as many real faces: root mean square over pixels, in shares of the range, and in "
+        "dlib's features. Noise is far away in pixels, too.",
+        tuple(figures),
+    )
+
+
+def _sheets(methods: Sequence[MadeFaces], sets: Sequence[AttributeSet]) -> Section:
+    """One sheet a method: a description a column, its faces below each other."""
+    pictures = []
+    for made in methods:
+        some = made.crops[:SHOWN]
+        tiles = [crop for row in some.swapaxes(0, 1) for crop in row]
+        caption = f"{made.name}: the first {len(some)} descriptions, one a column"
+        pictures.append(Picture(f"faces-{slug_of(made.name)}", caption, sheet(tiles, len(some))))
+    table = Table(("column", "description"), tuple((k + 1, one.words) for k, one in enumerate(sets[:SHOWN])))
+    return Section("Faces", "The first descriptions of the run, not chosen.", tables=(table,), pictures=tuple(pictures))
+
+
+def _summary(parts: Sequence[Section], methods: Sequence[MadeFaces]) -> str:
+    values = {(figure.label, figure.subject): figure for part in parts for figure in part.figures}
+    sentences = []
+    for made in methods:
+
+        def value(label: str, subject: str = made.name) -> str:
+            figure = next((f for (name, who), f in values.items() if name.startswith(label) and who == subject), None)
+            return figure.shown if figure else "unknown"
+
+        sentences.append(
+            f"{made.name}: wanted attributes found {value('wanted')} (real {value('wanted', 'real')}); a face is found "
+            f"in {value('detection')} (real {value('detection', 'real')}); similarity within a description "
+            f"{value('similarity, one')} (real people {value('similarity, two', 'real')})."
+        )
+    return " ".join(sentences)
+
+
+def _figure(
+    key: str, space: str, label: str, subject: str, interval: Interval, unit: str, better: Better = ""
+) -> Figure:
+    name = metric_name(key, space, interval.n)
+    return Figure.of(interval, name=name, label=label, subject=subject, unit=unit, better=better)
+
+
+def _next_of_same_sex(sets: Sequence[AttributeSet]) -> dict[int, int]:
+    """Each description -> the next one (from the start again) of the same sex, where there is another."""
+    following: dict[int, int] = {}
+    for sex in (True, False, None):
+        places = [place for place, one in enumerate(sets) if one.wanted.get("Male") is sex]
+        if len(places) > 1:
+            following |= dict(zip(places, [*places[1:], places[0]], strict=True))
+    return following
