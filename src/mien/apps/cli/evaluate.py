@@ -27,10 +27,11 @@ PRESETS = ("mien", "paper")
 
 def register(app: typer.Typer) -> None:
     """Add ``mien evaluate`` to the command line."""
-    from mien.apps.cli import evaluate_attributes, evaluate_imagine
+    from mien.apps.cli import evaluate_attributes, evaluate_imagine, evaluate_portrait
 
     evaluate_attributes.register(evaluate)
     evaluate_imagine.register(evaluate)
+    evaluate_portrait.register(evaluate)
     app.add_typer(evaluate, name="evaluate")
 
 
