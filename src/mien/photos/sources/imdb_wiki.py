@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import SourceError
+from mien.errors import SourceError, WeightsError
+from mien.faces.matlab_file import read_matlab
 from mien.photos.reasons import Reason
 from mien.photos.sources.contract import Source, SourceRules
 from mien.photos.sources.listing import existing_directory, in_order, text_key
@@ -71,28 +72,37 @@ def rows(source_dir: Path, labels: Path | None = None) -> Iterator[SourcePhoto]:
 
 
 def _read_table(path: Path, source_dir: Path) -> _Table:
-    import scipy.io
-
+    with path.open("rb") as file:
+        if file.read(10) == b"MATLAB 7.3":
+            raise SourceError(f"{path}: MATLAB 7.3 (HDF5); the published files are version 5, save it with -v7")
     try:
-        content = scipy.io.loadmat(str(path), variable_names=list(DATABASES))
-    except NotImplementedError as error:
-        raise SourceError(f"{path}: MATLAB 7.3 (HDF5); the published files are version 5, save it with -v7") from error
-    except Exception as error:  # scipy raises anything from ValueError to zlib.error on a damaged file
+        content = read_matlab(path)
+    except WeightsError as error:
         raise SourceError(f"{path}: not a MATLAB version 5 file that can be read") from error
     name = next((name for name in DATABASES if name in content), None)
     record = content[name] if name is not None else None
-    if name is None or record is None or record.dtype.names is None or record.size != 1:
+    if name is None or not isinstance(record, dict):
         raise SourceError(f"{path}: looked for a 1x1 struct named 'imdb' or 'wiki', found none")
-    missing = [field for field in _FIELDS if field not in record.dtype.names]
+    missing = [field for field in _FIELDS if field not in record]
     if missing:
         raise SourceError(f"{path}: the struct {name!r} lacks the field {missing[0]!r}")
-    columns = {field: np.ravel(record[field].flat[0]) for field in _FIELDS}
+    columns = {field: _column(record[field]) for field in _FIELDS}
     lengths = {len(column) for column in columns.values()}
     if len(lengths) != 1:
         raise SourceError(f"{path}: the fields of {name!r} differ in length: {sorted(lengths)}")
-    names = np.ravel(record["name"].flat[0]) if "name" in record.dtype.names else np.empty(0)
+    names = _column(record.get("name"))
     columns["name"] = names if len(names) in lengths else np.empty(lengths.pop(), object)
     return _Table(_photo_directory(path, source_dir, name), columns)
+
+
+def _column(values: Any) -> npt.NDArray[Any]:
+    """One value a photo: numbers as they are, the cells of a cell array as objects, anything else as no photo."""
+    if not isinstance(values, list):
+        return np.ravel(values) if isinstance(values, np.ndarray) else np.empty(0)
+    column = np.empty(len(values), object)
+    for row, value in enumerate(values):  # numpy would stack arrays of one shape
+        column[row] = value
+    return column
 
 
 def _photo_directory(path: Path, source_dir: Path, name: str) -> Path:
