@@ -159,6 +159,14 @@ def test_the_encoder_window_puts_the_eyes_where_the_encoder_expects_them(size: i
         assert centre == pytest.approx(((0.5 + sign * 0.215) * 160 - 0.5, 0.40 * 160 - 0.5), abs=0.05)
 
 
+def test_a_window_asked_for_without_gradients_first_gives_them_later() -> None:
+    with torch.inference_mode():
+        align.window(torch.zeros(1, 3, 50, 50), 0.123, 0.0, 0.5, 31)
+    crops = torch.rand(1, 3, 50, 50, requires_grad=True)
+    (slope,) = torch.autograd.grad(align.window(crops, 0.123, 0.0, 0.5, 31).sum(), crops)
+    assert float(slope.sum()) > 0
+
+
 def test_the_encoder_window_keeps_flat_areas_and_gives_gradients_everywhere_inside() -> None:
     crops = torch.full((2, 3, 128, 128), 0.3, requires_grad=True)
     seen = align.encoder_window(crops)

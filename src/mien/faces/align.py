@@ -154,6 +154,7 @@ def window(crops: Tensor, x: float, y: float, side: float, out: int) -> Tensor:
 
 
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)  # kept for callers that take gradients, whoever asks first
 def _resampling(size: int, out: int, start: float, side: float) -> Tensor:
     """(out size) float32 matrix that resamples the part [start, start + side] of ``size`` pixels to ``out`` pixels."""
     step = side * size / out  # source pixels per output pixel
