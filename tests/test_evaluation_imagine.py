@@ -260,3 +260,23 @@ def test_faces_of_a_report_are_those_of_the_seed(tmp_path):
     alone = makes.sample(wish, 1, seed=5, first=35)[0]
     assert (made.crops[17, 1] == alone.image).all()
     assert np.allclose(makes.features(wish, [FaceRequest(5, 35)])[0], alone.features)
+
+
+def test_slow_methods_make_two_faces_each_in_the_place_of_the_crop(monkeypatch):
+    from mien.apps.cli.evaluate_imagine import _slow
+    from mien.evaluation.features import untracked
+
+    asked = []
+
+    def way_of(one):
+        asked.append((one.method, one.render, dict(one.wanted)))
+        side = {"visualise": 128, "mixture": 160}[one.method]
+        return imagine_ways.one_by_one(lambda index: np.full((side, side, 3), index, np.uint8), "fake", "1", {})
+
+    monkeypatch.setattr(imagine_ways, "way_of", way_of)
+    sets = [AttributeSet(row_of(k), {"Male": True, "Smiling": True}) for k in range(2)]
+    made = _slow(sets, 64, None, 3, untracked)
+    assert [one.crops.shape for one in made] == [(2, 2, 64, 64, 3)] * 2
+    assert [one.crops[1, 1, 0, 0, 0] for one in made] == [3, 3]  # face p * 2 + k
+    wanted = {"Male": True, "Smiling": True}
+    assert asked == [(method, "invert", wanted) for method in ("visualise", "visualise", "mixture", "mixture")]

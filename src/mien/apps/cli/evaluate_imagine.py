@@ -27,7 +27,7 @@ def imagine(
     slow: Annotated[
         int,
         typer.Option(
-            help="Of how many descriptions the slow methods, visualise and the inverted mixture, make 2 faces each.",
+            help="Of how many descriptions visualise and the inverted mixture make 2 faces each, slowly.",
             min=0,
         ),
     ] = 0,
