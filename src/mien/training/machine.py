@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import signal
 import sys
@@ -17,6 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import MienError, RequestError
+
+
+def _leave() -> None:
+    """Part from the other processes before the interpreter goes: a group left standing may abort the process."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,9 @@ class Machine:
         if device == "cuda" and not torch.cuda.is_available():
             raise RequestError("device: 'cuda' is not available on this machine; allowed here: cpu, auto")
         state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
+        if state.num_processes > 1:
+            atexit.unregister(_leave)
+            atexit.register(_leave)
         if state.device.type == "cpu":
             keep_memory()
         return cls(state.device, int(state.process_index), int(state.num_processes), precision, state)
