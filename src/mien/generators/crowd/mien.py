@@ -17,6 +17,7 @@ from mien.generators.conditions import ATTRIBUTES, RACES, WIDTH, condition
 from mien.generators.contract import WHOLE_CROP, FaceRequest, complete, in_fixed_rows
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.density import Density, DensityConfig, sample
+from mien.generators.layers import has_fast_bf16
 from mien.generators.packing import unpacked
 from mien.images import to_photos
 from mien.memory import keep_freed_memory
@@ -61,7 +62,7 @@ class MienCrowd:
         self.config = config
         self.version = version
         self.device = torch.device(device)
-        self.precision = torch.bfloat16 if _has_fast_bf16(self.device) else torch.float32
+        self.precision = torch.bfloat16 if has_fast_bf16(self.device) else torch.float32
         _channels_last(self.decoder)
         _layers_to(self.decoder, self.precision)
         _layers_to(self.density, self.precision)
@@ -152,14 +153,6 @@ def _device(name: str | None) -> str:
         allowed = "cpu, cuda" if torch.cuda.is_available() else "cpu"
         raise RequestError(f"device: '{name}' given; allowed on this machine: {allowed}") from error
     return name
-
-
-def _has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 convolutions are faster than fp32 there: CUDA, or a CPU with bf16 instructions."""
-    if device.type == "cuda":
-        return True
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(supported and supported())
 
 
 def _channels_last(network: torch.nn.Module) -> None:

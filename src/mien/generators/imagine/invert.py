@@ -16,6 +16,7 @@ from mien.errors import RequestError
 from mien.faces import align
 from mien.faces.encoder import Encoder
 from mien.generators.imagine.picture import MARGIN, DescentConfig, Objective, Offset, Progress, canvas_px, descend
+from mien.generators.layers import has_fast_bf16
 
 Target = Callable[[Offset], Tensor]  # where the window lies in the canvas -> activations N ...
 
@@ -92,6 +93,4 @@ def noise_canvas(
 
 
 def _fast(device: torch.device) -> torch.autocast:
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    fast = device.type == "cuda" or bool(supported and supported())
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device))

@@ -20,6 +20,7 @@ from mien.generators.crowd.mien import MienConfig
 from mien.generators.decoder import Decoder
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Wish
 from mien.generators.imagine.weights import MODEL, from_tensors
+from mien.generators.layers import has_fast_bf16
 from mien.generators.packing import unpacked
 from mien.images import to_photos
 from mien.memory import keep_freed_memory
@@ -59,9 +60,7 @@ class DecoderRenderer:
         torch.nn.Module.to(self.decoder, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.version = version
         self.device = torch.device(device)
-        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-        fast = self.device.type == "cuda" or bool(supported and supported())
-        self.precision = torch.bfloat16 if fast else torch.float32
+        self.precision = torch.bfloat16 if has_fast_bf16(self.device) else torch.float32
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None, *, device: str = "cpu") -> Self:
