@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -132,3 +132,18 @@ def cli_here() -> Callable[..., Result]:
         return CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, [str(word) for word in words])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of an empty database of a PostgreSQL that runs for this session; skips where PostgreSQL is not installed."""
+    from postgres_live import binaries, server
+
+    folder = binaries()
+    if folder is None:
+        pytest.skip(
+            "PostgreSQL absent: neither on PATH nor in /usr/lib/postgresql (Debian: apt-get install postgresql)"
+        )
+    pytest.importorskip("psycopg", reason="psycopg absent: pip install 'mien[postgres]'")
+    with server(folder) as url:
+        yield url

@@ -42,6 +42,10 @@ class FetchError(WeightsError):
     """A model of others could not be brought or did not match its pinned SHA-256."""
 
 
+class StoreError(MienError):
+    """A store of rows (reviews, answers) does not answer, is of another version, or refused what was written."""
+
+
 class TrainingError(MienError):
     """A training run stopped: NaN, a run directory of another configuration, a full disk."""
 
