@@ -57,8 +57,8 @@ def changed(
     """Features (F) with one attribute brought to a degree, and the rest kept.
 
     ``degree``: 0 like the faces without the attribute, 1 like those with it; of ``AGE`` it is years / 100. What lies
-    in the group of the attribute (with ``AGE`` baby to senior) is free to move. ``keep`` None keeps nothing but what the density wants kept.
-    ``RequestError`` for an unknown attribute.
+    in the group of the attribute (with ``AGE`` baby to senior) is free to move. ``keep`` None keeps nothing but what
+    the density wants kept. ``RequestError`` for an unknown attribute.
     """
     probes = density.probes
     column = probes.index(attribute)
