@@ -1,0 +1,120 @@
+"""The enlarger: a face of 128 px -> the same face of 256 px, with detail that such a face is likely to have.
+
+Not of a paper. A residual on bicubic interpolation, as in Kim et al. (VDSR, 2016); blocks without normalisation and a
+pixel shuffle at the end, as in Lim et al. (EDSR, 2017). Most of the work is done at half the size of the input, where
+it is cheap and sees more of the face at once. The last layer starts at zero: an untrained enlarger is bicubic.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from mien.checkpoints import load_into, load_weights
+from mien.config import Config
+from mien.errors import RequestError, WeightsError
+from mien.generators import WEIGHTS
+from mien.generators.layers import SLOPE, has_fast_bf16
+from mien.images import to_photos, to_tensor
+from mien.memory import keep_freed_memory
+from mien.records import UInt8Image
+
+MODEL = "enlarger"
+FACTOR = 2
+
+
+class EnlargerConfig(Config):
+    """Sizes of an enlarger."""
+
+    channels: int = 32  # at the size of the input
+    blocks: int = 2
+    deep_channels: int = 64  # at half that size
+    deep_blocks: int = 4
+
+
+class EnlargerNetwork(nn.Module):
+    """Images N 3 H W in [-1, 1], H and W even -> N 3 2H 2W, about in [-1, 1]."""
+
+    def __init__(self, config: EnlargerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.head = nn.Conv2d(3, config.channels, 3, padding=1)
+        self.down = nn.Conv2d(config.channels, config.deep_channels, 2, stride=2)
+        self.deep = nn.Sequential(*(_Block(config.deep_channels) for _ in range(config.deep_blocks)))
+        self.up = nn.Conv2d(config.deep_channels, 4 * config.channels, 1)
+        self.near = nn.Sequential(*(_Block(config.channels) for _ in range(config.blocks)))
+        self.out = nn.Conv2d(config.channels, 3 * FACTOR**2, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias if self.out.bias is not None else torch.empty(0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return bicubic(images) + self.detail(images.to(self.head.weight.dtype)).float()
+
+    def detail(self, images: Tensor) -> Tensor:
+        """What is added to the bicubic image (N 3 2H 2W)."""
+        x = self.head(images)  # N C H W
+        y = self.up(self.deep(self.down(x)))  # N 4C H/2 W/2
+        x = self.near(x + functional.pixel_shuffle(y, 2))
+        return functional.pixel_shuffle(self.out(x), FACTOR)
+
+
+class _Block(nn.Module):
+    """x + conv(leaky(conv(x))), 3 x 3."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv2(functional.leaky_relu(self.conv1(x), SLOPE))
+        return x + y
+
+
+def bicubic(images: Tensor) -> Tensor:
+    """Twice the height and width (float32), bicubic; pixel centres as everywhere in mien."""
+    return functional.interpolate(images.float(), scale_factor=FACTOR, mode="bicubic", align_corners=False)
+
+
+class Enlarger:
+    """A trained enlarger behind photos; the network becomes its own."""
+
+    name = MODEL
+
+    def __init__(self, network: EnlargerNetwork, version: str, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        precision = torch.bfloat16 if has_fast_bf16(self.device) else torch.float32
+        self.network = network.eval().requires_grad_(False).to(self.device, precision)
+        torch.nn.Module.to(self.network, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.version = version
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None, *, device: str = "cpu") -> Self:
+        """Read weights of ``mien train enlarger`` (default: the packaged ones)."""
+        path = path or WEIGHTS / f"{MODEL}.safetensors"
+        tensors, metadata = load_weights(path, model=MODEL)
+        if not {"config", "version"} <= metadata.keys():
+            raise WeightsError(f"{path}: its metadata has no 'config' or no 'version'")
+        network = EnlargerNetwork(EnlargerConfig.make(metadata["config"], where=str(path)))
+        load_into(network, tensors, name=str(path))
+        return cls(network, str(metadata["version"]), device)
+
+    @torch.inference_mode()
+    def enlarge(self, photos: UInt8Image) -> UInt8Image:
+        """Photos (N H W 3, H and W even) -> N 2H 2W 3.
+
+        One at a time: a picture does not depend on those beside it, and the layers stay in the processor's cache.
+        """
+        if photos.ndim != 4 or photos.shape[1] % 2 or photos.shape[2] % 2:
+            raise RequestError(f"photos of shape {photos.shape} given; the enlarger wants N H W 3 with even H and W")
+        keep_freed_memory()
+        count, height, width = photos.shape[:3]
+        made = np.empty((count, FACTOR * height, FACTOR * width, 3), np.uint8)
+        for row in range(count):
+            made[row] = to_photos(self.network(to_tensor(photos[row]).to(self.device)))[0]
+        return made
