@@ -32,6 +32,8 @@ COMMANDS = (
     "models",
     "verify",
     "serve",
+    "study",
+    "studio",
 )
 
 

@@ -81,6 +81,11 @@ class Workshop:
         """How many direct requests wait."""
         return len(self._line)
 
+    def ahead(self, future: Future[Any]) -> int:
+        """How many direct requests are made before that one; 0 when it is its turn, or it has been made."""
+        with self._changed:
+            return next((place + 1 for place, item in enumerate(self._line) if item.future is future), 0)
+
     def submit(self, machine: str, order: Any, size: int, *, patient: bool = False) -> Future[Any]:
         """Put an order in the line; the future brings its answer. ``FullError`` and ``UnavailableError`` at once."""
         with self._changed:
@@ -120,11 +125,8 @@ class Workshop:
         try:
             self.models[name] = machine.load()
         except Exception as error:  # one model that cannot be had stops no other
-            told = re.sub(r"\S*[/\\\\]", "", str(error)) if isinstance(error, MienError) else type(error).__name__
-            if not isinstance(error, MienError):
-                log.exception("loading %s", name)
             with self._changed:
-                self.missing[name] = f"{name}: not available here ({told.removeprefix(f'{name}: ')})"
+                self.missing[name] = told_of(name, error)
                 left = [item for item in self._line if item.machine == name]
                 self._line = deque(item for item in self._line if item.machine != name)
             for item in left:
@@ -171,6 +173,14 @@ class Workshop:
                 item.future.set_exception(answer)
             else:
                 item.future.set_result(answer)
+
+
+def told_of(name: str, error: Exception) -> str:
+    """One sentence, without paths, about a model that could not be loaded."""
+    if not isinstance(error, MienError):
+        log.error("loading %s", name, exc_info=error)
+    told = re.sub(r"\S*[/\\\\]", "", str(error)) if isinstance(error, MienError) else type(error).__name__
+    return f"{name}: not available here ({told.removeprefix(f'{name}: ')})"
 
 
 def _refuse(items: list[_Waiting]) -> None:

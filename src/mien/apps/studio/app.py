@@ -1,0 +1,92 @@
+"""The studio as an application: FastAPI, and on it one Gradio page with a tab for each way in.
+
+**A tab** is a module here with two names (listed in ``TABS``):
+
+- ``TITLE: str``, what the tab says;
+- ``build(rooms: Rooms) -> Address | None``, called once inside its ``gr.Tab``: lays the controls out and ties them to
+  functions. What it returns, if anything, restores the tab from the page's address (``widgets.Address``).
+
+What a tab has at hand:
+
+- ``rooms.ask("crowd", [FacesOrder(...), ...])``: have a maker of the service work, between the requests of others. It
+  yields ``Step``s: ``step.words`` for the person who waits, ``step.answer`` (pictures, JSON) when one order is done. An
+  event is a generator that yields what it shows; ``button.click(..., cancels=[event])`` stops it between two orders.
+- ``rooms.marks`` and ``apps.pictures.png_of``: every picture that is shown or handed out is a marked PNG.
+- ``rooms.keep(png, "face.png").address``: for ``<img src>`` and ``<a href download>`` (zip files as well).
+- ``widgets.photo_drop(elem_id, many=False)``: drop, paste or choose photos, kept in memory only; its event ``photos``
+  brings tokens for ``rooms.photo(token)``. (``gr.Image`` and ``gr.File`` would write uploads to the disk: the gate refuses.)
+- ``widgets.notice(words, kind)``: the line beside a control that says what goes on or what is wrong; ``told(error)``.
+- ``theme.css``: variables ``--paper --ink --soft --line --mark`` and the classes of buttons, chips, sheets.
+
+Events get ``**QUIET`` (``show_progress="hidden"``, no public API); names in ``elem_id`` begin with the tab's name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+import gradio as gr
+from fastapi import FastAPI
+
+import mien
+from mien.apps.service.keys import Keys
+from mien.apps.service.makers import MAKERS, Maker
+from mien.apps.service.settings import ServiceSettings
+from mien.apps.studio import crowd, describe, imagine, portrait, routes, theme, widgets
+from mien.apps.studio.gate import Gate
+from mien.apps.studio.rooms import Rooms
+from mien.errors import RequestError
+
+TABS = {"crowd": crowd, "imagine": imagine, "portrait": portrait, "describe": describe}  # id in the address -> module
+EVENTS_AT_ONCE = 16  # of a kind; the models' own line is in Rooms
+EVENTS_WAITING = 64
+
+
+def page(rooms: Rooms) -> gr.Blocks:
+    """All tabs."""
+    with gr.Blocks(title="mien studio", analytics_enabled=False, fill_width=True) as blocks:
+        gr.HTML(theme.HEADER, elem_id="masthead")
+        with gr.Tabs(elem_id="tabs") as tabs:
+            addresses = {}
+            for name, tab in TABS.items():
+                with gr.Tab(tab.TITLE, id=name, elem_id=f"tab-{name}"):
+                    addresses[name] = tab.build(rooms)
+        gr.HTML(theme.FOOTER.format(version=mien.__version__), elem_id="colophon")
+        widgets.restore(blocks, tabs, addresses)
+    blocks.queue(default_concurrency_limit=EVENTS_AT_ONCE, max_size=EVENTS_WAITING, api_open=False)
+    return blocks
+
+
+def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Maker] = MAKERS) -> FastAPI:
+    """The studio as an ASGI application (``app.state.rooms`` is its ``Rooms``).
+
+    ``RequestError`` for an address that others can reach and no keys. ``makers`` is for tests.
+    """
+    settings = settings or ServiceSettings()
+    if settings.keys is None and not settings.on_loopback:
+        told = "mien studio --keys FILE --new-key NAME makes one"
+        raise RequestError(f"--host: {settings.host} can be reached by others, which needs --keys FILE ({told})")
+    keys = Keys.read(settings.keys) if settings.keys else None
+    rooms = Rooms(settings, makers)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        rooms.start()
+        yield
+        rooms.stop()
+
+    app = FastAPI(title="mien studio", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.rooms = rooms
+    routes.add(app, rooms)
+    gr.mount_gradio_app(
+        app, page(rooms), path="/", footer_links=[], run_history=False, ssr_mode=False, pwa=False,
+        enable_monitoring=False, mcp_server=False, show_error=False, theme=theme.theme(), css=theme.css(),
+        head=theme.HEAD,
+    )  # fmt: skip
+    app.add_middleware(Gate, settings=settings, keys=keys)
+    return app

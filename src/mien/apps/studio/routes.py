@@ -1,0 +1,71 @@
+"""The studio's own addresses: photos come in and pictures go out in memory; the page itself is Gradio's."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from urllib.parse import quote, unquote
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from mien.apps.service.forms import plain
+from mien.apps.service.settings import MIB
+from mien.apps.service.uploads import ALLOWED, TYPES, photo_of
+from mien.apps.studio.rooms import Rooms
+from mien.errors import PhotoError
+from mien.records import UInt8Image
+
+LONGEST_NAME = 80
+PICTURE_HEADERS = {"Cache-Control": "private, max-age=3600"}
+
+
+def add(app: FastAPI, rooms: Rooms) -> None:
+    """Add ``POST photos``, ``GET pictures/TOKEN/NAME`` and ``GET healthz``."""
+    limit = rooms.settings.upload_mib * MIB
+
+    async def take_photo(request: Request) -> Response:
+        """A photo as the body, its file's name in ``X-Name`` (percent-encoded); answers its token, or a sentence."""
+        parts, size = [], 0
+        async for part in request.stream():
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                return _refused(413, f"photo: too large; allowed are {rooms.settings.upload_mib} MiB")
+        data = b"".join(parts)
+        name = re.sub(r"[\x00-\x1f\x7f/\\]", "", unquote(request.headers.get("x-name", "")))[:LONGEST_NAME] or "photo"
+        try:
+            photo = await asyncio.to_thread(read, data, rooms.settings.upload_megapixels)
+        except PhotoError as error:
+            return _refused(413 if error.reason == "too_large" else 415, plain(str(error)))
+        token = rooms.take_in(name, photo)
+        return JSONResponse({"token": token, "name": name, "width": photo.shape[1], "height": photo.shape[0]})
+
+    async def picture(token: str, name: str) -> Response:
+        kept = rooms.kept(token)
+        if kept is None:
+            return Response("This picture is forgotten; make it again.", 404, media_type="text/plain")
+        headers = {**PICTURE_HEADERS, "Content-Disposition": f"inline; filename*=UTF-8''{quote(kept.name)}"}
+        return Response(kept.data, media_type=kept.media_type, headers=headers)
+
+    async def healthz() -> dict[str, bool]:
+        return {"alive": True}
+
+    take_photo.__annotations__["request"] = Request
+    picture.__annotations__.update(token=str, name=str)
+    app.post("/photos", response_model=None)(take_photo)
+    app.get("/pictures/{token}/{name}", response_model=None)(picture)
+    app.get("/healthz")(healthz)
+
+
+def read(data: bytes, megapixels: int) -> UInt8Image:
+    """An upload as a photo (H W 3 uint8 RGB), its type told by its bytes. ``PhotoError`` says what is wrong."""
+    kind = next((name for name, (_, start) in TYPES.items() if start.match(data)), None)
+    if kind is None and data:
+        allowed = ALLOWED.replace("image/", "").upper().replace("WEBP", "WebP")
+        raise PhotoError("not_an_image", f"photo: not a picture that can be read; allowed: {allowed}")
+    return photo_of(data, kind or "image/jpeg", megapixels=megapixels)
+
+
+def _refused(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status)

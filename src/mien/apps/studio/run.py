@@ -1,0 +1,43 @@
+"""The studio as a process: the server of ``mien serve`` with another application."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import urllib.request
+import webbrowser
+from collections.abc import Callable
+
+from mien.apps.service.run import address_of, server_of
+from mien.apps.service.settings import ServiceSettings
+from mien.apps.studio.app import create_app
+
+
+def run(
+    settings: ServiceSettings, *, ready: Callable[[str], None] = lambda address: None, browser: bool = False
+) -> None:
+    """Serve until SIGINT or SIGTERM. ``ready`` is told the address once the socket listens; ``browser`` opens it.
+
+    ``RequestError`` for an address that cannot be had, or that others can reach without keys.
+    """
+    server, listening = server_of(create_app(settings), settings)
+    with contextlib.closing(listening):
+        address = address_of(settings, listening)
+        ready(address)
+        if browser:
+            threading.Thread(target=_open, args=(address,), daemon=True).start()
+        server.run(sockets=[listening])
+
+
+def _open(address: str) -> None:
+    """Open the page once the server answers; where there is no browser, nothing happens."""
+    with contextlib.suppress(OSError):
+        urllib.request.urlopen(f"{address}/healthz", timeout=30).close()
+    if (
+        os.name != "posix"
+        or os.environ.get("DISPLAY")
+        or os.environ.get("WAYLAND_DISPLAY")
+        or os.uname().sysname == "Darwin"
+    ):
+        webbrowser.open(address)
