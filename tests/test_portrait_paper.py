@@ -218,6 +218,23 @@ def test_mirrored_borders_teach_no_texture() -> None:
     assert terms_of(CONFIG, batch)["texture"] == 0
 
 
+def test_texture_is_weighed_by_the_mask_and_does_not_move_it() -> None:
+    """Otherwise an empty mask ends the loss."""
+    networks = {
+        **portrait_networks(CONFIG, 3), "encoder": StubEncoder(), "landmarks": StubLandmarks(),
+        "warp": canonical_warp(32),
+    }  # fmt: skip
+    batch = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in batch_at(0).items()}
+    drawn: list[Any] = []
+    networks["decoder"].register_forward_hook(lambda module, given, made: drawn.append(made))
+    terms = generator_cost(CONFIG)(networks, batch, torch.Generator(), StepInfo(0, 1, 0, 4, 1e-4))
+    noisy, mask = torch.autograd.grad(terms["texture"], [drawn[0].noisy, drawn[0].mask], retain_graph=True)
+    # What reaches the mask came through F_O = W F_N + 1 - W alone: dF_O/dW = F_N - 1, dF_O/dF_N = W.
+    through = (noisy / drawn[0].mask * (drawn[0].noisy - 1)).sum(1, keepdim=True)
+    assert float(mask.abs().max()) > 0
+    assert torch.allclose(mask, through, rtol=1e-3, atol=1e-6)
+
+
 def test_landmarks_keep_their_place_at_any_size() -> None:
     points = torch.tensor([[[0.0, 319.0, 8.0]]])  # centres of the first and the last pixel
     assert in_pixels(points, 160)[0, 0].tolist() == [-0.25, 159.25, 4.0]

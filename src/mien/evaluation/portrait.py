@@ -35,6 +35,9 @@ from mien.seeding import stream
 FOLDS = 10
 FEWEST_PEOPLE = 2 * FOLDS
 FALSE_ACCEPTS = (0.001, 0.01)
+LOOKS_AHEAD_DEGREES = 3.0
+WIDEST_YAW_DEGREES = 60.0  # of the inputs that the target speaks of
+CLOSED_MOUTH = 0.05  # of the eyes' distance
 BATCH = 16
 
 
@@ -45,6 +48,8 @@ class Made:
     name: str  # its column
     images: UInt8Image  # N 2 S S 3
     masks: Float32Array | None = None  # N 2 S S in [0, 1], 1 the person; None: not masked
+    variant: str = ""  # what it is in an ablation: "without adversarial loss", ...
+    trained_images: int | None = None  # seen in training
 
 
 class PortraitJudges(Protocol):
@@ -262,3 +267,16 @@ def verified(apart: Float64Array, *, seed: int = 0) -> Verification:
         fold_of += [fold] * (2 * len(here))
     a, b = np.array(first, np.int64), np.array(second, np.int64)
     return verify(-apart[a, b], Pairs(a, b, a == b, np.array(fold_of, np.int64)), false_accepts=())
+
+
+def apart(real: Measured, one: Measured, *, trained_on: bool = False) -> Float64Array:
+    """Distances (N N) of the pictures of the first photos to the second photos, by dlib or the encoder trained on."""
+    if trained_on:
+        return distances(one.encoder[:, 0], real.encoder[:, 1])
+    return distances(one.identity[:, 0], real.identity[:, 1])
+
+
+def looks_ahead(real: Measured, one: Measured) -> Float64Array:
+    """Whether (0 or 1) the portraits of photos within 60 degrees of yaw look ahead; unknown is no."""
+    within = np.abs(real.angles_degrees[..., 0]) <= WIDEST_YAW_DEGREES
+    return np.asarray(np.abs(one.angles_degrees[..., 0][within]) < LOOKS_AHEAD_DEGREES, np.float64)

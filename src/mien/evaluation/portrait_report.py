@@ -1,4 +1,4 @@
-"""Portraits judged, the telling half: sections of figures, beside photos, and pages of pictures by lot or metric."""
+"""Portraits judged, the telling half: sections of figures, beside photos."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ from mien.evaluation.detection import rate_name
 from mien.evaluation.features import IDENTITY, Track
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.portrait import (
+    CLOSED_MOUTH,
     FALSE_ACCEPTS,
     FOLDS,
+    LOOKS_AHEAD_DEGREES,
     Made,
     Measured,
     PortraitJudges,
     distances,
+    looks_ahead,
     measure,
     true_accepts,
     verified,
 )
-from mien.evaluation.report import Better, Figure, Picture, Report, Section, Table, shown
+from mien.evaluation.portrait import apart as distances_to_photos
+from mien.evaluation.portrait_pages import ablation, failures, pages
+from mien.evaluation.report import Better, Figure, Report, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, mean_interval, proportion
-from mien.images import resize, sheet
 from mien.records import UInt8Image
 
 PHOTO = "photo"
 FACENET = "facenet512"
-LOOKS_AHEAD_DEGREES = 3.0
-WIDEST_YAW_DEGREES = 60.0  # of the inputs that the target speaks of
-CLOSED_MOUTH = 0.05  # of the eyes' distance
 YAW_BINS_DEGREES = (0.0, 15.0, 30.0, 45.0, 60.0)
 AXES = ("yaw", "pitch", "roll")
-TILE_PX = 128
-PEOPLE_A_PAGE, PAGES, FAILURES = 24, 2, 12
 
 
 def judge_portraits(
@@ -64,18 +63,18 @@ def judge_portraits(
         _pose(real, main, columns),
         _consistency(columns),
         found,
-        _ablation(photos, made, beside),
-        _pages(photos, made),
-        _failures(photos, made, real, main),
+        ablation(photos, [*zip(beside, others[-len(beside) :], strict=True), (made, main)] if beside else [], real),
+        pages(photos, made),
+        failures(photos, made, real, main),
     )
     return Report(title, _summary(real, main), sections, provenance)
 
 
 def _summary(real: Measured, main: Measured) -> str:
-    apart, photos = _apart(real, main), _apart(real, real)
+    apart, photos = distances_to_photos(real, main), distances_to_photos(real, real)
     accepts = true_accepts(apart)[FALSE_ACCEPTS[0]]
     accuracy, best = verified(apart).accuracy.value, verified(photos).accuracy.value
-    ahead = _ahead(real, main)
+    ahead = looks_ahead(real, main)
     closed = (main.mouth < CLOSED_MOUTH).mean()
     return (
         f"{len(main)} people: true accepts at FAR 0.1 % {shown(accepts, '%')} (target 58 %), "
@@ -83,19 +82,6 @@ def _summary(real: Measured, main: Measured) -> str:
         f"yaw under 3 degrees in {shown(float(ahead.mean()), '%')} (target 95 %), "
         f"mouth closed in {shown(float(closed), '%')} (target 95 %)"
     )
-
-
-def _apart(real: Measured, one: Measured, *, trained_on: bool = False) -> Float64Array:
-    """Distances (N N) of the pictures of the first photos to the second photos."""
-    if trained_on:
-        return distances(one.encoder[:, 0], real.encoder[:, 1])
-    return distances(one.identity[:, 0], real.identity[:, 1])
-
-
-def _ahead(real: Measured, one: Measured) -> Float64Array:
-    """Whether the portraits of photos within 60 degrees of yaw look ahead; unknown is no."""
-    within = np.abs(real.angles_degrees[..., 0]) <= WIDEST_YAW_DEGREES
-    return np.asarray(np.abs(one.angles_degrees[..., 0][within]) < LOOKS_AHEAD_DEGREES, np.float64)
 
 
 def _off_diagonal(apart: Float64Array) -> Float64Array:
@@ -106,7 +92,7 @@ def _identity(real: Measured, columns: Sequence[Measured]) -> Section:
     figures: list[Figure] = []
     for one in columns:
         for features, trained_on in ((IDENTITY, False), (FACENET, True)):
-            apart, n = _apart(real, one, trained_on=trained_on), len(one)
+            apart, n = distances_to_photos(real, one, trained_on=trained_on), len(one)
             who = "FaceNet (trained on)" if trained_on else "dlib"
             for share, value in true_accepts(apart).items():
                 hits = round(value * n)
@@ -160,7 +146,7 @@ def _pose(real: Measured, main: Measured, columns: Sequence[Measured]) -> Sectio
     figures: list[Figure] = []
     for one in columns:
         figures.append(
-            _share(_ahead(real, one), "yaw-under-3", "yaw under 3 degrees, inputs within 60", one.name, "higher")
+            _share(looks_ahead(real, one), "yaw-under-3", "yaw under 3 degrees, inputs within 60", one.name, "higher")
         )
         for place, axis in enumerate(AXES):
             angles = np.abs(one.angles_degrees[..., place].ravel())
@@ -282,70 +268,3 @@ def _mean(
     known = values[np.isfinite(values)]
     found = mean_interval(known)
     return Figure.of(found, name=metric_name(metric, features, found.n), label=label, subject=subject, better=better)
-
-
-def _tile(photo: UInt8Image) -> UInt8Image:
-    return photo if photo.shape[0] == TILE_PX else resize(photo, TILE_PX, TILE_PX)
-
-
-def _row(photos: UInt8Image, made: Made, person: int, which: int = 0) -> list[UInt8Image]:
-    """Input, portrait and, where there is one, mask."""
-    tiles = [_tile(photos[person, which]), _tile(made.images[person, which])]
-    if made.masks is not None:
-        mask = np.asarray(made.masks[person, which] * 255 + 0.5, np.uint8)
-        tiles.append(_tile(np.repeat(mask[..., None], 3, 2)))
-    return tiles
-
-
-def _ablation(photos: UInt8Image, made: Made, beside: Sequence[Made]) -> Section:
-    title = "Ablation (section 4.4 of the thesis)"
-    if not beside:
-        return Section(
-            title,
-            "Not judged: no other weights were given. Train the paper preset with --no-adversarial --no-mask, with "
-            "--no-adversarial and in full, and name the first two with --peer.",
-        )
-    shown_people = range(min(16, len(photos)))
-    tiles = [
-        _tile(image)
-        for person in shown_people
-        for image in (photos[person, 0], *(one.images[person, 0] for one in beside), made.images[person, 0])
-    ]
-    names = ", ".join([PHOTO, *(one.name for one in beside), made.name])
-    columns = 2 + len(beside)
-    picture = Picture("ablation", f"From left: {names}; the first people by lot", sheet(tiles, columns))
-    return Section(title, "The other runs are columns of every table of this report.", pictures=(picture,))
-
-
-def _pages(photos: UInt8Image, made: Made) -> Section:
-    pictures = []
-    for page in range(PAGES):
-        people = range(len(photos))[page * PEOPLE_A_PAGE : (page + 1) * PEOPLE_A_PAGE]
-        tiles = [tile for person in people for tile in _row(photos, made, person)]
-        if tiles:
-            columns = 3 * (2 if made.masks is None else 3)
-            pictures.append(Picture(f"page-{page + 1}", "Input, portrait, mask, not chosen", sheet(tiles, columns)))
-    return Section("Pages", "People in the order of the lot. Photographs of persons: keep.", pictures=tuple(pictures))
-
-
-def _failures(photos: UInt8Image, made: Made, real: Measured, main: Measured) -> Section:
-    apart = np.diag(_apart(real, main))
-    unlike = np.argsort(-apart, kind="stable")[:FAILURES]
-    tiles = [t for k in unlike for t in (*_row(photos, made, int(k)), _tile(photos[int(k), 1]))]
-    columns = 2 * (3 if made.masks is None else 4)
-    distances_told = ", ".join(f"{apart[k]:.2f}" for k in unlike)
-    yaws = np.abs(np.nan_to_num(main.angles_degrees[..., 0], nan=np.inf)).ravel()
-    turned = np.argsort(-yaws, kind="stable")[:FAILURES]
-    aside = [t for k in turned for t in _row(photos, made, int(k) // 2, int(k) % 2)]
-    angles_told = ", ".join(f"{yaws[k]:.0f}" for k in turned)
-    return Section(
-        "Failures, chosen by the metric",
-        f"The {len(unlike)} people whose portraits are farthest, by dlib, from their other photo, and the pictures "
-        "that look ahead least.",
-        pictures=(
-            Picture(
-                "unlike", f"Input, portrait, mask, the other photo; distance {distances_told}", sheet(tiles, columns)
-            ),
-            Picture("turned", f"Input, portrait, mask; yaw left {angles_told} degrees", sheet(aside, columns // 4 * 3)),
-        ),
-    )

@@ -8,7 +8,10 @@ generator learns four times for every turn of the discriminator; the sum of all 
 Where the thesis is silent, we decided:
 
 - *Which image* texture, identity and landmarks are measured on: the output F_O ("the output face image").
-- *The mask of 3.1* is warped with the output: the pixels compared lie in the canonical frame.
+- *The mask of 3.1* is warped with the output: the pixels compared lie in the canonical frame. It weighs
+  there and is not moved: an empty mask would end the loss, while section 3.5.3 says that the mask "tends towards values
+  of 1 everywhere"; both hold only if no gradient of 3.1 reaches it. (With one, it fell to 0.2 within 480 images and the
+  picture with it.)
 - *Canonical landmarks*: those of the mean face that looks ahead (``faces/landmarks68.mean_points``).
 - *Weights*: 3.7's are printed, the others are not. The sum of 3.1 over 320 x 320 x 3 values would be three to four
   orders of magnitude above the rest, and the mask would vanish in the first steps to end it; the thesis reports one or
@@ -124,7 +127,7 @@ def generator_cost(config: PortraitPaperConfig) -> Any:
         warped = networks["warp"](both, points[:, reliable, :2])
         scale = (FRAME_PX / size) ** 2  # of the sum: what a 320 px image would have
         weight = warped[:, 3:] * theirs[:, 3:]
-        terms["texture"] = config.texture * scale * texture(weight, theirs[:, :3], warped[:, :3])
+        terms["texture"] = config.texture * scale * texture(weight.detach(), theirs[:, :3], warped[:, :3])
 
         # Identity.
         seen = networks["encoder"](to_facenet(loose_view(drawn.output)), ("embedding",))

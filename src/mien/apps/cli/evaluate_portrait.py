@@ -101,7 +101,13 @@ def _portraits(name: str, maker: PortraitMaker, crops: Sequence[UInt8Image] | UI
             masks.append(mask)
             advance(1)
     pictures, cut = np.stack(images), np.stack(masks)
-    return Made(name, pictures.reshape(-1, 2, *pictures.shape[1:]), cut.reshape(-1, 2, *cut.shape[1:]))
+    return Made(
+        name,
+        pictures.reshape(-1, 2, *pictures.shape[1:]),
+        cut.reshape(-1, 2, *cut.shape[1:]),
+        variant=getattr(maker.drawer, "variant", ""),
+        trained_images=getattr(maker.drawer, "trained_images", None),
+    )
 
 
 def _plain(maker: PortraitMaker, crops: UInt8Image, track: Track) -> Made | None:

@@ -1,4 +1,4 @@
-"""`mien experiment`: the experiments of the first paper (Cate, Dalvi, Hussain 2016), each one command, one report."""
+"""`mien experiment`: the experiments of the papers, a command and a report each; here those of Cate et al. (2016)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mien.photos.batches import FaceDataset
 
 experiment = typer.Typer(
-    no_args_is_help=True, help="The first paper's experiments on faces of DEST: report.json, report.html and plots."
+    no_args_is_help=True, help="The papers' experiments on faces of DEST: report.json, report.html and plots."
 )
 
 # What the paper looks at (fc-7 on its maps, fc-6 for single activations), and what stands for it in each encoder.
@@ -36,6 +36,9 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a report that is t
 
 def register(app: typer.Typer) -> None:
     """Add ``mien experiment`` to the command line."""
+    from mien.apps.cli import experiment_ablation
+
+    experiment_ablation.register(experiment)
     app.add_typer(experiment, name="experiment")
 
 

@@ -11,10 +11,12 @@ from mien.apps.cli import train as common
 
 if TYPE_CHECKING:
     from mien.photos.portrait_views import PortraitRules
+    from mien.training.settings import Outcome
 
 SIZE_PX = 320
 STEPS = 280_000  # the thesis: "after 280k iterations"
 BATCH = 16
+RATE = 2e-4
 PREVIEWED = 16  # "a preselected set of 16 images"
 
 
@@ -51,6 +53,7 @@ def portrait(
         typer.Option("--from", help="Preset mien: the RUN of `mien train crowd` whose decoder is to draw."),
     ] = None,
     landmarks: Annotated[str, typer.Option("--landmarks", help="The network of the 68 points.")] = "face-mesh",
+    rate: Annotated[float, typer.Option("--rate", help="Learning rate of Adam; the thesis prints none.")] = RATE,
     adversarial: Annotated[bool, typer.Option(help="The adversarial loss (off: the ablation of section 4.4).")] = True,
     mask: Annotated[bool, typer.Option(help="The attention mask (off: the ablation of section 4.4).")] = True,
     count: Annotated[
@@ -72,6 +75,8 @@ def portrait(
             raise RequestError(f"{name}: {value} given, allowed are 1 and more")
     if yaw <= 0 or pitch[0] >= pitch[1]:
         raise RequestError(f"--yaw, --pitch: {yaw:g} and {pitch[0]:g} {pitch[1]:g} given; wanted a range of degrees")
+    if rate <= 0:
+        raise RequestError(f"--rate: {rate:g} given; allowed are rates above 0")
     rules = PortraitRules(
         yaw_degrees=yaw,
         pitch_from_degrees=pitch[0],
@@ -92,7 +97,8 @@ def portrait(
         return
     if start_from is not None:
         raise RequestError("--from: the paper preset starts at random, as printed; allowed with --preset mien")
-    _train(options, rules, size, landmarks, adversarial=adversarial, masked=mask)
+    outcome = train_paper(options, rules, size, landmarks, rate=rate, adversarial=adversarial, masked=mask)
+    common._finish(outcome, out)
 
 
 def _count(dest: Path, rules: PortraitRules) -> None:
@@ -111,15 +117,17 @@ def counted(steps: Any) -> list[str]:
     ]
 
 
-def _train(
+def train_paper(
     options: common.TrainOptions,
     rules: PortraitRules,
     size: int,
     landmarks_name: str,
     *,
+    rate: float,
     adversarial: bool,
     masked: bool,
-) -> None:
+) -> Outcome:
+    """Train the thesis's decoder in ``options.out``. The batches depend on the data, the rules and the seed alone."""
     from mien.apps.cli.train_crowd import progress_bars
     from mien.errors import RequestError
     from mien.faces.encoder import load_encoder
@@ -154,10 +162,11 @@ def _train(
         networks=networks,
         rules=rules.model_dump(mode="json"),
         data=data.fingerprint(),
+        learning_rate=rate,
         with_adversarial=adversarial,
         with_mask=masked,
     )
-    outcome = train_portrait(
+    return train_portrait(
         portrait_batches(seen, settings.batch_size, settings.seed),
         encoder.network,
         landmarks,
@@ -167,7 +176,6 @@ def _train(
         preview=batch_of(held_out, _all(len(held_out))),
         resume=options.resume,
     )
-    common._finish(outcome, options.out)
 
 
 def _fit(options: common.TrainOptions) -> None:

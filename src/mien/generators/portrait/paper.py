@@ -39,6 +39,15 @@ MODEL = "portrait-paper"
 ENCODER_TAP = "pool"
 
 
+FULL = "full"
+
+
+def variant_of(*, adversarial: bool, masked: bool) -> str:
+    """What a decoder is called in the ablation of section 4.4."""
+    missing = [name for name, there in (("mask", masked), ("adversarial loss", adversarial)) if not there]
+    return f"without {' and '.join(missing)}" if missing else FULL
+
+
 class PaperConfig(Config):
     """Sizes of the networks; the defaults are the thesis's. ``first_px`` 2 and 1 give 128 and 64 px, to try things."""
 
@@ -166,18 +175,28 @@ class PaperPortrait:
 
     name = MODEL
 
-    def __init__(self, decoder: PortraitDecoder, version: str) -> None:
+    def __init__(
+        self, decoder: PortraitDecoder, version: str, *, variant: str = FULL, trained_images: int | None = None
+    ) -> None:
         self.decoder = decoder.eval().requires_grad_(False)
-        self.version = version
+        self.version, self.variant, self.trained_images = version, variant, trained_images
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read weights that ``mien train portrait --preset paper`` exported."""
         tensors, metadata = load_weights(path, model=MODEL)
         config = PaperConfig.make(metadata["config"], where=str(path))
-        decoder = PortraitDecoder(config, masked=bool(metadata.get("masked", True)))
+        masked = bool(metadata.get("masked", True))
+        decoder = PortraitDecoder(config, masked=masked)
         load_into(decoder, unpacked(tensors), name=str(path))
-        return cls(decoder, str(metadata["version"]))
+        adversarial = bool(metadata.get("training", {}).get("with_adversarial", True))
+        images = metadata.get("images")
+        return cls(
+            decoder,
+            str(metadata["version"]),
+            variant=variant_of(adversarial=adversarial, masked=masked),
+            trained_images=None if images is None else int(images),
+        )
 
     @property
     def size_px(self) -> int:

@@ -1,0 +1,131 @@
+"""Portraits judged, the pages: inputs, portraits and masks by lot or by the metric, and the ablation of section 4.4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mien.evaluation.portrait import (
+    CLOSED_MOUTH,
+    FALSE_ACCEPTS,
+    Made,
+    Measured,
+    apart,
+    looks_ahead,
+    true_accepts,
+    verified,
+)
+from mien.evaluation.report import Picture, Section, Table, shown
+from mien.images import resize, sheet
+from mien.records import UInt8Image
+
+TILE_PX = 128
+PEOPLE_A_PAGE, PAGES, FAILURES = 24, 2, 12
+ABLATED_PEOPLE = 16  # figures 4-7 and 4-8: "8 preselected identities" each
+ABLATION = "Ablation (section 4.4 of the thesis)"
+
+
+def ablation(photos: UInt8Image, runs: Sequence[tuple[Made, Measured]], real: Measured) -> Section:
+    """One table and one sheet of several runs, the one judged last, beside the photos (N 2 S S 3); ``[]``: none."""
+    if not runs:
+        return Section(
+            ABLATION,
+            "Not judged: no other weights were given. `mien experiment ablation` trains and judges all three; or train "
+            "the paper preset with --no-adversarial --no-mask, with --no-adversarial and in full, and name the first "
+            "two with --peer.",
+        )
+    names = [made.variant or made.name for made, _ in runs]
+    rows = [(real.name, None, *_row_of_ablation(real, real, None))]
+    rows += [
+        (name, made.trained_images, *_row_of_ablation(real, found, made))
+        for name, (made, found) in zip(names, runs, strict=True)
+    ]
+    columns = (
+        "run", "images seen", "true accepts at 0.1 % false ones, dlib", "at 1 %", "verification, dlib",
+        "distance to another photo, dlib", "yaw under 3 degrees", "mouth closed", "smile, judge's score", "asymmetry",
+        "sharpness", "found by a cascade", "mask, share of the picture",
+    )  # fmt: skip
+    tiles = [
+        _tile(image)
+        for person in range(min(ABLATED_PEOPLE, len(photos)))
+        for image in (photos[person, 0], *(made.images[person, 0] for made, _ in runs))
+    ]
+    return Section(
+        ABLATION,
+        "The same people, photos and judges for every run; the runs are columns of the other tables, too.",
+        tables=(Table(columns, tuple(rows), f"{len(real)} people, two photos each"),),
+        pictures=(
+            Picture(
+                "ablation",
+                f"From left: {', '.join([real.name, *names])}; the first people by lot, two a row",
+                sheet(tiles, 2 * (1 + len(runs))),
+            ),
+        ),
+    )
+
+
+def _row_of_ablation(real: Measured, one: Measured, made: Made | None) -> tuple[str | None, ...]:
+    far = apart(real, one)
+    accepts = true_accepts(far)
+    return (
+        *(shown(accepts[share], "%") for share in FALSE_ACCEPTS),
+        shown(verified(far).accuracy.value, "%"),
+        shown(float(np.diag(far).mean())),
+        shown(float(looks_ahead(real, one).mean()), "%"),
+        shown(float((one.mouth < CLOSED_MOUTH).mean()), "%"),
+        shown(float(one.smile.mean())),
+        shown(float(np.nanmean(one.asymmetry))),
+        shown(float(np.nanmean(one.sharpness))) if np.isfinite(one.sharpness).any() else None,
+        shown(float(one.detected.mean()), "%"),
+        shown(float(made.masks.mean()), "%") if made is not None and made.masks is not None else None,
+    )
+
+
+def _tile(photo: UInt8Image) -> UInt8Image:
+    return photo if photo.shape[0] == TILE_PX else resize(photo, TILE_PX, TILE_PX)
+
+
+def _row(photos: UInt8Image, made: Made, person: int, which: int = 0) -> list[UInt8Image]:
+    """Input, portrait and, where there is one, mask."""
+    tiles = [_tile(photos[person, which]), _tile(made.images[person, which])]
+    if made.masks is not None:
+        mask = np.asarray(made.masks[person, which] * 255 + 0.5, np.uint8)
+        tiles.append(_tile(np.repeat(mask[..., None], 3, 2)))
+    return tiles
+
+
+def pages(photos: UInt8Image, made: Made) -> Section:
+    """Input, portrait and mask of the first people by lot (figures 4-1 to 4-3)."""
+    pictures = []
+    for page in range(PAGES):
+        people = range(len(photos))[page * PEOPLE_A_PAGE : (page + 1) * PEOPLE_A_PAGE]
+        tiles = [tile for person in people for tile in _row(photos, made, person)]
+        if tiles:
+            columns = 3 * (2 if made.masks is None else 3)
+            pictures.append(Picture(f"page-{page + 1}", "Input, portrait, mask, not chosen", sheet(tiles, columns)))
+    return Section("Pages", "People in the order of the lot. Photographs of persons: keep.", pictures=tuple(pictures))
+
+
+def failures(photos: UInt8Image, made: Made, real: Measured, main: Measured) -> Section:
+    """The portraits that are least like, and those that look ahead least (figure 4-4)."""
+    far = np.diag(apart(real, main))
+    unlike = np.argsort(-far, kind="stable")[:FAILURES]
+    tiles = [t for k in unlike for t in (*_row(photos, made, int(k)), _tile(photos[int(k), 1]))]
+    columns = 2 * (3 if made.masks is None else 4)
+    distances_told = ", ".join(f"{far[k]:.2f}" for k in unlike)
+    yaws = np.abs(np.nan_to_num(main.angles_degrees[..., 0], nan=np.inf)).ravel()
+    turned = np.argsort(-yaws, kind="stable")[:FAILURES]
+    aside = [t for k in turned for t in _row(photos, made, int(k) // 2, int(k) % 2)]
+    angles_told = ", ".join(f"{yaws[k]:.0f}" for k in turned)
+    return Section(
+        "Failures, chosen by the metric",
+        f"The {len(unlike)} people whose portraits are farthest, by dlib, from their other photo, and the pictures "
+        "that look ahead least.",
+        pictures=(
+            Picture(
+                "unlike", f"Input, portrait, mask, the other photo; distance {distances_told}", sheet(tiles, columns)
+            ),
+            Picture("turned", f"Input, portrait, mask; yaw left {angles_told} degrees", sheet(aside, columns // 4 * 3)),
+        ),
+    )
