@@ -135,6 +135,13 @@ def address(where: str | os.PathLike[str], *, option: str = "--store") -> sql.UR
     raise RequestError(f"{option}: '{shown(url)}' given; allowed: {FORMS}")
 
 
+def without_password(url: sql.URL) -> str:
+    """An address that may be written down and opened again (PostgreSQL asks PGPASSWORD or ~/.pgpass)."""
+    return sql.URL.create(
+        url.drivername, url.username, None, url.host, url.port, url.database, url.query
+    ).render_as_string()
+
+
 def shown(url: sql.URL) -> str:
     """An address for people: a path for SQLite, else the URL with the password taken out."""
     if url.get_backend_name() == "sqlite" and url.database:

@@ -13,7 +13,7 @@ from mien.errors import DatasetError
 from mien.faces.attribute_judge import marks
 from mien.faces.attributes import NAMES
 from mien.images import decode_crop
-from mien.photos import catalog
+from mien.photos import catalog, corrections
 from mien.records import Float32Array, UInt8Image
 from mien.seeding import stream
 
@@ -63,7 +63,7 @@ class Row:
 
 
 def dataset_rows(dest: Path, split: str, *, sources: Sequence[str] = (), labelled: bool = False) -> list[Row]:
-    """The kept faces of one split, in the order of the catalogue.
+    """The kept faces of one split, in the order of the catalogue, as people corrected them.
 
     ``sources`` keeps only those; ``labelled`` only faces of known sex and age. Raises ``DatasetError`` where nothing
     is left or DEST is no prepared dataset.
@@ -89,7 +89,7 @@ def dataset_rows(dest: Path, split: str, *, sources: Sequence[str] = (), labelle
             row.attributes_absent,
             row.person,
         )
-        for row in everything
+        for row in corrections.corrected(dest, everything)
         if row.split == split
         and row.shard is not None
         and row.row_in_shard is not None

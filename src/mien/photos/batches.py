@@ -21,7 +21,7 @@ import numpy.typing as npt
 from mien.errors import DatasetError
 from mien.faces import align
 from mien.images import decode_crop
-from mien.photos import catalog
+from mien.photos import catalog, corrections
 from mien.photos.catalog import CatalogRow
 from mien.records import Float32Array, UInt8Image
 
@@ -36,23 +36,31 @@ AGE_EDGES_YEARS = (10, 20, 30, 40, 50, 60, 70, 80, 100)  # the paper's 8 bins of
 
 @dataclass(frozen=True, eq=False)
 class FaceDataset:
-    """The kept faces of DEST in catalogue order. Row k of every array here is ``faces[k]``."""
+    """The kept faces of DEST in catalogue order, as people corrected them. Row k of every array here is ``faces[k]``.
+
+    Faces that a reviewer rejected keep their rows, so that caches stay valid, but have no label and are in no ``rows``.
+    """
 
     dest: Path
     faces: tuple[CatalogRow, ...]
+    corrections: str = ""  # digest of what people changed; "": nothing
 
     @classmethod
-    def open(cls, dest: str | os.PathLike[str]) -> FaceDataset:
-        """Read the catalogue; ``DatasetError`` where DEST is no prepared dataset or holds no face."""
+    def open(cls, dest: str | os.PathLike[str], *, corrected: bool = True) -> FaceDataset:
+        """Read the catalogue; ``DatasetError`` where DEST is no prepared dataset or holds no face.
+
+        ``corrected`` False is what the sources said, whatever people made of it.
+        """
         where = Path(dest)
         manifest = catalog.read_manifest(where)
         if manifest is not None and not manifest.get("complete"):
             raise DatasetError(f"{dest}: a 'mien data prepare' stopped half way; run the same command again to end it")
         rows = catalog.read_catalog(where) if manifest is not None else []
-        kept = tuple(row for row in rows if row.shard is not None and row.row_in_shard is not None)
+        said = [row for row in rows if row.shard is not None and row.row_in_shard is not None]
+        kept = tuple(corrections.corrected(where, said) if corrected else said)
         if not kept:
             raise DatasetError(f"{dest}: no prepared dataset with faces in it (make one with 'mien data prepare')")
-        return cls(where, kept)
+        return cls(where, kept, corrections.digest(new for new, old in zip(kept, said, strict=True) if new != old))
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -62,7 +70,9 @@ class FaceDataset:
         found = [
             k
             for k, face in enumerate(self.faces)
-            if (split is None or face.split == split) and (source is None or face.source == source)
+            if face.drop_reason is None
+            and (split is None or face.split == split)
+            and (source is None or face.source == source)
         ]
         return np.array(found, np.int64)
 
@@ -87,17 +97,24 @@ class FaceDataset:
         return table
 
     @cached_property
-    def _fingerprint(self) -> str:
+    def crops_fingerprint(self) -> str:
+        """16 hexadecimal digits of which crops these are, and in which order: what caches of them go by."""
         digest = hashlib.sha256("\n".join(f"{f.id} {f.sha256} {f.shard} {f.row_in_shard}" for f in self.faces).encode())
         return digest.hexdigest()[:16]
 
+    @cached_property
+    def _fingerprint(self) -> str:
+        if not self.corrections:
+            return self.crops_fingerprint
+        return hashlib.sha256(f"{self.crops_fingerprint} {self.corrections}".encode()).hexdigest()[:16]
+
     def fingerprint(self) -> str:
-        """16 hexadecimal digits of which crops these are, and in which order."""
+        """16 hexadecimal digits of these crops, their order and what people changed of their labels."""
         return self._fingerprint
 
     def pixels(self, size: int, progress: Progress | None = None) -> npt.NDArray[np.uint8]:
         """All crops at ``size`` px: N S S 3, a memory map of DEST/cache (built by the first call)."""
-        path = self.dest / "cache" / f"crops-{size}-{self.fingerprint()}.npy"
+        path = self.dest / "cache" / f"crops-{size}-{self.crops_fingerprint}.npy"
         if not path.is_file():
             self._decode_all(path, size, progress)
         return np.asarray(np.load(path, mmap_mode="r"))

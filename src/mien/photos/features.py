@@ -69,7 +69,7 @@ def features(
     """Features (N D float16) of ``rows`` at ``tap`` of ``encoder``. What was computed once is read from the cache."""
     keep_freed_memory()
     frames = Frames.of(data) if view == "tight" else None
-    folder = data.dest / "cache" / f"{encoder.name}-{tap}-{view}-{data.fingerprint()}"
+    folder = data.dest / "cache" / f"{encoder.name}-{tap}-{view}-{data.crops_fingerprint}"
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[int, npt.NDArray[np.float16]] = {}
     wanted = {int(row) for row in rows}

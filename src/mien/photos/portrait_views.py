@@ -151,7 +151,7 @@ def portrait_views(
     (``faces/landmarks68``) the whole crop.
     """
     keep_freed_memory()
-    folder = data.dest / "cache" / f"{encoder.name}-{landmarks_name}-portrait-{data.fingerprint()}"
+    folder = data.dest / "cache" / f"{encoder.name}-{landmarks_name}-portrait-{data.crops_fingerprint}"
     found: dict[int, tuple[Any, ...]] = {}
     wanted = {int(row) for row in rows}
     for block in sorted({row // BLOCK for row in wanted}):

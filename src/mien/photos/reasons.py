@@ -37,6 +37,8 @@ Reason = Literal[
     "bad_landmarks",
     "failed",
     "duplicate",
+    # said by people
+    "rejected",
 ]
 
 _SENTENCES: dict[Reason, str] = {
@@ -67,6 +69,7 @@ _SENTENCES: dict[Reason, str] = {
     "bad_landmarks": "the landmarks do not span a face",
     "failed": "an error that nobody foresaw",
     "duplicate": "the same picture as another one that is kept",
+    "rejected": "a reviewer took it out ('mien data review')",
 }
 
 REASONS: Mapping[Reason, str] = MappingProxyType({word: _SENTENCES[word] for word in get_args(Reason)})

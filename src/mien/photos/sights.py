@@ -41,7 +41,7 @@ def sights(
     own = tuple(each for each in recipe if each not in shared)
     found = {each.name: features(data, encoder, rows, tap=each.tap) for each in shared}
     side = "mirrored" if mirrored else "plain"
-    folder = data.dest / "cache" / f"{encoder.name}-sights-{side}-{data.fingerprint()}"
+    folder = data.dest / "cache" / f"{encoder.name}-sights-{side}-{data.crops_fingerprint}"
     folder.mkdir(parents=True, exist_ok=True)
     done = 0
     for block in np.unique(rows // BLOCK).tolist() if own else []:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.apps.cli.data_review import review
+
 if TYPE_CHECKING:
     from mien.photos.prepare import Job, Progress, Summary
 
-data = typer.Typer(no_args_is_help=True, help="Make photos ready for training, and report on them.")
+data = typer.Typer(no_args_is_help=True, help="Make photos ready for training, report on them, check their labels.")
+data.command()(review)
 
 
 def register(app: typer.Typer) -> None:

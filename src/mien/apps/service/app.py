@@ -78,9 +78,7 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Make
     address that others can reach and no keys, files that are not there.
     """
     settings = settings or ServiceSettings()
-    if settings.keys is None and not settings.on_loopback:
-        told = "mien serve --keys FILE --new-key NAME makes one"
-        raise RequestError(f"--host: {settings.host} can be reached by others, which needs --keys FILE ({told})")
+    settings.check_open()
     keys = Keys.read(settings.keys) if settings.keys else None
     temporary = None if settings.jobs else tempfile.TemporaryDirectory(prefix="mien-jobs-")
     service = Service(

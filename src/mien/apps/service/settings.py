@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from mien.config import Config
+from mien.errors import RequestError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
 MIB = 2**20
@@ -48,3 +49,9 @@ class ServiceSettings(Config):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    def check_open(self) -> None:
+        """``RequestError`` for an address that others can reach and no keys."""
+        if self.keys is None and not self.on_loopback:
+            told = "mien serve --keys FILE --new-key NAME makes one"
+            raise RequestError(f"--host: {self.host} can be reached by others, which needs --keys FILE ({told})")

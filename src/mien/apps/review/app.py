@@ -1,0 +1,221 @@
+"""The pages of the review as an application: forms that work without a script, and a script that adds keys."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, FileSystemLoader
+from starlette.exceptions import HTTPException
+
+import mien
+from mien.apps.review.desk import Seat, TakenError
+from mien.apps.review.room import ReviewRoom
+from mien.apps.service.keys import Keys
+from mien.apps.service.settings import LOOPBACK_NAMES, ServiceSettings
+from mien.errors import MienError, RequestError
+
+HERE = Path(__file__).parent
+SEAT, NAME, KEY = "mien_seat", "mien_name", "mien_key"
+YEAR_SECONDS = 365 * 24 * 3600
+NAME_LETTERS = 80
+FORM_BYTES = 64 * 1024
+ACTIONS = ("keep", "classifier", "reject", "skip", "undo")
+SECURITY = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+NOTES = {
+    "accepted": "Kept as it was.",
+    "corrected": "Corrected.",
+    "rejected": "Taken out of training.",
+    "skipped": "Skipped; others may see it.",
+    "undone": "Taken back. Decide again.",
+    "undone-skip": "Skip taken back; somebody else has that face now.",
+    "nothing": "There is nothing to take back.",
+    "taken": "That face was answered already, or somebody else has it now. Here is another.",
+}
+
+
+def create_app(room: ReviewRoom, settings: ServiceSettings, *, by: str | None = None) -> FastAPI:
+    """The review as an ASGI application. ``by`` is the name of everybody who comes; without it the page asks, once.
+
+    ``RequestError`` for an address that others can reach and no keys. With keys a person's name is that of the key.
+    """
+    settings.check_open()
+    keys = Keys.read(settings.keys) if settings.keys else None
+    pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, trim_blocks=True)
+    app = FastAPI(title="mien data review", version=mien.__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.mount("/static", StaticFiles(directory=HERE / "static"))
+
+    def page(template: str, status: int = 200, /, **values: object) -> HTMLResponse:
+        return HTMLResponse(pages.get_template(f"{template}.html.j2").render(dataset=room.title, **values), status)
+
+    def seat_of(request: Request) -> Seat:
+        """Who asks. Someone without key, or without a name, is sent where it is asked for."""
+        holder = keys.holder(request.cookies.get(KEY, "")) if keys else None
+        if keys and holder is None:
+            raise HTTPException(303, headers={"Location": "/key"})
+        name = holder or by or unquote(request.cookies.get(NAME, "")).strip()
+        seat = request.cookies.get(SEAT, "")
+        if not name or not 16 <= len(seat) <= 64:
+            raise HTTPException(303, headers={"Location": "/name"})
+        return Seat(seat, name[:NAME_LETTERS])
+
+    Person = Annotated[Seat, Depends(seat_of)]  # noqa: N806 (a type)
+    Form = Annotated[dict[str, str], Depends(_form)]  # noqa: N806
+
+    @app.get("/")
+    def look(seat: Person, said: str = "") -> Response:
+        face = room.desk.next(seat)
+        standing = room.desk.standing(seat)
+        if face is None:
+            return page("done", seat=seat, standing=standing, note=NOTES.get(said, ""))
+        return page("face", seat=seat, standing=standing, note=NOTES.get(said, ""), face=room.face(face), error="")
+
+    @app.post("/say")
+    def say(seat: Person, form: Form) -> Response:
+        action, face = form.get("do", ""), form.get("face", "")
+        try:
+            if action not in ACTIONS:
+                raise RequestError(f"do: '{action}' given; allowed: {', '.join(ACTIONS)}")
+            return _back(_act(room, seat, action, face, form))
+        except TakenError:
+            return _back("taken")
+        except RequestError as error:
+            if not room.has(face):
+                return page("broken", 422, error=str(error))
+            typed = room.face(face, form)
+            return page(
+                "face", 422, seat=seat, standing=room.desk.standing(seat), note="", face=typed, error=str(error)
+            )
+
+    @app.get("/crops/{row}.jpg")
+    def crop(seat: Person, row: int) -> Response:
+        return Response(room.crop(row), media_type="image/jpeg")
+
+    @app.get("/name")
+    def ask_name(request: Request) -> Response:
+        if keys and keys.holder(request.cookies.get(KEY, "")) is None:
+            return RedirectResponse("/key", 303)
+        if by or keys:
+            return _seated(request)
+        return page("name", name=unquote(request.cookies.get(NAME, "")), error="")
+
+    @app.post("/name")
+    def take_name(request: Request, form: Form) -> Response:
+        name = " ".join(form.get("name", "").split())
+        if not 0 < len(name) <= NAME_LETTERS or not name.isprintable():
+            return page(
+                "name", 422, name=name[:NAME_LETTERS], error=f"A name of 1 to {NAME_LETTERS} letters is wanted."
+            )
+        return _cookie(_seated(request), NAME, quote(name), hidden=False)
+
+    @app.get("/key")
+    def ask_key() -> Response:
+        return page("key", error="")
+
+    @app.post("/key")
+    def take_key(request: Request, form: Form) -> Response:
+        key = form.get("key", "").strip()
+        if keys is None or keys.holder(key) is None:
+            return page("key", 401, error="This key is not known here.")
+        return _cookie(_seated(request), KEY, key)
+
+    @app.post("/leave")
+    def leave(seat: Person) -> Response:
+        room.desk.leave(seat)
+        return page("left", seat=seat, standing=room.desk.standing(seat))
+
+    @app.get("/healthz")
+    def healthy() -> Response:
+        return Response("ok", media_type="text/plain")
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 303:
+            return RedirectResponse((error.headers or {}).get("Location", "/"), 303)
+        said = {404: "There is no such page.", 405: "This page takes no such request."}.get(error.status_code)
+        return page("broken", error.status_code, error=said or str(error.detail))
+
+    @app.exception_handler(MienError)
+    async def failed(request: Request, error: MienError) -> Response:
+        return page("broken", 503, error=str(error))
+
+    @app.middleware("http")
+    async def door(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        answer = _stranger(request, settings, guarded=keys is not None)
+        response = answer or await go_on(request)
+        for header, value in SECURITY.items():
+            response.headers.setdefault(header, value)
+        return response
+
+    return app
+
+
+def _act(room: ReviewRoom, seat: Seat, action: str, face: str, form: dict[str, str]) -> str:
+    """Do what a button says; the word of ``NOTES`` for it."""
+    if action == "undo":
+        back = room.desk.undo(seat)
+        if back is None:
+            return "nothing"
+        return "undone" if room.desk.next(seat) == back else "undone-skip"
+    if not room.has(face):
+        raise RequestError("face: this dataset has no such face")
+    if action == "skip":
+        room.desk.skip(seat, face)
+        return "skipped"
+    decision = room.decision(face, action, form)
+    room.desk.decide(seat, decision)
+    return decision.verdict
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form as browsers send them without files."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > FORM_BYTES:
+            raise HTTPException(413, f"The form is larger than {FORM_BYTES // 1024} KiB.")
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=500))
+    except ValueError:
+        raise HTTPException(400, "The form cannot be read.") from None
+
+
+def _stranger(request: Request, settings: ServiceSettings, *, guarded: bool) -> Response | None:
+    """The refusal of a request that comes through another site's page; None: it may pass."""
+    host = request.headers.get("host", "")
+    if not guarded and urlsplit(f"//{host}").hostname not in (
+        *(n.strip("[]") for n in LOOPBACK_NAMES),
+        settings.host,
+        "testserver",
+    ):
+        return Response("another name than that of this page; open it as localhost", 421)
+    origin = request.headers.get("origin")
+    if request.method == "POST" and origin is not None and urlsplit(origin).netloc != host:
+        return Response("this form was sent from another site", 403)
+    return None
+
+
+def _back(said: str) -> RedirectResponse:
+    return RedirectResponse(f"/?said={said}", 303)
+
+
+def _seated(request: Request) -> RedirectResponse:
+    """To the faces, on the seat that this browser has or gets."""
+    seat = request.cookies.get(SEAT, "")
+    return _cookie(RedirectResponse("/", 303), SEAT, seat if 16 <= len(seat) <= 64 else secrets.token_urlsafe(24))
+
+
+def _cookie(response: RedirectResponse, name: str, value: str, *, hidden: bool = True) -> RedirectResponse:
+    response.set_cookie(name, value, max_age=YEAR_SECONDS, httponly=hidden, samesite="strict")
+    return response
