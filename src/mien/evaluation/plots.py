@@ -130,3 +130,18 @@ def ranked(shares: Mapping[str, float], *, x: str) -> UInt8Image:
     axes.set_ylim(len(shares) - 0.4, -0.6)
     axes.set_xlabel(f"{x}, %")
     return _photo(figure)
+
+
+def ranges(found: Mapping[str, tuple[float, float, float]], *, x: str, mark: float | None = None) -> UInt8Image:
+    """A point with a bar from low to high for each named (value, low, high), the first on top."""
+    figure, (axes,) = _figure(height=max(1.8, 0.42 * len(found) + 1.0))
+    for place, (value, low, high) in enumerate(found.values()):
+        colour = COLOURS[place % len(COLOURS)]
+        axes.plot([low, high], [place, place], color=colour, linewidth=2.4, solid_capstyle="round")
+        axes.plot([value], [place], "o", color=colour, markersize=8)
+    if mark is not None:
+        axes.axvline(mark, color="#1d2330", linewidth=1, linestyle="--")
+    axes.set_yticks(range(len(found)), list(found))
+    axes.set_ylim(len(found) - 0.4, -0.6)
+    axes.set_xlabel(x)
+    return _photo(figure)

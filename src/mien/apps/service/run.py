@@ -67,7 +67,11 @@ def serve(settings: ServiceSettings, *, ready: Callable[[str], None] = lambda ad
 
     ``ready`` is told the address once the socket listens. ``RequestError`` for an address that cannot be had.
     """
-    app = create_app(settings)
+    serve_app(create_app(settings), settings, ready=ready)
+
+
+def serve_app(app: FastAPI, settings: ServiceSettings, *, ready: Callable[[str], None] = lambda address: None) -> None:
+    """As ``serve``, for any application."""
     _log_to_stderr()
     server, listening = server_of(app, settings)
     with contextlib.closing(listening):

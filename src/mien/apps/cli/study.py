@@ -1,0 +1,269 @@
+"""`mien study`: people judge faces, real or generated; made, run, and reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mien.apps.study.book import Book
+    from mien.evaluation.study.design import Design
+
+DEFAULT_PORT = 8100
+OUT_HELP = "Directory of the study: study.json and pictures/."
+STORE_HELP = "Where answers lie: a file, or postgresql+psycopg://...; OUT/answers.sqlite if not given."
+
+study = typer.Typer(no_args_is_help=True, help="Real or generated? People judge faces: make, run and report a study.")
+
+
+@study.command("make")
+def make(
+    out: Annotated[Path, typer.Argument(help=OUT_HELP, metavar="OUT")],
+    real: Annotated[Path, typer.Option(help="Photographs: a prepared dataset, or a directory of square crops.")],
+    model: Annotated[
+        list[str],
+        typer.Option(help="Generated faces: a name and their directory; may be repeated.", metavar="NAME=DIR"),
+    ],
+    split: Annotated[str, typer.Option(help="Of a prepared dataset: train, validation or test.")] = "test",
+    source: Annotated[list[str] | None, typer.Option(help="Of a prepared dataset: these sources only.")] = None,
+    pictures: Annotated[int, typer.Option(help="How many of each model, and as many real ones as of all.", min=1)] = 60,
+    trials: Annotated[int, typer.Option(help="Faces that each participant judges, half of them real.", min=2)] = 60,
+    practice: Annotated[int, typer.Option(help="Trials before those, with the right answer told.", min=0)] = 4,
+    catch: Annotated[int, typer.Option(help="Obvious trials that test attention, besides.", min=0)] = 8,
+    catch_misses: Annotated[int, typer.Option(help="Who gets more of those wrong is set aside.", min=0)] = 1,
+    fastest_ms: Annotated[int, typer.Option(help="Quicker answers are left out.", min=0)] = 200,
+    exposure_ms: Annotated[
+        int | None, typer.Option(help="Show each face so long, then cover it; until answered if not given.", min=10)
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels; those of the smallest source if not given.", min=16)] = None,
+    background: Annotated[
+        str, typer.Option(help="whole: the crops as they are. oval: brows to chin, grey around.")
+    ] = "whole",
+    match: Annotated[
+        bool, typer.Option("--match/--no-match", help="The same shares of sexes and ages in every source, where known.")
+    ] = True,
+    title: Annotated[str, typer.Option(help="What participants read first.")] = "Real or generated?",
+    contact: Annotated[str, typer.Option(help="Whom participants may ask: a name and an address.")] = "",
+    consent: Annotated[
+        Path | None, typer.Option(help="A text to add to the page of consent; paragraphs apart by empty lines.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every draw; drawn itself if not given.", min=0)] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a study in OUT that nobody answered.")] = False,
+) -> None:
+    """Freeze a study: pictures treated alike, stripped of metadata and hashed, and the design, before any answer."""
+    from mien.errors import RequestError
+    from mien.evaluation.study.design import ANSWERS_FILE, DESIGN_FILE, REAL, Rule, check_names
+    from mien.evaluation.study.freeze import Wish, freeze
+    from mien.evaluation.study.sources import candidates
+    from mien.seeding import fresh_seed
+
+    if background not in ("whole", "oval"):
+        raise RequestError(f"--background: '{background}' given; allowed: whole, oval")
+    if catch and catch_misses >= catch:
+        raise RequestError(f"--catch-misses: {catch_misses} given; allowed are fewer than the {catch} catch trials")
+    if (out / ANSWERS_FILE).exists():
+        raise RequestError(f"{out}: holds answers of people; make the new study in another directory")
+    if (out / DESIGN_FILE).exists() and not force:
+        raise RequestError(f"{out}: holds a study already; name another directory or add --force")
+    folders = dict(_pair(text) for text in model)
+    check_names([_pair(text)[0] for text in model])
+    found = {
+        name: candidates(where, split=split, sources=(), background=background, model=True)  # type: ignore[arg-type]
+        for name, where in folders.items()
+    }
+    photos = candidates(real, split=split, sources=source or (), background=background)  # type: ignore[arg-type]
+    wish = Wish(
+        title=title,
+        seed=fresh_seed() if seed is None else seed,
+        pictures=pictures,
+        trials=trials,
+        practice=practice,
+        catch=catch,
+        rule=Rule(catch_misses=catch_misses, fastest_ms=fastest_ms),
+        background=background,  # type: ignore[arg-type]
+        size_px=size,
+        exposure_ms=exposure_ms,
+        match=match,
+        contact=contact,
+        consent=_text(consent),
+        given={REAL: str(real), **{name: str(where) for name, where in folders.items()}},
+    )
+    from mien.apps.cli.evaluate import tracking
+
+    with tracking() as track, track("pictures read", len(photos) + sum(map(len, found.values()))) as advance:
+        design = freeze(wish, photos, found, out, progress=advance)
+    _tell(out, design)
+
+
+@study.command("run")
+def run(
+    out: Annotated[Path, typer.Argument(help=OUT_HELP, metavar="OUT")],
+    store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; one that others can reach needs --keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="0: any that is free.")] = DEFAULT_PORT,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="File of hashed keys; then participants need an invitation.")
+    ] = None,
+    new_key: Annotated[
+        str | None, typer.Option("--new-key", metavar="NAME", help="Add a key to --keys, print it, and stop.")
+    ] = None,
+) -> None:
+    """Serve the page on which people take part, until interrupted; closed pages and stopped servers lose no answer."""
+    from mien.errors import RequestError
+
+    if new_key is not None:
+        if keys is None:
+            raise RequestError("--new-key: --keys not given; a file for the hashed keys is wanted")
+        from mien.apps.service.keys import add_key
+
+        key = add_key(keys, new_key)
+        typer.echo(f"{key}\nInvite with the address of the study and ?key={key}")
+        return
+    try:
+        from mien.apps.service.run import serve_app
+        from mien.apps.service.settings import ServiceSettings
+        from mien.apps.study.app import create_study
+    except ImportError as error:
+        raise RequestError(f"study: {error.name} is not installed; run: pip install 'mien[study]'") from error
+    settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="study run")
+    book = _book(out, store)
+    if book.people()[0]:
+        raise RequestError(f"--store: {book.store.address} holds simulated participants; give one of its own")
+    app = create_study(out, book.design, book, settings)
+    serve_app(app, settings, ready=lambda address: typer.echo(f"the study is at {address}"))
+
+
+@study.command("report")
+def report(
+    study_dir: Annotated[Path, typer.Argument(help=OUT_HELP, metavar="OUT")],
+    out: Annotated[Path, typer.Option(help="Where the report goes.", metavar="REPORT")],
+    store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
+    seed: Annotated[int, typer.Option(help="Of the resampling.", min=0)] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
+) -> None:
+    """What the answers say: error rates beside those of real faces, d', pairs of models, times; with intervals.
+
+    The report holds photographs of persons. It may be made while the study runs.
+    """
+    import sys
+    from datetime import UTC, datetime
+
+    import mien
+    from mien.evaluation import report as desk
+    from mien.evaluation.study.design import picture_path
+    from mien.evaluation.study.results import study_report
+    from mien.images import read_photo
+
+    desk.check_directory(out, force=force)
+    book = _book(study_dir, store, make=False)
+    design, (simulated, _) = book.design, book.people()
+    found = study_report(
+        design,
+        book.sessions(),
+        withdrawn=book.withdrawn(),
+        picture=lambda name: read_photo(picture_path(study_dir, name)),
+        simulated=simulated > 0,
+        seed=seed,
+        provenance={
+            "mien": mien.__version__,
+            "study": book.study,
+            "frozen_by": f"mien {design.mien}",
+            "seed_of_the_study": design.seed,
+            "seed_of_the_resampling": seed,
+            "store": book.store.address,
+            "command": " ".join(["mien", *sys.argv[1:]]),
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        },
+    )
+    page = desk.write(found, out)
+    typer.echo(found.summary)
+    typer.echo(page)
+
+
+@study.command("simulate")
+def simulate(
+    out: Annotated[Path, typer.Argument(help=OUT_HELP, metavar="OUT")],
+    store: Annotated[str, typer.Option(help="A new file for the made-up answers, for `mien study report --store`.")],
+    sensitivity: Annotated[
+        list[str], typer.Option(help="d' of a model: 0 cannot be told from real, 2 mostly can.", metavar="NAME=D")
+    ],
+    people: Annotated[int, typer.Option(help="How many participants.", min=2)] = 40,
+    people_sd: Annotated[float, typer.Option(help="How much they differ in what they lean to.", min=0)] = 0.35,
+    pictures_sd: Annotated[float, typer.Option(help="How much pictures of a source differ.", min=0)] = 0.5,
+    inattentive: Annotated[float, typer.Option(help="Share who answer without looking.", min=0, max=1)] = 0.0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Make up participants of known sensitivity: to see beforehand how wide the intervals will be."""
+    from mien.errors import RequestError
+    from mien.evaluation.study.simulate import Truth
+    from mien.evaluation.study.simulate import simulate as made_up
+
+    book = _book(out, store)
+    wanted = {}
+    for text in sensitivity:
+        name, _, number = text.rpartition("=")
+        try:
+            wanted[name] = float(number)
+        except ValueError as error:
+            raise RequestError(f"--sensitivity: {text!r} given; wanted NAME=D, for example mien=0.8") from error
+    truth = Truth(wanted, people_sd=people_sd, pictures_sd=pictures_sd, inattentive=inattentive)
+    book.add_simulated(made_up(book.design, truth, people, seed))
+    for model in book.design.models:
+        share = f"{100 * truth.called_real(model):.1f} % judged real"
+        typer.echo(f"{model}: d' {truth.d_prime(model):.3f}, {share} (over all people and pictures of this kind)")
+    typer.echo(f"real: {100 * truth.called_real('real'):.1f} % judged real")
+
+
+def _pair(text: str) -> tuple[str, Path]:
+    from mien.errors import RequestError
+
+    name, sign, folder = text.partition("=")
+    if not sign or not name.strip() or not folder:
+        raise RequestError(f"--model: {text!r} given; wanted NAME=DIR, for example mien=out/crowd")
+    return name.strip(), Path(folder)
+
+
+def _text(path: Path | None) -> str:
+    from mien.errors import RequestError
+
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise RequestError(f"--consent: {path} is not a text file that can be read (UTF-8)") from error
+
+
+def _book(out: Path, store: str | None, *, make: bool = True) -> Book:
+    from mien.errors import RequestError
+    from mien.evaluation.study.design import ANSWERS_FILE, Design
+
+    design = Design.load(out)
+    try:
+        from mien.apps.study.book import SCHEMA, Book
+        from mien.store import open_store
+    except ImportError as error:
+        raise RequestError(f"study: {error.name} is not installed; run: pip install 'mien[study]'") from error
+    return Book(open_store(store or out / ANSWERS_FILE, SCHEMA, make=make), design)
+
+
+def _tell(out: Path, design: Design) -> None:
+    for source in design.sources:
+        why: dict[str, Any] = design.left_out.get(source, {})
+        told = ", ".join(f"{n} {reason}" for reason, n in why.items())
+        typer.echo(f"{source}: {len(design.of('trial', source))} pictures{f' (left out: {told})' if told else ''}")
+    matched = f"matched by {design.matched}" if design.matched else "not matched by sex and age"
+    typer.echo(
+        f"{out}: {design.size_px} px, {matched}; each participant judges {design.trials} faces and {design.catches} "
+        f"catch trials (seed {design.seed})"
+    )
+    typer.echo(f"run it with: mien study run {out}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``mien study`` to the command line."""
+    app.add_typer(study, name="study")
