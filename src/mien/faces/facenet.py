@@ -213,10 +213,14 @@ class InceptionResnetV1(nn.Module):
                 pooled = x.float().mean((2, 3))  # N 1792
                 found["pool"] = pooled
                 if "embedding" in wanted:
-                    code = F.linear(pooled, self.bottleneck.weight.float(), self.bottleneck.bias.float())  # N 512
-                    # x / sqrt(max(sum x^2, 1e-10)), as the published graph has it
-                    found["embedding"] = code * code.square().sum(1, keepdim=True).clamp_min(1e-10).rsqrt()
+                    found["embedding"] = self.embed(pooled)
         return {tap: found[tap] for tap in taps}
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        """Pooled features (N 1792 float32) -> the embedding (N 512, unit length) that they lead to. Differentiable."""
+        code = F.linear(pooled, self.bottleneck.weight.float(), self.bottleneck.bias.float())  # N 512
+        # x / sqrt(max(sum x^2, 1e-10)), as the published graph has it
+        return code * code.square().sum(1, keepdim=True).clamp_min(1e-10).rsqrt()
 
 
 def convert(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:

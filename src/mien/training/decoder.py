@@ -5,7 +5,8 @@ are the same and only its inside counts; loose photos are also shown as if cut t
 that the decoder learns to draw the hair and the background around any face.
 
 Generator: L1 pyramid + relative L1 of the encoder's maps (the perceptual loss) + angle between the encoder's pooled
-features of both pictures (the identity loss) + hinge costs of two critics + Kullback-Leibler cost of the style. Where a
+features of both pictures (the identity loss) + the same for people mixed of two (``training/cycle.py``) + hinge costs
+of two critics + Kullback-Leibler cost of the style. Where a
 crop is mirrored (outside its photo) the wanted picture is laid over the made one before the critics and the encoder
 look, so that those pixels teach nothing.
 """
@@ -28,6 +29,7 @@ from mien.generators.decoder import Decoder, DecoderConfig, StyleEncoder
 from mien.images import sheet, to_photos, to_tensor
 from mien.records import UInt8Image
 from mien.seeding import torch_seed
+from mien.training.cycle import cycle, mixed
 from mien.training.ema import EmaConfig
 from mien.training.loop import LoopSettings, Outcome, train
 from mien.training.objectives import hinge_discriminator, hinge_generator, l1_pyramid
@@ -51,7 +53,9 @@ class DecoderTrainingConfig(Config):
     pyramid_levels: int = 5
     pyramid: float = 1.0
     perceptual: float = 0.8
-    identity: float = 0.3
+    identity: float = 1.0
+    cycle: float = 1.0
+    mixed: float = 0.5  # people mixed of two, for each of the batch
     pixel_critic: float = 0.08
     feature_critic: float = 0.1
     divergence: float = 2e-3
@@ -109,8 +113,15 @@ def generator_cost(config: DecoderTrainingConfig) -> Any:
         mean, log_variance = networks["style"](as_tensor(batch["shown"]))
         style = mean + (log_variance / 2).exp() * torch.randn(mean.shape, generator=noise, device=noise.device)
         spread = torch.randn(features.shape, generator=noise, device=noise.device) * decoder.deviation
-        made = decoder(features + config.feature_noise * spread, style, decoder.noise_planes(len(features), noise))
-        made = composed(made, wanted, mask)
+        given, count = features + config.feature_noise * spread, len(features)
+        strangers = mixed(features, decoder.mean, decoder.deviation, round(config.mixed * count), noise)
+        places = torch.arange(len(strangers), device=style.device) + 2  # the style of neither of the two
+        drawn = decoder(
+            torch.cat([given, strangers]),
+            torch.cat([style, style[places % count]]),
+            decoder.noise_planes(count + len(strangers), noise),
+        )
+        made, invented = composed(drawn[:count], wanted, mask), drawn[count:]
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean() / 2
         size, shift = _jitter(noise)
         with torch.no_grad():
@@ -122,14 +133,19 @@ def generator_cost(config: DecoderTrainingConfig) -> Any:
             "identity": config.identity * identity(made_maps[POOL], real_maps[POOL], decoder.mean, decoder.deviation),
             "divergence": config.divergence * divergence,
         }
+        if len(strangers):
+            met = cycle(networks["encoder"], invented, strangers, decoder.mean, decoder.deviation)
+            terms["cycle"] = config.cycle * met
         if info.progress >= config.critics_from:
             scores = networks["feature_critic"](made_maps)
             terms["features"] = (
                 config.feature_critic * torch.stack([hinge_generator(s) for s in scores.values()]).mean()
             )
-            terms["pixels"] = config.pixel_critic * hinge_generator(networks["pixel_critic"](made))
+            terms["pixels"] = config.pixel_critic * hinge_generator(
+                networks["pixel_critic"](torch.cat([made, invented]))
+            )
         shared: dict[str, Any] = batch["shared"]
-        shared["made"], shared["wanted"] = made.detach(), wanted
+        shared["made"], shared["wanted"] = torch.cat([made, invented]).detach(), wanted
         shared["made_maps"] = {name: value.detach() for name, value in made_maps.items()}
         shared["real_maps"] = real_maps
         return terms

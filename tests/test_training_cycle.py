@@ -1,0 +1,57 @@
+"""People mixed of two, and the cycle that they close."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from mien.training.cycle import SIDE_PX, cycle, mixed
+
+
+class Flat(nn.Module):
+    """Reads the mean colour (N 3) and embeds its first two values."""
+
+    def forward(self, images: Tensor, taps: object) -> dict[str, Tensor]:
+        assert images.shape[2:] == (SIDE_PX, SIDE_PX)
+        pooled = images.mean((2, 3))
+        return {"pool": pooled, "embedding": self.embed(pooled)}
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        return nn.functional.normalize(pooled[:, :2])
+
+
+@given(st.integers(0, 7), st.integers(0, 1000))
+def test_mixed_people_lie_as_far_out_as_people(count: int, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    mean, deviation = torch.randn(64, generator=random), torch.rand(64, generator=random) + 0.5
+    basis = torch.linalg.qr(torch.randn(64, 4, generator=random))[0].T * 8  # 4 64: strangers, each 8 long
+    made = mixed(mean + deviation * basis, mean, deviation, count, random)
+    assert made.shape == (count, 64)
+    assert torch.allclose(((made - mean) / deviation).norm(dim=1), torch.full((count,), 8.0), atol=1e-3)
+
+
+def test_mixtures_lie_between_their_two() -> None:
+    features = torch.eye(3)
+    made = mixed(features, torch.zeros(3), torch.ones(3), 3, torch.Generator().manual_seed(0))
+    for row, (one, other) in enumerate([(0, 2), (1, 0), (2, 1)]):
+        assert made[row].min() >= 0
+        assert made[row, one] > 0
+        assert made[row, other] > 0
+        assert int((made[row] == 0).sum()) == 1
+
+
+def test_the_cycle_costs_nothing_where_it_closes_and_asks_for_what_is_missing() -> None:
+    zero, one = torch.zeros(3), torch.ones(3)
+    wanted = torch.tensor([[0.5, 0.25, -0.25], [0.1, -0.6, 0.3]])
+    made = wanted[:, :, None, None].expand(-1, -1, 32, 32).clone().requires_grad_(True)
+    assert float(cycle(Flat(), made, wanted, zero, one)) == pytest.approx(0, abs=1e-5)
+    far = cycle(Flat(), made, wanted.flip(0), zero, one)
+    pooled = nn.functional.cosine_similarity(wanted[0], wanted[1], dim=0)
+    embedded = nn.functional.cosine_similarity(wanted[0, :2], wanted[1, :2], dim=0)
+    assert float(far) == pytest.approx(float(2 - pooled - embedded), abs=1e-5)
+    far.backward()
+    assert made.grad is not None
+    assert made.grad.abs().sum() > 0
