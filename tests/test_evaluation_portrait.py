@@ -129,6 +129,12 @@ class FakeMaker:
 
     drawer = SimpleNamespace(name="fake-portrait", version="1")
 
+    def model_version(self, size_px=None):
+        return self.drawer.version
+
+    def model_version(self):
+        return "1"
+
     def of_crop(self, crop):
         return resize(crop, 64, 64), np.ones((64, 64), np.float32)
 
@@ -220,7 +226,60 @@ def test_other_runs_stand_beside_as_an_ablation(cli_here, dataset, fakes, tmp_pa
     subjects = {figure["subject"] for figure in values["figures"]}
     assert subjects == {"photo", "decoded as read", "less/w.safetensors", "portrait"}
     assert (out / "ablation.png").is_file()
+    (table,) = next(part for part in values["sections"] if part["title"].startswith("Ablation"))["tables"]
+    assert [row[0] for row in table["rows"]] == ["photo", "less/w.safetensors", "portrait"]
     assert str(tmp_path) not in json.dumps(values["figures"])
+
+
+class PaperMaker(FakeMaker):
+    """A run of the ablation: paler the less it was trained with."""
+
+    def __init__(self, weights):
+        self.name = weights.parent.name
+        self.drawer = SimpleNamespace(name="fake", version="1", variant=f"variant {self.name}", trained_images=96)
+
+    def of_crop(self, crop):
+        grey = {"full": 0, "no-adversarial": 40, "no-mask-no-adversarial": 80}[self.name]
+        return np.maximum(resize(crop, 64, 64), grey).astype(np.uint8), np.full((64, 64), 0.25, np.float32)
+
+
+def test_the_ablation_is_one_command_one_table_one_sheet(cli_here, dataset, fakes, monkeypatch, tmp_path):
+    trained = []
+
+    def train(options, rules, size, landmarks, *, rate, adversarial, masked):
+        trained.append((options.out.name, options.seed, options.steps, options.batch, size, rate, adversarial, masked))
+        assert options.resume
+        return SimpleNamespace(finished=True, step=stopped_at)
+
+    monkeypatch.setattr("mien.apps.cli.train_portrait.train_paper", train)
+    monkeypatch.setattr(PortraitMaker, "load", classmethod(lambda cls, preset, *, weights: PaperMaker(weights)))
+    out, stopped_at = tmp_path / "ablation", 12
+    words = ("experiment", "ablation", "--data", dataset, "--out", out, "--steps", 12, "--batch", 8, "--size", 64)
+    result = cli_here(*words, "--seed", 3)
+    assert result.exception is None, result.output
+    same = (3, 12, 8, 64, 2e-4)
+    assert trained == [
+        ("no-mask-no-adversarial", *same, False, False),
+        ("no-adversarial", *same, False, True),
+        ("full", *same, True, True),
+    ]
+    values = json.loads((out / "report" / "report.json").read_text())
+    section = next(part for part in values["sections"] if part["title"].startswith("Ablation"))
+    (table,) = section["tables"]
+    names = ["photo", "variant no-mask-no-adversarial", "variant no-adversarial", "variant full"]
+    assert [row[0] for row in table["rows"]] == names
+    assert [row[1] for row in table["rows"]] == [None, 96, 96, 96]
+    assert [row[-1] for row in table["rows"]] == [None, "25.0 %", "25.0 %", "25.0 %"]
+    told = {(f["subject"], f["label"]): f["value"] for f in values["figures"]}
+    near = [float(row[table["columns"].index("distance to another photo, dlib")]) for row in table["rows"]]
+    assert near[-1] == pytest.approx(told["portrait", "dlib: distance to another photo of the person"], rel=0.01)
+    assert [picture["file"] for picture in section["pictures"]] == ["ablation.png"]
+    assert ", ".join(names) in section["pictures"][0]["caption"]
+    stopped_at = 13  # one of the runs was trained for longer elsewhere
+    again = cli_here(*words, "--force")
+    assert isinstance(again.exception, RequestError)
+    assert "was trained for 13: not one budget" in str(again.exception)
+    assert isinstance(cli_here(*words, "--force", "--rate", 0).exception, RequestError)
 
 
 def test_the_paper_wants_weights(cli_here, dataset, tmp_path):

@@ -192,9 +192,12 @@ def test_ablations_leave_their_part_out(tmp_path: Path) -> None:
     assert "discriminator" not in outcome.shown
     line = next(line for line in read_logbook(tmp_path / "bare") if line["kind"] == "step")
     assert not {"decoder/mask", "decoder/adversarial"} & line["losses"].keys()
-    drawn = PaperPortrait.load(tmp_path / "bare" / "weights.safetensors").draw(torch.zeros(1, 6))
+    made = PaperPortrait.load(tmp_path / "bare" / "weights.safetensors")
+    drawn = made.draw(torch.zeros(1, 6))
     assert float(drawn.mask.min()) == 1
     assert torch.equal(drawn.output, drawn.noisy)
+
+    assert (made.variant, made.trained_images) == ("without mask and adversarial loss", 8)
 
 
 def terms_of(config: PortraitPaperConfig, batch: dict[str, Any]) -> dict[str, float]:
