@@ -1,16 +1,286 @@
-"""The tab Imagine."""
+"""The tab Imagine: words and chips, a sheet of faces, one face picked and refined, and the way back."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
 import gradio as gr
 
+from mien.apps.service.makers import Picture
+from mien.apps.studio import imagine_page as page
+from mien.apps.studio import imagine_paper as paper
+from mien.apps.studio.imagine_make import MAKER, MAKERS, SheetOrder
+from mien.apps.studio.imagine_save import kept_sheet
+from mien.apps.studio.imagine_story import AGE, CLOSENESS, COUNTS, Step, Story, called, step_of, whole
+from mien.apps.studio.imagine_words import in_words, lit, unlit
 from mien.apps.studio.rooms import Rooms
-from mien.apps.studio.widgets import Address
+from mien.apps.studio.widgets import QUIET, SCRIPTS, Address, notice, told
+from mien.errors import MienError, RequestError
+from mien.faces.attributes import NAMES
+from mien.faces.attributes.prose import read
+from mien.seeding import fresh_seed
+
+__all__ = ["MAKERS", "TITLE", "build"]
 
 TITLE = "Imagine"
+BEGIN = "Say what the face is like, or touch a few words below, and press Imagine."
+EXAMPLES = ("smiling woman with glasses, no beard", "old man, grey beard, hat", "slightly smiling boy, curly hair")
+LIKENESS = dict(zip(("very much like it", "like it", "loosely like it"), CLOSENESS, strict=True))
+Shows = Iterator[dict[Any, Any]]  # component -> what it shows
 
 
 def build(rooms: Rooms) -> Address | None:
     """Lay the tab out."""
-    gr.HTML("<p>In the making.</p>")
-    return None
+    return Desk(rooms).address
+
+
+class Desk:
+    """The controls of the tab, and what they do. Nothing of a person is kept here: stories are in ``gr.State``."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self.rooms = rooms
+        self.story = gr.State(Story())
+        self.faces: Any = gr.State(())  # of the sheet: Shown, ...
+        self.pick = gr.State(-1)
+        with gr.Row(elem_classes="desk"):
+            with gr.Column(scale=4, min_width=320):
+                self._lay_words()
+            with gr.Column(scale=7, min_width=320):
+                self._lay_sheet()
+                self._lay_refine()
+                self.beside = paper.Beside(rooms, self.story)
+        self._tie()
+        self.address = Address(self.restore, [*self.shown, self.words, self.said, self.board])
+
+    def _lay_words(self) -> None:
+        self.words = gr.Textbox(
+            label="What is the face like?", lines=2, max_lines=5, elem_id="imagine-words", placeholder=EXAMPLES[0],
+        )  # fmt: skip
+        self.said = gr.HTML(notice(), elem_id="imagine-said")
+        with gr.Row(elem_classes="buttons"):
+            self.go = gr.Button("Imagine", variant="primary", elem_id="imagine-go", scale=2)
+            self.clear = gr.Button("Clear", elem_id="imagine-clear", scale=1)
+        with gr.Row(elem_classes="examples"):
+            self.examples = [gr.Button(words, size="sm", elem_classes="example") for words in EXAMPLES]
+        self.board = gr.HTML(page.board({}), elem_id="imagine-board", js_on_load=_script("imagine_chips.js"))
+        with gr.Accordion("More settings", open=False, elem_id="imagine-more"):
+            self.count = gr.Radio(list(COUNTS), value=COUNTS[1], label="How many faces", elem_id="imagine-count")
+            self.seed = gr.Textbox(
+                label="Seed", info="Empty: new people each time.", max_lines=1, elem_id="imagine-seed"
+            )
+            self.typical = gr.Checkbox(label="What is not mentioned stays average", elem_id="imagine-typical")
+
+    def _lay_sheet(self) -> None:
+        self.status = gr.HTML(notice(BEGIN), elem_id="imagine-status")
+        with gr.Row(elem_classes="buttons"):
+            self.undo = gr.Button("Undo", size="sm", interactive=False, elem_id="imagine-undo")
+            self.redo = gr.Button("Redo", size="sm", interactive=False, elem_id="imagine-redo")
+            self.stop = gr.Button("Cancel", size="sm", variant="stop", visible=False, elem_id="imagine-cancel")
+        self.trail = gr.HTML("", elem_id="imagine-trail", js_on_load=_script("imagine_trail.js"))
+        self.sheet = gr.HTML("", elem_id="imagine-sheet", js_on_load=_script("imagine_sheet.js"))
+
+    def _lay_refine(self) -> None:
+        with gr.Row(visible=False, elem_id="imagine-refine") as self.refine:
+            with gr.Column(min_width=260, scale=2):
+                self.large = gr.HTML("", elem_id="imagine-large")
+            with gr.Column(min_width=260, scale=3):
+                self.likeness = gr.Radio(
+                    list(LIKENESS), value=list(LIKENESS)[1], label="Other people like this one",
+                    elem_id="imagine-likeness",
+                )  # fmt: skip
+                self.more = gr.Button("More like this", elem_id="imagine-near")
+                self.attribute = gr.Dropdown(
+                    [("age", AGE), *sorted((called(name), name) for name in NAMES)], value="Smiling",
+                    label="Change one thing, keep the rest", elem_id="imagine-attribute",
+                )  # fmt: skip
+                self.change = gr.Button("Show it from none to full", elem_id="imagine-change")
+
+    def _tie(self) -> None:
+        self.shown = [
+            self.status, self.sheet, self.trail, self.story, self.faces, self.pick, self.refine, self.undo, self.redo,
+            self.stop, *self.beside.reset_outputs,
+        ]  # fmt: skip
+        self.words.input(self.describe, self.words, [self.said, self.board], trigger_mode="always_last", **QUIET)
+        listen(self.board, "chosen", self.choose, [self.words], [self.words, self.said])
+        self.clear.click(self.wipe, None, [self.words, self.said, self.board], **QUIET)
+        asked = [self.words, self.count, self.seed, self.typical, self.story]
+        wide = [*self.shown, self.said, self.board, self.words]
+        asks: list[Any] = [
+            gr.on([self.go.click, self.words.submit], self.imagine, asked, wide, **QUIET),
+            self.more.click(self.near, [self.story, self.pick, self.likeness, self.count], self.shown, **QUIET),
+            self.change.click(self.vary, [self.story, self.pick, self.attribute], self.shown, **QUIET),
+            self.undo.click(self.step_back, self.story, self.shown, **QUIET),
+            self.redo.click(self.step_forward, self.story, self.shown, **QUIET),
+            listen(self.trail, "goto", self.go_to, [self.story], self.shown),
+        ]
+        for button in self.examples:
+            filled = button.click(self.example, button, [self.words, self.said, self.board], **QUIET)
+            asks.append(filled.then(self.imagine, asked, wide, **QUIET))
+        self.stop.click(self.stopped, self.story, [self.status, self.stop], cancels=asks, **QUIET)
+        listen(self.sheet, "pick", self.picked, [self.story, self.faces], [self.pick, self.refine, self.large])
+
+    # What is said
+
+    def describe(self, words: str) -> dict[Any, Any]:
+        """The chips follow the words; what is not understood is told."""
+        try:
+            reading = read(words)
+        except MienError as error:
+            return {self.said: told(error), self.board: gr.skip()}
+        return {self.said: notice(_capital(reading.remark)), self.board: page.board(lit(reading.wanted))}
+
+    def choose(self, words: str, event: gr.EventData) -> dict[Any, Any]:
+        """The words follow the chips; an age that they tell stays."""
+        try:
+            wanted = unlit({str(label): float(strength) for label, strength in dict(event.chips).items()})
+        except (MienError, TypeError, ValueError) as error:
+            return {self.words: gr.skip(), self.said: told(error)}
+        return {self.words: in_words(wanted, _age_in(words)), self.said: notice()}
+
+    def example(self, words: str) -> dict[Any, Any]:
+        """An example fills the box."""
+        return {self.words: words, **self.describe(words)}
+
+    def wipe(self) -> dict[Any, Any]:
+        """Nothing is asked any more."""
+        return {self.words: "", self.said: notice(), self.board: page.board({})}
+
+    # What is made
+
+    def imagine(self, words: str, count: int, seed: str | None, typical: bool, story: Story) -> Shows:
+        """A new sheet from words."""
+        try:
+            reading = read(words)
+            if not reading.wanted and reading.ages_years is None:
+                nothing = f" ({reading.remark})" if reading.unknown else ""
+                raise RequestError(f"words: none given{nothing}; say what the face is like, for example {EXAMPLES[0]}")
+            drawn = whole(seed.strip(), "seed", 0, 2**63 - 1) if seed and seed.strip() else fresh_seed()
+        except MienError as error:
+            yield {self.said: told(error)}
+            return
+        yield {self.said: notice(_capital(reading.remark)), self.board: page.board(lit(reading.wanted))}
+        step = Step("words", tuple(reading.wanted.items()), reading.ages_years, drawn, _count(count), bool(typical))
+        yield from self.show(story, story.went(step))
+
+    def near(self, story: Story, pick: int, likeness: str, count: int) -> Shows:
+        """More like the picked face."""
+        closeness = LIKENESS.get(likeness, CLOSENESS[1])
+        yield from self._further(story, lambda step: step.near(pick, closeness, fresh_seed(), _count(count)))
+
+    def vary(self, story: Story, pick: int, attribute: str) -> Shows:
+        """The picked face with one attribute from none to full."""
+        yield from self._further(story, lambda step: step.change(pick, attribute))
+
+    def _further(self, story: Story, turn: Callable[[Step], Step]) -> Shows:
+        try:
+            if story.now is None:
+                raise RequestError("face: none picked; pick one on the sheet first")
+            after = story.went(turn(story.now))
+        except MienError as error:
+            yield {self.status: told(error)}
+            return
+        yield from self.show(story, after)
+
+    def step_back(self, story: Story) -> Shows:
+        """Undo."""
+        yield from self.show(story, story.undo())
+
+    def step_forward(self, story: Story) -> Shows:
+        """Redo."""
+        yield from self.show(story, story.redo())
+
+    def go_to(self, story: Story, event: gr.EventData) -> Shows:
+        """Any step of the way."""
+        yield from self.show(story, story.back_to(int(event.at)))
+
+    def show(self, before: Story, story: Story) -> Shows:
+        """Have the sheet of ``story.now`` made, and show it with everything that goes with it."""
+        step = story.now
+        if step is None:
+            return
+        begun = {self.stop: gr.Button(visible=True), self.status: notice("Making the faces", "busy")}
+        yield begun if before.now else {**begun, self.sheet: page.waiting(step.count)}
+        try:
+            pictures: list[Picture] = []
+            for told_step in self.rooms.ask(MAKER, [SheetOrder(step)]):
+                pictures = told_step.answer or pictures
+                if not pictures:
+                    yield {self.status: notice(told_step.words, "busy")}
+            saved = kept_sheet(self.rooms, pictures, step)
+        except MienError as error:
+            gone = {} if before.now else {self.sheet: ""}
+            yield {self.status: told(error), self.stop: gr.Button(visible=False), **gone}
+            return
+        yield {
+            self.status: notice(_done(step)),
+            self.sheet: page.sheet(saved.faces, step.title),
+            self.trail: page.trail(story, saved.zip_address),
+            self.story: story,
+            self.faces: saved.faces,
+            self.pick: -1,
+            self.refine: gr.Row(visible=False),
+            self.undo: gr.Button(interactive=story.undoable),
+            self.redo: gr.Button(interactive=story.redoable),
+            self.stop: gr.Button(visible=False),
+            **self.beside.reset(),
+        }
+
+    def stopped(self, story: Story) -> dict[Any, Any]:
+        """Cancelled by the person who asked."""
+        return {self.status: notice("Cancelled."), self.stop: gr.Button(visible=False)}
+
+    def picked(self, story: Story, faces: tuple[page.Shown, ...], event: gr.EventData) -> dict[Any, Any]:
+        """One face of the sheet is looked at."""
+        number = int(event.number)
+        if story.now is None or not 0 <= number < len(faces):
+            return {self.pick: -1, self.refine: gr.Row(visible=False), self.large: ""}
+        wanted, ages = story.now.wish_of(number)
+        words = in_words(dict(wanted), ages)
+        return {self.pick: number, self.refine: gr.Row(visible=True), self.large: page.large(faces[number], words)}
+
+    def restore(self, query: Mapping[str, str]) -> Shows:
+        """The sheet that an address tells."""
+        if not {"words", "seed"} <= query.keys():
+            return
+        try:
+            step = step_of(query)
+        except MienError as error:
+            yield {self.status: told(error)}
+            return
+        first = step
+        while first.before is not None:
+            first = first.before
+        words = in_words(dict(first.wanted), first.ages_years)
+        yield {self.words: words, self.said: notice(), self.board: page.board(lit(dict(first.wanted)))}
+        yield from self.show(Story(), Story.ending_at(step))
+
+
+def listen(component: Any, name: str, react: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> Any:
+    """Tie a function to an event that a script of ours triggers."""
+    return getattr(component, name)(react, inputs, outputs, **QUIET)
+
+
+def _script(name: str) -> str:
+    return (SCRIPTS / name).read_text(encoding="utf-8")
+
+
+def _capital(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."[: 0 if not words else None]
+
+
+def _count(count: Any) -> int:
+    return count if count in COUNTS else COUNTS[0]
+
+
+def _age_in(words: str) -> tuple[float, float] | None:
+    try:
+        return read(words).ages_years
+    except MienError:
+        return None
+
+
+def _done(step: Step) -> str:
+    if step.how == "change":
+        return f"{_capital(called(step.attribute))[:-1]} from little to much. Pick one to go on with it."
+    return f"{step.count} people who share the words. Pick one to refine it."
