@@ -132,9 +132,6 @@ class FakeMaker:
     def model_version(self, size_px=None):
         return self.drawer.version
 
-    def model_version(self):
-        return "1"
-
     def of_crop(self, crop):
         return resize(crop, 64, 64), np.ones((64, 64), np.float32)
 
@@ -236,7 +233,13 @@ class PaperMaker(FakeMaker):
 
     def __init__(self, weights):
         self.name = weights.parent.name
-        self.drawer = SimpleNamespace(name="fake", version="1", variant=f"variant {self.name}", trained_images=96)
+        self.drawer = SimpleNamespace(
+            name="fake",
+            version="1",
+            variant=f"variant {self.name}",
+            trained_images=96,
+            learned_from=(("split train", 90, 0), ("|yaw| <= 5 degrees", 40, 2)),
+        )
 
     def of_crop(self, crop):
         grey = {"full": 0, "no-adversarial": 40, "no-mask-no-adversarial": 80}[self.name]
@@ -275,6 +278,8 @@ def test_the_ablation_is_one_command_one_table_one_sheet(cli_here, dataset, fake
     assert near[-1] == pytest.approx(told["portrait", "dlib: distance to another photo of the person"], rel=0.01)
     assert [picture["file"] for picture in section["pictures"]] == ["ablation.png"]
     assert ", ".join(names) in section["pictures"][0]["caption"]
+    faces = next(part for part in values["sections"] if part["title"].startswith("What it learned from"))
+    assert faces["tables"][0]["rows"] == [["split train", 90, 0], ["|yaw| <= 5 degrees", 40, 2]]
     stopped_at = 13  # one of the runs was trained for longer elsewhere
     again = cli_here(*words, "--force")
     assert isinstance(again.exception, RequestError)

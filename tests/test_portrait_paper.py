@@ -187,7 +187,8 @@ def test_the_generator_learns_four_times_for_every_turn_of_the_discriminator() -
 
 
 def test_ablations_leave_their_part_out(tmp_path: Path) -> None:
-    bare = CONFIG.model_copy(update={"with_adversarial": False, "with_mask": False})
+    counts = (("split train", 90, 0), ("|yaw| <= 5 degrees", 40, 2))
+    bare = CONFIG.model_copy(update={"with_adversarial": False, "with_mask": False, "faces": counts})
     outcome = run(tmp_path / "bare", bare, steps=2)
     assert "discriminator" not in outcome.shown
     line = next(line for line in read_logbook(tmp_path / "bare") if line["kind"] == "step")
@@ -198,6 +199,7 @@ def test_ablations_leave_their_part_out(tmp_path: Path) -> None:
     assert torch.equal(drawn.output, drawn.noisy)
 
     assert (made.variant, made.trained_images) == ("without mask and adversarial loss", 8)
+    assert made.learned_from == counts
 
 
 def terms_of(config: PortraitPaperConfig, batch: dict[str, Any]) -> dict[str, float]:

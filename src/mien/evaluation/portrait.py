@@ -50,6 +50,7 @@ class Made:
     masks: Float32Array | None = None  # N 2 S S in [0, 1], 1 the person; None: not masked
     variant: str = ""  # what it is in an ablation: "without adversarial loss", ...
     trained_images: int | None = None  # seen in training
+    learned_from: tuple[tuple[str, int, int], ...] = ()  # each filter of its faces, how many it left, of them unknown
 
 
 class PortraitJudges(Protocol):

@@ -65,6 +65,16 @@ def ablation(photos: UInt8Image, runs: Sequence[tuple[Made, Measured]], real: Me
     )
 
 
+def learned_from(made: Made) -> Section:
+    """How many training faces each filter left (section 5.1 of the thesis)."""
+    columns = ("filter", "faces left", "of them unknown to the filter, and kept")
+    return Section(
+        "What it learned from (section 5.1 of the thesis)",
+        "Faces of the training split, filtered by pose as the catalogue measures it and by what else was asked for.",
+        tables=(Table(columns, made.learned_from),),
+    )
+
+
 def _row_of_ablation(real: Measured, one: Measured, made: Made | None) -> tuple[str | None, ...]:
     far = apart(real, one)
     accepts = true_accepts(far)

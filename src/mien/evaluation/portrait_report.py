@@ -25,7 +25,7 @@ from mien.evaluation.portrait import (
     verified,
 )
 from mien.evaluation.portrait import apart as distances_to_photos
-from mien.evaluation.portrait_pages import ablation, failures, pages
+from mien.evaluation.portrait_pages import ablation, failures, learned_from, pages
 from mien.evaluation.report import Better, Figure, Report, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, mean_interval, proportion
 from mien.records import UInt8Image
@@ -64,6 +64,7 @@ def judge_portraits(
         _consistency(columns),
         found,
         ablation(photos, [*zip(beside, others[-len(beside) :], strict=True), (made, main)] if beside else [], real),
+        *([learned_from(made)] if made.learned_from else []),
         pages(photos, made),
         failures(photos, made, real, main),
     )

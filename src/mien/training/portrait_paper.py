@@ -85,6 +85,7 @@ class PortraitPaperConfig(Config):
     rules: dict[str, Any] = pydantic.Field(
         default_factory=dict
     )  # which faces were chosen (photos/portrait_views.PortraitRules)
+    faces: tuple[tuple[str, int, int], ...] = ()  # filter, faces that it left, of them unknown to it
     data: str = ""  # fingerprint
 
 

@@ -161,6 +161,7 @@ def train_paper(
     config = PortraitPaperConfig(
         networks=networks,
         rules=rules.model_dump(mode="json"),
+        faces=tuple((step.filter, step.faces, step.unknown) for step in steps),
         data=data.fingerprint(),
         learning_rate=rate,
         with_adversarial=adversarial,

@@ -176,10 +176,17 @@ class PaperPortrait:
     name = MODEL
 
     def __init__(
-        self, decoder: PortraitDecoder, version: str, *, variant: str = FULL, trained_images: int | None = None
+        self,
+        decoder: PortraitDecoder,
+        version: str,
+        *,
+        variant: str = FULL,
+        trained_images: int | None = None,
+        learned_from: tuple[tuple[str, int, int], ...] = (),
     ) -> None:
         self.decoder = decoder.eval().requires_grad_(False)
         self.version, self.variant, self.trained_images = version, variant, trained_images
+        self.learned_from = learned_from  # each filter of the faces, how many it left, of how many it knew nothing
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -189,13 +196,17 @@ class PaperPortrait:
         masked = bool(metadata.get("masked", True))
         decoder = PortraitDecoder(config, masked=masked)
         load_into(decoder, unpacked(tensors), name=str(path))
-        adversarial = bool(metadata.get("training", {}).get("with_adversarial", True))
+        training = metadata.get("training", {})
+        adversarial = bool(training.get("with_adversarial", True))
         images = metadata.get("images")
         return cls(
             decoder,
             str(metadata["version"]),
             variant=variant_of(adversarial=adversarial, masked=masked),
             trained_images=None if images is None else int(images),
+            learned_from=tuple(
+                (str(words), int(left), int(unknown)) for words, left, unknown in training.get("faces", ())
+            ),
         )
 
     @property
