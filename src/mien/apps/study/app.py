@@ -30,7 +30,7 @@ STATIC = {"study.css": "text/css", "study.js": "text/javascript"}
 COOKIE_SECONDS = 30 * 24 * 3600
 REST_EVERY = 30  # answers
 SECURITY = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "same-origin",
     "X-Robots-Tag": "noindex",

@@ -243,7 +243,8 @@ class Book:
         if person is None:
             return None
         answered = (ANSWERS.c.person == person.id) & ANSWERS.c.said_real.is_not(None)
-        given = dict(rows.execute(sql.select(ANSWERS.c.place, ANSWERS.c.said_real).where(answered)).tuples())
+        wanted_answers = sql.select(ANSWERS.c.place, ANSWERS.c.said_real).where(answered)
+        given = {row.place: bool(row.said_real) for row in rows.execute(wanted_answers)}
         trials = self.trials(person.slot, person.attempt)
         faces = [trial for trial in trials if not trial.catch and trial.place in given]
         right = sum(given[trial.place] == trial.real for trial in faces)
