@@ -6,6 +6,7 @@ first paper.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mien import __version__, images
 from mien.errors import DatasetError
 from mien.evaluation import plots
 from mien.evaluation.report import Figure, Picture, Report, Section, Table
-from mien.photos import catalog, report
+from mien.photos import catalog, corrections, report
 from mien.photos.batches import FaceDataset
 from mien.photos.catalog import CatalogRow
 from mien.photos.reasons import REASONS
@@ -33,7 +34,8 @@ def dataset_report(dest: Path) -> Report:
 
     A dataset of which everything was dropped is reported on, too; ``DatasetError`` where DEST is none.
     """
-    manifest, rows = catalog.read_manifest(dest), catalog.read_catalog(dest)
+    manifest = catalog.read_manifest(dest)
+    rows = corrections.corrected(dest, catalog.read_catalog(dest))
     if manifest is None or not rows:
         raise DatasetError(f"{dest}: no prepared dataset (make one with 'mien data prepare')")
     data = FaceDataset.open(dest) if report.kept(rows) else None
@@ -41,6 +43,8 @@ def dataset_report(dest: Path) -> Report:
     photos, kept = sum(one.photos for one in tallies), sum(one.kept for one in tallies)
     sections = [_sources(tallies), _reasons(tallies), _splits(tallies)]
     sections += [part for part in (_ages(rows), _attributes(rows), _poses(rows)) if part is not None]
+    if (reviews := _reviews(dest)) is not None:
+        sections.insert(3, reviews)
     if data is not None:
         sections.append(_sheets(data, tallies))
     names = " and ".join(one.source for one in tallies)
@@ -48,7 +52,12 @@ def dataset_report(dest: Path) -> Report:
         title=f"Dataset: {names}",
         summary=f"{kept:,} of {photos:,} photos kept as aligned crops of {manifest['crop']['size_px']} px.",
         sections=tuple(sections),
-        provenance={"mien": __version__, "faces": kept, "crops": data.fingerprint() if data else None},
+        provenance={
+            "mien": __version__,
+            "faces": kept,
+            "crops": data.crops_fingerprint if data else None,
+            "labels": data.fingerprint() if data else None,
+        },
     )
 
 
@@ -120,6 +129,23 @@ def _splits(tallies: Sequence[SourceTally]) -> Section:
     rows: _Cells = tuple((one.source, *(one.splits[split] for split in SPLITS)) for one in tallies)
     text = "No person and no picture is in two splits: a group of faces goes to one split as a whole, by its hash."
     return Section("Splits", text, (), (Table(("source", *SPLITS), rows, "Faces of each split."),))
+
+
+def _reviews(dest: Path) -> Section | None:
+    """How many labels people accepted, corrected and rejected; None where nobody reviewed."""
+    decisions = corrections.standing(dest).values()
+    if not decisions:
+        return None
+    of = Counter(decision.verdict for decision in decisions)
+    text = (
+        f"{len(decisions):,} faces were looked at with 'mien data review': {of['accepted']:,} kept as they were, "
+        f"{of['corrected']:,} corrected, {of['rejected']:,} taken out. Everything on this page is as corrected; "
+        "catalog.parquet is as the sources said it."
+    )
+    by_label = Counter(label for decision in decisions for label in decision.changes)
+    rows: _Cells = tuple((label, count) for label, count in by_label.most_common())
+    tables = (Table(("label", "faces on which it was corrected"), rows),) if rows else ()
+    return Section("What people said of the labels", text, (), tables)
 
 
 def _ages(rows: Sequence[CatalogRow]) -> Section | None:

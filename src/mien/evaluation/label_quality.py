@@ -9,6 +9,7 @@ far away. So both are probabilities of the same kind, and a face is as suspiciou
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.errors import DatasetError, MienError, RequestError
-from mien.evaluation.label_views import Told, View, given, labels_of, views
+from mien.evaluation.label_views import Told, View, cache_of, file_of, given, labels_of, views
 from mien.faces.attributes.vocabulary import NAMES
 from mien.faces.encoder import Encoder
+from mien.files import write_bytes
 from mien.photos.batches import FaceDataset
 
 ALL = "attributes"  # every attribute that the dataset speaks of
@@ -80,10 +82,25 @@ def suspicions(
     judged = tuple(label for label in labels if label in found)
     if not judged:
         raise DatasetError(f"{data.dest}: nothing here can judge {', '.join(labels)}")
-    told("rank", 0, 1)
-    columns = [quality(found[label], given(data, label), _sure(data, label)) for label in judged]
-    told("rank", 1, 1)
+    columns = []
+    for done, label in enumerate(judged, 1):
+        columns.append(_kept_quality(data, found[label]))
+        told("rank labels", done, len(judged))
     return Suspicions(judged, np.stack(columns, 1), found)
+
+
+def _kept_quality(data: FaceDataset, view: View) -> npt.NDArray[np.float32]:
+    """The quality of a label of every face: computed once, for cleanlab takes long to load."""
+    path = file_of(cache_of(data), view.label, "quality.npy")
+    if path.is_file():
+        kept = np.load(path, allow_pickle=False)
+        if kept.shape == (len(data),):
+            return np.asarray(kept, np.float32)
+    scores = quality(view, given(data, view.label), _sure(data, view.label))
+    buffer = io.BytesIO()
+    np.save(buffer, scores)
+    write_bytes(path, buffer.getvalue())
+    return scores
 
 
 def quality(view: View, said: npt.NDArray[np.float64], sure: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

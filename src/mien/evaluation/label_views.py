@@ -79,7 +79,7 @@ def views(
 
     ``eyes`` gives the encoder, if one can be had; it is asked only where it is needed.
     """
-    folder = data.dest / "cache" / f"label-views-{VERSION}-{_fingerprint(data)}"
+    folder = cache_of(data)
     found = {label: view for label in labels if (view := _read(folder, label, len(data))) is not None}
     missing = [label for label in labels if label not in found]
     enough = [label for label in missing if _enough(given(data, label), label)]
@@ -96,9 +96,10 @@ def views(
     return {label: found[label] for label in labels if label in found}
 
 
-def _fingerprint(data: FaceDataset) -> str:
+def cache_of(data: FaceDataset) -> Path:
+    """The folder of what was computed from these crops and labels."""
     said = f"{data.crops_fingerprint} {corrections.digest(data.faces)}"
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    return data.dest / "cache" / f"label-views-{VERSION}-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
 def _enough(values: Floats, label: str) -> bool:
@@ -201,23 +202,24 @@ def _odds(scores: Float32Array, thresholds: Float32Array) -> Float32Array:
     return probabilities
 
 
-def _path(folder: Path, label: str) -> Path:
+def file_of(folder: Path, label: str, ending: str = "npz") -> Path:
+    """The file of a label in such a folder."""
     plain = "".join(letter if letter.isalnum() else "-" for letter in label.lower())
-    return folder / f"{plain}-{hashlib.sha256(label.encode()).hexdigest()[:6]}.npz"
+    return folder / f"{plain}-{hashlib.sha256(label.encode()).hexdigest()[:6]}.{ending}"
 
 
 def _read(folder: Path, label: str, count: int) -> View | None:
     try:
-        with np.load(_path(folder, label), allow_pickle=False) as file:
+        with np.load(file_of(folder, label), allow_pickle=False) as file:
             view = View(label, file["expected"], file["spread"], str(file["by"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError) as error:
-        raise MienError(f"{_path(folder, label)}: damaged; remove it, and it is made again") from error
+        raise MienError(f"{file_of(folder, label)}: damaged; remove it, and it is made again") from error
     return view if len(view.expected) == count else None
 
 
 def _write(folder: Path, view: View) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, expected=view.expected, spread=view.spread, by=np.array(view.by))
-    write_bytes(_path(folder, view.label), buffer.getvalue())
+    write_bytes(file_of(folder, view.label), buffer.getvalue())

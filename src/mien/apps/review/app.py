@@ -45,6 +45,29 @@ NOTES = {
 }
 
 
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form as browsers send them without files."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > FORM_BYTES:
+            raise HTTPException(413, f"The form is larger than {FORM_BYTES // 1024} KiB.")
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=500))
+    except ValueError:
+        raise HTTPException(400, "The form cannot be read.") from None
+
+
+def _seat(request: Request) -> Seat:
+    """Who asks."""
+    seat: Seat = request.app.state.seat_of(request)
+    return seat
+
+
+Person = Annotated[Seat, Depends(_seat)]
+Form = Annotated[dict[str, str], Depends(_form)]
+
+
 def create_app(room: ReviewRoom, settings: ServiceSettings, *, by: str | None = None) -> FastAPI:
     """The review as an ASGI application. ``by`` is the name of everybody who comes; without it the page asks, once.
 
@@ -70,8 +93,7 @@ def create_app(room: ReviewRoom, settings: ServiceSettings, *, by: str | None = 
             raise HTTPException(303, headers={"Location": "/name"})
         return Seat(seat, name[:NAME_LETTERS])
 
-    Person = Annotated[Seat, Depends(seat_of)]  # noqa: N806 (a type)
-    Form = Annotated[dict[str, str], Depends(_form)]  # noqa: N806
+    app.state.seat_of = seat_of
 
     @app.get("/")
     def look(seat: Person, said: str = "") -> Response:
@@ -176,19 +198,6 @@ def _act(room: ReviewRoom, seat: Seat, action: str, face: str, form: dict[str, s
     decision = room.decision(face, action, form)
     room.desk.decide(seat, decision)
     return decision.verdict
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form as browsers send them without files."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > FORM_BYTES:
-            raise HTTPException(413, f"The form is larger than {FORM_BYTES // 1024} KiB.")
-    try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=500))
-    except ValueError:
-        raise HTTPException(400, "The form cannot be read.") from None
 
 
 def _stranger(request: Request, settings: ServiceSettings, *, guarded: bool) -> Response | None:

@@ -14,7 +14,7 @@ from mien.photos import catalog
 from mien.photos.batches import FaceDataset
 from mien.photos.corrections import OLDEST_YEARS, Decision, Value, label_of
 
-DOUBTED, CONTRADICTED = 0.5, 0.05  # qualities below which the classifier disagrees, and does so firmly
+DOUBTED, CONTRADICTED = 0.2, 0.02  # qualities below which the classifier disagrees, and does so firmly
 SHOWN_FIRST = 4  # attributes that stand open at most; the others are behind a line
 UNKNOWN = "unknown"
 AGREES, DISAGREES, CONTRADICTS = "agrees", "disagrees", "contradicts"

@@ -1,0 +1,253 @@
+"""The rules of the review: nobody gets another's face, undo inverts, what was accepted survives a killed server."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import review_tiny
+import sqlalchemy as sql
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mien.apps.review.desk import Desk, Seat, TakenError
+from mien.errors import RequestError, StoreError
+from mien.photos.batches import FaceDataset
+from mien.photos.corrections import Decision, review_place, settle_place, standing
+from mien.photos.corrections_store import SCHEMA
+from mien.store import Store, open_store
+
+QUEUE = tuple(f"f{place}" for place in range(8))
+ADA, BEN = Seat("a" * 20, "Ada"), Seat("b" * 20, "Ben")
+
+
+class Clock:
+    """A time that the test moves."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of each kind."""
+    where = str(tmp_path / "review.sqlite")
+    if request.param == "postgresql":
+        where = str(request.getfixturevalue("postgres"))
+        engine = sql.create_engine(where)
+        with engine.begin() as rows:
+            rows.execute(sql.text("DROP SCHEMA public CASCADE"))
+            rows.execute(sql.text("CREATE SCHEMA public"))
+        engine.dispose()
+    opened = open_store(where, SCHEMA)
+    yield opened
+    opened.close()
+
+
+def said(face: str, verdict: str = "accepted", **changes: object) -> Decision:
+    return Decision(face, None, verdict, changes)  # type: ignore[arg-type]
+
+
+def test_two_people_get_other_faces_and_each_keeps_its_own(store: Store) -> None:
+    desk = Desk(store, "d", QUEUE)
+    assert (desk.next(ADA), desk.next(BEN), desk.next(ADA), desk.next(BEN)) == ("f0", "f1", "f0", "f1")
+    desk.decide(ADA, said("f0"))
+    assert desk.next(ADA) == "f2"
+    with pytest.raises(TakenError, match="f1: somebody else"):
+        desk.decide(ADA, said("f1"))
+    with pytest.raises(TakenError):
+        desk.decide(BEN, said("f0"))
+    assert desk.standing(ADA).others == ("Ben",)
+    desk.leave(BEN)
+    desk.decide(ADA, said("f2"))
+    assert desk.next(ADA) == "f1"
+
+
+def test_a_claim_expires_and_counts_as_long_as_nobody_took_the_face(store: Store) -> None:
+    clock = Clock()
+    desk = Desk(store, "d", QUEUE[:2], claim_seconds=60, clock=clock)
+    assert (desk.next(ADA), desk.next(BEN)) == ("f0", "f1")
+    clock.now += 61
+    desk.decide(BEN, said("f1"))  # late, but nobody else had it
+    assert desk.next(BEN) == "f0"
+    with pytest.raises(TakenError):
+        desk.decide(ADA, said("f0"))
+    assert desk.next(ADA) is None
+    clock.now += 61
+    assert desk.next(ADA) == "f0"
+
+
+def test_a_skipped_face_comes_to_others_only(store: Store) -> None:
+    desk = Desk(store, "d", QUEUE[:2])
+    assert desk.next(ADA) == "f0"
+    desk.skip(ADA, "f0")
+    assert (desk.next(ADA), desk.next(BEN)) == ("f1", "f0")
+    assert desk.standing(ADA).decided == 0
+    desk.leave(BEN)
+    assert desk.undo(ADA) == "f0"
+    assert desk.next(ADA) == "f0"
+
+
+def test_datasets_that_share_a_store_do_not_meet(store: Store) -> None:
+    one, other = Desk(store, "1", QUEUE), Desk(store, "2", QUEUE)
+    assert (one.next(ADA), other.next(BEN)) == ("f0", "f0")
+    one.decide(ADA, said("f0", "rejected"))
+    assert other.next(ADA) == "f1"
+    assert other.standing(ADA).counts == {}
+    assert other.undo(ADA) is None
+
+
+def test_decisions_on_pictures_that_changed_are_retired(store: Store) -> None:
+    desk = Desk(store, "d", QUEUE)
+    desk.decide(ADA, Decision("f0", "old", "rejected", {}))
+    desk.decide(ADA, Decision("f1", "same", "rejected", {}))
+    assert desk.retire({"f0": "new", "f1": "same"}) == 1
+    assert desk.standing(ADA).decided == 1
+    assert desk.next(ADA) == "f0"
+
+
+SEATS = st.sampled_from([ADA, BEN, Seat("c" * 20, "Ada")])
+WORDS = st.sampled_from(["keep", "correct", "reject", "skip", "undo", "wait"])
+ACTIONS = st.lists(st.tuples(SEATS, WORDS), max_size=30)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ACTIONS)
+def test_no_face_is_before_two_people_none_is_decided_twice_and_undo_inverts(
+    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[Seat, str]]
+) -> None:
+    store = open_store(tmp_path_factory.mktemp("desk") / "a.sqlite", SCHEMA)
+    clock = Clock()
+    desk = Desk(store, "d", QUEUE, claim_seconds=10, clock=clock)
+    before: dict[Seat, list[dict[str, Decision]]] = {}
+    holds: dict[Seat, tuple[str, float]] = {}
+    with contextlib.closing(store):
+        for seat, action in actions:
+            clock.now += 1
+            if action == "wait":
+                clock.now += 11
+                continue
+            now = _standing(store)
+            if action == "undo":
+                stack = before.get(seat, [])
+                undone = desk.undo(seat)
+                assert (undone is None) == (not stack)
+                if undone is not None:
+                    was = stack.pop()
+                    after = _standing(store)
+                    assert after.get(undone) == was.get(undone)  # as before it was said
+                    assert {k: v for k, v in after.items() if k != undone} == {
+                        k: v for k, v in now.items() if k != undone
+                    }
+            face = desk.next(seat)
+            holds.pop(seat, None)
+            if face is None:
+                continue
+            live = {held for held, until in holds.values() if until > clock.now}
+            assert face not in live
+            assert face not in _standing(store)
+            holds[seat] = (face, clock.now + 10)
+            if action == "undo":
+                continue
+            before.setdefault(seat, []).append(_standing(store))
+            if action == "skip":
+                desk.skip(seat, face)
+            else:
+                desk.decide(seat, _OF[action](face))
+                assert _standing(store)[face] == _OF[action](face)
+            holds.pop(seat)
+        assert desk.standing(ADA).decided == len(_standing(store))
+
+
+_OF = {
+    "keep": lambda face: said(face),
+    "correct": lambda face: said(face, "corrected", sex="female", age=None, Smiling=True),
+    "reject": lambda face: said(face, "rejected"),
+}
+
+
+def _standing(store: Store) -> dict[str, Decision]:
+    from mien.photos.corrections_store import standing
+
+    return standing(store, "d")
+
+
+def review_everything(where: str, seat: str, done: list[str]) -> None:
+    store = open_store(where, SCHEMA)
+    desk = Desk(store, "d", [f"f{place}" for place in range(60)])
+    me = Seat(seat * 20, seat)
+    while (face := desk.next(me)) is not None:
+        desk.decide(me, said(face))
+        done.append(face)
+    store.close()
+
+
+def test_processes_that_review_at_once_share_the_faces_out(store: Store, tmp_path: Path) -> None:
+    where = str(store._engine.url.render_as_string(hide_password=False))
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        lists = [manager.list() for _ in range(3)]
+        workers = [
+            context.Process(target=review_everything, args=(where, seat, done))
+            for seat, done in zip("xyz", lists, strict=True)
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(120)
+        assert [worker.exitcode for worker in workers] == [0, 0, 0]
+        done = [face for one in lists for face in one]
+    assert sorted(done) == sorted({f"f{place}" for place in range(60)})
+
+
+def test_a_killed_server_loses_nothing_that_it_accepted(tmp_path: Path) -> None:
+    review_tiny.drawn(tmp_path)
+    script = """
+        import os, signal, sys
+        from pathlib import Path
+        from mien.apps.review.desk import Desk, Seat
+        from mien.photos.corrections import Decision, settle_place
+        place, store = settle_place(Path(sys.argv[1]))
+        desk = Desk(store, place.dataset, [f"made:{k:05d}.png" for k in range(12)])
+        seat = Seat("s" * 20, "Ada")
+        for k in range(5):
+            desk.decide(seat, Decision(desk.next(seat), f"{k:064d}", "corrected", {"age": 50.0 + k}))
+        desk.next(seat)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], check=False)
+    assert done.returncode == -9
+    assert FaceDataset.open(tmp_path).ages_years[:6].tolist() == [50, 51, 52, 53, 54, 25]
+    place, store = settle_place(tmp_path)
+    desk = Desk(store, place.dataset, [f"made:{k:05d}.png" for k in range(12)])
+    assert desk.next(Seat("s" * 20, "Ada")) == "made:00005.png"
+    assert desk.undo(Seat("s" * 20, "Ada")) == "made:00004.png"
+    store.close()
+
+
+def test_the_store_is_chosen_once_and_missing_reviews_are_never_passed_over(tmp_path: Path, postgres: str) -> None:
+    review_tiny.drawn(tmp_path / "a")
+    assert (review_place(tmp_path / "a"), standing(tmp_path / "a")) == (None, {})
+    _, store = settle_place(tmp_path / "a")
+    store.close()
+    with pytest.raises(RequestError, match=r"the reviews of .* are in review\.sqlite; remove .*review\.json"):
+        settle_place(tmp_path / "a", postgres)
+    (tmp_path / "a" / "review.sqlite").unlink()
+    with pytest.raises(StoreError, match="no such store"):
+        FaceDataset.open(tmp_path / "a")
+
+    review_tiny.drawn(tmp_path / "b")
+    secret = postgres.replace("@", ":hush@", 1)
+    place, store = settle_place(tmp_path / "b", secret)
+    Desk(store, place.dataset, ["made:00000.png"]).decide(ADA, Decision("made:00000.png", f"{0:064d}", "rejected", {}))
+    store.close()
+    assert "hush" not in (tmp_path / "b" / "review.json").read_text()
+    assert FaceDataset.open(tmp_path / "b").rows().tolist() == list(range(1, 12))
