@@ -93,6 +93,21 @@ def test_count_and_chunks_do_not_change_faces(run: Run, weights: Path, tmp_path:
     assert {row["sex"] for row in rows_of(many)} == {"female", "male"}
 
 
+def test_faces_are_enlarged_on_request(run: Run, weights: Path, tmp_path: Path) -> None:
+    words = ("crowd", "--count", "2", "--seed", "1", "--weights", weights)
+    for name, more in (("plain", ()), ("small", ("--size", "32")), ("large", ("--size", "64", "--sheet"))):
+        assert run(*words, "--out", tmp_path / name, *more)[0] == 0
+    plain, small, large = (read_photo(tmp_path / name / "00001.png") for name in ("plain", "small", "large"))
+    assert (plain == small).all()
+    assert large.shape == (64, 64, 3)
+    rows = [json.loads(line) for line in (tmp_path / "large" / "manifest.jsonl").read_text().splitlines()]
+    assert all(row["model_version"].startswith("tiny-1+enlarger-") for row in rows)
+    status, _, told = run(*words, "--out", tmp_path / "no", "--size", "100")
+    assert status == 2
+    assert "size: 100 px given; allowed: 32, 64" in told
+    assert not (tmp_path / "no").exists()
+
+
 def test_a_seed_that_is_not_given_is_told(run: Run, weights: Path, tmp_path: Path) -> None:
     status, said, _ = run("crowd", "--count", 1, "--weights", weights, "--out", tmp_path / "a")
     seed = rows_of(tmp_path / "a")[0]["seed"]

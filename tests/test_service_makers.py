@@ -50,6 +50,16 @@ def test_orders_made_together_are_the_faces_of_their_seeds() -> None:
     assert second[0].row["attributes"] == {"Smiling": True}
 
 
+def test_orders_of_two_sizes_are_made_together() -> None:
+    maker, seeds = BY_NAME["crowd"], Seeds()
+    forms = [CrowdForm(count=2, seed=5, size=256), CrowdForm(count=1, seed=5), CrowdForm(count=1, seed=5, size=128)]
+    large, plain, small = made(maker, *(order_of(maker, form, seeds) for form in forms))
+    assert [picture.image.shape[0] for picture in (*large, *plain, *small)] == [256, 256, 128, 128]
+    assert np.array_equal(plain[0].image, small[0].image)
+    assert np.abs(resize(large[0].image, 128, 128).astype(int) - plain[0].image).mean() < 4
+    assert large[1].row["model_version"].startswith(f"{plain[0].row['model_version']}+enlarger-")
+
+
 def test_seeds_that_nobody_asked_for_follow_one_another() -> None:
     seeds = Seeds()
     (seed, first), (again, second) = seeds.take(3), seeds.take(2)

@@ -52,6 +52,9 @@ def crowd(
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Weights of a run instead of the packaged ones.")
     ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Height and width, px: 128, or 256 (enlarged); paper: 64.")
+    ] = None,
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Also one picture of all faces, with their labels: sheet.png.")
     ] = False,
@@ -88,7 +91,7 @@ def crowd(
     from mien.provenance.marks import Marks
 
     marks = Marks.load(not unmarked, credentials)
-    makes = load("crowd", preset=preset, weights=str(weights) if weights else None, device=device)
+    makes = load("crowd", preset=preset, weights=str(weights) if weights else None, device=device).at(size)
     forget_old(out)
     written: list[Future[dict[str, Any]]] = []
     tiles: list[MadeFace] = []

@@ -47,6 +47,7 @@ class CrowdForm(FacesForm):
     )
     race: str | None = Field(default=None, max_length=32, description="White, Black, Asian, Indian or Other.")
     words: Annotated[str, Field(max_length=2000)] = Field(default="", description="'smiling, eyeglasses, not bald'.")
+    size: Literal[128, 256] | None = Field(default=None, description="Height and width, px: 128, or 256 (enlarged).")
 
 
 class ImagineForm(FacesForm):
@@ -56,6 +57,7 @@ class ImagineForm(FacesForm):
     avoid: str = Field(default="", max_length=2000, description="What the face is not like: 'mustache, hat'.")
     age: str | None = Field(default=None, max_length=32, description="Years: one value (30) or a range (20-35).")
     typical: bool = Field(False, description="What is not mentioned stays average, instead of as in the data.")
+    size: Literal[128, 256] | None = Field(default=None, description="Height and width, px: 256, or 128 (as drawn).")
 
 
 class Refusal(BaseModel):

@@ -31,6 +31,7 @@ class FacesOrder:
     first: int
     count: int
     wish: Any
+    size_px: int | None = None  # None: the maker decides
 
     def piece(self, start: int, count: int) -> FacesOrder:
         """``count`` of them, from number ``start`` of the order."""
@@ -91,7 +92,7 @@ def order_of(maker: Maker, form: FacesForm, seeds: Seeds) -> FacesOrder:
         raise RequestError(f"first: {form.first} given without a seed; give both or neither")
     wish = maker.wish(form) if maker.wish else form
     seed, first = seeds.take(form.count) if form.seed is None else (form.seed, form.first)
-    return FacesOrder(seed, first, form.count, wish)
+    return FacesOrder(seed, first, form.count, wish, getattr(form, "size", None))
 
 
 def crowd_wish(form: CrowdForm) -> tuple[Any, tuple[float, float]]:
@@ -106,16 +107,22 @@ def crowd_wish(form: CrowdForm) -> tuple[Any, tuple[float, float]]:
 
 
 def make_crowd(crowd: Any, orders: Sequence[FacesOrder]) -> list[list[Picture]]:
-    """All faces of all orders in one go of the generator."""
+    """All faces of all orders in one go of the generator for each size."""
     from mien.apps.pictures import face_row
     from mien.generators.crowd import request_for
 
-    requests = []
-    for order in orders:
-        labels, ages = order.wish
-        requests += [request_for(labels, ages, order.seed, order.first + k) for k in range(order.count)]
-    made = iter(crowd.generator.make(requests))
-    return [[Picture(face.image, face_row(face)) for face in islice(made, order.count)] for order in orders]
+    pages: list[list[Picture]] = [[] for _ in orders]
+    for size in {order.size_px for order in orders}:
+        places = [place for place, order in enumerate(orders) if order.size_px == size]
+        requests = []
+        for order in (orders[place] for place in places):
+            labels, ages = order.wish
+            requests += [request_for(labels, ages, order.seed, order.first + k) for k in range(order.count)]
+        makes = crowd if size is None else crowd.at(size)
+        made = iter(makes.generator.make(requests))
+        for place in places:
+            pages[place] = [Picture(face.image, face_row(face)) for face in islice(made, orders[place].count)]
+    return pages
 
 
 def load_crowd() -> Any:
@@ -145,6 +152,7 @@ def make_imagine(imagine: Any, orders: Sequence[FacesOrder]) -> list[Any]:
 
 def _imagined(imagine: Any, order: FacesOrder) -> list[Picture]:
     wish = order.wish
+    imagine = imagine if order.size_px is None else imagine.at(order.size_px)
     about = {"model": imagine.name, "model_version": imagine.version, "attributes": dict(wish.attributes)}
     if wish.ages_years is not None:
         about["age"] = list(wish.ages_years)

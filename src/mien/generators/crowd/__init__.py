@@ -10,6 +10,7 @@ from typing import Literal, Self
 from mien.errors import RequestError
 from mien.generators import WEIGHTS
 from mien.generators.contract import FaceRequest, Generator, complete
+from mien.generators.enlarged import generator_at
 from mien.records import Labels, MadeFace, Sex
 from mien.seeding import fresh_seed
 
@@ -40,6 +41,13 @@ class Crowd:
         from mien.generators.crowd.mien import MienCrowd
 
         return cls(MienCrowd.load(path, device=device))
+
+    def at(self, size_px: int | None) -> Self:
+        """The same faces at 128 or 256 px (the generator's size, ``None``, or twice that); networks are shared.
+
+        ``RequestError`` for another size.
+        """
+        return type(self)(generator_at(self.generator, size_px))
 
     def sample(
         self,

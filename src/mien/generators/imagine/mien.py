@@ -18,6 +18,8 @@ from mien.generators.contract import FaceRequest, in_fixed_rows
 from mien.generators.crowd.mien import MODEL as CROWD
 from mien.generators.crowd.mien import MienConfig
 from mien.generators.decoder import Decoder
+from mien.generators.enlarged import Renderer, renderer_at
+from mien.generators.enlarger import FACTOR
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Wish
 from mien.generators.imagine.weights import MODEL, from_tensors
 from mien.generators.layers import has_fast_bf16
@@ -82,9 +84,12 @@ class DecoderRenderer:
         return self.decoder.config.size_px
 
     @torch.inference_mode()
-    def draw(self, features: Float64Array, requests: Sequence[FaceRequest]) -> list[UInt8Image]:
-        """Features N F -> N pictures. Style and grain belong to (seed, index)."""
+    def draw(
+        self, features: Float64Array, requests: Sequence[FaceRequest], styles: Sequence[FaceRequest] | None = None
+    ) -> list[UInt8Image]:
+        """Features N F -> N pictures. Style and grain belong to (seed, index) of ``styles``, or else ``requests``."""
         keep_freed_memory()
+        styles = requests if styles is None else styles
         config = self.decoder.config
         pictures: dict[int, UInt8Image] = {}
         sides = [4 * 2 ** (k + 1) for k in range(len(self.decoder.blocks))]
@@ -95,7 +100,7 @@ class DecoderRenderer:
             for row, slot in enumerate(page):
                 if slot is None:
                     continue
-                draws = stream(slot[1].seed, "style", slot[1].index)
+                draws = stream(styles[slot[0]].seed, "style", styles[slot[0]].index)
                 known[row] = features[slot[0]]
                 style[row] = draws.standard_normal(config.style, np.float32)
                 for plane in planes:
@@ -112,9 +117,10 @@ class Imagine:
 
     name = MODEL
 
-    def __init__(self, density: FaceDensity, renderer: DecoderRenderer, version: str) -> None:
+    def __init__(self, density: FaceDensity, renderer: Renderer, version: str) -> None:
         self.density = density
         self.renderer = renderer
+        self.density_version = version
         self.version = f"{version}+{renderer.version}"
 
     @classmethod
@@ -124,10 +130,11 @@ class Imagine:
         *,
         decoder: str | os.PathLike[str] | None = None,
         device: str | None = None,
+        enlarged: bool = True,
     ) -> Self:
         """``weights`` of `mien train mixture` and ``decoder`` of `mien train crowd` instead of the packaged ones.
 
-        ``device`` None means CUDA when there, else CPU.
+        ``device`` None means CUDA when there, else CPU. ``enlarged``: pictures of twice the decoder's size (256 px).
         """
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         path = weights or WEIGHTS / "imagine.safetensors"
@@ -135,7 +142,15 @@ class Imagine:
         if "version" not in metadata:
             raise WeightsError(f"{path}: its metadata has no 'version'")
         density = from_tensors(tensors, metadata, name=str(path))
-        return cls(density, DecoderRenderer.load(decoder, device=device), str(metadata["version"]))
+        makes = cls(density, DecoderRenderer.load(decoder, device=device), str(metadata["version"]))
+        return makes.at(FACTOR * makes.renderer.size_px) if enlarged else makes
+
+    def at(self, size_px: int | None) -> Self:
+        """The same faces at 128 or 256 px (the decoder's size, ``None``, or twice that); networks are shared.
+
+        ``RequestError`` for another size.
+        """
+        return type(self)(self.density, renderer_at(self.renderer, size_px), self.density_version)
 
     def features(
         self, wish: Wish, requests: Sequence[FaceRequest], *, temperature: float = TEMPERATURE
