@@ -17,7 +17,7 @@ from mien.errors import RequestError
 from mien.generators.contract import FaceRequest
 from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
-from mien.images import read_photo, read_png_metadata
+from mien.images import read_photo, read_png_metadata, resize
 
 Run = Callable[..., Result]
 
@@ -82,6 +82,7 @@ def test_the_renderer_draws_each_face_alike_alone_and_among_others(files: Mappin
     ("words", "message"),
     [
         ((), "WORDS: none given; say what the face is like"),
+        (("smiling", "--size", "100"), "size: 100 px given; allowed: 32, 64"),
         (("smilling",), "'smilling' given; near it: smiling"),
         (("bald, black hair",), "exclude each other"),
         (("smiling", "--avoid", "smiling"), "contradict each other"),
@@ -129,8 +130,20 @@ def test_the_packaged_weights_answer(cli_here: Run, tmp_path: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     faces = [read_photo(tmp_path / "o" / f"0000{k}.png") for k in range(2)]
-    assert faces[0].shape == (128, 128, 3)
+    assert faces[0].shape == (256, 256, 3)
     assert np.abs(faces[0].astype(int) - faces[1]).mean() > 5
+    small = tmp_path / "small"
+    words = ("smiling, woman, brown hair", "--count", "1", "--seed", "1", "--size", "128", "--out", str(small))
+    assert cli_here("imagine", *words).exit_code == 0
+    half = read_photo(small / "00000.png")
+    assert half.shape == (128, 128, 3)
+    assert np.abs(resize(faces[0], 128, 128).astype(int) - half).mean() < 4  # the same face
+    versions = [
+        json.loads((out / "manifest.jsonl").read_text().splitlines()[0])["model_version"]
+        for out in (tmp_path / "o", small)
+    ]
+    assert versions[0].startswith(f"{versions[1]}+enlarger-")
+    assert json.loads(read_png_metadata(tmp_path / "o" / "00000.png")["mien"])["model_version"] == versions[0]
 
 
 def test_the_paper_mixture_draws_by_the_decoder(cli_here: Run, tmp_path: Path) -> None:
