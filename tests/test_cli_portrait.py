@@ -70,7 +70,7 @@ def test_portraits_of_made_faces(
         assert -1 <= row["identity_similarity"] <= 1
         with PIL.Image.open(tmp_path / "made" / row["file"]) as image:
             assert (image.size, image.mode) == ((192, 192), "RGB")
-            assert image.getpixel((1, 1)) == (255, 255, 255)
+            assert min(image.getpixel((1, 1))) >= 252  # white, but for the watermark
         about = read_png_metadata(tmp_path / "made" / row["file"])
         assert "AI-generated" in about["Comment"]
         assert json.loads(about["mien"]) == row

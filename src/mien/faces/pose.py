@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from mien import checkpoints
 from mien.errors import PhotoError
@@ -77,6 +78,27 @@ def pose_of_rotation(r: Float64Array) -> Pose:
     pitch = -np.arctan2(r[2, 1], r[2, 2])
     roll = np.arctan2(r[1, 0], r[0, 0])
     return Pose(*(float(np.degrees(angle)) for angle in (yaw, pitch, roll)))
+
+
+def angles_degrees(mesh_points: Tensor) -> Tensor:
+    """Yaw, pitch and roll (N 3) of meshes (N 468 3), as ``pose`` finds them. Differentiable.
+
+    NaN where the points do not span a face. In float32 whatever the points are.
+    """
+    shape = mean_shape()
+    known = (shape.weights[:, None] / shape.weights.sum(), shape.points, CAMERA_AXES)
+    share, source, axes = (torch.from_numpy(value).to(mesh_points.device, torch.float32) for value in known)
+    target = mesh_points.float() * axes
+    p, q = source - (share * source).sum(0), target - (share * target).sum(1, keepdim=True)
+    with torch.autocast(mesh_points.device.type, enabled=False):
+        u, _, vt = torch.linalg.svd((share * q).transpose(1, 2) @ p)  # N 3 3
+        flip = torch.linalg.det(u @ vt).sign()
+        signs = torch.stack([torch.ones_like(flip), torch.ones_like(flip), flip], 1)
+        r = (u * signs[:, None]) @ vt
+    yaw = torch.atan2(-r[:, 2, 0], torch.hypot(r[:, 0, 0], r[:, 1, 0]))
+    pitch = -torch.atan2(r[:, 2, 1], r[:, 2, 2])
+    roll = torch.atan2(r[:, 1, 0], r[:, 0, 0])
+    return torch.rad2deg(torch.stack([yaw, pitch, roll], 1))
 
 
 def rotation_of_pose(head: Pose) -> Float64Array:

@@ -19,13 +19,17 @@ from mien.faces.find import FaceFinder
 from mien.faces.landmarks import INPUT_PX, mesh_points
 from mien.faces.pose import pose
 from mien.generators import WEIGHTS
+from mien.generators.enlarged import packaged_enlarger
+from mien.generators.enlarger import FACTOR, Enlarger
 from mien.generators.portrait import silhouette
 from mien.generators.portrait.mien import MienPortrait
 from mien.generators.portrait.paper import PaperPortrait
+from mien.generators.portrait.refine import Readers, RefineConfig
 from mien.images import read_photo, resize, to_photos, to_tensor
 from mien.records import Face, Float32Array, Pose, UInt8Image
 
 PRESETS = ("mien", "paper")
+SEEN = ("pool", "embedding")
 CROP_PX = 256
 SAME_BY_ENCODER = 0.436  # cosine of FaceNet's embeddings of aligned crops, at equal error on LFW
 FAR_TURNED_DEGREES = 45.0
@@ -45,6 +49,7 @@ class Portrait:
     similarity: float  # cosine of FaceNet's embeddings of the photo's face and the portrait
     distance: float | None  # dlib's, which had no part in training: one person under SAME_PERSON; None: not fetched
     warnings: tuple[str, ...]
+    model_version: str  # of all networks that made it
 
     def on(self, colour: tuple[int, int, int]) -> UInt8Image:
         """The portrait on a plain colour (RGB, 0 to 255)."""
@@ -54,17 +59,43 @@ class Portrait:
 class PortraitMaker:
     """Makes portraits of photos; networks are loaded once."""
 
-    def __init__(self, preset: str, drawer: MienPortrait | PaperPortrait, encoder: Encoder, finder: FaceFinder) -> None:
+    def __init__(
+        self,
+        preset: str,
+        drawer: MienPortrait | PaperPortrait,
+        encoder: Encoder,
+        finder: FaceFinder,
+        enlarger: Enlarger | None = None,
+        refine: RefineConfig | None = None,
+    ) -> None:
         self.preset, self.drawer, self.encoder, self.finder = preset, drawer, encoder, finder
+        self.enlarger = enlarger
+        self.refine = refine or RefineConfig()
 
     @classmethod
-    def load(cls, preset: str = "mien", *, weights: str | os.PathLike[str] | None = None) -> Self:
-        """``weights``: a file of ``mien train portrait`` instead of the packaged one (``paper`` has none)."""
+    def load(
+        cls, preset: str = "mien", *, weights: str | os.PathLike[str] | None = None, refine: RefineConfig | None = None
+    ) -> Self:
+        """``weights``: a file of ``mien train portrait`` instead of the packaged one (``paper`` has none).
+
+        ``refine``: how far portraits of preset ``mien`` are drawn again to look like the person; no steps, not at all.
+        """
         if preset not in PRESETS:
             raise RequestError(f"preset: '{preset}' given; allowed: {', '.join(PRESETS)}")
         path = weights or WEIGHTS / f"portrait-{preset}.safetensors"
         drawer = MienPortrait.load(path) if preset == "mien" else PaperPortrait.load(path)
-        return cls(preset, drawer, load_encoder("facenet"), FaceFinder.load())
+        enlarger = packaged_enlarger() if preset == "mien" else None
+        return cls(preset, drawer, load_encoder("facenet"), FaceFinder.load(), enlarger, refine)
+
+    @property
+    def size_px(self) -> int:
+        """Height and width of the portraits where nothing else is asked for."""
+        return self.drawer.size_px * (1 if self.enlarger is None else FACTOR)
+
+    def model_version(self, size_px: int | None = None) -> str:
+        """The version of what makes portraits of this size: small ones are not enlarged."""
+        larger = self._larger(size_px)
+        return self.drawer.version if larger is None else f"{self.drawer.version}+{larger.version}"
 
     @cached_property
     def judge(self) -> DlibResNet | None:
@@ -93,33 +124,42 @@ class PortraitMaker:
 
     def of_crop(self, crop: UInt8Image) -> tuple[UInt8Image, Float32Array]:
         """Aligned crop (S S 3) -> what is drawn (T T 3) and the mask (T T in [0, 1]), as ``portrait``, unjudged."""
-        return self._draw(to_tensor(crop), self._read(to_tensor(crop), ("pool",))["pool"])
+        return self._draw(to_tensor(crop), self._read(to_tensor(crop), SEEN), self._larger(None))
 
     def as_read(self, crop: UInt8Image) -> UInt8Image | None:
         """Aligned crop (S S 3) -> the decoder's picture of it before it is made neutral; ``None``: no such thing."""
         if not isinstance(self.drawer, MienPortrait):
             return None
-        drawn: UInt8Image = self.drawer.draw(self._read(to_tensor(crop), ("pool",))["pool"], neutral=False)[0]
-        return drawn
+        drawn = self.drawer.draw(self._read(to_tensor(crop), ("pool",))["pool"], neutral=False)
+        larger: UInt8Image = (drawn if self.enlarger is None else self.enlarger.enlarge(drawn))[0]
+        return larger
 
     def portrait(self, photo: UInt8Image, face: Face, size_px: int | None = None) -> Portrait:
-        """The portrait of one face of a photo, ``size_px`` high and wide (``None``: as the decoder draws).
+        """The portrait of one face of a photo, ``size_px`` high and wide (``None``: 256).
 
         Raises ``PhotoError`` for landmarks that do not span a face.
         """
         crop = align.warp(photo, align.crop_transform(face.mesh, CROP_PX), CROP_PX)
-        seen = self._read(to_tensor(crop), ("pool", "embedding"))
-        drawn, mask = self._draw(to_tensor(crop), seen["pool"])
+        seen = self._read(to_tensor(crop), SEEN)
+        drawn, mask = self._draw(to_tensor(crop), seen, self._larger(size_px))
         size = size_px or drawn.shape[0]
         if drawn.shape[0] != size:
             drawn = resize(drawn, size, size)
             mask = np.asarray(align.window(torch.from_numpy(mask)[None, None], 0.0, 0.0, 1.0, size)[0, 0].numpy())
-        return self._judged(face, crop, drawn, mask, seen["embedding"])
+        return self._judged(face, crop, drawn, mask, seen["embedding"], self.model_version(size_px))
 
-    def _draw(self, crop: Tensor, pooled: Tensor) -> tuple[UInt8Image, Float32Array]:
+    def _larger(self, size_px: int | None) -> Enlarger | None:
+        """What enlarges portraits of this size; ``None``: they are as the decoder draws them, or smaller."""
+        return None if size_px is not None and size_px <= self.drawer.size_px else self.enlarger
+
+    def _draw(
+        self, crop: Tensor, seen: dict[str, Tensor], enlarger: Enlarger | None
+    ) -> tuple[UInt8Image, Float32Array]:
         if isinstance(self.drawer, MienPortrait):
-            drawn = self.drawer.draw(pooled)[0]
-            return drawn, silhouette.person_mask(drawn)
+            readers = Readers(self.encoder, self.finder.mesh)
+            drawn = self.drawer.draw_refined(seen["pool"], seen["embedding"], readers, self.refine)
+            shown: UInt8Image = (drawn if enlarger is None else enlarger.enlarge(drawn))[0]
+            return shown, silhouette.person_mask(shown)
         loose = self.encoder(align.window(crop, 0.0, 0.0, 1.0, self.encoder.input_size), ["pool"])["pool"]
         made = self.drawer.draw(loose)
         return to_photos(made.noisy)[0], np.asarray(made.mask[0, 0].numpy(), np.float32)
@@ -129,7 +169,9 @@ class PortraitMaker:
         return self.encoder(align.encoder_window(crops, self.encoder.input_size), taps)
 
     @torch.inference_mode()
-    def _judged(self, face: Face, crop: UInt8Image, drawn: UInt8Image, mask: Float32Array, before: Tensor) -> Portrait:
+    def _judged(
+        self, face: Face, crop: UInt8Image, drawn: UInt8Image, mask: Float32Array, before: Tensor, version: str
+    ) -> Portrait:
         shown = to_tensor(silhouette.over(drawn, mask, (255, 255, 255)))
         similarity = float((self._read(shown, ("embedding",))["embedding"] * before).sum())
         distance = None
@@ -144,7 +186,7 @@ class PortraitMaker:
             after = None
         start = pose(face.mesh)
         warnings = tuple(_warnings(face, start, similarity, distance))
-        return Portrait(face, crop, drawn, mask, start, after, similarity, distance, warnings)
+        return Portrait(face, crop, drawn, mask, start, after, similarity, distance, warnings, version)
 
 
 def _warnings(face: Face, start: Pose, similarity: float, distance: float | None) -> list[str]:

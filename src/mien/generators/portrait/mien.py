@@ -23,6 +23,7 @@ from mien.generators.crowd.mien import MODEL as CROWD
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.packing import unpacked
 from mien.generators.portrait.neutral import NeutralConfig, Neutraliser
+from mien.generators.portrait.refine import Readers, RefineConfig, refined
 from mien.images import to_photos
 from mien.memory import keep_freed_memory
 from mien.records import UInt8Image
@@ -73,7 +74,7 @@ class MienPortrait:
         """Height and width of the images."""
         return self.decoder.config.size_px
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def draw(self, features: Tensor, *, neutral: bool = True) -> UInt8Image:
         """Features (N 1792 at ``ENCODER_TAP``, of the encoder's window of aligned crops) -> portraits (N S S 3).
 
@@ -90,6 +91,19 @@ class MienPortrait:
             planes = [torch.zeros_like(plane) for plane in decoder.noise_planes(ROWS, torch.Generator().manual_seed(0))]
             code = self.neutraliser(rows) if neutral else self.neutraliser.code(rows)
             made.append(to_photos(decoder.decode(code, planes))[: len(part)])
+        return np.concatenate(made) if made else np.zeros((0, self.size_px, self.size_px, 3), np.uint8)
+
+    def draw_refined(self, features: Tensor, embedding: Tensor, readers: Readers, config: RefineConfig) -> UInt8Image:
+        """As ``draw``, each drawn again until ``readers`` see the person of ``embedding`` (N 512) in it: ``refine``."""
+        keep_freed_memory()
+        decoder = self.decoder
+        planes = [torch.zeros_like(plane) for plane in decoder.noise_planes(1, torch.Generator().manual_seed(0))]
+        made = []
+        for row, wanted in zip(features.float().clone(), embedding.float().clone(), strict=True):
+            code = self.neutraliser((row[None] - decoder.mean) / decoder.deviation)
+            code = refined(code, planes, decoder, readers, wanted[None], config)  # alone: the same in any batch
+            with torch.no_grad():
+                made.append(to_photos(decoder.decode(code, planes)))
         return np.concatenate(made) if made else np.zeros((0, self.size_px, self.size_px, 3), np.uint8)
 
 

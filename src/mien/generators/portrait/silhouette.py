@@ -22,6 +22,7 @@ MAYBE_HEAD = (0.50, 0.45, 0.36, 0.47)
 NECK, SHOULDERS = (0.36, 0.80, 0.64), (0.10, 0.87, 0.90)  # left, top, right; down to the lower edge
 CORNER = (0.22, 0.60)  # background: this wide at the top, down to here at the sides
 EDGE_PX_SHARE = 0.03  # width of those strips
+VEIL = 0.06  # softer than that is nothing at all: faint veils far from the hair would show on other colours
 
 
 def person_mask(portrait: UInt8Image) -> Float32Array:
@@ -76,7 +77,7 @@ def _guided(guide: Float32Array, mask: Float32Array, side: int, epsilon: float =
     mean_guide, mean_mask = mean(guide), mean(mask)
     slope = (mean(guide * mask) - mean_guide * mean_mask) / (mean(guide * guide) - mean_guide**2 + epsilon)
     soft = mean(slope) * guide + mean(mean_mask - slope * mean_guide)
-    return np.asarray(np.clip(soft, 0, 1), np.float32)
+    return np.asarray(np.clip((soft - VEIL) / (1 - 2 * VEIL), 0, 1), np.float32)
 
 
 def over(portrait: UInt8Image, mask: Float32Array, colour: tuple[int, int, int]) -> UInt8Image:

@@ -1,0 +1,104 @@
+"""Portraits drawn again until the encoder sees the person: a few steps of descent in the decoder's code.
+
+Not of a paper; the closest is projection into a generator's latent space (Abdal et al., Image2StyleGAN, 2019). What the
+decoder draws is read by the encoder and by the face mesh as a photo would be, and the code moves against
+
+    (1 - cos(e(x), e)) + (1 - cos(p(x), p)) + |turn|^2 + mouth^2 + dark^2,
+
+where e is the embedding of the photo (whose face it is), p the standardised pooled features of the neutral code (how
+it is to look), turn the three angles of the head, mouth the opening of the lips and dark how far the background is from
+white, in their units. Only the code moves, so that the picture stays one that the decoder can draw: pixels would learn
+to fool the encoder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from mien.config import Config
+from mien.faces import align
+from mien.faces.encoder import Encoder
+from mien.faces.landmarks import IBUG_68, INPUT_PX, FaceMesh, mesh_points
+from mien.faces.landmarks68 import INNER_LIPS
+from mien.faces.pose import angles_degrees
+from mien.generators.decoder import Decoder
+from mien.generators.layers import has_fast_bf16
+
+TURN_UNIT_DEGREES = 10.0
+MOUTH_UNIT = 0.1  # of the eyes' distance
+STRIP, STRIP_LOW = 0.094, 0.39  # where background is looked for: shares of the picture's side
+
+
+class RefineConfig(Config):
+    """How far a portrait is refined."""
+
+    steps: int = 10
+    rate: float = 0.07  # of Adam, in deviations of the code
+    embedding: float = 1.0
+    features: float = 1.0
+    turn: float = 0.3
+    mouth: float = 0.3
+    dark: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """What looks at the pictures while they are refined."""
+
+    encoder: Encoder
+    mesh: FaceMesh
+
+
+def darkness(images: Tensor) -> Tensor:
+    """How far (N, root mean square) the upper strips at both sides of pictures (N 3 S S in [-1, 1]) are from white."""
+    side = images.shape[-1]
+    strip, low = round(STRIP * side), round(STRIP_LOW * side)
+    edges = torch.cat([images[:, :, :low, :strip], images[:, :, :low, -strip:]], 3)
+    return (1 - edges).square().mean((1, 2, 3)).clamp_min(1e-6).sqrt()
+
+
+def mouth_gap(points: Tensor) -> Tensor:
+    """Distance of the inner lips (N), mean of three pairs, of the outer eye corners' distance. Differentiable."""
+    face = points[:, list(IBUG_68), :2]
+    upper, lower = (torch.tensor(side) for side in zip(*INNER_LIPS, strict=True))
+    gaps = (face[:, lower] - face[:, upper]).square().sum(2).clamp_min(1e-9).sqrt().mean(1)
+    eyes = (points[:, align.EYE_RIGHT_OUTER, :2] - points[:, align.EYE_LEFT_OUTER, :2]).square().sum(1)
+    return gaps / eyes.clamp_min(1e-6).sqrt()
+
+
+def costs(
+    images: Tensor, readers: Readers, decoder: Decoder, embedding: Tensor, known: Tensor, c: RefineConfig
+) -> Tensor:
+    """The cost (N) of pictures (N 3 S S) of people with ``embedding`` (N 512), to be read as ``known`` (N F)."""
+    seen = readers.encoder(align.encoder_window(images, readers.encoder.input_size), ("pool", "embedding"))
+    read = (seen["pool"].float() - decoder.mean) / decoder.deviation
+    cost = c.embedding * (1 - functional.cosine_similarity(seen["embedding"].float(), embedding))
+    cost = cost + c.features * (1 - functional.cosine_similarity(read, known))
+    if c.turn or c.mouth:
+        points = mesh_points(readers.mesh, align.window(images.float(), 0.0, 0.0, 1.0, INPUT_PX))
+        cost = cost + c.turn * (angles_degrees(points) / TURN_UNIT_DEGREES).square().sum(1)
+        cost = cost + c.mouth * (mouth_gap(points) / MOUTH_UNIT).square()
+    return cost + c.dark * darkness(images).square()
+
+
+def refined(
+    code: Tensor, planes: list[Tensor], decoder: Decoder, readers: Readers, embedding: Tensor, config: RefineConfig
+) -> Tensor:
+    """Codes (N F + S) as ``Decoder.decode`` reads them, moved so that their pictures show the people of ``embedding``.
+
+    ``embedding`` (N 512) is that of the photos. Each row is refined by itself: the same in any batch.
+    """
+    known = code[:, : decoder.mean.numel()].clone()
+    moving = code.clone().requires_grad_(True)
+    optimiser = torch.optim.Adam([moving], lr=config.rate, betas=(0.8, 0.95))
+    device = code.device
+    for _ in range(config.steps):
+        with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
+            cost = costs(decoder.decode(moving, planes).float(), readers, decoder, embedding, known, config)
+            (moving.grad,) = torch.autograd.grad(cost.float().sum(), [moving])
+        optimiser.step()
+    return moving.detach()
