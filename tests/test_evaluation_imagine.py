@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 from crowd_tiny import write_tiny_weights
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,14 +19,25 @@ from mien.evaluation import features
 from mien.evaluation.faces import Row
 from mien.evaluation.features import unknown_labels
 from mien.evaluation.imagine import MadeFaces, RealFaces, judge_imagine, ratio_interval
-from mien.evaluation.imagine_sets import LEAST, MOST, AttributeSet, choose_sets, consistent, obeyed
+from mien.evaluation.imagine_sets import (
+    LEAST,
+    MOST,
+    AttributeSet,
+    choose_sets,
+    consistent,
+    nearest,
+    obeyed,
+    who_share,
+)
+from mien.evaluation.imagine_variety import RealPairs
 from mien.faces.age_sex import Estimates
 from mien.faces.attribute_judge import Seen
 from mien.faces.attributes import GROUP_OF, NAMES, parse
 from mien.generators.contract import FaceRequest
 from mien.generators.imagine.density import Wish
+from mien.generators.imagine.descent import Descent
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
-from mien.images import encode_jpeg
+from mien.images import encode_jpeg, to_photos
 from mien.photos import catalog
 from mien.photos.catalog import CatalogRow
 from mien.seeding import stream
@@ -233,7 +245,13 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, tmp_path, monkey
     assert isinstance(again.exception, RequestError)
     assert "--force" in str(again.exception)
     assert cli_here(*words, "--force").exception is None
-    assert json.loads((out / "report.json").read_text())["figures"] == values["figures"]  # the same seed
+    once_more = json.loads((out / "report.json").read_text())
+    first, second = ([f for f in one["figures"] if f["unit"] != "s"] for one in (values, once_more))
+    assert first == second  # the same seed
+    assert {f["label"].split(",")[0] for f in values["figures"] if f["unit"] == "s"} == {
+        "seconds a face",
+        "16 faces of one description",
+    }
 
 
 def test_a_dataset_without_attributes_is_refused_in_one_line(cli_here, dataset, tmp_path, monkeypatch):
@@ -262,21 +280,102 @@ def test_faces_of_a_report_are_those_of_the_seed(tmp_path):
     assert np.allclose(makes.features(wish, [FaceRequest(5, 35)])[0], alone.features)
 
 
-def test_slow_methods_make_two_faces_each_in_the_place_of_the_crop(monkeypatch):
+class Painter:
+    """Paints the number of the picture, and remembers what it was asked for."""
+
+    def __init__(self, side, asked):
+        self.side, self.asked = side, asked
+
+    def paint(self, method, wanted, draws):
+        self.asked.append((method, wanted))
+        seeds = [one.initial_seed() for one in draws]
+        pictures = torch.stack([torch.full((3, self.side, self.side), (seed % 100) / 100) for seed in seeds])
+        return Descent(pictures, np.zeros((1, len(seeds))), (1.0,) * len(seeds))
+
+    def make(self, wanted, draws):
+        return self.paint("visualise", wanted, draws)
+
+    def own(self, layer, crops, draws):
+        return self.paint("invert", (layer, len(crops)), draws)
+
+    def toward(self, layer, targets, draws):
+        return self.paint("mixture", (layer, targets.shape), draws)
+
+
+def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_crop(monkeypatch):
+    from mien.apps.cli import imagine_pictures
     from mien.apps.cli.evaluate_imagine import _slow
     from mien.evaluation.features import untracked
+    from mien.faces import encoder
+    from mien.generators.imagine.mixture import ClassMixture, Gaussians
 
     asked = []
+    gaussians = Gaussians(("Male", "Smiling"), np.ones((2, 12)), np.ones((2, 12)))
+    mixture = ClassMixture(gaussians, np.ones(2), "block17_10", (12,))
+    monkeypatch.setattr(imagine_ways, "load_mixture", lambda path: (mixture, None, {"version": "flat"}))
+    monkeypatch.setattr(encoder, "load_encoder", lambda name: None)
+    monkeypatch.setattr(imagine_pictures.Visualiser, "load", lambda *_: Painter(128, asked))
+    monkeypatch.setattr(imagine_pictures, "Inverter", lambda *_: Painter(160, asked))
+    monkeypatch.setattr(imagine_pictures, "rows_at_once", lambda _: 3)
+    sets = [AttributeSet(row_of(k), {"Male": bool(k % 2), "Smiling": True}) for k in range(2)]
+    made = _slow(sets, np.zeros((2, 64, 64, 3), np.uint8), None, 5, 3, untracked)
+    assert [one.name for one in made] == ["paper (visualise)", "paper (photo, inverted)", "paper (cGMM, inverted)"]
+    assert [one.crops.shape for one in made] == [(2, 2, 64, 64, 3), (2, 1, 64, 64, 3), (2, 2, 64, 64, 3)]
+    assert all(one.seconds is not None for one in made)
+    seed = imagine_pictures.draws_of(3, "visualise", 3).initial_seed()
+    expected = to_photos(torch.full((1, 3, 1, 1), (seed % 100) / 100))[0, 0, 0]
+    assert (made[0].crops[1, 1, 0, 0] == expected).all()  # face p * 2 + k
+    words = [["Smiling", "female"], ["Smiling", "female"], ["Male", "Smiling"], ["Male", "Smiling"]]
+    assert [sorted(each) for _, group in asked[:2] for each in group] == words
+    assert asked[2:] == [("invert", ("block17_10", 2)), ("mixture", ("block17_10", (3, 12))),
+                         ("mixture", ("block17_10", (1, 12)))]  # fmt: skip
 
-    def way_of(one):
-        asked.append((one.method, one.render, dict(one.wanted)))
-        side = {"visualise": 128, "mixture": 160}[one.method]
-        return imagine_ways.one_by_one(lambda index: np.full((side, side, 3), index, np.uint8), "fake", "1", {})
 
-    monkeypatch.setattr(imagine_ways, "way_of", way_of)
-    sets = [AttributeSet(row_of(k), {"Male": True, "Smiling": True}) for k in range(2)]
-    made = _slow(sets, 64, None, 3, untracked)
-    assert [one.crops.shape for one in made] == [(2, 2, 64, 64, 3)] * 2
-    assert [one.crops[1, 1, 0, 0, 0] for one in made] == [3, 3]  # face p * 2 + k
-    wanted = {"Male": True, "Smiling": True}
-    assert asked == [(method, "invert", wanted) for method in ("visualise", "visualise", "mixture", "mixture")]
+def test_slow_methods_want_the_mixture_of_a_layer_that_can_be_inverted(cli_here, dataset, tmp_path):
+    result = cli_here("evaluate", "imagine", "--data", dataset, "--out", tmp_path / "report", "--slow", 2)
+    assert isinstance(result.exception, RequestError)
+    assert "--mixture: not given; with --slow" in str(result.exception)
+
+
+def marked(place, *present, sex="male"):
+    return row_of(place, sex, present)
+
+
+def test_people_who_share_a_description_are_others_and_have_most_of_it():
+    one = AttributeSet(row_of(0), {"Male": True, "Smiling": True, "Bald": True})
+    rows = [
+        one.row,  # the person described
+        marked(1, "Smiling"),
+        marked(2, "Smiling", "Bald"),
+        replace(marked(3, "Smiling", "Bald"), person="person 2"),  # once more
+        marked(4, "Bald", sex="female"),
+        marked(5, "Bald", "Smiling", "Eyeglasses"),
+    ]
+    found = who_share(one, rows, 3, seed=1)
+    assert {row.person for row in found.rows} == {"person 1", "person 2", "person 5"}
+    assert (found.exact, found.shared) == (2, pytest.approx((1 + 1 + 2 / 3) / 3))
+    assert len(who_share(one, rows, 9).rows) == 4
+    assert {who_share(one, rows, 1, seed=seed).rows[0].person for seed in range(20)} == {"person 2", "person 5"}
+
+
+def test_the_nearest_person_shares_the_sex_and_most_marks():
+    rows = [row_of(0), marked(1, "Smiling"), marked(2, "Smiling", "Bald", "Frowning", "Bangs")]
+    rows += [marked(3, "Smiling", "Bald", "Eyeglasses", sex="female")]
+    assert nearest(row_of(0), rows) == (rows[2], 2)
+    with pytest.raises(TooFewError, match="nobody else of the same sex"):
+        nearest(rows[3], rows)
+
+
+def test_real_people_who_are_alike_stand_beside_and_seconds_are_told(judged):
+    _, methods, sets, real = judged
+    twins = np.repeat(real.own.crops[:, None], 2, 1)
+    pairs = RealPairs("twins", twins, "all of it")
+    timed = replace(methods[0], seconds=36.0, sixteen_seconds=(2.0, 1.0, 9.0))
+    report = judge_imagine(
+        [timed, *methods[1:]], sets, replace(real, alike=(pairs,)), PixelJudges(), title="t", provenance={}
+    )
+    assert value(report, "similarity, one", "real, twins") == pytest.approx(1)
+    assert value(report, "similarity, one", "real, of one sex") < 0.2
+    assert value(report, "seconds a face", "obedient") == pytest.approx(36 / (PEOPLE * SAMPLES))
+    assert value(report, "16 faces", "obedient") == 2
+    assert "Real people, twins: all of it." in next(p.text for p in report.sections if "different people" in p.title)

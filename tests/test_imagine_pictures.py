@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from mien.errors import RequestError
+from mien.generators.imagine.descent import Offsets, converged, descend, search_rates, windows
 from mien.generators.imagine.invert import canvas_of, fixed, invert, noise_canvas, of_picture
 from mien.generators.imagine.picture import (
     MIEN,
@@ -19,7 +22,6 @@ from mien.generators.imagine.picture import (
     Pixels,
     blurred,
     canvas_px,
-    descend,
     luma_chroma,
     regularisers,
     variation,
@@ -27,7 +29,7 @@ from mien.generators.imagine.picture import (
 from mien.generators.imagine.visualise import boost, visualise
 
 SIZE = 24
-BARE = {"variation_luma": 0.0, "variation_chroma": 0.0, "anchor": 0.0}
+BARE: dict[str, Any] = {"variation_luma": 0.0, "variation_chroma": 0.0, "anchor": 0.0}
 
 
 class TinyEncoder:
@@ -50,12 +52,12 @@ class TinyEncoder:
         return {tap: found[tap] for tap in taps}
 
 
-def draws(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def draws(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds or (0,)]
 
 
 def picture(size: int = SIZE) -> Tensor:
-    return blurred(torch.randn(1, 3, size, size, generator=draws(3)), 2.0).clamp(-0.9, 0.9)
+    return blurred(torch.randn(1, 3, size, size, generator=draws(3)[0]), 2.0).clamp(-0.9, 0.9)
 
 
 @pytest.mark.parametrize("form", [Pixels, Fourier])
@@ -77,7 +79,8 @@ def test_a_picture_comes_back_from_its_parameters(form: type[Pixels | Fourier], 
 def test_inversion_finds_a_picture_with_the_activations(config: DescentConfig) -> None:
     encoder, size = TinyEncoder(), canvas_px(SIZE, config)
     aim = of_picture(encoder, "first", picture(size))
-    found, losses = invert(encoder, "first", aim, noise_canvas(encoder, config, draws()), config, draws())
+    done = invert(encoder, "first", aim, noise_canvas(encoder, config, draws()), config, draws())
+    found, losses = done.pictures, done.losses[:, 0]
     assert found.shape == (1, 3, size, size)
     assert losses[-1] < losses[0] / 5
     assert (found - picture(size)).abs().mean() < picture(size).abs().mean()
@@ -89,10 +92,8 @@ def test_every_layer_can_be_aimed_at(layer: str) -> None:
     encoder = TinyEncoder()
     aim = fixed(encoder(picture(), [layer])[layer])
     config = MIEN.model_copy(update={"steps": 30, "jitter": False})
-    _, losses = invert(
-        encoder, layer, aim, noise_canvas(encoder, config, draws()), config, draws(), mean_face=picture()
-    )
-    assert losses[-1] < losses[0]
+    done = invert(encoder, layer, aim, noise_canvas(encoder, config, draws()), config, draws(), mean_face=picture())
+    assert done.losses[-1, 0] < done.losses[0, 0]
 
 
 def test_the_paper_settings_are_pixels_sgd_blur_and_jitter() -> None:
@@ -112,8 +113,8 @@ def test_a_rate_at_which_it_diverges_is_named() -> None:
         parametrisation="pixels", optimiser="sgd", learning_rate=1e30, steps=50, jitter=False, **BARE
     )
 
-    def steep(window: Tensor, _offset: tuple[int, int]) -> Tensor:
-        return (window * 1e20).pow(4).sum()
+    def steep(window: Tensor, _offsets: Offsets) -> Tensor:
+        return (window * 1e20).pow(4).sum((1, 2, 3))
 
     with pytest.raises(RequestError, match=r"learning rate: 1e\+30 given; the loss diverged"):
         descend(steep, picture(), SIZE, config, draws())
@@ -121,7 +122,7 @@ def test_a_rate_at_which_it_diverges_is_named() -> None:
 
 def test_an_anchor_needs_a_face() -> None:
     with pytest.raises(RequestError, match="anchor: given without a mean face"):
-        descend(lambda window, _: window.sum(), picture(), SIZE, MIEN, draws())
+        descend(lambda window, _: window.sum((1, 2, 3)), picture(), SIZE, MIEN, draws())
 
 
 def test_regularisers_are_zero_where_there_is_nothing_to_smooth() -> None:
@@ -146,8 +147,8 @@ def test_jitter_reads_the_target_where_it_reads_the_picture() -> None:
     canvas = picture(SIZE + 4)
     aim = of_picture(encoder, "first", canvas)
     expected = encoder(canvas[:, :, 3 : 3 + SIZE, 1 : 1 + SIZE], ["first"])["first"]
-    assert aim((3, 1)) == pytest.approx(expected, abs=0.05)  # bf16 where that is fast
-    assert not torch.equal(aim((0, 0)), aim((3, 1)))
+    assert aim([(0, 0), (3, 1)])[1:] == pytest.approx(expected, abs=0.05)  # bf16 where that is fast
+    assert not torch.equal(*aim([(0, 0), (3, 1)]))
 
 
 def test_the_canvas_shows_the_window_of_the_encoder_and_a_margin() -> None:
@@ -185,9 +186,9 @@ def test_the_gradient_is_one_at_the_wanted_softmax_and_zero_at_the_others() -> N
         return tuple(each.log_softmax(1) for each in logits)  # the softmax of these is theirs
 
     window = picture().requires_grad_(True)
-    loss = boost(watched, GROUPS, ["Smiling", "Male"])(window, (0, 0))
+    loss = boost(watched, GROUPS, [["Smiling", "Male"]])(window, [(0, 0)])
     assert float(loss.detach()) == pytest.approx(-float(chances[0][0, 0] + chances[1][0, 0]) / 2, rel=1e-5)
-    only = boost(heads, GROUPS, ["Smiling"])(window, (0, 0))
+    only = boost(heads, GROUPS, [["Smiling"]])(window, [(0, 0)])
     (gradient,) = torch.autograd.grad(only, window)
     assert float((gradient[:, 0] - gradient[:, 2]).abs().max()) < 1e-8, "nothing asks for red"
     assert float(gradient.mean()) < 0
@@ -196,13 +197,85 @@ def test_the_gradient_is_one_at_the_wanted_softmax_and_zero_at_the_others() -> N
 @pytest.mark.parametrize(("wanted", "place"), [("Smiling", (0, 0)), ("Frowning", (0, 1)), ("female", (1, 1))])
 def test_a_visualised_class_is_seen_by_the_heads(wanted: str, place: tuple[int, int]) -> None:
     config = MIEN.model_copy(update={"steps": 40, "anchor": 0.0, "jitter": False})
-    found, _ = visualise(heads, GROUPS, [wanted], picture(), SIZE, config, draws())
+    found = visualise(heads, GROUPS, [[wanted]], picture(), SIZE, config, draws()).pictures
     before, after = (float(heads(each)[place[0]].softmax(1)[0, place[1]]) for each in (picture(), found))
     assert after > before + 0.1
 
 
 def test_visualisation_of_nothing_or_of_the_unknown_is_refused() -> None:
     with pytest.raises(RequestError, match="attributes: 'Hat' given"):
-        boost(heads, GROUPS, ["Hat"])
+        boost(heads, GROUPS, [["Smiling"], ["Hat"]])
     with pytest.raises(RequestError, match="attributes: nothing given"):
-        boost(heads, GROUPS, [])
+        boost(heads, GROUPS, [["Smiling"], []])
+
+
+def test_pictures_made_together_are_those_made_alone() -> None:
+    config = MIEN.model_copy(update={"steps": 12, "anchor": 0.0})
+    wanted = [["Smiling"], ["Frowning", "Male"], ["female"]]
+    together = visualise(heads, GROUPS, wanted, picture(SIZE + 2), SIZE, config, draws(4, 5, 6))
+    alone = visualise(heads, GROUPS, wanted[1:2], picture(SIZE + 2), SIZE, config, draws(5))
+    assert together.pictures[1:2] == pytest.approx(alone.pictures, abs=1e-5)
+    assert together.losses[:, 1] == pytest.approx(alone.losses[:, 0], abs=1e-5)
+    assert not torch.equal(together.pictures[0], together.pictures[1])
+
+
+def bowl(scale: Tensor) -> object:
+    """Squares of the pixels, steeper by ``scale`` (N): SGD diverges above a rate of 1 / scale."""
+    return lambda window, _offsets: scale * window.square().sum((1, 2, 3))
+
+
+def test_each_picture_gets_the_first_lower_rate_at_which_its_loss_falls() -> None:
+    config = PAPER.model_copy(update={"learning_rate": 1e3, "jitter": False})
+    begin = picture().repeat(3, 1, 1, 1)
+    scale = torch.tensor([1.5, 150.0, 1.5])
+
+    def cost(picture: Tensor, offsets: Offsets) -> Tensor:
+        return bowl(scale)(picture, offsets)  # type: ignore[operator, no-any-return]
+
+    rates = search_rates(cost, begin, (0, 0), config).tolist()
+    assert rates == pytest.approx([1e3 * 10**-3.5, 1e3 * 10**-5.5, 1e3 * 10**-3.5], rel=1e-3)
+    for rate, steep in zip(rates, scale.tolist(), strict=True):
+        assert rate < 1 / steep < rate * 10**0.5, "it would diverge above, and is not needlessly low"
+
+
+def test_a_loss_that_never_falls_is_named() -> None:
+    config = PAPER.model_copy(update={"jitter": False})
+    with pytest.raises(RequestError, match="learning rate: 10000 given; the loss falls at no lower rate either"):
+        descend(lambda window, _: window.sum((1, 2, 3)) * 0 + 1, picture(), SIZE, config, draws())
+
+
+def test_a_picture_that_has_converged_ends_and_stays() -> None:
+    config = DescentConfig(
+        parametrisation="pixels", optimiser="sgd", learning_rate=0.2, steps=400, patience=5, jitter=False, **BARE
+    )
+    begin = torch.cat([picture(), picture()])
+    slow = torch.tensor([1.0, 0.02])
+    done = descend(bowl(slow), begin, SIZE, config, draws(1, 2))  # type: ignore[arg-type]
+    alone = descend(bowl(slow[:1]), begin[:1], SIZE, config, draws(1))  # type: ignore[arg-type]
+    assert done.steps[0] == alone.steps[0] < 40 < done.steps[1] < 400
+    assert torch.equal(done.pictures[0], alone.pictures[0])
+    assert not torch.equal(done.pictures[0], done.pictures[1])
+
+
+def test_convergence_looks_at_means_so_that_jitter_does_not_end_a_descent() -> None:
+    config = DescentConfig(patience=10, tolerance=0.02)
+    steps = np.arange(40)
+    shaken = (1 - steps / 40 + 0.3 * (steps % 2))[:, None]
+    still = np.where(steps < 5, 1 - steps / 5, 0.1 * (steps % 2))[:, None]
+    assert [bool(converged(list(each), config)[0]) for each in (shaken, still)] == [False, True]
+    assert not converged(list(still[:19]), config)[0], "too early to say"
+    assert not converged(list(still[:35]), config)[0], "asked every ten steps only"
+
+
+def test_windows_are_cut_where_each_lies() -> None:
+    canvas = torch.arange(36.0).view(1, 1, 6, 6).expand(2, 3, 6, 6)
+    found = windows(canvas, [(0, 1), (2, 2)], 4)
+    assert found.shape == (2, 3, 4, 4)
+    assert found[:, 0, 0, 0].tolist() == [1, 14]
+    assert windows(canvas[:1], [(0, 1), (2, 2)], 4).equal(found), "one canvas serves all"
+
+
+def test_lbfgs_takes_one_picture_at_a_time() -> None:
+    config = DescentConfig(optimiser="lbfgs", **BARE)
+    with pytest.raises(RequestError, match="optimiser: lbfgs given with 2 pictures"):
+        descend(bowl(torch.ones(2)), torch.cat([picture(), picture()]), SIZE, config, draws(0, 1))  # type: ignore[arg-type]

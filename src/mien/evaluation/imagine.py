@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +20,9 @@ from mien.evaluation.crowd_judged import Judged, Memory, slug_of
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import IDENTITY, Judges, Track, unknown_labels, untracked
 from mien.evaluation.imagine_sets import AttributeSet, obeyed
+from mien.evaluation.imagine_variety import Answers, RealPairs, figure_of, real_pairs, variety
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Better, Figure, Picture, Report, Section, Table, shown
-from mien.evaluation.similarity import cosines
 from mien.evaluation.statistics import Float64Array, Interval, mean_interval
 from mien.faces.attribute_judge import MODEL as JUDGE
 from mien.faces.attributes import NAMES
@@ -44,6 +43,8 @@ class MadeFaces:
     name: str
     places: tuple[int, ...]  # P, ascending
     crops: UInt8Image  # P K S S 3
+    seconds: float | None = None  # that making them took, by the clock
+    sixteen_seconds: tuple[float, ...] = ()  # that 16 faces of one description took, warm, each time it was tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +54,7 @@ class RealFaces:
     own: Faces  # N: those that the descriptions were read from, each another person
     other_half: Faces  # as many of other people
     training: Float32Array  # M 128: identity features of every training face
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What the judges say of the faces of one method, description by description."""
-
-    places: tuple[int, ...]  # P
-    crops: UInt8Image  # P K S S 3
-    found: BoolArray  # P K 73
-    identity: Float64Array  # P K 128
-    judged: Judged  # of all faces: the first of each description, then the second of each, ...
+    alike: tuple[RealPairs, ...] = ()  # pairs of people who have more in common than strangers have
 
 
 def judge_imagine(
@@ -88,10 +79,11 @@ def judge_imagine(
         _wanted(answers, sets),
         _attributes(answers, sets),
         crowd_likeness.detection({name: one.judged for name, one in answers.items()}, {}),
-        _variety(answers, sets, other),
+        variety(answers, sets, other, [real_pairs(one, judges, track) for one in real.alike]),
         _from_mean(answers, real.other_half, other),
         crowd_likeness.likeness(whole, other, k=3),
         crowd_likeness.memory(memories, None, {}),
+        *_speed(methods),
         _sheets(methods, sets),
     )
     return Report(title, _summary(parts, methods), parts, provenance)
@@ -144,7 +136,7 @@ def _wanted(answers: Mapping[str, Answers], sets: Sequence[AttributeSet]) -> Sec
         if name != "real":
             ratio = ratio_interval(shares, real[list(one.places)])
             rows.insert(1, ("wanted-found-ratio", "found as often as on the real faces", ratio, "higher"))
-        figures += [_figure(key, JUDGE, label, name, value, "%", better) for key, label, value, better in rows]
+        figures += [figure_of(key, JUDGE, label, name, value, "%", better) for key, label, value, better in rows]
     return Section(
         "Are they what was asked for?",
         "The share of the wanted attributes of a description that the judge of attributes finds on its faces, mean "
@@ -179,41 +171,6 @@ def _attributes(answers: Mapping[str, Answers], sets: Sequence[AttributeSet]) ->
     )
 
 
-def _variety(answers: Mapping[str, Answers], sets: Sequence[AttributeSet], other: Judged) -> Section:
-    """(c) Are the faces of one description different people?"""
-    centre = other.identity.astype(np.float64).mean(0)
-    figures: list[Figure] = []
-
-    def both(label: str, key: str, subject: str, pairs: Sequence[tuple[Float64Array, Float64Array]]) -> None:
-        """Similarity and distance; each pair is (P 128, P 128), and means over pairs are taken first."""
-        alike = mean_interval(np.mean([cosines(a - centre, b - centre) for a, b in pairs], axis=0))
-        apart = mean_interval(np.mean([np.linalg.norm(a - b, axis=1) for a, b in pairs], axis=0))
-        figures.append(_figure(f"similarity-{key}", IDENTITY, f"similarity, {label}", subject, alike, "", "lower"))
-        figures.append(_figure(f"distance-{key}", IDENTITY, f"distance, {label}", subject, apart, "", "higher"))
-
-    own = answers["real"].identity[:, 0]
-    both("two descriptions", "other-description", "real", [(own, np.roll(own, 1, 0))])
-    same = _next_of_same_sex(sets)
-    within = "one description (real: people of the same sex)"
-    both(within, "same-description", "real", [(own[list(same)], own[list(same.values())])])
-    for name, one in answers.items():
-        if name == "real":
-            continue
-        first = one.identity[:, 0]
-        both("two descriptions", "other-description", name, [(first, np.roll(first, 1, 0))])
-        pairs = list(combinations(range(one.identity.shape[1]), 2))
-        if pairs:
-            both(within, "same-description", name, [(one.identity[:, a], one.identity[:, b]) for a, b in pairs])
-    return Section(
-        "Are they different people?",
-        "All pairs among the faces of one description, and pairs of faces of two descriptions, in dlib's 128 identity "
-        "features: distance, and similarity as the cosine after the mean real face is taken away, so that different "
-        "real people are about 0 alike. Two photographs of one person lie 0.44 apart, of two people 0.81. Faces of two "
-        "descriptions that are as alike as those of one are the paper's failure: one face for everybody.",
-        tuple(figures),
-    )
-
-
 def _from_mean(answers: Mapping[str, Answers], other_half: Faces, other: Judged) -> Section:
     """(d) How far from the mean face?"""
     mean_crop = np.mean(other_half.crops, axis=0, dtype=np.float64)
@@ -228,7 +185,7 @@ def _from_mean(answers: Mapping[str, Answers], other_half: Faces, other: Judged)
             ("from-mean", IDENTITY, "distance from the mean face, identity", apart),
         ):
             interval = mean_interval(values.mean(1))
-            figures.append(_figure(key, space, label, name, interval, "", "near the real one"))
+            figures.append(figure_of(key, space, label, name, interval, "", "near the real one"))
     return Section(
         "How far from the mean face?",
         'The paper says of its own faces: "each resultant image is very close to the mean image". Here is how far each '
@@ -236,6 +193,27 @@ def _from_mean(answers: Mapping[str, Answers], other_half: Faces, other: Judged)
         "dlib's features. Noise is far away in pixels, too.",
         tuple(figures),
     )
+
+
+def _speed(methods: Sequence[MadeFaces]) -> list[Section]:
+    """Seconds, where anybody counted them."""
+    figures = []
+    for made in methods:
+        count = made.crops.shape[0] * made.crops.shape[1]
+        if made.seconds is not None:
+            each = made.seconds / count
+            label = "seconds a face, begun cold"
+            figures.append(Figure(metric_name("seconds", "clock", count), label, made.name, each, count, unit="s"))
+        if made.sixteen_seconds:
+            tried = np.array(made.sixteen_seconds)
+            interval = Interval(float(np.median(tried)), float(tried.min()), float(tried.max()), len(tried))
+            label = "16 faces of one description, warm (median; fastest to slowest)"
+            figures.append(figure_of("seconds-16", "clock", label, made.name, interval, "s", "lower"))
+    text = (
+        "By the clock, on the threads that the provenance names, while the machine did whatever else it did. Methods "
+        "that optimise pictures make up to 16 at once, so one alone takes longer than its share."
+    )
+    return [Section("How fast?", text, tuple(figures))] if figures else []
 
 
 def _sheets(methods: Sequence[MadeFaces], sets: Sequence[AttributeSet]) -> Section:
@@ -265,20 +243,3 @@ def _summary(parts: Sequence[Section], methods: Sequence[MadeFaces]) -> str:
             f"{value('similarity, one')} (real people {value('similarity, two', 'real')})."
         )
     return " ".join(sentences)
-
-
-def _figure(
-    key: str, space: str, label: str, subject: str, interval: Interval, unit: str, better: Better = ""
-) -> Figure:
-    name = metric_name(key, space, interval.n)
-    return Figure.of(interval, name=name, label=label, subject=subject, unit=unit, better=better)
-
-
-def _next_of_same_sex(sets: Sequence[AttributeSet]) -> dict[int, int]:
-    """Each description -> the next one (from the start again) of the same sex, where there is another."""
-    following: dict[int, int] = {}
-    for sex in (True, False, None):
-        places = [place for place, one in enumerate(sets) if one.wanted.get("Male") is sex]
-        if len(places) > 1:
-            following |= dict(zip(places, [*places[1:], places[0]], strict=True))
-    return following

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mien.errors import TooFewError
 from mien.evaluation.faces import Row, shuffled
 from mien.faces.attributes import GROUP_OF, NAMES
 from mien.faces.attributes.words import CONTRADICTIONS
@@ -73,3 +74,55 @@ def obeyed(found: npt.NDArray[np.bool_], sets: Sequence[AttributeSet]) -> list[n
         columns = [NAMES.index(name) for name in one.wanted]
         answers.append(seen[:, columns] == np.array(list(one.wanted.values())))
     return answers
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Real people with something in common, each another person, and how much it is."""
+
+    rows: tuple[Row, ...]  # K
+    shared: float  # share of the wanted attributes that their source marks on them, mean
+    exact: int  # how many of them have all
+
+
+def who_share(one: AttributeSet, rows: Sequence[Row], count: int, *, seed: int = 0) -> Alike:
+    """The ``count`` people of ``rows`` who share most of a description; among equals any of them alike likely.
+
+    The person that it was read from is not among them; fewer where there are not so many.
+    """
+    order = stream(seed, "who share", one.row.id).permutation(len(rows))
+    shares = [_share(one, rows[int(place)]) for place in order]
+    chosen: dict[str, tuple[Row, float]] = {}
+    for place in np.argsort([-share for share in shares], kind="stable"):
+        row = rows[int(order[place])]
+        person = row.person or row.id
+        if person != (one.row.person or one.row.id) and person not in chosen:
+            chosen[person] = (row, shares[place])
+        if len(chosen) == count:
+            break
+    found = list(chosen.values())
+    values = [share for _, share in found]
+    return Alike(tuple(row for row, _ in found), float(np.mean(values or [0])), sum(share == 1 for share in values))
+
+
+def nearest(row: Row, rows: Sequence[Row]) -> tuple[Row, int]:
+    """The other person of the same sex whose marks are most like (Jaccard) those of ``row``; how many they share."""
+    own = set(row.present)
+    best: tuple[float, Row, int] | None = None
+    for other in rows:
+        if (other.person or other.id) == (row.person or row.id) or other.sex != row.sex:
+            continue
+        both = len(own & set(other.present))
+        likeness = both / max(len(own | set(other.present)), 1)
+        if best is None or likeness > best[0]:
+            best = (likeness, other, both)
+    if best is None:
+        raise TooFewError(f"{row.id}: nobody else of the same sex to compare with")
+    return best[1], best[2]
+
+
+def _share(one: AttributeSet, row: Row) -> float:
+    """Of what is wanted, the share that the source of ``row`` says is there."""
+    sex = None if row.sex is None else row.sex == "male"
+    there = [sex is value if name == "Male" else name in row.present for name, value in one.wanted.items()]
+    return float(np.mean(there))

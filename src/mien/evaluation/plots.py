@@ -145,3 +145,14 @@ def ranges(found: Mapping[str, tuple[float, float, float]], *, x: str, mark: flo
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.set_xlabel(x)
     return _photo(figure)
+
+
+def lines(series: Mapping[str, Sequence[float]], *, x: str, y: str) -> UInt8Image:
+    """Each series (a value a step, from step 1) as a line."""
+    figure, (axes,) = _figure()
+    for (name, values), colour in zip(series.items(), COLOURS, strict=False):
+        axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.2, label=name)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.legend(frameon=False)
+    return _photo(figure)

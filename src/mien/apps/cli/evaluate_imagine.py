@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from mien.evaluation.faces import Row
     from mien.evaluation.features import Judges, Track
     from mien.evaluation.imagine import MadeFaces, RealFaces
     from mien.evaluation.imagine_sets import AttributeSet
+    from mien.evaluation.imagine_variety import RealPairs
+    from mien.generators.imagine.density import Wish
+    from mien.generators.imagine.descent import Descent
     from mien.generators.imagine.mien import Imagine
     from mien.generators.imagine.mixture import ClassMixture
+    from mien.generators.imagine.picture import DescentConfig
+    from mien.records import UInt8Image
 
-SLOW_SAMPLES = 2  # faces a description, by the methods that optimise pictures
+SHARING = 4  # real people looked for who share a description
+WARM_TRIES = 5
+SLOW_STEPS = 60  # of 150: the activations are nearly as near, in two fifths of the time
 WHOLE_CROP = (0.0, 0.0, 1.0)
 
 
@@ -27,14 +36,16 @@ def imagine(
     slow: Annotated[
         int,
         typer.Option(
-            help="Of how many descriptions visualise and the inverted mixture make 2 faces each, slowly.",
+            help="Of how many descriptions the methods that optimise pictures make faces, too: 2 each (invert: 1).",
             min=0,
         ),
     ] = 0,
+    slow_steps: Annotated[int, typer.Option(help="Steps of those methods.", min=1)] = SLOW_STEPS,
     weights: Annotated[Path | None, typer.Option(help="Weights of `mien train mixture`.")] = None,
     decoder: Annotated[Path | None, typer.Option(help="Weights of `mien train crowd` whose decoder draws.")] = None,
     mixture: Annotated[
-        Path | None, typer.Option(help="Weights of `mien train mixture --preset paper` for the inverted mixture.")
+        Path | None,
+        typer.Option(help="With --slow: weights of `mien train mixture --preset paper --layer block17_10`."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The seed of descriptions and faces.", min=0)] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="40 descriptions: a look, not a figure to print.")] = False,
@@ -44,16 +55,24 @@ def imagine(
     import sys
     from datetime import UTC, datetime
 
+    import torch
+
     import mien
     from mien.apps.cli.evaluate import tracking
     from mien.apps.cli.imagine_ways import load_mixture
+    from mien.errors import RequestError
     from mien.evaluation import report
     from mien.evaluation.features import NetworkJudges
     from mien.evaluation.imagine import judge_imagine
     from mien.generators.imagine.mien import Imagine
 
     report.check_directory(out, force=force)
-    makes = Imagine.load(weights, decoder=decoder)
+    if slow and mixture is None:
+        raise RequestError(
+            "--mixture: not given; with --slow it wants the RUN/weights.safetensors of "
+            "`mien train mixture --preset paper --layer block17_10 --data DEST --out RUN`"
+        )
+    makes = Imagine.load(weights, decoder=decoder, enlarged=False)  # judged as drawn, beside crops of that size
     papers, _, papers_about = load_mixture(None)
     judges = NetworkJudges.load()
     with tracking() as track:
@@ -61,7 +80,7 @@ def imagine(
         chosen, real, about = _real(data, count, size, known, judges, seed, quick, track)
         methods = [_mien(makes, chosen, samples, seed, track), _paper(makes, papers, chosen, samples, seed, track)]
         if slow:
-            methods += _slow(chosen[:slow], size, mixture, seed, track)
+            methods += _slow(chosen[:slow], real.own.crops[:slow], mixture, slow_steps, seed, track)
         provenance = {
             "mien": mien.__version__,
             "generator": f"{makes.version}; the paper's mixture: {papers_about.get('version')}",
@@ -70,6 +89,7 @@ def imagine(
             "faces_each": samples,
             **about,
             "judges": judges.version,
+            "threads": torch.get_num_threads(),
             "command": " ".join(["mien", *sys.argv[1:]]),
             "quick": "yes: too few faces to quote" if quick else "no",
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -93,8 +113,9 @@ def _real(
     from mien.faces import store
     from mien.faces.attributes import NAMES
 
-    chosen = choose_sets(faces.dataset_rows(data, "test"), count, seed=seed, known=words)
-    others = choose_sets(faces.dataset_rows(data, "validation"), len(chosen), seed=seed)
+    held_out = [faces.dataset_rows(data, split) for split in ("test", "validation")]
+    chosen = choose_sets(held_out[0], count, seed=seed, known=words)
+    others = choose_sets(held_out[1], len(chosen), seed=seed)
     for split, found in (("test", chosen), ("validation", others)):
         if len(found) < LEAST_SETS:
             raise DatasetError(
@@ -107,6 +128,7 @@ def _real(
             faces.read_faces(data, [one.row for one in part], size, progress=advance) for part in (chosen, others)
         )
     known = stored_identity(data, training, size, judges, store.cache_dir(), track=track)
+    alike = _alike(data, chosen, [row for part in held_out for row in part if row.present], size, seed, track)
     everyone = [*(one.row for one in (*chosen, *others)), *training]
     about: dict[str, str | int] = {
         "words_left_out": ", ".join(name for name in NAMES if name not in words),
@@ -114,7 +136,45 @@ def _real(
         "dataset_fingerprint": faces.fingerprint(everyone, size),
         "crop_px": size,
     }
-    return chosen, RealFaces(own, other, known), about
+    return chosen, RealFaces(own, other, known, alike), about
+
+
+def _alike(
+    data: Path, chosen: Sequence[AttributeSet], rows: Sequence[Row], size: int, seed: int, track: Track
+) -> tuple[RealPairs, ...]:
+    """Held-out people who share each description, and for each person the one whose marks are most like theirs."""
+    import numpy as np
+
+    from mien.evaluation import faces
+    from mien.evaluation.imagine_sets import nearest, who_share
+    from mien.evaluation.imagine_variety import RealPairs
+
+    sharing = [who_share(one, rows, SHARING, seed=seed) for one in chosen]
+    doubles = [nearest(one.row, rows) for one in chosen]
+    groups = [
+        [row for one in sharing for row in one.rows],
+        [row for one, (other, _) in zip(chosen, doubles, strict=True) for row in (one.row, other)],
+    ]
+    with track("real people who are alike", sum(map(len, groups))) as advance:
+        crops = [faces.read_faces(data, group, size, progress=advance).crops for group in groups]
+    people = len({row.person or row.id for row in rows})
+    exact = sum(one.exact for one in sharing)
+    shared = 100 * np.mean([one.shared for one in sharing])
+    marks = np.mean([both for _, both in doubles])
+    return (
+        RealPairs(
+            "who share it",
+            crops[0].reshape(len(chosen), -1, *crops[0].shape[1:]),
+            f"for each description {SHARING} of {people:,} held-out people, those who have most of it; {shared:.0f} % "
+            f"of what is wanted is marked on them, all of it on {exact} of {len(groups[0])}",
+        ),
+        RealPairs(
+            "nearest in all marks",
+            crops[1].reshape(len(chosen), 2, *crops[1].shape[1:]),
+            f"the person described and the one of {people:,} held-out people of the same sex with the most similar "
+            f"marks; the two share {marks:.1f} marks on average",
+        ),
+    )
 
 
 def _mien(makes: Imagine, chosen: Sequence[AttributeSet], samples: int, seed: int, track: Track) -> MadeFaces:
@@ -126,7 +186,24 @@ def _mien(makes: Imagine, chosen: Sequence[AttributeSet], samples: int, seed: in
         requests = [FaceRequest(seed, place * samples + k) for k in range(samples)]
         return makes.features(Wish(chosen[place].wanted), requests)
 
-    return _decoded("mien", makes, features, len(chosen), samples, seed, track)
+    made = _decoded("mien", makes, features, len(chosen), samples, seed, track)
+    return replace(made, sixteen_seconds=_sixteen(makes, Wish(chosen[0].wanted), seed))
+
+
+def _sixteen(makes: Imagine, wish: Wish, seed: int) -> tuple[float, ...]:
+    """Seconds of 16 faces as `mien imagine` makes them (twice the decoder's size), once one of them was made."""
+    import time
+
+    from mien.generators.enlarger import FACTOR
+
+    as_given = makes.at(FACTOR * makes.renderer.size_px)
+    as_given.sample(wish, 1, seed=seed)
+    tried = []
+    for first in range(0, 16 * WARM_TRIES, 16):
+        begun = time.monotonic()
+        as_given.sample(wish, 16, seed=seed, first=first)
+        tried.append(time.monotonic() - begun)
+    return tuple(tried)
 
 
 def _paper(
@@ -148,12 +225,14 @@ def _paper(
 
 def _decoded(name: str, makes: Imagine, features: Any, count: int, samples: int, seed: int, track: Track) -> MadeFaces:
     """``features(place)`` (K F) of each description, drawn by the decoder."""
+    import time
+
     import numpy as np
 
     from mien.evaluation.imagine import MadeFaces
     from mien.generators.contract import FaceRequest
 
-    size = makes.renderer.size_px
+    size, begun = makes.renderer.size_px, time.monotonic()
     crops = np.empty((count, samples, size, size, 3), np.uint8)
     with track(f"{name}: faces made", count * samples) as advance:
         for first in range(0, count, 16):
@@ -163,40 +242,96 @@ def _decoded(name: str, makes: Imagine, features: Any, count: int, samples: int,
             drawn = np.stack(makes.renderer.draw(rows, requests))
             crops[first : places.stop] = drawn.reshape(len(places), samples, size, size, 3)
             advance(len(requests))
-    return MadeFaces(name, tuple(range(count)), crops)
+    return MadeFaces(name, tuple(range(count)), crops, time.monotonic() - begun)
 
 
-def _slow(chosen: Sequence[AttributeSet], size: int, mixture: Path | None, seed: int, track: Track) -> list[MadeFaces]:
-    """Class visualisation and the inverted mixture of the paper, with the settings of mien."""
+def _slow(
+    chosen: Sequence[AttributeSet], own: UInt8Image, mixture: Path | None, steps: int, seed: int, track: Track
+) -> list[MadeFaces]:
+    """The paper's methods that optimise pictures, with the settings of mien: visualise, invert, the inverted mixture.
+
+    Picture k of description p is picture p * K + k of `mien imagine WORDS --method ... --seed`; ``own`` (P S S 3) are
+    the photographs described, whose activations are inverted.
+    """
     import numpy as np
 
-    from mien.apps.cli.imagine_ways import Asked, way_of
-    from mien.evaluation.imagine import MadeFaces
+    from mien.apps.cli.imagine_pictures import INVERT_LAYER, Inverter, Visualiser, configuration
+    from mien.apps.cli.imagine_ways import classes_of, load_mixture, names_of
+    from mien.faces.encoder import load_encoder
+    from mien.images import to_tensor
+    from mien.seeding import sample_generator
+
+    papers, mean_face, metadata = load_mixture(mixture)
+    _, mean_crop, _ = load_mixture(None)
+    config = configuration("mien", steps, {})
+    visualiser = Visualiser.load(None, "facenet", mean_crop, config)
+    inverter = Inverter(load_encoder(str(metadata.get("encoder", "facenet"))), mean_face, config)
+
+    def classes(places: Sequence[int], draws: Sequence[Any]) -> Any:
+        return visualiser.make([classes_of(chosen[place // 2].wanted) for place in places], draws)
+
+    def photos(places: Sequence[int], draws: Sequence[Any]) -> Any:
+        return inverter.own(INVERT_LAYER, to_tensor(own[list(places)]), draws)
+
+    def samples(places: Sequence[int], draws: Sequence[Any]) -> Any:
+        names = [names_of(chosen[place // 2].wanted, "mixture") for place in places]
+        pairs = zip(names, places, strict=True)
+        aims = np.stack([papers.target(one, sample_generator(seed, place)) for one, place in pairs])
+        return inverter.toward(papers.layer, aims, draws)
+
+    size, count = own.shape[1], len(chosen)
+    return [
+        _painted("paper (visualise)", "visualise", classes, count, 2, WHOLE_CROP, size, seed, track),
+        _painted("paper (photo, inverted)", "invert", photos, count, 1, _window(config), size, seed, track),
+        _painted("paper (cGMM, inverted)", "mixture", samples, count, 2, _window(None), size, seed, track),
+    ]
+
+
+def _window(config: DescentConfig | None) -> tuple[float, float, float]:
+    """The square of a crop that inverted pictures show: (left, top, side); with a margin where there is jitter."""
     from mien.faces import align
-    from mien.images import in_crop
+    from mien.generators.imagine.picture import MARGIN
 
     side = align.EYE_DISTANCE / align.ENCODER_EYE_DISTANCE
-    window = (align.EYE_X - side / 2, align.EYE_Y - align.ENCODER_EYE_Y * side, side)  # what inverted pictures show
-    found = []
-    for name, method, weights, frame in (
-        ("paper (visualise)", "visualise", None, WHOLE_CROP),
-        ("paper (cGMM, inverted)", "mixture", mixture, window),
-    ):
-        crops = np.empty((len(chosen), SLOW_SAMPLES, size, size, 3), np.uint8)
-        with track(f"{name}: faces made", len(chosen) * SLOW_SAMPLES) as advance:
-            for place, one in enumerate(chosen):
-                asked = Asked(
-                    preset="paper", method=method, render="invert", wanted=one.wanted, ages_years=None, typical=False,
-                    like=None, seed=seed, weights=weights, decoder=None, heads=None, photo=None, layer=None,
-                    encoder="facenet", settings="mien", steps=None, samples=True, device="cpu",
-                )  # fmt: skip
-                way = way_of(asked)
-                for k in range(SLOW_SAMPLES):
-                    image = way.make(place * SLOW_SAMPLES + k, 1)[0]
-                    crops[place, k] = in_crop(image, frame, size)
-                    advance(1)
-        found.append(MadeFaces(name, tuple(range(len(chosen))), crops))
-    return found
+    grown = side * MARGIN if config is not None and config.jitter else 0.0
+    left, top = align.EYE_X - side / 2, align.EYE_Y - align.ENCODER_EYE_Y * side
+    return left - grown / 2, top - grown / 2, side + grown
+
+
+def _painted(
+    name: str,
+    method: str,
+    make: Callable[[Sequence[int], Sequence[Any]], Descent],
+    count: int,
+    samples: int,
+    frame: tuple[float, float, float],
+    size: int,
+    seed: int,
+    track: Track,
+) -> MadeFaces:
+    """Pictures of a painter, many at once, in their place of the crop."""
+    import time
+
+    import numpy as np
+
+    from mien.apps.cli.imagine_pictures import draws_of, rows_at_once
+    from mien.evaluation.imagine import MadeFaces
+    from mien.generators.imagine.picture import MIEN
+    from mien.images import in_crop, to_photos
+    from mien.memory import keep_freed_memory
+
+    keep_freed_memory()
+    begun, total, at_once = time.monotonic(), count * samples, rows_at_once(MIEN)
+    crops = np.empty((total, size, size, 3), np.uint8)
+    with track(f"{name}: faces made", total) as advance:
+        for first in range(0, total, at_once):
+            places = range(first, min(first + at_once, total))
+            found = make(places, [draws_of(seed, method, place) for place in places])
+            for place, photo in zip(places, to_photos(found.pictures), strict=True):
+                crops[place] = in_crop(photo, frame, size)
+            advance(len(places))
+    crops = crops.reshape(count, samples, size, size, 3)
+    return MadeFaces(name, tuple(range(count)), crops, time.monotonic() - begun)
 
 
 def register(evaluate: typer.Typer) -> None:

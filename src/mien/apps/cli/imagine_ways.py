@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.apps.cli.imagine_pictures import INVERT_LAYER
+
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from mien.faces.encoder import Encoder
+    from mien.generators.imagine.descent import Descent
+    from mien.generators.imagine.mien import Imagine
     from mien.generators.imagine.mixture import ClassMixture
     from mien.generators.imagine.picture import DescentConfig
     from mien.records import UInt8Image
-
-INVERT_LAYER = "block17_10"  # the deepest layer of FaceNet that still inverts to a face
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +43,23 @@ class Asked:
     steps: int | None
     samples: bool
     device: str
+    descent: Mapping[str, str] = field(default_factory=dict)
+    size_px: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Makes faces ``first`` to ``first + number`` - 1, ``chunk`` at a time; the rest goes into the manifest."""
+    """Makes faces ``first`` to ``first + number`` - 1, ``chunk`` at a time; the rest goes into the manifest.
+
+    ``losses`` is filled while pictures are optimised: index -> those of each step, and the learning rate.
+    """
 
     make: Callable[[int, int], list[UInt8Image]]
     chunk: int
     model: str
     version: str
     about: Mapping[str, Any]
+    losses: dict[int, tuple[list[float], float]] = field(default_factory=dict)
 
 
 def _like(asked: Asked) -> Way:
@@ -60,11 +69,11 @@ def _like(asked: Asked) -> Way:
 
     from mien.faces.align import encoder_window
     from mien.generators.imagine.density import Wish
-    from mien.generators.imagine.mien import ROWS, Imagine
+    from mien.generators.imagine.mien import ROWS
     from mien.images import to_tensor
 
     assert asked.like is not None
-    makes = Imagine.load(asked.weights, decoder=asked.decoder, device=asked.device)
+    makes = _imagine(asked)
     plan = makes.density.plan(Wish(asked.wanted, asked.ages_years))
     encoder = _encoder(asked, "facenet")
     crop = _crop(asked.like)
@@ -94,8 +103,7 @@ def way_of(asked: Asked) -> Way:
     """What answers a request; ``RequestError`` for options that do not go together."""
     from mien.errors import RequestError
 
-    if asked.photo is not None and asked.method != "invert":
-        raise RequestError(f"--photo: the method '{asked.method}' reads none; allowed with --method invert")
+    refuse_unread(asked)
     if asked.preset == "mien" and asked.method == "mixture":
         return _density(asked) if asked.like is None else _like(asked)
     if asked.like is not None:
@@ -107,14 +115,35 @@ def way_of(asked: Asked) -> Way:
     return ways[asked.method](asked)
 
 
+def refuse_unread(asked: Asked) -> None:
+    """``RequestError`` for an option that the method does not read."""
+    from mien.errors import RequestError
+
+    optimised = asked.method != "mixture" or (asked.preset == "paper" and asked.render == "invert")
+    rules = (
+        ("--size", asked.size_px is not None, not optimised, "--method mixture --render decode"),
+        ("--photo", asked.photo is not None, asked.method == "invert", "--method invert"),
+        ("--layer", asked.layer is not None, asked.method == "invert", "--method invert"),
+        ("--heads", asked.heads is not None, asked.method == "visualise", "--method visualise"),
+        ("--encoder", asked.encoder != "facenet", asked.method != "mixture", "--method invert or visualise"),
+        ("--means", not asked.samples, asked.preset == "paper" or asked.method == "invert", "--preset paper"),
+        ("--settings", asked.settings != "mien", optimised, "--method visualise or invert, or --render invert"),
+        ("--steps", asked.steps is not None, optimised, "--method visualise or invert, or --render invert"),
+        ("--descent", bool(asked.descent), optimised, "--method visualise or invert, or --render invert"),
+    )
+    for option, given, reads, wanted in rules:
+        if given and not reads:
+            raise RequestError(f"{option}: the method '{asked.method}' reads none; allowed with {wanted}")
+
+
 def _density(asked: Asked) -> Way:
     from mien.errors import RequestError
     from mien.generators.imagine.density import Wish
-    from mien.generators.imagine.mien import ROWS, Imagine
+    from mien.generators.imagine.mien import ROWS
 
     if asked.render == "invert":
         raise RequestError("--render: invert wants --preset paper; the density of 'mien' is drawn by the decoder")
-    makes = Imagine.load(asked.weights, decoder=asked.decoder, device=asked.device)
+    makes = _imagine(asked)
     wish = Wish(asked.wanted, asked.ages_years, asked.typical)
 
     def make(first: int, number: int) -> list[UInt8Image]:
@@ -122,6 +151,14 @@ def _density(asked: Asked) -> Way:
 
     about: dict[str, Any] = {} if asked.ages_years is None else {"age": list(asked.ages_years)}
     return Way(make, ROWS, makes.name, makes.version, about)
+
+
+def _imagine(asked: Asked) -> Imagine:
+    """The density and its renderer at the size asked for (twice the decoder's where nothing is)."""
+    from mien.generators.imagine.mien import Imagine
+
+    makes = Imagine.load(asked.weights, decoder=asked.decoder, device=asked.device)
+    return makes if asked.size_px is None else makes.at(asked.size_px)
 
 
 def names_of(wanted: Mapping[str, bool | float], method: str) -> tuple[str, ...]:
@@ -153,27 +190,48 @@ def load_mixture(path: Path | None) -> tuple[ClassMixture, Tensor, dict[str, Any
 
 
 def _settings(asked: Asked) -> DescentConfig:
-    from mien.generators.imagine.picture import PRESETS
+    from mien.apps.cli.imagine_pictures import configuration
 
-    config = PRESETS[asked.settings]
-    return config if asked.steps is None else config.model_copy(update={"steps": asked.steps})
+    return configuration(asked.settings, asked.steps, dict(asked.descent))
 
 
-def _draws(asked: Asked, index: int) -> Any:
-    import torch
+def _optimised(
+    asked: Asked,
+    config: DescentConfig,
+    make: Callable[[Sequence[int], Sequence[torch.Generator]], Descent],
+    model: str,
+    version: str,
+    about: Mapping[str, Any],
+) -> Way:
+    """A way whose pictures are optimised, many at once: ``make(indexes, their generators)``."""
+    import numpy as np
 
-    from mien.seeding import torch_seed
+    from mien.apps.cli.imagine_pictures import draws_of, rows_at_once
+    from mien.images import to_photos
+    from mien.memory import keep_freed_memory
 
-    return torch.Generator().manual_seed(torch_seed(asked.seed, asked.method, index))
+    losses: dict[int, tuple[list[float], float]] = {}
+
+    def made(first: int, number: int) -> list[UInt8Image]:
+        keep_freed_memory()
+        places = range(first, first + number)
+        found = make(places, [draws_of(asked.seed, asked.method, index) for index in places])
+        for row, index in enumerate(places):
+            own = found.losses[:, row]
+            losses[index] = (own[np.isfinite(own)].tolist(), found.rates[row])
+        return list(to_photos(found.pictures))
+
+    return Way(made, rows_at_once(config), model, version, {**about, "settings": asked.settings}, losses)
 
 
 def _mixture(asked: Asked) -> Way:
     import numpy as np
-    import torch
 
+    from mien.apps.cli.imagine_pictures import Inverter
     from mien.errors import RequestError
     from mien.generators.contract import FaceRequest
-    from mien.generators.imagine.invert import canvas_of, fixed, invert, noise_canvas
+    from mien.generators.enlarged import renderer_at
+    from mien.generators.enlarger import FACTOR
     from mien.generators.imagine.mien import DecoderRenderer
     from mien.seeding import sample_generator
 
@@ -188,109 +246,87 @@ def _mixture(asked: Asked) -> Way:
     if asked.render == "decode":
         if mixture.layer != "pool":
             raise RequestError(f"--render: decode wants a mixture of the layer pool, given one of '{mixture.layer}'")
-        renderer = DecoderRenderer.load(asked.decoder, device=asked.device)
+        decoder = DecoderRenderer.load(asked.decoder, device=asked.device)
+        renderer = renderer_at(decoder, asked.size_px or FACTOR * decoder.size_px)
 
         def drawn(index: int) -> UInt8Image:
             return np.asarray(renderer.draw(target(index)[None], [FaceRequest(asked.seed, index)])[0])
 
         return one_by_one(drawn, "imagine-paper", f"{version}+{renderer.version}", {"render": "decode"})
-    encoder = _encoder(asked, str(metadata.get("encoder", "facenet")))
-    config = _settings(asked).model_copy(update={"jitter": False})  # the target lies still
+    config = _settings(asked)
+    inverter = Inverter(_encoder(asked, str(metadata.get("encoder", "facenet"))), mean_face, config)
 
-    def inverted(index: int) -> UInt8Image:
-        draws = _draws(asked, index)
-        begin = noise_canvas(encoder, config, draws)
-        mean = canvas_of(mean_face, begin.shape[-1], wider=False)
-        aim = torch.from_numpy(target(index)[None]).float()
-        picture, _ = invert(encoder, mixture.layer, fixed(aim), begin, config, draws, mean_face=mean)
-        return _first(picture)
+    def inverted(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
+        return inverter.toward(mixture.layer, np.stack([target(index) for index in places]), draws)
 
-    return one_by_one(inverted, "imagine-paper", version, {"render": "invert", "layer": mixture.layer})
+    about = {"render": "invert", "layer": mixture.layer}
+    return _optimised(asked, config, inverted, "imagine-paper", version, about)
 
 
 def _invert(asked: Asked) -> Way:
-    import torch
+    import numpy as np
 
+    from mien.apps.cli.imagine_pictures import Inverter
     from mien.errors import RequestError
-    from mien.generators.imagine.invert import canvas_of, check_layer, fixed, invert, noise_canvas, of_picture
-    from mien.generators.imagine.picture import canvas_px
+    from mien.generators.imagine.invert import check_layer
     from mien.seeding import sample_generator
 
     if asked.photo is None:
         raise RequestError("--photo: not given; the method 'invert' wants the photo whose activations it inverts")
+    config = _settings(asked)
     if not asked.wanted:
         _, mean_face, _ = load_mixture(None)
         encoder = _encoder(asked, asked.encoder)
-        layer = asked.layer or INVERT_LAYER
+        layer = asked.layer or (INVERT_LAYER if INVERT_LAYER in encoder.taps else encoder.taps[len(encoder.taps) // 2])
         check_layer(encoder, layer)
-        config = _settings(asked)
-        size = canvas_px(encoder.input_size, config)
-        canvas = canvas_of(_crop(asked.photo), size, wider=config.jitter)
-        mean = canvas_of(mean_face, size, wider=config.jitter)
+        crop, inverter = _crop(asked.photo), Inverter(encoder, mean_face, config)
 
-        def own(index: int) -> UInt8Image:
-            draws = _draws(asked, index)
-            begin = noise_canvas(encoder, config, draws)
-            aim = of_picture(encoder, layer, canvas)
-            return _first(invert(encoder, layer, aim, begin, config, draws, mean_face=mean)[0])
+        def own(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
+            return inverter.own(layer, crop.expand(len(places), -1, -1, -1), draws)
 
-        return one_by_one(
-            own, "imagine-invert", f"{encoder.name}-{asked.settings}", {"layer": layer, "photo": asked.photo.name}
-        )
+        about = {"layer": layer, "photo": asked.photo.name}
+        return _optimised(asked, config, own, "imagine-invert", f"{encoder.name}-{asked.settings}", about)
     # The poster's "Barack-inator": begin at the photo, walk toward what the mixture expects of the attributes.
     mixture, mean_face, metadata = load_mixture(asked.weights)
     names = names_of(asked.wanted, "mixture")
     mixture.target(names)
-    encoder = _encoder(asked, str(metadata.get("encoder", "facenet")))
-    moved = _settings(asked).model_copy(update={"jitter": False, "begin_noise": 0.0})
-    crop = canvas_of(_crop(asked.photo), encoder.input_size, wider=False)
+    if asked.layer not in (None, mixture.layer):
+        raise RequestError(
+            f"--layer: '{asked.layer}' given with WORDS; the mixture's is '{mixture.layer}', another wants --weights "
+            f"of `mien train mixture --preset paper --layer {asked.layer}`"
+        )
+    mover = Inverter(_encoder(asked, str(metadata.get("encoder", "facenet"))), mean_face, config)
+    begin = _crop(asked.photo)
 
-    def toward(index: int) -> UInt8Image:
-        draws = sample_generator(asked.seed, index) if asked.samples else None
-        aim = torch.from_numpy(mixture.target(names, draws)[None]).float()
-        chance = _draws(asked, index)
-        return _first(invert(encoder, mixture.layer, fixed(aim), crop, moved, chance, mean_face=crop)[0])
+    def toward(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
+        chances = [sample_generator(asked.seed, index) if asked.samples else None for index in places]
+        aims = np.stack([mixture.target(names, one) for one in chances])
+        return mover.moved(mixture.layer, aims, begin.expand(len(places), -1, -1, -1), draws)
 
-    return one_by_one(
-        toward, "imagine-invert", str(metadata["version"]), {"layer": mixture.layer, "photo": asked.photo.name}
-    )
+    about = {"layer": mixture.layer, "photo": asked.photo.name}
+    return _optimised(asked, config, toward, "imagine-invert", str(metadata["version"]), about)
+
+
+def classes_of(wanted: Mapping[str, bool | float]) -> list[str]:
+    """The set C as classes of the heads, which know a woman."""
+    return [*names_of(wanted, "visualisation"), *(["female"] if wanted.get("Male") is False else [])]
 
 
 def _visualise(asked: Asked) -> Way:
+    from mien.apps.cli.imagine_pictures import Visualiser
     from mien.errors import RequestError
-    from mien.faces.attributes import GROUPS
-    from mien.faces.attributes.reader import AttributeReader
-    from mien.faces.attributes.sight import joined, look
-    from mien.generators.imagine.visualise import visualise
 
-    names = list(names_of(asked.wanted, "visualisation"))
-    if asked.wanted.get("Male") is False:
-        names.append("female")
+    names = classes_of(asked.wanted)
     if not names:
         raise RequestError("WORDS: none given; the method 'visualise' wants one attribute or more, for example smiling")
-    reader = AttributeReader.load(asked.heads, asked.encoder)
-    looks = reader.heads.config.looks
+    config = _settings(asked)
     _, mean_face, _ = load_mixture(None)
-    config = _settings(asked).model_copy(update={"begin_noise": 0.05})
-    canvas = _resized(mean_face, 140 if config.jitter else 128)
+    painter = Visualiser.load(asked.heads, asked.encoder, mean_face, config)
 
-    def heads(window: Tensor) -> tuple[Tensor, ...]:
-        answers = reader.heads(joined(look(reader.encoder, window, looks), looks))
-        return tuple(answers.groups)
+    def seen(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
+        return painter.make([names] * len(places), draws)
 
-    def seen(index: int) -> UInt8Image:
-        picture, _ = visualise(heads, GROUPS, names, canvas, 128, config, _draws(asked, index))
-        return _first(picture)
-
-    version = str(reader.metadata.get("version", "heads"))
-    return one_by_one(seen, "imagine-visualise", f"{version}-{asked.settings}", {})
-
-
-def _first(pictures: Tensor) -> UInt8Image:
-    from mien.images import to_photos
-
-    photo: UInt8Image = to_photos(pictures)[0]
-    return photo
+    return _optimised(asked, config, seen, "imagine-visualise", f"{painter.version}-{asked.settings}", {})
 
 
 def _encoder(asked: Asked, trained_on: str) -> Encoder:
@@ -311,9 +347,3 @@ def _crop(path: Path) -> Tensor:
     if face is None:
         raise PhotoError("no_face", f"{path}: no face found; a photo of one face, at least 40 px wide, is wanted")
     return to_tensor(align.warp(photo, align.crop_transform(face.mesh, 256), 256))
-
-
-def _resized(tensor: Tensor, size: int) -> Tensor:
-    import torch.nn.functional as functional
-
-    return functional.interpolate(tensor, size=(size, size), mode="bilinear", align_corners=False)

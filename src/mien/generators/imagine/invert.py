@@ -7,7 +7,7 @@ The distance is divided by |T_l|^2, so that one set of weights for R serves ever
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,10 +15,11 @@ from torch import Tensor
 from mien.errors import RequestError
 from mien.faces import align
 from mien.faces.encoder import Encoder
-from mien.generators.imagine.picture import MARGIN, DescentConfig, Objective, Offset, Progress, canvas_px, descend
+from mien.generators.imagine.descent import Descent, Objective, Offsets, Progress, descend, windows
+from mien.generators.imagine.picture import MARGIN, DescentConfig, canvas_px
 from mien.generators.layers import has_fast_bf16
 
-Target = Callable[[Offset], Tensor]  # where the window lies in the canvas -> activations N ...
+Target = Callable[[Offsets], Tensor]  # where each window lies in its canvas -> activations N ...
 
 
 def check_layer(encoder: Encoder, layer: str) -> None:
@@ -36,32 +37,32 @@ def canvas_of(crops: Tensor, size: int, *, wider: bool) -> Tensor:
 
 
 def fixed(activations: Tensor) -> Target:
-    """A target that is the same wherever the window lies."""
-    return lambda _offset: activations
+    """A target (N ..., or one for all) that is the same wherever the window lies."""
+    return lambda _offsets: activations
 
 
 def of_picture(encoder: Encoder, layer: str, canvas: Tensor) -> Target:
-    """The activations of a picture (N 3 H W) itself, read where the window lies: jitter moves both."""
-    size = encoder.input_size
+    """The activations of pictures (N or 1, 3 H W) themselves, read where the window lies: jitter moves both."""
 
-    def target(offset: Offset) -> Tensor:
-        top, left = offset
+    def read(offsets: Offsets) -> Tensor:
         with torch.no_grad(), _fast(canvas.device):
-            found = encoder(canvas[:, :, top : top + size, left : left + size], [layer])[layer]
-        return found.float()
+            return encoder(windows(canvas, offsets, encoder.input_size), [layer])[layer].float()
 
-    return target
+    if canvas.shape[-1] > encoder.input_size:
+        return read
+    still = read([(0, 0)] * len(canvas))
+    return lambda _offsets: still
 
 
 def distance(encoder: Encoder, layer: str, target: Target) -> Objective:
-    """The data term of equation 1 over |T_l|^2, mean over the pictures."""
+    """The data term of equation 1 over |T_l|^2, of each picture."""
 
-    def objective(window: Tensor, offset: Offset) -> Tensor:
-        wanted = target(offset).flatten(1)
+    def objective(window: Tensor, offsets: Offsets) -> Tensor:
+        wanted = target(offsets).flatten(1)
         with _fast(window.device):
             found = encoder(window, [layer])[layer]
         off = (found.float().flatten(1) - wanted).square().sum(1)
-        return (off / wanted.square().sum(1).clamp_min(1e-12)).mean()
+        return off / wanted.square().sum(1).clamp_min(1e-12)
 
     return objective
 
@@ -72,23 +73,23 @@ def invert(
     target: Target,
     begin: Tensor,
     config: DescentConfig,
-    draws: torch.Generator,
+    draws: Sequence[torch.Generator],
     *,
     mean_face: Tensor | None = None,
     progress: Progress | None = None,
-) -> tuple[Tensor, list[float]]:
-    """Pictures (N 3 H W, a canvas) whose activations at ``layer`` come near ``target``, and the losses on the way."""
+) -> Descent:
+    """From ``begin`` (N 3 H W, canvases) pictures whose activations at ``layer`` come near ``target``."""
     check_layer(encoder, layer)
     objective = distance(encoder, layer, target)
     return descend(objective, begin, encoder.input_size, config, draws, mean_face=mean_face, progress=progress)
 
 
 def noise_canvas(
-    encoder: Encoder, config: DescentConfig, draws: torch.Generator, around: Tensor | None = None
+    encoder: Encoder, config: DescentConfig, draws: Sequence[torch.Generator], around: Tensor | None = None
 ) -> Tensor:
-    """A canvas (1 3 H W) to begin with: Gaussian noise around grey, or around a picture such as the mean face."""
+    """Canvases (N 3 size size) to begin with: Gaussian noise around grey, or around a picture such as the mean face."""
     size = canvas_px(encoder.input_size, config)
-    noise = torch.randn(1, 3, size, size, generator=draws) * config.begin_noise
+    noise = torch.stack([torch.randn(3, size, size, generator=one) for one in draws]) * config.begin_noise
     return (noise if around is None else around + noise).clamp(-1, 1)
 
 

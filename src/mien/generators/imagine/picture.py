@@ -1,26 +1,21 @@
-"""A picture as something to optimise: how it is parametrised, what keeps it smooth, and the descent itself.
+"""A picture as something to optimise: how it is parametrised, and what keeps it smooth.
 
-The descent serves class visualisation (3.3.1 of the paper) and feature inversion (equation 1): "update X using SGD and
-regularization", the regularisers being "blurring and/or jitter". ``PAPER`` is that; ``MIEN`` is what makes faces of it.
-The picture is a canvas a little larger than what the encoder reads; jitter reads it at random offsets.
+The descent (``descent.py``) serves class visualisation (3.3.1 of the paper) and feature inversion (equation 1): "update
+X using SGD and regularization", the regularisers being "blurring and/or jitter". ``PAPER`` is that; ``MIEN`` is what
+makes faces of it. The picture is a canvas a little larger than what the encoder reads; jitter reads it at random
+offsets.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as functional
+from pydantic import Field
 from torch import Tensor
 
 from mien.config import Config
-from mien.errors import RequestError
-
-Offset = tuple[int, int]  # rows, columns
-Objective = Callable[[Tensor, Offset], Tensor]  # (N 3 S S in [-1, 1], its offset in the canvas) -> a scalar to lower
-Progress = Callable[[int, float], None]  # step, loss
 
 MARGIN = 0.1  # the canvas is larger than the window by this share
 
@@ -30,25 +25,36 @@ class DescentConfig(Config):
 
     parametrisation: Literal["pixels", "fourier"] = "fourier"
     optimiser: Literal["sgd", "adam", "lbfgs"] = "adam"
-    learning_rate: float = 0.03
-    steps: int = 150
+    learning_rate: float = Field(default=0.03, gt=0)
+    search: bool = False  # section 5.2: begin at ``learning_rate`` and lower it until the loss falls
+    schedule: Literal["constant", "cosine"] = "cosine"  # cosine: the rate goes down to 1/20 at the last step
+    steps: int = Field(default=150, ge=1)  # at most
+    patience: int = Field(
+        default=0, ge=0
+    )  # stop when a picture gains less than ``tolerance`` in so many steps; 0: never
+    tolerance: float = Field(default=0.02, gt=0)  # share of all that it gained
     jitter: bool = True
-    begin_noise: float = 0.05  # deviation of the Gaussian noise that the descent begins with, in [-1, 1] values
-    blur_every: int = 0  # steps; 0: never. Pixels only: Fourier coefficients are smooth by their weights
-    blur_sigma_px: float = 0.5
-    l2: float = 0.0  # mean square of the picture
-    variation_luma: float = 2.0  # total variation: mean absolute difference of neighbours
-    variation_chroma: float = 12.0
-    anchor: float = 3.0  # mean square distance of the blurred picture to a mean face
-    anchor_sigma_px: float = 7.0
+    begin_noise: float = Field(default=0.05, ge=0)  # deviation of the Gaussian noise to begin with, in [-1, 1] values
+    blur_every: int = Field(
+        default=0, ge=0
+    )  # steps; 0: never. Pixels only: Fourier coefficients are smooth by their weights
+    blur_sigma_px: float = Field(default=0.5, gt=0)
+    l2: float = Field(default=0.0, ge=0)  # mean square of the picture
+    variation_luma: float = Field(default=2.0, ge=0)  # total variation: mean absolute difference of neighbours
+    variation_chroma: float = Field(default=12.0, ge=0)
+    anchor: float = Field(default=3.0, ge=0)  # mean square distance of the blurred picture to a mean face
+    anchor_sigma_px: float = Field(default=7.0, gt=0)
 
 
 MIEN = DescentConfig()
 PAPER = DescentConfig(
     parametrisation="pixels",
     optimiser="sgd",
-    learning_rate=200.0,
+    learning_rate=1e4,
+    search=True,
+    schedule="constant",
     steps=400,
+    patience=40,
     begin_noise=0.3,
     blur_every=4,
     blur_sigma_px=0.6,
@@ -99,60 +105,16 @@ class Fourier:
         return picture.tanh()
 
 
-def descend(
-    objective: Objective,
-    begin: Tensor,
-    window_px: int,
-    config: DescentConfig,
-    draws: torch.Generator,
-    *,
-    mean_face: Tensor | None = None,
-    progress: Progress | None = None,
-) -> tuple[Tensor, list[float]]:
-    """Lower ``objective`` plus the regularisers from ``begin`` (N 3 H W, a canvas); returns the canvas and the losses.
-
-    ``mean_face`` (1 3 H W) is what the anchor pulls to; ``RequestError`` where an anchor has none.
-    """
-    if config.anchor and mean_face is None:
-        raise RequestError("anchor: given without a mean face to pull to; wanted: anchor 0, or a mean face")
-    form = (Fourier if config.parametrisation == "fourier" else Pixels)(begin)
-    optimiser = _optimiser(form.values, config)
-    room = begin.shape[-1] - window_px
-    anchor = None if mean_face is None else blurred(mean_face, config.anchor_sigma_px)
-    losses: list[float] = []
-    for step in range(config.steps):
-        top, left = (int(torch.randint(room + 1, (1,), generator=draws)) if room else 0 for _ in range(2))
-
-        def cost(top: int = top, left: int = left) -> Tensor:
-            picture = form.picture()
-            window = picture[:, :, top : top + window_px, left : left + window_px]
-            return objective(window, (top, left)) + regularisers(picture, anchor, config)
-
-        def closure(cost: Callable[[], Tensor] = cost) -> Tensor:
-            loss = cost()
-            (form.values.grad,) = torch.autograd.grad(loss, [form.values])
-            return loss.detach()
-
-        loss = float(optimiser.step(closure))  # type: ignore[arg-type]
-        losses.append(loss)
-        if not math.isfinite(loss):
-            raise RequestError(f"learning rate: {config.learning_rate:g} given; the loss diverged at step {step}")
-        _tidy(form, step, config)
-        if progress is not None:
-            progress(step + 1, loss)
-    return form.picture().detach().clamp(-1, 1), losses
-
-
 def regularisers(picture: Tensor, anchor: Tensor | None, config: DescentConfig) -> Tensor:
-    """L2, total variation of luma and of chroma, and the anchor: a scalar. ``anchor`` is already blurred."""
-    total = picture.new_zeros(())
+    """L2, total variation of luma and of chroma, and the anchor, of each picture: N. ``anchor`` is already blurred."""
+    total = picture.new_zeros(len(picture))
     if config.l2:
-        total = total + config.l2 * picture.square().mean()
+        total = total + config.l2 * picture.square().mean((1, 2, 3))
     if config.variation_luma or config.variation_chroma:
         luma, chroma = luma_chroma(picture)
         total = total + config.variation_luma * variation(luma) + config.variation_chroma * variation(chroma)
     if config.anchor and anchor is not None:
-        total = total + config.anchor * (blurred(picture, config.anchor_sigma_px) - anchor).square().mean()
+        total = total + config.anchor * (blurred(picture, config.anchor_sigma_px) - anchor).square().mean((1, 2, 3))
     return total
 
 
@@ -163,9 +125,8 @@ def luma_chroma(picture: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def variation(picture: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours, down and across."""
-    down, across = picture.diff(dim=2).abs().mean(), picture.diff(dim=3).abs().mean()
-    return down + across
+    """N: mean absolute difference of neighbours, down and across."""
+    return picture.diff(dim=2).abs().mean((1, 2, 3)) + picture.diff(dim=3).abs().mean((1, 2, 3))
 
 
 def blurred(picture: Tensor, sigma_px: float) -> Tensor:
@@ -177,20 +138,3 @@ def blurred(picture: Tensor, sigma_px: float) -> Tensor:
     padded = functional.pad(picture, (reach,) * 4, mode="replicate")
     across = functional.conv2d(padded, kernel[:, :, None], groups=picture.shape[1])
     return functional.conv2d(across, kernel[:, :, :, None], groups=picture.shape[1])
-
-
-def _tidy(form: Pixels | Fourier, step: int, config: DescentConfig) -> None:
-    if isinstance(form, Fourier):
-        return
-    with torch.no_grad():
-        form.values.clamp_(-1, 1)
-        if config.blur_every and (step + 1) % config.blur_every == 0 and step + 1 < config.steps:
-            form.values.copy_(blurred(form.values, config.blur_sigma_px))
-
-
-def _optimiser(values: Tensor, config: DescentConfig) -> torch.optim.Optimizer:
-    if config.optimiser == "sgd":
-        return torch.optim.SGD([values], lr=config.learning_rate)
-    if config.optimiser == "adam":
-        return torch.optim.Adam([values], lr=config.learning_rate, betas=(0.9, 0.99))
-    return torch.optim.LBFGS([values], lr=config.learning_rate, max_iter=5, history_size=10)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from mien.errors import RequestError
-from mien.generators.imagine.picture import DescentConfig, Objective, Offset, Progress, descend
+from mien.generators.imagine.descent import Descent, Objective, Offsets, Progress, descend
+from mien.generators.imagine.picture import DescentConfig
 
 
 class HeadGroup(Protocol):
@@ -27,27 +28,33 @@ class HeadGroup(Protocol):
 Heads = Callable[[Tensor], Sequence[Tensor]]  # pictures N 3 S S in [-1, 1] -> the logits (N classes) of each group
 
 
-def boost(heads: Heads, groups: Sequence[HeadGroup], attributes: Collection[str]) -> Objective:
+def boost(heads: Heads, groups: Sequence[HeadGroup], wanted: Sequence[Collection[str]]) -> Objective:
     """Minus the sum of the softmax outputs of the wanted attributes, so that the gradient there is 1, and 0 elsewhere.
 
-    Divided by the number of attributes, as regularisers are weighed against an objective near 1.
+    ``wanted``: the set C of each picture (N). Divided by the number of its attributes, as regularisers are weighed
+    against an objective near 1. ``RequestError`` for an attribute that no head knows, or none.
     """
-    places = [
-        (number, group.classes.index(name))
-        for number, group in enumerate(groups)
-        for name in attributes
-        if name in group.classes
-    ]
     known = {name for group in groups for name in group.classes}
-    unknown = sorted(set(attributes) - known)
-    if unknown or not places:
-        given = f"'{unknown[0]}'" if unknown else "nothing"
-        raise RequestError(f"attributes: {given} given; wanted are one or more of the classes of the heads")
+    places = []  # of each picture: (group, class) of each attribute
+    for attributes in wanted:
+        unknown = sorted(set(attributes) - known)
+        if unknown or not attributes:
+            given = f"'{unknown[0]}'" if unknown else "nothing"
+            raise RequestError(f"attributes: {given} given; wanted are one or more of the classes of the heads")
+        places.append(
+            [
+                (number, group.classes.index(name))
+                for number, group in enumerate(groups)
+                for name in attributes
+                if name in group.classes
+            ]
+        )
 
-    def objective(window: Tensor, _offset: Offset) -> Tensor:
-        logits = heads(window)
-        chances = [logits[number].float().softmax(1)[:, place] for number, place in places]
-        return -torch.stack(chances).sum(0).mean() / len(places)
+    def objective(window: Tensor, _offsets: Offsets) -> Tensor:
+        chances = [logits.float().softmax(1) for logits in heads(window)]
+        return torch.stack(
+            [-torch.stack([chances[g][row, c] for g, c in asked]).mean() for row, asked in enumerate(places)]
+        )
 
     return objective
 
@@ -55,20 +62,22 @@ def boost(heads: Heads, groups: Sequence[HeadGroup], attributes: Collection[str]
 def visualise(
     heads: Heads,
     groups: Sequence[HeadGroup],
-    attributes: Collection[str],
+    wanted: Sequence[Collection[str]],
     mean_face: Tensor,
     window_px: int,
     config: DescentConfig,
-    draws: torch.Generator,
+    draws: Sequence[torch.Generator],
     *,
     progress: Progress | None = None,
-) -> tuple[Tensor, list[float]]:
-    """A picture (1 3 H W) that the heads find to have ``attributes``, begun at ``mean_face`` (1 3 H W) plus noise."""
-    noise = torch.randn(mean_face.shape, generator=draws) * config.begin_noise
-    begin = (mean_face + noise).clamp(-1, 1)
+) -> Descent:
+    """N pictures that the heads find to have the attributes ``wanted`` (N sets), begun at ``mean_face`` (1 3 H W).
+
+    Each begins with noise of its own of ``draws`` (N).
+    """
+    noise = torch.stack([torch.randn(mean_face.shape[1:], generator=one) for one in draws]) * config.begin_noise
     return descend(
-        boost(heads, groups, attributes),
-        begin,
+        boost(heads, groups, wanted),
+        (mean_face + noise).clamp(-1, 1),
         window_px,
         config,
         draws,

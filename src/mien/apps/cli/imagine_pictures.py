@@ -1,0 +1,173 @@
+"""Pictures that are optimised: the paper's methods behind `mien imagine`, `mien evaluate imagine`, `mien experiment`.
+
+A painter holds the networks that it needs and makes many pictures at once, each with a generator of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+    from torch import Tensor
+
+    from mien.faces.attributes.reader import AttributeReader
+    from mien.faces.encoder import Encoder
+    from mien.generators.imagine.descent import Descent, Progress
+    from mien.generators.imagine.picture import DescentConfig
+
+INVERT_LAYER = "block17_10"  # the deepest layer of FaceNet that still inverts to a face
+ROWS = 16  # pictures at once: a step of one alone costs twice as much
+CROP_PX = 128  # of a visualised picture, as of the mean face
+
+
+def rows_at_once(config: DescentConfig) -> int:
+    """How many pictures to make together. One where that would let them depend on each other in their last bits."""
+    import torch
+
+    from mien.generators.layers import has_fast_bf16
+
+    return ROWS if config.optimiser != "lbfgs" and has_fast_bf16(torch.device("cpu")) else 1
+
+
+def draws_of(seed: int, method: str, index: int) -> torch.Generator:
+    """The generator of picture ``index`` of a seed."""
+    import torch
+
+    from mien.seeding import torch_seed
+
+    return torch.Generator().manual_seed(torch_seed(seed, method, index))
+
+
+@dataclass(frozen=True)
+class Visualiser:
+    """Class visualisation (section 3.3.1) from the mean face, over trained heads."""
+
+    reader: AttributeReader
+    mean_face: Tensor  # 1 3 S S
+    config: DescentConfig
+
+    @classmethod
+    def load(cls, heads: Path | None, encoder: str, mean_face: Tensor, config: DescentConfig) -> Visualiser:
+        """``heads``: weights of `mien train attributes`; ``None``: the packaged ones."""
+        from mien.faces.attributes.reader import AttributeReader
+
+        return cls(AttributeReader.load(heads, encoder), mean_face, config)
+
+    @property
+    def version(self) -> str:
+        """Of the heads."""
+        return str(self.reader.metadata.get("version", "heads"))
+
+    def make(
+        self, wanted: Sequence[Sequence[str]], draws: Sequence[torch.Generator], progress: Progress | None = None
+    ) -> Descent:
+        """N crops with the attributes ``wanted`` (N sets of classes of the heads)."""
+        import torch
+
+        from mien.faces.attributes import GROUPS
+        from mien.faces.attributes.sight import joined, look
+        from mien.generators.imagine.picture import canvas_px
+        from mien.generators.imagine.visualise import visualise
+        from mien.generators.layers import has_fast_bf16
+
+        reader, looks = self.reader, self.reader.heads.config.looks
+
+        def heads(window: Tensor) -> tuple[Tensor, ...]:
+            with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bf16(window.device)):
+                seen = look(reader.encoder, window, looks)
+            return tuple(reader.heads(joined(seen, looks)).groups)
+
+        config = self.config.model_copy(update={"begin_noise": min(self.config.begin_noise, 0.05)})  # "small"
+        mean = resized(self.mean_face, canvas_px(CROP_PX, config))
+        return visualise(heads, GROUPS, wanted, mean, CROP_PX, config, draws, progress=progress)
+
+
+@dataclass(frozen=True)
+class Inverter:
+    """Feature inversion (equation 1) at any layer of an encoder."""
+
+    encoder: Encoder
+    mean_face: Tensor  # 1 3 S S
+    config: DescentConfig
+
+    def own(
+        self, layer: str, crops: Tensor, draws: Sequence[torch.Generator], progress: Progress | None = None
+    ) -> Descent:
+        """N pictures from noise toward the activations of crops (N 3 S S)."""
+        from mien.generators.imagine.invert import canvas_of, check_layer, invert, noise_canvas, of_picture
+        from mien.generators.imagine.picture import canvas_px
+
+        check_layer(self.encoder, layer)
+        size = canvas_px(self.encoder.input_size, self.config)
+        canvas, mean = (canvas_of(each, size, wider=self.config.jitter) for each in (crops, self.mean_face))
+        begin = noise_canvas(self.encoder, self.config, draws)
+        aim = of_picture(self.encoder, layer, canvas)
+        return invert(self.encoder, layer, aim, begin, self.config, draws, mean_face=mean, progress=progress)
+
+    def toward(
+        self,
+        layer: str,
+        targets: npt.NDArray[np.float64],
+        draws: Sequence[torch.Generator],
+        progress: Progress | None = None,
+    ) -> Descent:
+        """N pictures from noise toward activations (N ...). Without jitter, since these targets lie still."""
+        from mien.generators.imagine.invert import canvas_of, noise_canvas
+
+        config = self.config.model_copy(update={"jitter": False})
+        mean = canvas_of(self.mean_face, self.encoder.input_size, wider=False)
+        begin = noise_canvas(self.encoder, config, draws)
+        return self._fixed(layer, targets, begin, mean, config, draws, progress)
+
+    def moved(
+        self,
+        layer: str,
+        targets: npt.NDArray[np.float64],
+        crops: Tensor,
+        draws: Sequence[torch.Generator],
+        progress: Progress | None = None,
+    ) -> Descent:
+        """The poster's "Barack-inator": begin at crops (N 3 S S), walk toward activations (N ...)."""
+        from mien.generators.imagine.invert import canvas_of
+
+        config = self.config.model_copy(update={"jitter": False, "begin_noise": 0.0})
+        begin = canvas_of(crops, self.encoder.input_size, wider=False)
+        return self._fixed(layer, targets, begin, begin, config, draws, progress)
+
+    def _fixed(
+        self,
+        layer: str,
+        targets: npt.NDArray[np.float64],
+        begin: Tensor,
+        mean: Tensor,
+        config: DescentConfig,
+        draws: Sequence[torch.Generator],
+        progress: Progress | None,
+    ) -> Descent:
+        import torch
+
+        from mien.generators.imagine.invert import fixed, invert
+
+        aim = fixed(torch.from_numpy(targets).float())
+        return invert(self.encoder, layer, aim, begin, config, draws, mean_face=mean, progress=progress)
+
+
+def resized(tensor: Tensor, size: int) -> Tensor:
+    """N 3 H W -> N 3 size size."""
+    import torch.nn.functional as functional
+
+    return functional.interpolate(tensor, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def configuration(settings: str, steps: int | None, given: dict[str, Any]) -> DescentConfig:
+    """The settings called ``settings``, with ``given`` fields instead of theirs; ``RequestError`` for wrong ones."""
+    from mien.generators.imagine.picture import PRESETS, DescentConfig
+
+    values = PRESETS[settings].model_dump() | given | ({} if steps is None else {"steps": steps})
+    return DescentConfig.make(values, where="--descent")

@@ -1,0 +1,125 @@
+"""Are the faces of one description different people? Beside real people who share it, too, since those are more alike
+than strangers are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.evaluation.crowd_judged import Judged
+from mien.evaluation.features import IDENTITY, Judges, Track
+from mien.evaluation.imagine_sets import AttributeSet
+from mien.evaluation.metrics import metric_name
+from mien.evaluation.report import Better, Figure, Section
+from mien.evaluation.similarity import cosines
+from mien.evaluation.statistics import Float64Array, Interval, mean_interval
+from mien.records import UInt8Image
+
+BoolArray = npt.NDArray[np.bool_]
+
+TWO, ONE = "two descriptions", "one description"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the judges say of the faces of one method, description by description."""
+
+    places: tuple[int, ...]  # P
+    crops: UInt8Image  # P K S S 3
+    found: BoolArray  # P K 73
+    identity: Float64Array  # P K 128
+    judged: Judged  # of all faces: the first of each description, then the second of each, ...
+
+
+@dataclass(frozen=True, slots=True)
+class RealPairs:
+    """K real people for each of P descriptions who have something in common; ``name`` says what."""
+
+    name: str
+    crops: UInt8Image  # P K S S 3
+    about: str  # how much they have in common, with its figures
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPairs:
+    """The same, seen by the judge of identity."""
+
+    name: str
+    identity: Float64Array  # P K 128
+    about: str
+
+
+def real_pairs(pairs: RealPairs, judges: Judges, track: Track) -> JudgedPairs:
+    """Identity features of real people who are alike."""
+    flat = pairs.crops.reshape(-1, *pairs.crops.shape[2:])
+    with track(pairs.name, len(flat)) as advance:
+        found = judges.identity(flat, advance).astype(np.float64)
+    return JudgedPairs(pairs.name, found.reshape(*pairs.crops.shape[:2], -1), pairs.about)
+
+
+def variety(
+    answers: Mapping[str, Answers], sets: Sequence[AttributeSet], other: Judged, alike: Sequence[JudgedPairs]
+) -> Section:
+    """(c) All pairs of one description and pairs of two, of every method, beside pairs of real people."""
+    centre = other.identity.astype(np.float64).mean(0)
+    figures: list[Figure] = []
+
+    def both(label: str, subject: str, pairs: Sequence[tuple[Float64Array, Float64Array]]) -> None:
+        """Similarity and distance; each pair is (P 128, P 128), and means over pairs are taken first."""
+        key = "same-description" if label == ONE else "other-description"
+        alike = mean_interval(np.mean([cosines(a - centre, b - centre) for a, b in pairs], axis=0))
+        apart = mean_interval(np.mean([np.linalg.norm(a - b, axis=1) for a, b in pairs], axis=0))
+        figures.append(figure_of(f"similarity-{key}", IDENTITY, f"similarity, {label}", subject, alike, "", "lower"))
+        figures.append(figure_of(f"distance-{key}", IDENTITY, f"distance, {label}", subject, apart, "", "higher"))
+
+    own = answers["real"].identity[:, 0]
+    both(TWO, "real", [(own, np.roll(own, 1, 0))])
+    same = _next_of_same_sex(sets)
+    both(ONE, "real, of one sex", [(own[list(same)], own[list(same.values())])])
+    for pairs in alike:
+        both(ONE, f"real, {pairs.name}", _all_pairs(pairs.identity))
+    for name, one in answers.items():
+        if name == "real":
+            continue
+        first = one.identity[:, 0]
+        if len(first) > 1:
+            both(TWO, name, [(first, np.roll(first, 1, 0))])
+        if one.identity.shape[1] > 1:
+            both(ONE, name, _all_pairs(one.identity))
+    common = " ".join(f"Real people, {pairs.name}: {pairs.about}." for pairs in alike)
+    return Section(
+        "Are they different people?",
+        "All pairs among the faces of one description, and pairs of faces of two descriptions, in dlib's 128 identity "
+        "features: distance, and similarity as the cosine after the mean real face is taken away, so that different "
+        "real people are about 0 alike. Two photographs of one person lie 0.44 apart, of two people 0.81. Faces of two "
+        "descriptions that are as alike as those of one are the paper's failure: one face for everybody. Real people "
+        "who share a description are more alike than strangers are, so theirs is the figure to stand beside. " + common,
+        tuple(figures),
+    )
+
+
+def figure_of(
+    key: str, space: str, label: str, subject: str, interval: Interval, unit: str, better: Better = ""
+) -> Figure:
+    """A figure whose name carries its protocol and n."""
+    name = metric_name(key, space, interval.n)
+    return Figure.of(interval, name=name, label=label, subject=subject, unit=unit, better=better)
+
+
+def _all_pairs(identity: Float64Array) -> list[tuple[Float64Array, Float64Array]]:
+    """P K D -> each two of K."""
+    return [(identity[:, a], identity[:, b]) for a, b in combinations(range(identity.shape[1]), 2)]
+
+
+def _next_of_same_sex(sets: Sequence[AttributeSet]) -> dict[int, int]:
+    """Each description -> the next one (from the start again) of the same sex, where there is another."""
+    following: dict[int, int] = {}
+    for sex in (True, False, None):
+        places = [place for place, one in enumerate(sets) if one.wanted.get("Male") is sex]
+        if len(places) > 1:
+            following |= dict(zip(places, [*places[1:], places[0]], strict=True))
+    return following
