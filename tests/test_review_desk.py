@@ -116,10 +116,10 @@ def test_decisions_on_pictures_that_changed_are_retired(store: Store) -> None:
 
 SEATS = st.sampled_from([ADA, BEN, Seat("c" * 20, "Ada")])
 WORDS = st.sampled_from(["keep", "correct", "reject", "skip", "undo", "wait"])
-ACTIONS = st.lists(st.tuples(SEATS, WORDS), max_size=30)
+ACTIONS = st.lists(st.tuples(SEATS, WORDS), max_size=20)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ACTIONS)
 def test_no_face_is_before_two_people_none_is_decided_twice_and_undo_inverts(
     tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[Seat, str]]
@@ -127,7 +127,7 @@ def test_no_face_is_before_two_people_none_is_decided_twice_and_undo_inverts(
     store = open_store(tmp_path_factory.mktemp("desk") / "a.sqlite", SCHEMA)
     clock = Clock()
     desk = Desk(store, "d", QUEUE, claim_seconds=10, clock=clock)
-    before: dict[Seat, list[dict[str, Decision]]] = {}
+    said_by: dict[Seat, list[str]] = {}  # verdicts and skips that can be taken back
     holds: dict[Seat, tuple[str, float]] = {}
     with contextlib.closing(store):
         for seat, action in actions:
@@ -137,16 +137,15 @@ def test_no_face_is_before_two_people_none_is_decided_twice_and_undo_inverts(
                 continue
             now = _standing(store)
             if action == "undo":
-                stack = before.get(seat, [])
+                stack = said_by.get(seat, [])
                 undone = desk.undo(seat)
                 assert (undone is None) == (not stack)
-                if undone is not None:
-                    was = stack.pop()
-                    after = _standing(store)
-                    assert after.get(undone) == was.get(undone)  # as before it was said
-                    assert {k: v for k, v in after.items() if k != undone} == {
-                        k: v for k, v in now.items() if k != undone
-                    }
+                after = _standing(store)
+                if stack and stack.pop() != "skip":
+                    assert undone in now
+                    assert after == {face: one for face, one in now.items() if face != undone}
+                else:
+                    assert after == now
             face = desk.next(seat)
             holds.pop(seat, None)
             if face is None:
@@ -157,7 +156,7 @@ def test_no_face_is_before_two_people_none_is_decided_twice_and_undo_inverts(
             holds[seat] = (face, clock.now + 10)
             if action == "undo":
                 continue
-            before.setdefault(seat, []).append(_standing(store))
+            said_by.setdefault(seat, []).append(action)
             if action == "skip":
                 desk.skip(seat, face)
             else:

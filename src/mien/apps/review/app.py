@@ -170,7 +170,7 @@ def create_app(room: ReviewRoom, settings: ServiceSettings, *, by: str | None = 
 
     @app.exception_handler(MienError)
     async def failed(request: Request, error: MienError) -> Response:
-        return page("broken", 503, error=str(error))
+        return page("broken", 422 if error.exit_status == 2 else 503, error=str(error))
 
     @app.middleware("http")
     async def door(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
