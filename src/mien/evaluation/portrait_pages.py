@@ -36,7 +36,7 @@ def ablation(photos: UInt8Image, runs: Sequence[tuple[Made, Measured]], real: Me
             "two with --peer.",
         )
     names = [made.variant or made.name for made, _ in runs]
-    rows = [(real.name, None, *_row_of_ablation(real, real, None))]
+    rows: list[tuple[str | int | None, ...]] = [(real.name, None, *_row_of_ablation(real, real, None))]
     rows += [
         (name, made.trained_images, *_row_of_ablation(real, found, made))
         for name, (made, found) in zip(names, runs, strict=True)

@@ -8,14 +8,16 @@ generator learns four times for every turn of the discriminator; the sum of all 
 Where the thesis is silent, we decided:
 
 - *Which image* texture, identity and landmarks are measured on: the output F_O ("the output face image").
-- *The mask of 3.1* is warped with the output: the pixels compared lie in the canonical frame. It weighs
-  there and is not moved: an empty mask would end the loss, while section 3.5.3 says that the mask "tends towards values
-  of 1 everywhere"; both hold only if no gradient of 3.1 reaches it. (With one, it fell to 0.2 within 480 images and the
-  picture with it.)
+- *The mask of 3.1* is warped with the output: the pixels compared lie in the canonical frame.
+- *When 3.1 moves the mask*: the thesis finds that its mask loss "makes it more optimal to discard" hair (5.2), so the
+  gradient of 3.1 reaches the mask; but an empty mask ends the loss, and before there is a face it falls to nothing
+  within some hundred images, and the picture with it. So 3.1 only weighs by the mask for the first
+  ``mask_from_images``; later, pixels that can be foretold (the face) resist, and the background fades.
 - *Canonical landmarks*: those of the mean face that looks ahead (``faces/landmarks68.mean_points``).
-- *Weights*: 3.7's are printed, the others are not. The sum of 3.1 over 320 x 320 x 3 values would be three to four
-  orders of magnitude above the rest, and the mask would vanish in the first steps to end it; the thesis reports one or
-  two. ``texture`` 1e-3 makes it about twice the rest at the start; ``identity`` 10 brings it level with 3.7.
+- *Weights*: 3.7's are printed, the others are not. The sum of 3.1 over 320 x 320 x 3 values would be four orders of
+  magnitude above the rest; the thesis reports "an order of magnitude or sometimes two". ``texture`` 3e-3 and
+  ``identity`` 10 make it one at the start. With less the gradients of the two frozen networks, which stripes satisfy
+  as well as faces, come first.
 - *Adam* 2e-4, beta1 0.5 (Radford et al., 2016, whom the thesis follows for adversarial training); batch 16; 280,000
   steps ("after 280k iterations").
 - *Mirrored borders*: beyond its photo a crop is mirrored; those pixels count in no texture loss.
@@ -70,11 +72,12 @@ class PortraitPaperConfig(Config):
     """Everything that decides what is trained."""
 
     networks: PaperConfig = PaperConfig()
-    texture: float = 1e-3
+    texture: float = 3e-3
     landmarks: LandmarkWeights = LandmarkWeights()
     identity: float = 10.0
     mask: float = 1.0
     mask_exponent: float = 1.0
+    mask_from_images: int = 4000  # texture moves the mask from here on
     adversarial: float = 1.0
     with_mask: bool = True  # False, with_adversarial False: the ablation of section 4.4
     with_adversarial: bool = True
@@ -128,7 +131,8 @@ def generator_cost(config: PortraitPaperConfig) -> Any:
         warped = networks["warp"](both, points[:, reliable, :2])
         scale = (FRAME_PX / size) ** 2  # of the sum: what a 320 px image would have
         weight = warped[:, 3:] * theirs[:, 3:]
-        terms["texture"] = config.texture * scale * texture(weight.detach(), theirs[:, :3], warped[:, :3])
+        weight = weight if info.images >= config.mask_from_images else weight.detach()
+        terms["texture"] = config.texture * scale * texture(weight, theirs[:, :3], warped[:, :3])
 
         # Identity.
         seen = networks["encoder"](to_facenet(loose_view(drawn.output)), ("embedding",))
