@@ -282,12 +282,12 @@ def _slow(
     size, count = own.shape[1], len(chosen)
     return [
         _painted("paper (visualise)", "visualise", classes, count, 2, WHOLE_CROP, size, seed, track),
-        _painted("paper (photo, inverted)", "invert", photos, count, 1, _window(config), size, seed, track),
-        _painted("paper (cGMM, inverted)", "mixture", samples, count, 2, _window(None), size, seed, track),
+        _painted("paper (photo, inverted)", "invert", photos, count, 1, window_of(config), size, seed, track),
+        _painted("paper (cGMM, inverted)", "mixture", samples, count, 2, window_of(None), size, seed, track),
     ]
 
 
-def _window(config: DescentConfig | None) -> tuple[float, float, float]:
+def window_of(config: DescentConfig | None) -> tuple[float, float, float]:
     """The square of a crop that inverted pictures show: (left, top, side); with a margin where there is jitter."""
     from mien.faces import align
     from mien.generators.imagine.picture import MARGIN

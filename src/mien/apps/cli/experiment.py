@@ -36,6 +36,9 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a report that is t
 
 def register(app: typer.Typer) -> None:
     """Add ``mien experiment`` to the command line."""
+    from mien.apps.cli import experiment_imagine
+
+    experiment_imagine.register(experiment)
     from mien.apps.cli import experiment_ablation
 
     experiment_ablation.register(experiment)
@@ -53,7 +56,7 @@ def distribution(data: Data, out: Out, force: Force = False) -> None:
     report.check_directory(out, force=force)
     faces = FaceDataset.open(data)
     found = marks(faces.faces)
-    _done(distribution_report(found, _provenance(faces, faces_with_attributes=len(found))), out)
+    done(distribution_report(found, provenance(faces, faces_with_attributes=len(found))), out)
 
 
 @experiment.command("tsne")
@@ -84,9 +87,9 @@ def tsne(
     chosen = everyone.pick(np.sort(one_a_person(everyone.people, stream(seed, "faces"))[:count]))
     features = _features(faces, network, chosen.rows, tap)
     with _waiting(f"t-SNE of {len(chosen):,} faces"):
-        provenance = _provenance(faces, encoder=network.name, layer=tap, faces=len(chosen), seed=seed)
-        found = tsne_report(features, chosen, tap, provenance, seed=seed, perplexity=perplexity, k=neighbours)
-    _done(found, out)
+        about = provenance(faces, encoder=network.name, layer=tap, faces=len(chosen), seed=seed)
+        found = tsne_report(features, chosen, tap, about, seed=seed, perplexity=perplexity, k=neighbours)
+    done(found, out)
 
 
 @experiment.command("activations")
@@ -133,9 +136,9 @@ def activations(
             kept[tap] = _features(faces, network, chosen.rows, tap)
         return values
 
-    provenance = _provenance(faces, encoder=network.name, layers=", ".join(taps), faces=len(chosen), seed=seed)
-    found = activations_report(chosen, fetch, list(taps), named, provenance, count=count, seed=seed)
-    _done(found, out)
+    about = provenance(faces, encoder=network.name, layers=", ".join(taps), faces=len(chosen), seed=seed)
+    found = activations_report(chosen, fetch, list(taps), named, about, count=count, seed=seed)
+    done(found, out)
 
 
 @experiment.command("verification")
@@ -166,8 +169,8 @@ def verification(
     people = [str(faces.faces[row].person) for row in named]
     drawn = draw_pairs(people, folds=folds, each=pairs, seed=seed)
     features = {"one view": _verified(faces, network, named, tap, drawn)}
-    provenance = _provenance(faces, encoder=network.name, layer=tap, pairs=len(drawn), seed=seed)
-    _done(verification_report(features, people, drawn, tap, provenance), out)
+    about = provenance(faces, encoder=network.name, layer=tap, pairs=len(drawn), seed=seed)
+    done(verification_report(features, people, drawn, tap, about), out)
 
 
 @experiment.command("unfreezing")
@@ -210,10 +213,8 @@ def unfreezing(
     with _waiting("faces are decoded"):
         faces = runs.gather(plan, network)
     found = [runs.run_of(plan, faces, tap, falling, out / "runs") for tap, falling in depths]
-    provenance = _provenance(
-        plan.data, encoder=encoder, steps=steps, batch=batch, lr=lr, encoder_lr=encoder_lr, seed=seed
-    )
-    _done(unfreezing_report(found, runs.examined(faces), provenance), out)
+    about = provenance(plan.data, encoder=encoder, steps=steps, batch=batch, lr=lr, encoder_lr=encoder_lr, seed=seed)
+    done(unfreezing_report(found, runs.examined(faces), about), out)
 
 
 def _encoder(name: str, layers: Sequence[str]) -> Encoder:
@@ -269,21 +270,27 @@ def _waiting(what: str) -> Any:
     return Console(stderr=True).status(what)
 
 
-def _provenance(data: FaceDataset, **more: str | int | float) -> dict[str, str | int | float | None]:
+def provenance(data: FaceDataset, **more: str | int | float) -> dict[str, str | int | float | None]:
+    """What a report on faces of a dataset says of itself."""
+    return recorded(dataset_fingerprint=data.fingerprint(), **more)
+
+
+def recorded(**more: str | int | float) -> dict[str, str | int | float | None]:
+    """What every report says of itself."""
     from datetime import UTC, datetime
 
     import mien
 
     return {
         "mien": mien.__version__,
-        "dataset_fingerprint": data.fingerprint(),
         **more,
         "command": " ".join(["mien", *sys.argv[1:]]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
-def _done(found: Report, out: Path) -> None:
+def done(found: Report, out: Path) -> None:
+    """Write a report and say where."""
     from mien.evaluation import report
 
     page = report.write(found, out)

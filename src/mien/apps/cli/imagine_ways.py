@@ -76,7 +76,7 @@ def _like(asked: Asked) -> Way:
     makes = _imagine(asked)
     plan = makes.density.plan(Wish(asked.wanted, asked.ages_years))
     encoder = _encoder(asked, "facenet")
-    crop = _crop(asked.like)
+    crop = crop_of(asked.like)
 
     def seen(crops: Tensor) -> dict[str, np.ndarray[Any, Any]]:
         with torch.inference_mode():
@@ -279,7 +279,7 @@ def _invert(asked: Asked) -> Way:
         encoder = _encoder(asked, asked.encoder)
         layer = asked.layer or (INVERT_LAYER if INVERT_LAYER in encoder.taps else encoder.taps[len(encoder.taps) // 2])
         check_layer(encoder, layer)
-        crop, inverter = _crop(asked.photo), Inverter(encoder, mean_face, config)
+        crop, inverter = crop_of(asked.photo), Inverter(encoder, mean_face, config)
 
         def own(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
             return inverter.own(layer, crop.expand(len(places), -1, -1, -1), draws)
@@ -296,7 +296,7 @@ def _invert(asked: Asked) -> Way:
             f"of `mien train mixture --preset paper --layer {asked.layer}`"
         )
     mover = Inverter(_encoder(asked, str(metadata.get("encoder", "facenet"))), mean_face, config)
-    begin = _crop(asked.photo)
+    begin = crop_of(asked.photo)
 
     def toward(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
         chances = [sample_generator(asked.seed, index) if asked.samples else None for index in places]
@@ -335,7 +335,7 @@ def _encoder(asked: Asked, trained_on: str) -> Encoder:
     return load_encoder(trained_on, asked.device)
 
 
-def _crop(path: Path) -> Tensor:
+def crop_of(path: Path) -> Tensor:
     """The central face of a photo as an aligned crop (1 3 256 256)."""
     from mien.errors import PhotoError
     from mien.faces import align

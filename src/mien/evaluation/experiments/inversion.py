@@ -1,0 +1,64 @@
+"""Figure 5: a target, what its own activations give back, and what the mixture's activations give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.evaluation.plots import lines
+from mien.evaluation.report import Figure, Picture, Report, Section
+from mien.images import caption, sheet
+from mien.records import UInt8Image
+
+
+@dataclass(frozen=True, slots=True)
+class Inverted:
+    """A picture, the losses on the way (T), the learning rate, and how far it is from the target."""
+
+    name: str
+    photo: UInt8Image  # S S 3
+    losses: Sequence[float]
+    rate: float
+    distance: float  # |phi(target) - phi(picture)|^2 / |phi(target)|^2 at the layer
+    cosine: float  # of the encoder's last features
+    seconds: float
+
+
+def inversion_report(
+    target: UInt8Image,
+    found: Sequence[Inverted],
+    layer: str,
+    provenance: Mapping[str, str | int | float | None],
+) -> Report:
+    """The report with the figure: ``target`` (S S 3) first, then each of ``found``."""
+    figures = []
+    for one in found:
+        rows = (
+            ("distance", f"distance to the target at {layer}, share of its square", one.distance),
+            ("cosine", "cosine of the features of a person with the target's", one.cosine),
+            ("steps", "steps", float(len(one.losses))),
+            ("rate", "learning rate", one.rate),
+            ("loss-first", "loss at the beginning", one.losses[0]),
+            ("loss-last", "loss at the end", one.losses[-1]),
+            ("seconds", "seconds, by the clock", one.seconds),
+        )
+        figures += [Figure(f"{key}_{layer}_n1", label, one.name, value, 1) for key, label, value in rows]
+    side = target.shape[0]
+    panels = [("target", target), *((one.name, one.photo) for one in found)]
+    tiles = [np.concatenate([photo, caption(name, side, max(side // 8, 14))]) for name, photo in panels]
+    pictures = (
+        Picture("inversion", "Figure 5: " + ", ".join(name for name, _ in panels), sheet(tiles, len(tiles))),
+        Picture("convergence", "The losses on the way", lines({o.name: o.losses for o in found}, x="step", y="loss")),
+    )
+    text = (
+        'The paper\'s figure 5 has the target, "vanilla feature inversion" from its own activations, and cGMM feature '
+        f"inversion from what the mixture expects of its attributes; here at `{layer}`."
+    )
+    summary = "; ".join(
+        f"{one.name}: loss {one.losses[0]:.2f} to {one.losses[-1]:.3f} in {len(one.losses)} steps, cosine "
+        f"{one.cosine:.2f}"
+        for one in found
+    )
+    return Report("Figure 5", summary, (Section("Figure 5", text, tuple(figures), (), pictures),), provenance)
