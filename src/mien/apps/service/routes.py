@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
-import io
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +13,10 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from mien.apps.jobs import Job
-from mien.apps.pictures import marked_row, png_of
+from mien.apps.pictures import marked_row, png_of, zipped
 from mien.apps.service.forms import FacesForm, FacesMade, JobMade, Refusal, limited
 from mien.apps.service.makers import Maker, PhotoOrder, Picture, order_of
 from mien.apps.service.metrics import CONTENT_TYPE_LATEST
-from mien.apps.service.runner import MANIFEST
 from mien.apps.service.uploads import TYPES, photo_of
 from mien.apps.service.workshop import FullError
 from mien.errors import RequestError
@@ -130,19 +126,9 @@ async def _picture_answer(
     if form == "png":
         return Response(pngs[0], media_type="image/png")
     if form == "zip":
-        return Response(_zipped(rows, pngs), media_type="application/zip")
+        return Response(zipped(rows, pngs), media_type="application/zip")
     faces = [{**row, "png": base64.b64encode(png).decode()} for row, png in zip(rows, pngs, strict=True)]
     return JSONResponse({**about, "faces": faces})
-
-
-def _zipped(rows: Sequence[Mapping[str, Any]], pngs: Sequence[bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for row, png in zip(rows, pngs, strict=True):
-            archive.writestr(str(row["file"]), png)
-        lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-        archive.writestr(MANIFEST, "".join(lines))
-    return buffer.getvalue()
 
 
 def _jobs(app: FastAPI, service: Service) -> None:

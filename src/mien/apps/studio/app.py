@@ -10,11 +10,12 @@ What a tab has at hand:
 
 - ``rooms.ask("crowd", [FacesOrder(...), ...])``: have a maker of the service work, between the requests of others. It
   yields ``Step``s: ``step.words`` for the person who waits, ``step.answer`` (pictures, JSON) when one order is done. An
-  event is a generator that yields what it shows; ``button.click(..., cancels=[event])`` stops it between two orders.
+  event is a generator that yields what it shows; ``button.click(..., cancels=[event])`` stops it between two orders,
+  and ``widgets.Turns`` drops answers that somebody no longer waits for.
 - ``rooms.marks`` and ``apps.pictures.png_of``: every picture that is shown or handed out is a marked PNG.
 - ``rooms.keep(png, "face.png").address``: for ``<img src>`` and ``<a href download>`` (zip files as well).
 - ``widgets.photo_drop(elem_id, many=False)``: drop, paste or choose photos, kept in memory only; its event ``photos``
-  brings tokens for ``rooms.photo(token)``. (``gr.Image`` and ``gr.File`` would write uploads to the disk: the gate refuses.)
+  brings tokens for ``rooms.photo(token)``. (``gr.Image`` and ``gr.File`` would write uploads to the disk: refused.)
 - ``widgets.notice(words, kind)``: the line beside a control that says what goes on or what is wrong; ``told(error)``.
 - ``theme.css``: variables ``--paper --ink --soft --line --mark`` and the classes of buttons, chips, sheets.
 
@@ -52,12 +53,12 @@ def page(rooms: Rooms) -> gr.Blocks:
     with gr.Blocks(title="mien studio", analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(theme.HEADER, elem_id="masthead")
         with gr.Tabs(elem_id="tabs") as tabs:
-            addresses = {}
+            addresses, shown = {}, {}
             for name, tab in TABS.items():
-                with gr.Tab(tab.TITLE, id=name, elem_id=f"tab-{name}"):
+                with gr.Tab(tab.TITLE, id=name, elem_id=f"tab-{name}") as shown[name]:
                     addresses[name] = tab.build(rooms)
         gr.HTML(theme.FOOTER.format(version=mien.__version__), elem_id="colophon")
-        widgets.restore(blocks, tabs, addresses)
+        widgets.restore(blocks, tabs, shown, addresses)
     blocks.queue(default_concurrency_limit=EVENTS_AT_ONCE, max_size=EVENTS_WAITING, api_open=False)
     return blocks
 

@@ -1,16 +1,270 @@
-"""The tab Crowd."""
+"""The tab Crowd: a contact sheet that follows its sliders; faces that please are locked and stay."""
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
 import gradio as gr
 
+from mien.apps.cli.crowd import parse_attributes
+from mien.apps.studio import crowd_out, crowd_view
+from mien.apps.studio.crowd_prints import Place, Prints
+from mien.apps.studio.crowd_sheet import MOST_FACES, Frame, Mix, Sheet, sweep
 from mien.apps.studio.rooms import Rooms
-from mien.apps.studio.widgets import Address
+from mien.apps.studio.widgets import QUIET, Address, acting, notice, script, told
+from mien.errors import MienError, RequestError
+from mien.generators.conditions import ATTRIBUTES, RACES
+from mien.seeding import fresh_seed
 
 TITLE = "Crowd"
+ANY = "any"
+SETTLE_SECONDS = 0.2  # a slider that is being dragged asks for nothing
+log = logging.getLogger("mien.studio")
 
 
-def build(rooms: Rooms) -> Address | None:
-    """Lay the tab out."""
-    gr.HTML("<p>In the making.</p>")
-    return None
+class Desk:
+    """What one visitor has before him. Each change takes a turn; work of an older turn stops."""
+
+    def __init__(self) -> None:
+        self.sheet = Sheet(Mix(seed=0))
+        self.chosen: int | None = None
+        self.variants: tuple[Frame, ...] = ()
+        self.turn = 0
+        self.shown = False
+
+    def next_turn(self) -> int:
+        """The number of a new turn; every older one is stale."""
+        self.turn += 1
+        return self.turn
+
+
+def build(rooms: Rooms) -> Address:
+    """Lay the tab out and tie it together."""
+    tab = _Tab(rooms)
+    desk = gr.State(Desk())  # each visitor gets a copy
+    with gr.Row(elem_id="crowd", elem_classes="bench"):
+        with gr.Column(elem_id="crowd-controls", elem_classes="controls", min_width=240):
+            mix = Mix(0)
+            count = gr.Slider(1, MOST_FACES, mix.count, step=1, buttons=[], label="How many", elem_id="crowd-count")
+            women = gr.Slider(
+                0, 100, mix.women_percent, step=1, buttons=[], label="Women, percent", elem_id="crowd-women"
+            )
+            young = gr.Slider(
+                1, 100, mix.youngest_years, step=1, buttons=[], label="Youngest, years", elem_id="crowd-young"
+            )
+            old = gr.Slider(1, 100, mix.oldest_years, step=1, buttons=[], label="Oldest, years", elem_id="crowd-old")
+            lean = gr.Slider(-100, 100, 0, step=5, buttons=[], label="Lean, young to old", elem_id="crowd-lean")
+            words = gr.Textbox(
+                label="All of them are", placeholder="smiling, eyeglasses, not bald", max_lines=2,
+                elem_id="crowd-words", info=f"From: {', '.join(ATTRIBUTES.values())}",
+            )  # fmt: skip
+            wrong = gr.HTML(notice(), elem_id="crowd-words-notice")
+            race = gr.Dropdown([ANY, *RACES], value=ANY, label="Race, as the data names it", elem_id="crowd-race")
+            seed = gr.Textbox(label="Seed", max_lines=1, elem_id="crowd-seed")
+            again = gr.Button("New faces", variant="primary", elem_id="crowd-again")
+        with gr.Column(elem_id="crowd-table", elem_classes="table", min_width=300):
+            status = gr.HTML(notice(), elem_id="crowd-status", js_on_load=script("acts.js"))
+            sheet = gr.HTML("", elem_id="crowd-sheet", js_on_load=script("crowd_sheet.js"))
+            handout = gr.HTML(crowd_out.handout_html(), elem_id="crowd-handout", js_on_load=script("handout.js"))
+        with gr.Column(elem_id="crowd-side", elem_classes="side", min_width=260):
+            person = gr.HTML(
+                crowd_view.person_html(None, None, None, False, ()),
+                elem_id="crowd-person",
+                js_on_load=script("acts.js"),
+            )
+    controls = [count, women, young, old, lean, race, words, seed]
+    shown = [sheet, person, status, wrong]
+    live: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
+    for slider in (count, women, young, old, lean):
+        slider.input(tab.changed, [desk, *controls], shown, **live)
+    race.input(tab.changed, [desk, *controls], shown, **live)
+    for box in (words, seed):
+        box.submit(tab.changed, [desk, *controls], shown, **live)
+        box.blur(tab.changed, [desk, *controls], shown, **live)
+    again.click(tab.again, desk, [*shown, seed], **live)
+    sheet.act(acting(tab.act), desk, shown, **live)
+    person.act(acting(tab.act), desk, shown, **live)
+    status.act(acting(tab.act), desk, shown, **live)
+    handout.act(acting(tab.hand_out), desk, [handout, status], **live)
+    return Address(tab.restore, [*shown, *controls], [desk])
+
+
+class _Tab:
+    """The events of the tab. ``shown`` is always (sheet, person, status, notice beside the words)."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self.prints = Prints(rooms)
+
+    def restore(self, query: Mapping[str, str], desk: Desk) -> Iterator[Any]:
+        """The sheet of the address, and the controls as they were."""
+        said = ""
+        try:
+            desk.sheet = Sheet.of_query(query, fresh_seed())
+        except RequestError as error:
+            said = f"{error}. Here is a fresh sheet instead."
+        mix = desk.sheet.mix
+        values = [
+            mix.count, mix.women_percent, mix.youngest_years, mix.oldest_years, mix.lean, mix.race or ANY, mix.words,
+            str(mix.seed),
+        ]  # fmt: skip
+        yield *self._now(desk, "", address=False), notice(), *values
+        for shown in self._make(desk, desk.next_turn(), said=said):
+            yield *shown, *([gr.skip()] * len(values))
+
+    def changed(
+        self, desk: Desk, count: int, women: int, young: int, old: int, lean: int, race: str, words: str, seed: str
+    ) -> Iterator[Any]:
+        """The controls were moved: the sheet follows, locked faces stay."""
+        before = desk.sheet.mix
+        try:
+            parse_attributes(words)
+        except RequestError as error:
+            yield gr.skip(), gr.skip(), gr.skip(), told(error)
+            return
+        try:
+            wanted = Mix(
+                _seed(seed, before.seed), count, women, young, old, lean, None if race == ANY else race, words.strip()
+            ).checked()
+        except RequestError as error:
+            yield gr.skip(), gr.skip(), told(error), notice()
+            return
+        if wanted == before and desk.shown:
+            yield gr.skip(), gr.skip(), gr.skip(), notice()
+            return
+        turn = desk.next_turn()
+        desk.sheet = desk.sheet.with_mix(wanted)
+        time.sleep(SETTLE_SECONDS)
+        yield from self._make(desk, turn)
+
+    def again(self, desk: Desk) -> Iterator[Any]:
+        """Other faces everywhere but in locked frames."""
+        desk.sheet = desk.sheet.with_mix(replace(desk.sheet.mix, seed=fresh_seed()))
+        desk.variants = ()
+        for shown in self._make(desk, desk.next_turn()):
+            yield *shown, str(desk.sheet.mix.seed)
+
+    def act(self, desk: Desk, what: str, place: int, number: int) -> Iterator[Any]:
+        """A button on a frame or beside it."""
+        if what == "stop":
+            desk.next_turn()
+            yield *self._now(desk, "Stopped. Move a slider, or press New faces, to go on.")[:3], gr.skip()
+            return
+        if not 0 <= place < desk.sheet.mix.count:
+            return
+        sheet = desk.sheet
+        if what == "lock":
+            desk.sheet = sheet.with_lock(place, None if place in sheet.locked else sheet.frame(place))
+            yield *self._now(desk), gr.skip()
+            return
+        if what in ("choose", "close"):
+            desk.chosen = place if what == "choose" else None
+            desk.variants = ()
+            yield *self._now(desk), gr.skip()
+        elif what == "roll":
+            desk.sheet = sheet.rolled(place)
+            desk.variants = ()
+            yield from self._make(desk, desk.next_turn())
+        elif what == "vary":
+            desk.chosen, desk.variants = place, sweep(sheet.frame(place))
+            yield from self._make(desk, desk.next_turn(), varied=True)
+        elif what == "take" and 0 <= number < len(desk.variants) and desk.chosen == place:
+            desk.sheet = sheet.with_lock(place, desk.variants[number])
+            yield from self._make(desk, desk.next_turn())
+
+    def hand_out(self, desk: Desk, what: str, place: int, number: int) -> Iterator[Any]:
+        """The whole sheet as a zip or as one picture."""
+        places = _places(desk)
+        try:
+            for step in self.prints.make(places):
+                yield gr.skip(), notice(step.words, "busy")
+            kept = crowd_out.packed(what, places, self.prints, desk.sheet.mix.seed)
+            yield crowd_out.handout_html(kept), notice(f"{kept.name} is ready.")
+        except Exception as error:
+            yield gr.skip(), _failed(error)
+
+    def _make(self, desk: Desk, turn: int, *, said: str = "", varied: bool = False) -> Iterator[tuple[Any, ...]]:
+        """Make what the sheet (and the variants) lack, showing how far it is, until a newer turn begins."""
+        if desk.turn != turn:
+            return
+        desk.shown = True
+        places = _places(desk)
+        if desk.variants and desk.chosen is not None:
+            places += [(desk.chosen, frame) for frame in desk.variants]
+        try:
+            yield *self._now(desk, notice_html=_busy("Making faces")), notice()
+            for step in self.prints.make(places):
+                if desk.turn != turn:
+                    return
+                if step.number is None:
+                    yield gr.skip(), gr.skip(), _busy(step.words), gr.skip()
+                elif step.done % 8 == 0 or step.done == step.total or varied:
+                    yield *self._now(desk, notice_html=_busy(step.words)), gr.skip()
+            if desk.turn == turn:
+                women = sum(frame.sex == "female" for frame in desk.sheet.frames)
+                kept = f", {len(desk.sheet.locked)} locked" if desk.sheet.locked else ""
+                words = (
+                    said
+                    or f"{len(places) if not varied else desk.sheet.mix.count} faces: {_counted(women, desk)}{kept}"
+                )
+                kind = "wrong" if said else "said"
+                yield *self._now(desk, notice_html=notice(words, kind)), gr.skip()
+        except Exception as error:
+            yield *self._now(desk, notice_html=_failed(error)), gr.skip()
+
+    def _now(
+        self, desk: Desk, words: str | None = None, *, notice_html: str | None = None, address: bool = True
+    ) -> tuple[Any, Any, Any]:
+        """(sheet, person, status) as they are; the status stays where nothing is to be said."""
+        sheet, chosen = desk.sheet, desk.chosen
+        if chosen is not None and chosen >= sheet.mix.count:
+            chosen = desk.chosen = None
+        found = {place: self.prints.get((place, frame)) for place, frame in enumerate(sheet.frames)}
+        addresses = {place: one.kept.address for place, one in found.items() if one is not None}
+        frame = None if chosen is None else sheet.frame(chosen)
+        variants = [(one, self._address((chosen, one))) for one in desk.variants] if chosen is not None else []
+        status = notice_html if notice_html is not None else gr.skip() if words is None else notice(words)
+        person = crowd_view.person_html(
+            chosen, frame, None if chosen is None else addresses.get(chosen), chosen in sheet.locked, variants
+        )
+        return crowd_view.sheet_html(sheet, addresses, chosen, address=address), person, status
+
+    def _address(self, place: Place) -> str | None:
+        found = self.prints.get(place)
+        return found.kept.address if found else None
+
+
+def _places(desk: Desk) -> list[Place]:
+    return list(enumerate(desk.sheet.frames))
+
+
+def _busy(words: str) -> str:
+    """What goes on, and the way to stop it."""
+    return notice(words, "busy").replace(
+        "</p>", ' <button type="button" class="stop" data-what="stop">Stop</button></p>'
+    )
+
+
+def _failed(error: Exception) -> str:
+    if not isinstance(error, MienError):
+        log.exception("crowd")
+    return told(error)
+
+
+def _counted(women: int, desk: Desk) -> str:
+    frames: Sequence[Frame] = desk.sheet.frames
+    ages = [frame.age_years for frame in frames]
+    return f"{women} female, {len(frames) - women} male, {min(ages):.0f} to {max(ages):.0f} years"
+
+
+def _seed(text: str, before: int) -> int:
+    """The seed in its box; the one before where the box is empty."""
+    text = text.strip()
+    if not text:
+        return before
+    if not text.isdecimal() or len(text) > 19:
+        raise RequestError(f"seed: '{text[:20]}' given; allowed are 0 to 2^63 - 1")
+    return int(text)

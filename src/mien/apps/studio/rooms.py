@@ -93,6 +93,12 @@ class Shelf(Generic[Thing]):
             self._things.move_to_end(token)
             return self._things[token][0]
 
+    def drop(self, token: str) -> None:
+        """Forget it, if it is here."""
+        with self._lock:
+            if token in self._things:
+                self._forget(token)
+
     def _forget(self, token: str) -> None:
         thing, _ = self._things.pop(token)
         self._bytes -= self.size_of(thing)
@@ -168,6 +174,10 @@ class Rooms:
     def photo(self, token: str) -> Photo | None:
         """A dropped photo by its token; ``None`` when it is forgotten."""
         return self._photos.get(token)
+
+    def forget_photo(self, token: str) -> None:
+        """Forget a dropped photo at once."""
+        self._photos.drop(token)
 
 
 _WARM = object()
