@@ -138,7 +138,7 @@ def train_paper(
     from mien.photos.portrait_views import batch_of, choose, portrait_batches, portrait_views
     from mien.training.portrait_paper import PortraitPaperConfig, train_portrait
 
-    settings = common._settings(options, steps=STEPS, batch_size=BATCH, precision="bf16")
+    settings = common._settings(options, steps=STEPS, batch_size=BATCH, precision="bf16", preview_every=250)
     networks = PaperConfig.of_size(size)
     data = FaceDataset.open(options.data)
     rows, steps = choose(data, rules, "train")
