@@ -60,7 +60,8 @@ def page(rooms: Rooms) -> gr.Blocks:
         gr.HTML(theme.FOOTER.format(version=mien.__version__), elem_id="colophon")
         widgets.restore(blocks, tabs, shown, addresses)
     blocks.queue(default_concurrency_limit=EVENTS_AT_ONCE, max_size=EVENTS_WAITING, api_open=False)
-    return blocks
+    made: gr.Blocks = blocks
+    return made
 
 
 def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Maker] = MAKERS) -> FastAPI:

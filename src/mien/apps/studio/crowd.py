@@ -15,7 +15,7 @@ from mien.apps.studio import crowd_out, crowd_view
 from mien.apps.studio.crowd_prints import Place, Prints
 from mien.apps.studio.crowd_sheet import MOST_FACES, Frame, Mix, Sheet, sweep
 from mien.apps.studio.rooms import Rooms
-from mien.apps.studio.widgets import QUIET, Address, acting, notice, script, told
+from mien.apps.studio.widgets import QUIET, Address, Kind, acting, notice, script, told
 from mien.errors import MienError, RequestError
 from mien.generators.conditions import ATTRIBUTES, RACES
 from mien.seeding import fresh_seed
@@ -195,14 +195,14 @@ class _Tab:
         if desk.variants and desk.chosen is not None:
             places += [(desk.chosen, frame) for frame in desk.variants]
         try:
-            yield *self._now(desk, notice_html=_busy("Making faces")), notice()
+            yield *self._now(desk, notice_html=notice("Making faces", "busy", stop=True)), notice()
             for step in self.prints.make(places):
                 if desk.turn != turn:
                     return
                 if step.number is None:
-                    yield gr.skip(), gr.skip(), _busy(step.words), gr.skip()
+                    yield gr.skip(), gr.skip(), notice(step.words, "busy", stop=True), gr.skip()
                 elif step.done % 8 == 0 or step.done == step.total or varied:
-                    yield *self._now(desk, notice_html=_busy(step.words)), gr.skip()
+                    yield *self._now(desk, notice_html=notice(step.words, "busy", stop=True)), gr.skip()
             if desk.turn == turn:
                 women = sum(frame.sex == "female" for frame in desk.sheet.frames)
                 kept = f", {len(desk.sheet.locked)} locked" if desk.sheet.locked else ""
@@ -210,7 +210,7 @@ class _Tab:
                     said
                     or f"{len(places) if not varied else desk.sheet.mix.count} faces: {_counted(women, desk)}{kept}"
                 )
-                kind = "wrong" if said else "said"
+                kind: Kind = "wrong" if said else "said"
                 yield *self._now(desk, notice_html=notice(words, kind)), gr.skip()
         except Exception as error:
             yield *self._now(desk, notice_html=_failed(error)), gr.skip()
@@ -239,13 +239,6 @@ class _Tab:
 
 def _places(desk: Desk) -> list[Place]:
     return list(enumerate(desk.sheet.frames))
-
-
-def _busy(words: str) -> str:
-    """What goes on, and the way to stop it."""
-    return notice(words, "busy").replace(
-        "</p>", ' <button type="button" class="stop" data-what="stop">Stop</button></p>'
-    )
 
 
 def _failed(error: Exception) -> str:

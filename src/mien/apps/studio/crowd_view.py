@@ -49,7 +49,8 @@ def _frame(place: int, frame: Frame, address: str | None, locked: bool, chosen: 
     return (
         f'<div class="frame{state}" {at}>'
         f'<button type="button" class="face" data-what="choose" {at} aria-label="{said}" aria-pressed="{_yes(chosen)}"'
-        f' tabindex="{0 if chosen or not place else -1}">{picture}<span class="number">{place + 1:02d}</span>{PENCIL if locked else ""}</button>'
+        f' tabindex="{0 if chosen or not place else -1}">{picture}'
+        f'<span class="number">{place + 1:02d}</span>{PENCIL if locked else ""}</button>'
         f'<div class="under"><span class="who">{who}</span>'
         f'<button type="button" class="act" data-what="lock" {at} tabindex="-1" aria-pressed="{_yes(locked)}"'
         f' title="{"Unlock" if locked else "Lock: this face stays"}" aria-label="Lock frame {place + 1}">'

@@ -1,16 +1,158 @@
-"""The tab Describe."""
+"""The tab Describe: a photo, its faces in boxes, and what a network says of each."""
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import gradio as gr
 
-from mien.apps.studio.rooms import Rooms
-from mien.apps.studio.widgets import Address
+from mien.apps.service.makers import WITH_ETHNICITY, FacesOrder, PhotoOrder
+from mien.apps.studio import describe_view
+from mien.apps.studio.rooms import Photo, Rooms
+from mien.apps.studio.widgets import QUIET, acting, notice, photo_drop, script, told
+from mien.errors import MienError, PhotoError
+from mien.images import encode_jpeg, resize
+from mien.records import Labels, UInt8Image
+from mien.seeding import fresh_seed
 
 TITLE = "Describe"
+SHOWN_PX = 1200  # longer side of the photo on the page
+SHOWN_QUALITY = 88
+FORGOTTEN = "This photo is forgotten (photos are kept for an hour at most); drop it again."
+log = logging.getLogger("mien.studio")
 
 
-def build(rooms: Rooms) -> Address | None:
-    """Lay the tab out."""
-    gr.HTML("<p>In the making.</p>")
-    return None
+class Desk:
+    """What one visitor has before him."""
+
+    def __init__(self) -> None:
+        self.row: dict[str, Any] | None = None  # what `mien describe --json` says
+        self.token = ""
+        self.shown = ""  # address of the photo
+        self.json = ""  # address of the row
+        self.face = 0
+        self.turn = 0
+
+
+def build(rooms: Rooms) -> None:
+    """Lay the tab out and tie it together."""
+    tab = _Tab(rooms)
+    desk = gr.State(Desk())  # each visitor gets a copy
+    with gr.Row(elem_id="describe", elem_classes="reading"):
+        with gr.Column(elem_id="describe-photo", min_width=300):
+            drop = photo_drop("describe-drop")
+            example = gr.Button("No photo at hand? Try a made face", size="sm", elem_id="describe-example")
+            status = gr.HTML(notice(), elem_id="describe-status", js_on_load=script("acts.js"))
+            picture = gr.HTML("", elem_id="describe-picture", js_on_load=script("acts.js"))
+            ethnicity = gr.Checkbox(
+                label="Also four names of ethnicities", info=WITH_ETHNICITY.partition(" Off: ")[2].capitalize(),
+                elem_id="describe-ethnicity",
+            )  # fmt: skip
+        with gr.Column(elem_id="describe-words", min_width=300):
+            words = gr.HTML(describe_view.nobody_html(), elem_id="describe-card", js_on_load=script("acts.js"))
+    shown = [picture, words, status]
+    live: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
+    drop.photos(tab.dropped, [desk, ethnicity], shown, **live)
+    example.click(tab.example, [desk, ethnicity], shown, **live)
+    ethnicity.input(tab.again, [desk, ethnicity], shown, **live)
+    for part in (picture, words, status):
+        part.act(acting(tab.act), desk, shown, **live)
+
+
+class _Tab:
+    """The events of the tab; each yields (picture, words, status)."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self.rooms = rooms
+
+    def dropped(self, desk: Desk, ethnicity: bool, event: gr.EventData) -> Iterator[Any]:
+        """A photo was dropped, pasted or chosen."""
+        tokens = event._data.get("tokens") if isinstance(event._data, Mapping) else None
+        desk.token = str(tokens[0]) if isinstance(tokens, list) and tokens else ""
+        yield from self.again(desk, ethnicity)
+
+    dropped.__annotations__["event"] = gr.EventData
+
+    def example(self, desk: Desk, ethnicity: bool) -> Iterator[Any]:
+        """A made face as the photo."""
+        desk.turn += 1
+        turn = desk.turn
+        order = FacesOrder(fresh_seed(), 0, 1, (Labels(), (20.0, 70.0)))
+        try:
+            for step in self.rooms.ask("crowd", [order]):
+                if step.answer is None:
+                    yield gr.skip(), gr.skip(), notice(step.words, "busy")
+                else:
+                    desk.token = self.rooms.take_in("made.png", step.answer[0].image)
+        except Exception as error:
+            yield gr.skip(), gr.skip(), _failed(error)
+            return
+        if desk.turn == turn:
+            yield from self.again(desk, ethnicity)
+
+    def again(self, desk: Desk, ethnicity: bool) -> Iterator[Any]:
+        """Describe the photo that lies there."""
+        desk.turn += 1
+        turn = desk.turn
+        photo = self.rooms.photo(desk.token) if desk.token else None
+        if photo is None:
+            if desk.token:
+                yield gr.skip(), gr.skip(), told(PhotoError("forgotten", FORGOTTEN))
+            return
+        shown = self.rooms.keep(_preview(photo.image), "photo.jpg", "image/jpeg").address
+        height, width = photo.image.shape[:2]
+        yield describe_view.photo_html(shown, width, height, [], 0), "", notice("Reading the faces", "busy", stop=True)
+        try:
+            for step in self.rooms.ask("describe", [PhotoOrder(photo.image, {"with_ethnicity": ethnicity})]):
+                if desk.turn != turn:
+                    return
+                if step.answer is None:
+                    yield gr.skip(), gr.skip(), notice(step.words, "busy", stop=True)
+                else:
+                    self._read(desk, photo, step.answer, shown)
+        except Exception as error:
+            yield gr.skip(), describe_view.nobody_html(), _failed(error)
+            return
+        yield self._now(desk)
+
+    def act(self, desk: Desk, what: str, place: int, number: int) -> Iterator[Any]:
+        """A box, or the name of a face; or the way to stop."""
+        if what == "stop":
+            desk.turn += 1
+            yield gr.skip(), describe_view.nobody_html(), notice("Stopped. Drop a photo to go on.")
+        elif what == "face" and desk.row is not None and 0 <= number < len(desk.row["faces"]):
+            desk.face = number
+            yield self._now(desk)
+
+    def _read(self, desk: Desk, photo: Photo, row: dict[str, Any], shown: str) -> None:
+        desk.row, desk.shown, desk.face = {**row, "photo": photo.name}, shown, 0
+        text = json.dumps(desk.row, indent=2, ensure_ascii=False, allow_nan=False)
+        desk.json = self.rooms.keep(text.encode(), "description.json", "application/json").address
+
+    def _now(self, desk: Desk) -> tuple[str, str, str]:
+        row = desk.row
+        assert row is not None
+        picture = describe_view.photo_html(desk.shown, row["width_px"], row["height_px"], row["faces"], desk.face)
+        said = notice(describe_view.count_words(row))
+        if row["problem"]:
+            said = told(PhotoError(row["problem"]["reason"], row["problem"]["message"]))
+        if not row["faces"]:
+            return picture, describe_view.nobody_html(), said
+        return picture, describe_view.faces_html(row["faces"], desk.face, desk.json), said
+
+
+def _preview(photo: UInt8Image) -> bytes:
+    """JPEG bytes of a photo at the size of the page."""
+    height, width = photo.shape[:2]
+    scale = min(SHOWN_PX / max(height, width), 1.0)
+    small = photo if scale == 1 else resize(photo, max(round(height * scale), 1), max(round(width * scale), 1))
+    return encode_jpeg(small, SHOWN_QUALITY)
+
+
+def _failed(error: Exception) -> str:
+    if not isinstance(error, MienError):
+        log.exception("describe")
+    return told(error)

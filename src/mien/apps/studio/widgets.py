@@ -13,6 +13,7 @@ import gradio as gr
 from mien.apps.service.forms import plain
 from mien.errors import MienError
 
+Kind = Literal["busy", "wrong", "said"]
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 SCRIPTS = Path(__file__).parent / "scripts"
 ACCEPT = "image/jpeg,image/png,image/webp,image/avif"
@@ -31,12 +32,16 @@ class Address:
     inputs: Sequence[Any] = ()
 
 
-def notice(words: str = "", kind: Literal["busy", "wrong", "said"] = "said") -> str:
-    """A line beside a control: work that goes on, what is wrong, or something said; announced to screen readers."""
+def notice(words: str = "", kind: Kind = "said", *, stop: bool = False) -> str:
+    """A line beside a control: work that goes on, what is wrong, or something said; announced to screen readers.
+
+    ``stop`` adds a button whose ``what`` is "stop" (for ``scripts/acts.js``).
+    """
     if not words:
         return '<p class="notice" role="status"></p>'
     role = "alert" if kind == "wrong" else "status"
-    return f'<p class="notice {kind}" role="{role}">{escape(words)}</p>'
+    button = ' <button type="button" class="stop" data-what="stop">Stop</button>' if stop else ""
+    return f'<p class="notice {kind}" role="{role}">{escape(words)}{button}</p>'
 
 
 def told(error: Exception) -> str:

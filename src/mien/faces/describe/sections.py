@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from mien.faces.attributes.sections import SECTIONS
@@ -26,14 +26,20 @@ def sections(described: FaceDescription) -> Iterator[tuple[str, list[list[Entry]
 
     Groups that were left out (ethnicity) do not appear.
     """
+    return sections_of(described.attributes, described.present, described.groups)
+
+
+def sections_of(
+    attributes: Mapping[str, float], present: Collection[str], groups: Collection[str]
+) -> Iterator[tuple[str, list[list[Entry]]]]:
+    """``sections`` of the same values in a description's JSON."""
     for title, names in SECTIONS:
-        groups = [
+        found = [
             sorted(
-                (Entry(n, described.attributes[n], n in described.present) for n in _MEMBERS[name]),
-                key=lambda entry: -entry.probability,
+                (Entry(n, attributes[n], n in present) for n in _MEMBERS[name]), key=lambda entry: -entry.probability
             )
             for name in names
-            if name in described.groups
+            if name in groups
         ]
-        if groups:
-            yield title, groups
+        if found:
+            yield title, found
