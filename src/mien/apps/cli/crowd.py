@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mien.apps.cli.options import Credentials, Force, Unmarked
+
 if TYPE_CHECKING:
     from mien.provenance.marks import Marks
     from mien.records import MadeFace
@@ -59,14 +61,9 @@ def crowd(
         bool, typer.Option("--sheet", help="Also one picture of all faces, with their labels: sheet.png.")
     ] = False,
     device: Annotated[str | None, typer.Option("--device", help="cpu or cuda; cuda where there is one.")] = None,
-    credentials: Annotated[
-        Path | None,
-        typer.Option("--credentials", help="Directory with certificate.pem and key.pem that sign the pictures."),
-    ] = None,
-    unmarked: Annotated[
-        bool, typer.Option("--unmarked", help="No watermark and no content credentials; the manifest says so.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite faces that lie in OUT.")] = False,
+    credentials: Credentials = None,
+    unmarked: Unmarked = False,
+    force: Force = False,
     words: Annotated[
         bool, typer.Option("--words", is_eager=True, callback=lambda on: _words(on), help="List the words of --with.")
     ] = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mien.apps.cli.crowd import MANIFEST, forget_old, progress, refuse_to_overwrite
+from mien.apps.cli.options import Credentials, Force, Unmarked
 
 if TYPE_CHECKING:
     from mien.apps.cli.imagine_ways import Way
@@ -88,14 +89,9 @@ def imagine(
     ] = None,
     sheet: Annotated[bool, typer.Option("--sheet", help="Also one picture of all faces: sheet.png.")] = False,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
-    credentials: Annotated[
-        Path | None,
-        typer.Option("--credentials", help="Directory with certificate.pem and key.pem that sign the pictures."),
-    ] = None,
-    unmarked: Annotated[
-        bool, typer.Option("--unmarked", help="No watermark and no content credentials; the manifest says so.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite faces that lie in OUT.")] = False,
+    credentials: Credentials = None,
+    unmarked: Unmarked = False,
+    force: Force = False,
     words: Annotated[bool, typer.Option("--words", help="List the words and stop.")] = False,
 ) -> None:
     """Make faces from words, and write them to OUT with a manifest."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.apps.cli.options import Credentials, Force, Unmarked
+
 if TYPE_CHECKING:
     from mien.generators.portrait.make import Portrait, PortraitMaker
     from mien.provenance.marks import Marks
@@ -41,14 +43,9 @@ def portrait(
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Also one picture: photo, aligned crop, portrait, mask: sheet.png.")
     ] = False,
-    credentials: Annotated[
-        Path | None,
-        typer.Option("--credentials", help="Directory with certificate.pem and key.pem that sign the pictures."),
-    ] = None,
-    unmarked: Annotated[
-        bool, typer.Option("--unmarked", help="No watermark and no content credentials; the manifest says so.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite faces that lie in OUT.")] = False,
+    credentials: Credentials = None,
+    unmarked: Unmarked = False,
+    force: Force = False,
 ) -> None:
     """Make a frontal, neutral portrait of each face in PHOTOS.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mien.apps.cli.options import Credentials, Unmarked
+
 DEFAULT_PORT = 8000
 
 
@@ -33,13 +35,8 @@ def serve(
     waiting: Annotated[int, typer.Option("--waiting", help="Requests that may wait; more are answered 429.")] = 64,
     upload_mib: Annotated[int, typer.Option("--upload-mib", help="Largest upload.")] = 20,
     most_faces: Annotated[int, typer.Option("--most-faces", help="Largest number of faces of one request.")] = 10_000,
-    credentials: Annotated[
-        Path | None,
-        typer.Option("--credentials", help="Directory with certificate.pem and key.pem that sign the pictures."),
-    ] = None,
-    unmarked: Annotated[
-        bool, typer.Option("--unmarked", help="No watermark and no content credentials; manifests say so.")
-    ] = False,
+    credentials: Credentials = None,
+    unmarked: Unmarked = False,
 ) -> None:
     """Serve crowd, imagine, portrait and describe over HTTP until interrupted; OpenAPI at /docs (docs/service.md).
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mien.apps.cli.options import Credentials, Unmarked
+
 DEFAULT_PORT = 7860
 STOP_SECONDS = 2.0  # an open page holds a connection for ever
 
@@ -23,13 +25,8 @@ def studio(
     new_key: Annotated[
         str | None, typer.Option("--new-key", metavar="NAME", help="Add a key for NAME to --keys, print it, and stop.")
     ] = None,
-    credentials: Annotated[
-        Path | None,
-        typer.Option("--credentials", help="Directory with certificate.pem and key.pem that sign the pictures."),
-    ] = None,
-    unmarked: Annotated[
-        bool, typer.Option("--unmarked", help="No watermark and no content credentials; manifests say so.")
-    ] = False,
+    credentials: Credentials = None,
+    unmarked: Unmarked = False,
 ) -> None:
     """Open the studio: crowds, faces from words, portraits and descriptions on a local page (docs/studio.md).
 
