@@ -23,11 +23,11 @@ COUNT, WIDTH = 600, 24
 
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaceDataset:
-    """600 faces whose features tell sex and age, with noise; the first 12 have the other sex, the next 12 are 35 older."""
+    """600 faces whose features tell sex and age; 12 have the other sex, the next 12 are 35 years older."""
     generator = np.random.default_rng(3)
     female, age = generator.integers(0, 2, COUNT), generator.uniform(20, 60, COUNT)
     features = generator.normal(size=(COUNT, WIDTH)).astype(np.float32)
-    features[:, 0] += 4 * female
+    features[:, 0] += 7 * female
     features[:, 1] = (age - 40) / 10 + 0.2 * features[:, 1]
     female[:12] = 1 - female[:12]
     age[12:24] += 35

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +39,25 @@ def dest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels[12]["age_years"] = 8.0
     review_tiny.write(folder, [face.image for face in faces], labels)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """The system's Chromium; skips where there is none, unless MIEN_REQUIRE_BROWSER says that there must be."""
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    if found is None or importlib.util.find_spec("playwright") is None:
+        message = "no browser to test with: Chromium on PATH and the package playwright are wanted"
+        if os.environ.get("MIEN_REQUIRE_BROWSER") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as player:
+        started = player.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield started
+        started.close()
 
 
 @contextmanager

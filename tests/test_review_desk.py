@@ -15,6 +15,7 @@ import review_tiny
 import sqlalchemy as sql
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from review_worker import FACES, review_everything
 
 from mien.apps.review.desk import Desk, Seat, TakenError
 from mien.errors import RequestError, StoreError
@@ -179,16 +180,6 @@ def _standing(store: Store) -> dict[str, Decision]:
     return standing(store, "d")
 
 
-def review_everything(where: str, seat: str, done: list[str]) -> None:
-    store = open_store(where, SCHEMA)
-    desk = Desk(store, "d", [f"f{place}" for place in range(60)])
-    me = Seat(seat * 20, seat)
-    while (face := desk.next(me)) is not None:
-        desk.decide(me, said(face))
-        done.append(face)
-    store.close()
-
-
 def test_processes_that_review_at_once_share_the_faces_out(store: Store, tmp_path: Path) -> None:
     where = str(store._engine.url.render_as_string(hide_password=False))
     context = multiprocessing.get_context("spawn")
@@ -201,10 +192,10 @@ def test_processes_that_review_at_once_share_the_faces_out(store: Store, tmp_pat
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.join(120)
+            worker.join(300)
         assert [worker.exitcode for worker in workers] == [0, 0, 0]
         done = [face for one in lists for face in one]
-    assert sorted(done) == sorted({f"f{place}" for place in range(60)})
+    assert sorted(done) == sorted({f"f{place}" for place in range(FACES)})
 
 
 def test_a_killed_server_loses_nothing_that_it_accepted(tmp_path: Path) -> None:
