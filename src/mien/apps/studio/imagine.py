@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -15,7 +16,7 @@ from mien.apps.studio.imagine_save import kept_sheet
 from mien.apps.studio.imagine_story import AGE, CLOSENESS, COUNTS, Step, Story, called, step_of, whole
 from mien.apps.studio.imagine_words import in_words, lit, unlit
 from mien.apps.studio.rooms import Rooms
-from mien.apps.studio.widgets import QUIET, SCRIPTS, Address, notice, told
+from mien.apps.studio.widgets import QUIET, Address, notice, script, told
 from mien.errors import MienError, RequestError
 from mien.faces.attributes import NAMES
 from mien.faces.attributes.prose import read
@@ -63,7 +64,7 @@ class Desk:
             self.clear = gr.Button("Clear", elem_id="imagine-clear", scale=1)
         with gr.Row(elem_classes="examples"):
             self.examples = [gr.Button(words, size="sm", elem_classes="example") for words in EXAMPLES]
-        self.board = gr.HTML(page.board({}), elem_id="imagine-board", js_on_load=_script("imagine_chips.js"))
+        self.board = gr.HTML(page.board({}), elem_id="imagine-board", js_on_load=script("imagine_chips.js"))
         with gr.Accordion("More settings", open=False, elem_id="imagine-more"):
             self.count = gr.Radio(list(COUNTS), value=COUNTS[1], label="How many faces", elem_id="imagine-count")
             self.seed = gr.Textbox(
@@ -73,12 +74,12 @@ class Desk:
 
     def _lay_sheet(self) -> None:
         self.status = gr.HTML(notice(BEGIN), elem_id="imagine-status")
-        with gr.Row(elem_classes="buttons"):
+        with gr.Row(elem_classes="tools"):
             self.undo = gr.Button("Undo", size="sm", interactive=False, elem_id="imagine-undo")
             self.redo = gr.Button("Redo", size="sm", interactive=False, elem_id="imagine-redo")
             self.stop = gr.Button("Cancel", size="sm", variant="stop", visible=False, elem_id="imagine-cancel")
-        self.trail = gr.HTML("", elem_id="imagine-trail", js_on_load=_script("imagine_trail.js"))
-        self.sheet = gr.HTML("", elem_id="imagine-sheet", js_on_load=_script("imagine_sheet.js"))
+        self.trail = gr.HTML("", elem_id="imagine-trail", js_on_load=script("imagine_trail.js"))
+        self.sheet = gr.HTML("", elem_id="imagine-sheet", js_on_load=script("imagine_sheet.js"))
 
     def _lay_refine(self) -> None:
         with gr.Row(visible=False, elem_id="imagine-refine") as self.refine:
@@ -101,7 +102,8 @@ class Desk:
             self.status, self.sheet, self.trail, self.story, self.faces, self.pick, self.refine, self.undo, self.redo,
             self.stop, *self.beside.reset_outputs,
         ]  # fmt: skip
-        self.words.input(self.describe, self.words, [self.said, self.board], trigger_mode="always_last", **QUIET)
+        self.words.input(self.typed, self.words, [self.said, self.board], trigger_mode="always_last", **QUIET)
+        self.words.blur(self.describe, self.words, [self.said, self.board], **QUIET)
         listen(self.board, "chosen", self.choose, [self.words], [self.words, self.said])
         self.clear.click(self.wipe, None, [self.words, self.said, self.board], **QUIET)
         asked = [self.words, self.count, self.seed, self.typical, self.story]
@@ -122,13 +124,19 @@ class Desk:
 
     # What is said
 
-    def describe(self, words: str) -> dict[Any, Any]:
+    def typed(self, words: str) -> dict[Any, Any]:
+        """The chips follow the words; of the last one nothing is told, because it may not be finished."""
+        return self.describe(words, typing=True)
+
+    def describe(self, words: str, typing: bool = False) -> dict[Any, Any]:
         """The chips follow the words; what is not understood is told."""
         try:
             reading = read(words)
         except MienError as error:
             return {self.said: told(error), self.board: gr.skip()}
-        return {self.said: notice(_capital(reading.remark)), self.board: page.board(lit(reading.wanted))}
+        unfinished = typing and reading.unknown and words.casefold().endswith(reading.unknown[-1].word)
+        said = replace(reading, unknown=reading.unknown[:-1]) if unfinished else reading
+        return {self.said: notice(_capital(said.remark)), self.board: page.board(lit(reading.wanted))}
 
     def choose(self, words: str, event: gr.EventData) -> dict[Any, Any]:
         """The words follow the chips; an age that they tell stays."""
@@ -208,7 +216,7 @@ class Desk:
                 if not pictures:
                     yield {self.status: notice(told_step.words, "busy")}
             saved = kept_sheet(self.rooms, pictures, step)
-        except MienError as error:
+        except Exception as error:  # told beside the control, whatever it is
             gone = {} if before.now else {self.sheet: ""}
             yield {self.status: told(error), self.stop: gr.Button(visible=False), **gone}
             return
@@ -259,10 +267,6 @@ class Desk:
 def listen(component: Any, name: str, react: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> Any:
     """Tie a function to an event that a script of ours triggers."""
     return getattr(component, name)(react, inputs, outputs, **QUIET)
-
-
-def _script(name: str) -> str:
-    return (SCRIPTS / name).read_text(encoding="utf-8")
 
 
 def _capital(words: str) -> str:

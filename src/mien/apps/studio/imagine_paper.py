@@ -14,7 +14,7 @@ from mien.apps.studio.imagine_story import Story
 from mien.apps.studio.imagine_words import in_words
 from mien.apps.studio.rooms import Rooms
 from mien.apps.studio.widgets import QUIET, notice, told
-from mien.errors import MienError, RequestError
+from mien.errors import RequestError
 
 COUNT = 4
 
@@ -28,7 +28,7 @@ class Beside:
             "Beside the paper of 2016", open=False, visible=False, elem_id="imagine-beside"
         ) as self.panel:
             gr.HTML(f'<p class="aside">{ABOUT}</p>')
-            with gr.Row(elem_classes="buttons"):
+            with gr.Row(elem_classes="tools"):
                 self.go = gr.Button("Show the paper's faces", size="sm", elem_id="imagine-paper")
                 self.stop = gr.Button("Cancel", size="sm", variant="stop", visible=False)
             self.status = gr.HTML(notice(), elem_id="imagine-paper-status")
@@ -63,7 +63,7 @@ class Beside:
                     rows += told_step.answer
                 else:
                     yield {self.status: notice(told_step.words, "busy")}
-        except MienError as error:
+        except Exception as error:  # told beside the control, whatever it is
             yield {self.status: told(error), self.stop: gr.Button(visible=False)}
             return
         faces = kept_row(self.rooms, rows, [*(f"sample {k + 1}" for k in range(COUNT)), "weighted means"])

@@ -1,0 +1,125 @@
+"""What the tab Portrait has made: the portraits of all faces of a photo, with everything that is known of them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.apps.service.makers import Maker, load_portrait
+from mien.errors import MienError, PhotoError
+from mien.images import encode_jpeg, resize
+from mien.records import UInt8Image
+
+if TYPE_CHECKING:
+    from mien.generators.portrait.make import Portrait, PortraitMaker
+    from mien.provenance.marks import Marks
+
+MAKER = "likenesses"
+BACKGROUNDS: Mapping[str, tuple[int, int, int] | None] = {
+    "white": (255, 255, 255),
+    "grey": (224, 224, 222),
+    "blue": (206, 222, 236),
+    "transparent": None,
+}
+SIZES_PX = (256, 512)
+SHOWN_PX = 256
+CROP_QUALITY = 90
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoOrder:
+    """One photo (H W 3 uint8 RGB) by its file's name, and what is wanted of it."""
+
+    photo: UInt8Image
+    name: str
+    largest: bool = False
+    size_px: int = SIZES_PX[0]
+    background: str = "white"
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """One face of a photo and its portrait, ready to be shown and saved; all in memory."""
+
+    photo: str
+    number: int  # of the face in the photo, the largest first
+    crop: bytes  # JPEG: the aligned crop that was read
+    drawn: bytes  # PNG: the portrait before the mask
+    mask: bytes  # PNG
+    image: UInt8Image  # the portrait on its background, S S 3 or S S 4
+    row: Mapping[str, Any]  # of the manifest
+    similarity: float
+    distance: float | None
+    warnings: tuple[str, ...]
+
+
+def load() -> PortraitMaker:
+    """The networks; ``WeightsError`` says how those that are missing are fetched."""
+    maker: PortraitMaker = load_portrait()
+    return maker
+
+
+def make(maker: PortraitMaker, orders: Sequence[PhotoOrder]) -> list[Any]:
+    """The likenesses of each photo, or what is wrong with it."""
+    answers: list[Any] = []
+    for order in orders:
+        try:
+            answers.append(likenesses(maker, order))
+        except MienError as error:
+            answers.append(error)
+    return answers
+
+
+def likenesses(maker: PortraitMaker, order: PhotoOrder) -> list[Likeness]:
+    """One for each face of a photo, or for the largest. ``PhotoError`` where there is none."""
+    faces = maker.faces(order.photo, largest=order.largest)
+    if not faces:
+        raise PhotoError("no_face", "no face found; a face at least 40 px wide, lit and not in profile, is wanted")
+    found = []
+    for number, face in enumerate(faces):
+        portrait = maker.portrait(order.photo, face, order.size_px)
+        found.append(_likeness(maker, order, number, portrait))
+    return found
+
+
+def _likeness(maker: PortraitMaker, order: PhotoOrder, number: int, portrait: Portrait) -> Likeness:
+    from mien.apps.cli.portrait import portrait_row
+    from mien.generators.portrait.silhouette import cut_out
+    from mien.images import encode_png
+
+    colour = BACKGROUNDS[order.background]
+    image = cut_out(portrait.drawn, portrait.mask) if colour is None else portrait.on(colour)
+    mask = np.repeat(np.asarray(portrait.mask * 255 + 0.5, np.uint8)[..., None], 3, 2)
+    return Likeness(
+        order.name,
+        number,
+        encode_jpeg(resize(portrait.crop, SHOWN_PX, SHOWN_PX), CROP_QUALITY),
+        encode_png(resize(portrait.drawn, SHOWN_PX, SHOWN_PX)),
+        encode_png(resize(mask, SHOWN_PX, SHOWN_PX)),
+        image,
+        portrait_row(number, order.name, number, portrait, maker),
+        portrait.similarity,
+        portrait.distance,
+        portrait.warnings,
+    )
+
+
+def marked(likeness: Likeness, number: int, marks: Marks) -> tuple[dict[str, Any], bytes]:
+    """(its row, its marked PNG) as portrait ``number`` of all."""
+    from mien.apps.cli.portrait import ABOUT
+    from mien.apps.pictures import marked_row, png_of
+
+    row = marked_row({**likeness.row, "file": f"{number:05d}.png", "index": number}, marks)
+    return row, png_of(likeness.image, row, marks, ABOUT)
+
+
+def inline(data: bytes, media_type: str) -> str:
+    """Bytes as an address that holds them: such a picture is on the page and nowhere else."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+MAKERS = (Maker(MAKER, "photo", "Portraits with crop and mask", load, make),)
