@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import review_tiny
 from study_tiny import make_study, write_folder
 
 from mien.errors import RequestError
@@ -17,6 +19,7 @@ from mien.evaluation.study.freeze import Wish, freeze
 from mien.evaluation.study.sources import candidates
 from mien.evaluation.study.treatment import GREY, mask_of, oval, scrambled, shown_inside, treated
 from mien.images import read_photo, write_png
+from mien.photos import catalog
 from mien.seeding import stream
 
 
@@ -118,6 +121,27 @@ def test_sources_are_matched_by_sex_and_age_where_known(tmp_path: Path) -> None:
     free = freeze(wish(pictures=20, match=False), of(real), {"m": of(made, model=True)}, tmp_path / "free")
     assert free.matched == ""
     assert len(free.of("trial", REAL)) == 20
+
+
+def test_of_a_dataset_one_whole_photograph_a_person(tmp_path: Path) -> None:
+    crops = [stream(place, "crop").integers(0, 256, (64, 64, 3)).astype(np.uint8) for place in range(10)]
+    rows = review_tiny.write(tmp_path / "data", crops, [{"sex": "female", "person": f"p{k // 2}"} for k in range(10)])
+    rows[4] = dataclasses.replace(rows[4], photo_width=50)  # of p2: the photograph ends within the crop
+    rows[8] = dataclasses.replace(rows[8], split="test")  # of p4, who is not all in the split asked for
+    catalog.write_catalog(tmp_path / "data", rows)
+
+    def found(**other: object) -> list:
+        options: dict = {"split": "train", "sources": (), "background": "whole", **other}
+        return candidates(tmp_path / "data", **options)
+
+    assert [one.origin for one in found()] == [f"made:{k:05d}.png" for k in (0, 2, 4, 6, 9)]
+    assert found()[0].labels.sex == "female"
+    made = write_folder(tmp_path / "m", 8, seed=2)
+    design = freeze(wish(pictures=4, trials=4), found(), {"m": of(made)}, tmp_path / "out")
+    assert design.left_out[REAL] == {"mirrored_border": 1}
+    assert {one.origin for one in design.of("trial", REAL)} == {f"made:{k:05d}.png" for k in (0, 2, 6, 9)}
+    with pytest.raises(RequestError, match="--source: 'lfw' given; .* has made"):
+        found(sources=("lfw",))
 
 
 def test_a_manifest_says_which_pictures_count(tmp_path: Path) -> None:

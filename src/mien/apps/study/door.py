@@ -43,7 +43,7 @@ class StudyDoor(Door):
         if given and self.keys.holder(given) is not None and scope["method"] == "GET":
             secure = "; Secure" if scope.get("scheme") == "https" else ""
             cookie = f"{KEY_COOKIE}={given}; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000{secure}"
-            raise Refused(303, "welcome", {"Location": scope["path"], "Set-Cookie": cookie})
+            raise Refused(303, "welcome", {"Location": "/" + scope["path"].lstrip("/"), "Set-Cookie": cookie})
         if self.keys.holder(cookie_of(headers.get(b"cookie", ""), KEY_COOKIE)) is None:
             if scope["method"] not in SAFE_METHODS or scope["path"].startswith("/api/"):
                 raise Refused(401, "key: not given or not known; wanted: the whole address of the invitation")

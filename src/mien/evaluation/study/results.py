@@ -105,7 +105,7 @@ def _taken_for_real(data: Judged, drawn: Resampled) -> Section:
                 _span(found),
                 _span(alone),
                 drawn.pictures[drawn.at(source)],
-                f"{shown(100 * gap.value)} ({shown(100 * gap.low)} to {shown(100 * gap.high)})" if gap else None,
+                f"{100 * gap.value:.1f} ({100 * gap.low:.1f} to {100 * gap.high:.1f})" if gap else None,
             )
         )
         if gap is not None:
@@ -207,29 +207,27 @@ def _pairs(data: Judged, drawn: Resampled) -> Section:
         rows.append(
             (
                 name,
-                f"{100 * gap.value:+.1f} points",
-                f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}",
                 _p(p),
                 _p(adjusted[name]),
                 "yes" if adjusted[name] < 0.05 else "no",
             )
         )
-        figures.append(Figure(_name("holm-p", gap.n), "p, corrected by Holm", name, adjusted[name], gap.n))
-    table = Table(
-        ("pair", "judged real, first less second", "95 % interval", "p", "p, Holm", "differ at 5 %"), tuple(rows)
-    )
+        figures.append(
+            Figure.of(gap, name=_name("judged-real-pair", gap.n), label="first less second", subject=name, unit="%")
+        )
+    table = Table(("pair", "p", "p, Holm", "differ at 5 %"), tuple(rows))
     return Section(
         "Pairs",
-        f"Each pair of sources compared, for other people and other pictures. The {len(pairs)} p-values are corrected "
-        'together (Holm 1979), so that all of them make a false difference in 5 % of such studies at most. "no" does '
-        "not say that two are alike: look at the interval.",
-        tuple(figures) if len(figures) > 1 else (),
+        "The shares judged real of each pair of sources compared, for other people and other pictures. The "
+        f"{len(pairs)} p-values are corrected together (Holm 1979), so that all of them make a false difference in 5 % "
+        'of such studies at most. "no" does not say that two are alike: look at the interval.',
+        tuple(figures),
         (table,),
     )
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return f"{value:.0e}" if value < 0.001 else f"{value:.3f}"
 
 
 def _times(data: Judged) -> Section | None:
