@@ -378,6 +378,20 @@ def test_a_grey_photo_is_described_and_said_to_be_grey(real: Describer, people: 
 
 
 @pytest.mark.models
+@pytest.mark.shared
+@pytest.mark.parametrize(("person", "side"), [("Franklin_Damann", "left"), ("Ken_Watanabe", "right")])
+def test_a_profile_is_described_and_said_to_be_one(
+    real: Describer, shared_data: Path, person: str, side: str, tmp_path: Path
+) -> None:
+    photo = read_photo(shared_data / "lfw" / "lfw-deepfunneled" / person / f"{person}_0001.jpg")
+    for pixels, where in ((photo, side), (np.ascontiguousarray(photo[:, ::-1]), {"left": "right"}.get(side, "left"))):
+        faces, problem = described(real, tmp_path, pixels)
+        assert problem is None
+        assert "profile" in faces[0].remarks
+        assert f"in profile to the {where}" in faces[0].sentence
+
+
+@pytest.mark.models
 def test_the_packaged_heads_describe_faces_that_mien_made(
     cli: Callable[..., subprocess.CompletedProcess[str]], models_cache: Path, made_faces: Path
 ) -> None:

@@ -94,6 +94,14 @@ def test_heads_are_solved_trained_examined_and_read(cli_here: Run, dest: Path, t
     crops = np.stack([decode_crop(face(number)[1]) for number in (12, 13)])  # a man and a woman of the test split
     assert float(reader.read(crops).female[0]) < 0.5 < float(reader.read(crops).female[1])
 
+    # Taught and read with the mirror image: what was left may as well be right.
+    assert about["heads"]["mirrored"]
+    assert about["config"]["mirrored_training"]
+    turned = np.ascontiguousarray(crops[:, :, ::-1])
+    assert np.allclose(reader.read(crops).probabilities, reader.read(turned).probabilities, atol=1e-4)
+    folders = {path.name.split("-sights-")[1].split("-")[0] for path in (dest / "cache").glob("*-sights-*")}
+    assert folders == {"plain", "mirrored"}
+
     # A run that is done is done: the same command with --resume writes the same weights.
     before = weights.read_bytes()
     again = cli_here(*words, "--batch", "32", "--resume")

@@ -19,7 +19,7 @@ from mien.faces.attributes.calibration import Calibration
 from mien.faces.attributes.heads import AttributeHeads, HeadsConfig, slug
 from mien.faces.attributes.packing import from_steps, in_steps, pack
 from mien.faces.attributes.reader import AttributeReader
-from mien.faces.attributes.sight import Look, joined, look, regions
+from mien.faces.attributes.sight import Look, joined, look, looks_of, regions
 from mien.faces.attributes.targets import STARTS, Truths, group_classes, group_targets
 from mien.faces.attributes.vocabulary import GROUPS, NAMES
 from mien.images import to_tensor
@@ -104,6 +104,15 @@ def test_a_recipe_lies_side_by_side_and_is_differentiable() -> None:
     both.sum().backward()
     assert crops.grad is not None
     assert float(crops.grad.abs().sum()) > 0
+
+
+def test_a_face_and_its_mirror_image_look_alike_together() -> None:
+    encoder, crops = TinyEncoder(), to_tensor(tiny_crops(3))
+    both = looks_of(encoder, crops, RECIPE, mirrored=True)
+    assert torch.allclose(both, looks_of(encoder, crops.flip(3), RECIPE, mirrored=True), atol=1e-6)
+    sides = [looks_of(encoder, each, RECIPE) for each in (crops, crops.flip(3))]
+    assert torch.allclose(both, (sides[0] + sides[1]) / 2, atol=1e-6)
+    assert not torch.allclose(sides[0], sides[1], atol=1e-3)
 
 
 # The heads.
@@ -194,6 +203,11 @@ def test_mirrored_reading_does_not_know_left_from_right(tmp_path: Path, monkeypa
     both = [reader.read(each, mirrored=True).probabilities for each in (crops, flipped)]
     assert np.allclose(both[0], both[1], atol=1e-5)
     assert not np.allclose(reader.read(crops).probabilities, reader.read(flipped).probabilities, atol=1e-5)
+    # Heads that were calibrated on both are read with both, unless told otherwise.
+    saved(tmp_path / "both.safetensors", mirrored=True)
+    usual = AttributeReader.load(tmp_path / "both.safetensors", encoder="tiny")
+    assert np.array_equal(usual.read(crops).probabilities, both[0])
+    assert np.array_equal(usual.read(crops, mirrored=False).probabilities, reader.read(crops).probabilities)
 
 
 def test_heads_are_not_put_on_another_encoder(tmp_path: Path) -> None:

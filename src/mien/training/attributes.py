@@ -57,6 +57,7 @@ class AttributesConfig(Config):
     schedule: str = "cosine"  # or "constant"
     encoder_rate: float = 1.0  # factor on the rate for all layers of the encoder
     encoder_dropout: float = 0.0  # after every unfrozen layer of the encoder
+    mirrored_training: bool = False  # whether faces with attributes teach together with their mirror image, too
     weight_decay: float = 0.0
     balance: float = 0.5
     unmarked_share: float = 0.5  # of a batch: faces without attributes, which teach sex and age

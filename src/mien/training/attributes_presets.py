@@ -10,14 +10,17 @@ from mien.training.attributes import AttributesConfig
 PRESETS = ("mien", "paper")
 # What the paper calls fc-7, by encoder: the last layer before the one that names people.
 LAST: dict[str, str] = {"facenet": "pool", "vgg-face": "fc7"}
-# From the last features down to early ones, region by region: the deeper, the less of the photo is left.
+# From the last features down to early ones, region by region: the deeper, the less of the photo is left. The labels of
+# LFW come from classifiers of colours and edges of face parts, so that early layers on small regions tell most of what
+# the last ones have forgotten.
 LOOKS: dict[str, Recipe] = {
     "facenet": (
         Look("window", "pool"),
         Look("crop", "pool"),
         Look("crop", "block17", 4),
-        Look("crop", "block35", 4),
-        Look("crop", "4a", 4),
+        Look("crop", "block35", 8),
+        Look("crop", "4a", 8),
+        Look("crop", "2b", 12),
     ),
     "vgg-face": (
         Look("window", "fc7"),
@@ -50,7 +53,10 @@ def paper(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
 
 
 def mien(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
-    """73 axes solved on looks at several depths, the heads on them; sex and age from the last layer."""
+    """73 axes solved on looks at several depths, the heads on them; sex and age from the last layer.
+
+    Each face is seen together with its mirror image, when it is read and, where it has attributes, when it teaches.
+    """
     looks = recipe("mien", encoder)
     heads = HeadsConfig(
         recipe=tuple(each.name for each in looks),
@@ -60,6 +66,7 @@ def mien(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
         who_width=256,
         dropout=0.1,
         who_dropout=0.4,
+        mirrored=True,
     )
     return AttributesConfig(
         heads=heads,
@@ -73,6 +80,7 @@ def mien(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:
         age_weight=0.5,
         age_l1_weight=0.1,
         ema_half_life_kimg=20.0,
+        mirrored_training=True,
     )
 
 

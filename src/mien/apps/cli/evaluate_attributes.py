@@ -62,7 +62,8 @@ def attributes(
             "split": split,
             "faces": len(rows),
             "dataset_fingerprint": dataset.fingerprint(),
-            "arithmetic": "bf16 features, fp32 heads; faces as they are, no mirror image",
+            "arithmetic": "bf16 features, fp32 heads; "
+            + ("each face with its mirror image" if reader.heads.config.mirrored else "faces as they are"),
             "command": " ".join(["mien", *sys.argv[1:]]),
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         },
@@ -86,7 +87,9 @@ def _read(dataset: FaceDataset, reader: AttributeReader, split: str) -> tuple[An
     config = AttributesConfig.make(reader.metadata["config"], where="the weights' configuration")
     faces = LabelledFaces.open(dataset, reader.encoder, config, (split,))
     if config.unfreeze_from is not None:  # another encoder than the one that the cache knows
-        features = look_at(dataset, reader.encoder, faces.rows[split], config.heads.looks)
+        features = look_at(
+            dataset, reader.encoder, faces.rows[split], config.heads.looks, mirrored=config.heads.mirrored
+        )
     else:
         features = faces.seen(split)
     parts = [

@@ -143,11 +143,18 @@ class LabelledFaces:
             for part, chosen in ((looks, marked), (who, ~marked)):
                 if not part or not chosen.any():
                     continue
-                values = sights(self.data, self.encoder, rows[chosen], part, progress=told(f"features, {split}"))
+                both = heads.mirrored and (split != "train" or (self.config.mirrored_training and part is looks))
+                sides = [
+                    sights(
+                        self.data, self.encoder, rows[chosen], part, mirrored=side, progress=told(f"{name}, {split}")
+                    )
+                    for side, name in ((False, "features"), (True, "mirrored"))[: 1 + both]
+                ]
                 start = 0
                 for each, width in zip(looks, heads.widths, strict=True):
                     if each in part:
-                        found[chosen, start : start + width] = values[each.name]
+                        seen = [side[each.name] for side in sides]
+                        found[chosen, start : start + width] = np.mean(seen, 0, np.float32) if both else seen[0]
                     start += width
         return found
 
@@ -179,7 +186,7 @@ class LabelledFaces:
             mirrored = torch.from_numpy(random.random(len(chosen)) < 0.5)[:, None, None, None]
             return {"images": torch.where(mirrored, crops.flip(3), crops)}
 
-        return inputs, _moments(look_at(self.data, self.encoder, some, self.config.heads.looks))
+        return inputs, _moments(look_at(self.data, self.encoder, some, self.config.heads.looks, mirrored=False))
 
     def _cached(self) -> tuple[Inputs, Moments]:
         """Features as they lie in the cache."""
@@ -220,19 +227,21 @@ class LabelledFaces:
         return inputs, moments, axes
 
 
-def look_at(data: FaceDataset, encoder: Encoder, rows: Rows, looks: Recipe) -> npt.NDArray[np.float16]:
-    """What the encoder as it is now sees of rows (N D); nothing is kept."""
+def look_at(
+    data: FaceDataset, encoder: Encoder, rows: Rows, looks: Recipe, *, mirrored: bool
+) -> npt.NDArray[np.float16]:
+    """What the encoder as it is now sees of rows (N D), ``mirrored``: and of their mirror images; nothing is kept."""
     import numpy as np
     import torch
 
-    from mien.faces.attributes.sight import joined, look
+    from mien.faces.attributes.sight import looks_of
     from mien.images import to_tensor
 
     parts = []
     for start in range(0, len(rows), 32):
         crops = to_tensor(data.decoded(rows[start : start + 32], CROP_PX))
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            parts.append(joined(look(encoder, crops, looks), looks).float().numpy().astype(np.float16))
+            parts.append(looks_of(encoder, crops, looks, mirrored=mirrored).float().numpy().astype(np.float16))
     return np.concatenate(parts)
 
 
@@ -259,7 +268,7 @@ def _write(outcome: Outcome, faces: LabelledFaces, config: AttributesConfig, out
     rows = faces.rows["validation"]
     looks = config.heads.looks
     if config.unfreeze_from is not None:
-        features = look_at(faces.data, faces.encoder, rows, looks)
+        features = look_at(faces.data, faces.encoder, rows, looks, mirrored=config.heads.mirrored)
     else:
         features = faces.seen("validation")
     raw = [raw_readings(heads, torch.from_numpy(features[k : k + 512]).float()) for k in range(0, len(rows), 512)]

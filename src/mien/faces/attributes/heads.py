@@ -39,6 +39,7 @@ class HeadsConfig(Config):
     dropout: float = 0.5  # before every layer
     who_dropout: float | None = None  # before the layers of sex and age; None: as the others
     marks: bool = True  # whether there is a logit for each mark beside the 42 softmaxes
+    mirrored: bool = False  # whether a face is read together with its mirror image: the mean of what both look like
 
     @property
     def looks(self) -> Recipe:

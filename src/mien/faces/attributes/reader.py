@@ -18,7 +18,7 @@ from mien.errors import RequestError, WeightsError
 from mien.faces.attributes.calibration import Calibration, softmax
 from mien.faces.attributes.heads import AGES, FEMALE, AttributeHeads, HeadsConfig
 from mien.faces.attributes.packing import calibration_of, unpack
-from mien.faces.attributes.sight import joined, look
+from mien.faces.attributes.sight import looks_of
 from mien.faces.attributes.vocabulary import GROUPS, NAMES
 from mien.faces.encoder import Encoder, load_encoder
 from mien.images import to_tensor
@@ -104,18 +104,19 @@ class AttributeReader:
         self,
         crops: UInt8Image,
         *,
-        mirrored: bool = False,
+        mirrored: bool | None = None,
         batch_size: int = 16,
         progress: Callable[[int], None] | None = None,
     ) -> Readings:
         """Read aligned crops (N S S 3 uint8 RGB, ``faces/align``).
 
-        ``mirrored``: each is averaged with its mirror image, at twice the time. The calibration and the figures of the
-        model card are those of faces as they are.
+        ``mirrored``: whether each is read together with its mirror image, at twice the time; by default as the heads
+        were calibrated and examined (``HeadsConfig.mirrored``).
         """
+        both = self.heads.config.mirrored if mirrored is None else mirrored
         parts = []
         for start in range(0, len(crops), batch_size):
-            parts.append(self._raw(crops[start : start + batch_size], mirrored))
+            parts.append(self._raw(crops[start : start + batch_size], both))
             if progress is not None:
                 progress(len(parts[-1].scores))
         return self.calibrated(RawReadings.joined(parts) if parts else self._nothing())
@@ -124,11 +125,8 @@ class AttributeReader:
     def _raw(self, crops: UInt8Image, mirrored: bool) -> RawReadings:
         if crops.ndim != 4 or crops.shape[1] != crops.shape[2] or crops.shape[3] != 3 or crops.dtype != np.uint8:
             raise ValueError(f"crops of shape {crops.shape} and type {crops.dtype}, wanted N S S 3 uint8")
-        tensor = to_tensor(crops)
-        if mirrored:
-            tensor = torch.cat([tensor, tensor.flip(3)])  # 2n 3 S S
         looks = self.heads.config.looks
-        return raw_readings(self.heads, joined(look(self.encoder, tensor, looks), looks), pairs=mirrored)
+        return raw_readings(self.heads, looks_of(self.encoder, to_tensor(crops), looks, mirrored=mirrored))
 
     def _nothing(self) -> RawReadings:
         groups = tuple(np.zeros((0, len(group.classes)), np.float32) for group in GROUPS)
@@ -153,14 +151,10 @@ class AttributeReader:
 
 
 @torch.no_grad()
-def raw_readings(heads: AttributeHeads, features: Tensor, *, pairs: bool = False) -> RawReadings:
-    """Outputs of heads in evaluation mode on features (N D); ``pairs``: the second half are the mirror images."""
-
-    def mean(values: Tensor) -> Float32Array:
-        both = values.float().view(2 if pairs else 1, -1, *values.shape[1:]).mean(0)
-        return both.numpy()
-
+def raw_readings(heads: AttributeHeads, features: Tensor) -> RawReadings:
+    """Outputs of heads in evaluation mode on features (N D)."""
     answers = heads(features)
     years = torch.arange(AGES, dtype=torch.float32)
     ages = answers.age.float().softmax(1) @ years
-    return RawReadings(mean(answers.scores()), tuple(mean(group) for group in answers.groups), mean(ages))
+    groups = tuple(group.float().numpy() for group in answers.groups)
+    return RawReadings(answers.scores().float().numpy(), groups, ages.numpy())

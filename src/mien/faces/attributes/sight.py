@@ -91,3 +91,15 @@ def look(encoder: Encoder, crops: Tensor, recipe: Sequence[Look]) -> dict[str, T
 def joined(seen: dict[str, Tensor], recipe: Sequence[Look]) -> Tensor:
     """The looks of ``recipe`` side by side, in its order: N D."""
     return torch.cat([seen[each.name] for each in recipe], 1)
+
+
+def looks_of(encoder: Encoder, crops: Tensor, recipe: Sequence[Look], *, mirrored: bool = False) -> Tensor:
+    """What ``recipe`` sees on crops (N 3 S S, tensor convention), side by side: N D float32. Differentiable.
+
+    ``mirrored``: the mean of what it sees of the crops and of their mirror images, at twice the time. No label knows
+    left from right, so what changes with the side is noise to all of them.
+    """
+    if not mirrored:
+        return joined(look(encoder, crops, recipe), recipe)
+    both = joined(look(encoder, torch.cat([crops, crops.flip(3)]), recipe), recipe)  # 2N D
+    return both.view(2, len(crops), -1).mean(0)
