@@ -218,6 +218,12 @@ def test_a_shelf_forgets_what_is_old() -> None:
     assert shelf.get(shelf.put(b"1")) is None
 
 
+def test_the_page_is_there_before_torch_is() -> None:
+    script = "import sys; from mien.apps.studio.app import create_app; create_app(); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr or "importing the studio imports torch: seconds of start-up"
+
+
 def test_the_command_says_what_is_missing_without_the_extra(tmp_path: Path) -> None:
     script = "import sys; sys.modules['gradio'] = None; from mien.apps.cli import main; main()"
     done = subprocess.run(

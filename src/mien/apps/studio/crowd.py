@@ -57,15 +57,16 @@ def build(rooms: Rooms) -> Address:
                 1, 100, mix.youngest_years, step=1, buttons=[], label="Youngest, years", elem_id="crowd-young"
             )
             old = gr.Slider(1, 100, mix.oldest_years, step=1, buttons=[], label="Oldest, years", elem_id="crowd-old")
-            lean = gr.Slider(-100, 100, 0, step=5, buttons=[], label="Lean, young to old", elem_id="crowd-lean")
-            words = gr.Textbox(
-                label="All of them are", placeholder="smiling, eyeglasses, not bald", max_lines=2,
-                elem_id="crowd-words", info=f"From: {', '.join(ATTRIBUTES.values())}",
-            )  # fmt: skip
-            wrong = gr.HTML(notice(), elem_id="crowd-words-notice")
-            race = gr.Dropdown([ANY, *RACES], value=ANY, label="Race, as the data names it", elem_id="crowd-race")
-            seed = gr.Textbox(label="Seed", max_lines=1, elem_id="crowd-seed")
             again = gr.Button("New faces", variant="primary", elem_id="crowd-again")
+            with gr.Accordion("More: lean, words, race, seed", open=False, elem_id="crowd-more"):
+                lean = gr.Slider(-100, 100, 0, step=5, buttons=[], label="Lean, young to old", elem_id="crowd-lean")
+                words = gr.Textbox(
+                    label="All of them are", placeholder="smiling, eyeglasses, not bald", max_lines=2,
+                    elem_id="crowd-words", info=f"From: {', '.join(ATTRIBUTES.values())}",
+                )  # fmt: skip
+                wrong = gr.HTML(notice(), elem_id="crowd-words-notice")
+                race = gr.Dropdown([ANY, *RACES], value=ANY, label="Race, as the data names it", elem_id="crowd-race")
+                seed = gr.Textbox(label="Seed", max_lines=1, elem_id="crowd-seed")
         with gr.Column(elem_id="crowd-table", elem_classes="table", min_width=300):
             status = gr.HTML(notice(), elem_id="crowd-status", js_on_load=script("acts.js"))
             sheet = gr.HTML("", elem_id="crowd-sheet", js_on_load=script("crowd_sheet.js"))

@@ -23,7 +23,7 @@ ROLL_STRIDE = 4096  # face k of roll r is face k + r * ROLL_STRIDE of the seed: 
 MOST_ROLLS = 1000
 LEAN_HALF = 50.0  # of the slider that leans ages to the young or the old: one halving of the exponent
 GOLDEN, SISTER = 0.6180339887498949, 0.7548776662466927  # 1 / phi, 1 / plastic number
-SWEEP_AGES_YEARS = (6.0, 14.0, 22.0, 32.0, 44.0, 58.0, 74.0)
+SWEEP_AGES_YEARS = (6.0, 14.0, 22.0, 30.0, 40.0, 52.0, 64.0, 76.0)
 
 
 @dataclass(frozen=True, slots=True)

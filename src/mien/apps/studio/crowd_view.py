@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote, urlencode
 
-from mien.apps.studio.crowd_sheet import SWEEP_AGES_YEARS, Frame, Sheet
+from mien.apps.studio.crowd_sheet import Frame, Sheet
 
 # Red grease pencil around a frame that stays: not quite round, not quite closed, as a hand draws it.
 PENCIL = (
@@ -99,18 +99,19 @@ def person_html(
 def _sweep(place: int, variants: Sequence[tuple[Frame, str | None]]) -> str:
     if not variants:
         return ""
-    wide = len(SWEEP_AGES_YEARS)
-    heads = "".join(f"<span>{age:.0f}</span>" for age in SWEEP_AGES_YEARS)
-    cells = "".join(
-        f'<button type="button" class="variant" data-what="take" data-place="{place}" data-number="{number}"'
-        f' aria-label="Take as a {frame.noun} of {frame.age_years:.0f}" title="{frame.noun}, {frame.age_years:.0f}">'
-        + (f'<img src="{escape(address)}" alt="">' if address else "<i></i>")
-        + "</button>"
-        for number, (frame, address) in enumerate(variants)
-    )
+    cells = "".join(_variant(place, number, frame, address) for number, (frame, address) in enumerate(variants))
     return (
-        f'<div class="sweep" style="--wide:{wide}" role="group" aria-label="The same draw of chance at other ages">'
-        f'{heads}{cells}</div><p class="about">Pick one to put it in the frame, locked.</p>'
+        f'<div class="sweep" role="group" aria-label="The same draw of chance, other sexes and ages">{cells}</div>'
+        '<p class="about">Pick one to put it in the frame, locked.</p>'
+    )
+
+
+def _variant(place: int, number: int, frame: Frame, address: str | None) -> str:
+    who = f"{frame.noun} {frame.age_years:.0f}"
+    picture = f'<img src="{escape(address)}" alt="">' if address else "<i></i>"
+    return (
+        f'<button type="button" class="variant" data-what="take" data-place="{place}" data-number="{number}"'
+        f' aria-label="Take the {who}">{picture}<small>{who}</small></button>'
     )
 
 

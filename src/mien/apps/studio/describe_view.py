@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mien.faces.describe.picture import COLOURS
-from mien.faces.describe.sections import Entry, sections_of
-from mien.faces.quality import MEANING
+if TYPE_CHECKING:  # whatever draws in torch is imported where it is needed: the page is there sooner
+    from mien.faces.describe.sections import Entry
 
 RIM = 0.06  # of the box's longer side: it is drawn a little wider than the mesh
 MAYBE = 0.2  # probability from which on an attribute that is not present is named at once
@@ -77,6 +76,8 @@ def faces_html(faces: Sequence[Mapping[str, Any]], chosen: int, json_address: st
 
 
 def _facts(face: Mapping[str, Any]) -> str:
+    from mien.faces.quality import MEANING
+
     female, pose, seen = face["female"], face["pose"], face["quality"]
     likely, share = ("female", female) if female >= 0.5 else ("male", 1 - female)
     sex = f"{likely} {share * 100:.0f}" if face["sex"] else f"unclear ({likely} {share * 100:.0f})"
@@ -96,10 +97,12 @@ def _head(pose: Mapping[str, float]) -> str:
     yaw, pitch, roll = (round(pose[f"{name}_degrees"]) for name in ("yaw", "pitch", "roll"))
     turned = f"turned {abs(yaw)}° {'left' if yaw < 0 else 'right'}" if yaw else "straight ahead"
     nod = f", {abs(pitch)}° {'up' if pitch > 0 else 'down'}" if pitch else ""
-    return turned + nod + (f", tilted {abs(roll)}°" if roll else "")
+    return turned + nod + (f", tilted {abs(roll)}° {'left' if roll > 0 else 'right'}" if roll else "")
 
 
 def _sections(face: Mapping[str, Any]) -> str:
+    from mien.faces.describe.sections import sections_of
+
     rows = []
     for title, groups in sections_of(face["attributes"], face["present"], face["groups"]):
         entries = [entry for group in groups for entry in group]
@@ -119,4 +122,6 @@ def _chip(entry: Entry) -> str:
 
 
 def _colour(number: int) -> str:
+    from mien.faces.describe.picture import COLOURS
+
     return "rgb({} {} {})".format(*COLOURS[number % len(COLOURS)])

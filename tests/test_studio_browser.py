@@ -1,0 +1,330 @@
+"""The studio as a person uses it, in a real browser: by mouse, by keyboard alone, on a phone, beside somebody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[studio]'")
+
+from browsing import PATIENCE_MS, PHONE, Visit, browser
+from service_live import fake_crowd
+
+from mien.apps.service.makers import FacesOrder, make_crowd
+from mien.apps.service.run import address_of, server_of
+from mien.apps.service.settings import ServiceSettings
+from mien.apps.studio.app import create_app
+from mien.images import decode_photo
+from mien.provenance.reading import examine
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+START_SECONDS = 5.0  # of processor time: what a quiet machine takes until the page is there
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """One browser for all tests here."""
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def visit(chromium: Any) -> Iterator[Callable[..., Visit]]:
+    """``visit(address, **how)``: a person at a page; at the end none may have met an error or another machine."""
+    visits: list[Visit] = []
+
+    def make(address: str, **how: Any) -> Visit:
+        visits.append(Visit(chromium, address, **how))
+        return visits[-1]
+
+    yield make
+    for one in visits:
+        one.close()
+    assert [one.complaints for one in visits if one.complaints] == []
+    assert [one.foreign for one in visits if one.foreign] == []
+
+
+@contextmanager
+def studio(*makers: Any) -> Iterator[str]:
+    """The studio in a thread, with discs instead of faces; yields its address."""
+    settings = ServiceSettings(port=0, stop_seconds=2, together_faces=8)
+    server, listening = server_of(create_app(settings, makers=makers or (fake_crowd(),)), settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        yield address_of(settings, listening)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listening.close()
+
+
+@pytest.fixture(scope="module")
+def discs() -> Iterator[str]:
+    """A studio that needs no weights."""
+    with studio() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def command() -> Iterator[tuple[str, psutil.Process]]:
+    """`mien studio` as its users start it: the address that it says, and the process."""
+    words = [sys.executable, "-m", "mien", "studio", "--port", "0", "--no-browser"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[2], psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        assert process.wait(60) in (0, -signal.SIGTERM), "the studio did not stop as it was told"
+
+
+def faces(count: int) -> str:
+    """A condition: that many pictures are on the sheet, and nothing is being made."""
+    return (
+        f"document.querySelectorAll('#crowd-sheet .face img').length === {count}"
+        " && !document.querySelector('#crowd-status .busy') && document.querySelector('#crowd-status .notice')"
+    )
+
+
+def sources(page: Any) -> list[str]:
+    """The addresses of the pictures on the sheet, in order."""
+    return list(page.eval_on_selector_all("#crowd-sheet .face img", "all => all.map(one => one.getAttribute('src'))"))
+
+
+def test_the_command_is_there_within_seconds_and_shows_marked_faces(
+    command: tuple[str, psutil.Process], visit: Callable[..., Visit], tmp_path: Path
+) -> None:
+    address, process = command
+    spent = process.cpu_times()
+    assert spent.user + spent.system < START_SECONDS
+    anna = visit(address)
+    page = anna.open("?tab=crowd&count=4&seed=7")
+    anna.until(faces(4))
+    assert page.evaluate("document.querySelector('#crowd-sheet img').naturalWidth") >= 128
+    assert "4 faces: 2 female, 2 male" in page.locator("#crowd-status").inner_text()
+    page.locator('#crowd-sheet .face[data-place="1"]').click()
+    page.wait_for_selector("#crowd-person .name")
+    anna.shot("crowd")
+    with page.expect_download() as told:
+        page.locator("#crowd-person a[download]").click()
+    told.value.save_as(tmp_path / "one.png")
+    assert told.value.suggested_filename.startswith("00001-")
+    marks = examine(tmp_path / "one.png")
+    assert marks.watermark.found
+    assert marks.credentials is not None
+    assert marks.credentials.intact
+    with page.expect_download() as told:
+        page.locator('#crowd-handout [data-what="zip"]').click()
+    told.value.save_as(tmp_path / "faces.zip")
+    with zipfile.ZipFile(tmp_path / "faces.zip") as archive:
+        rows = [json.loads(line) for line in archive.read("manifest.jsonl").decode().splitlines()]
+        assert [row["file"] for row in rows] == archive.namelist()[:4]
+        assert {decode_photo(archive.read(row["file"])).shape for row in rows} == {(128, 128, 3)}
+    assert all({"seed", "index", "model", "model_version", "sex", "age"} <= row.keys() for row in rows)
+
+
+def test_locked_faces_stay_when_the_rest_is_new_and_the_link_brings_them_back(
+    discs: str, visit: Callable[..., Visit]
+) -> None:
+    anna = visit(discs)
+    page = anna.open("?count=6&seed=3")
+    anna.until(faces(6))
+    before = sources(page)
+    page.locator('#crowd-sheet [data-what="lock"][data-place="2"]').click()
+    page.wait_for_selector(".frame.locked")
+    page.locator("#crowd-again").click()
+    anna.until(f"{faces(6)} && document.querySelector('#crowd-sheet img').getAttribute('src') !== '{before[0]}'")
+    after = sources(page)
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True, False, False, False]
+    page.locator('#crowd-sheet [data-what="roll"][data-place="4"]').click()
+    anna.until("location.search.includes('rolls=4-1')")
+    anna.until(faces(6))
+    rolled = sources(page)
+    assert [a == b for a, b in zip(after, rolled, strict=True)] == [True, True, True, True, False, True]
+    bert = visit(discs)
+    other = bert.open(page.evaluate("location.search"))
+    bert.until(faces(6))
+    assert sources(other) == rolled
+    assert other.locator("#crowd-count input[type=number]").input_value() == "6"
+    assert other.locator(".frame.locked").count() == 1
+
+
+def test_one_person_at_other_ages_and_of_the_other_sex(discs: str, visit: Callable[..., Visit]) -> None:
+    anna = visit(discs)
+    page = anna.open("?count=3&seed=3")
+    anna.until(faces(3))
+    page.locator('#crowd-sheet .face[data-place="1"]').click()
+    page.locator('#crowd-person [data-what="vary"]').click()
+    anna.until("document.querySelectorAll('.variant img').length === 16")
+    wanted = page.locator(".variant img").nth(12).get_attribute("src")
+    page.locator(".variant").nth(12).click()
+    page.wait_for_selector(".frame.locked")
+    anna.until(faces(3))
+    assert sources(page)[1] == wanted
+    assert "man 40" in page.locator('.frame[data-place="1"]').inner_text()
+
+
+def test_by_the_keyboard_alone(discs: str, visit: Callable[..., Visit]) -> None:
+    anna = visit(discs)
+    page = anna.open("?count=6&seed=3")
+    anna.until(faces(6))
+    page.locator("#crowd-count input[type=range]").focus()
+    page.keyboard.press("ArrowRight")
+    anna.until(faces(7))
+    for _ in range(40):  # from the sliders on by Tab to the first face
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.face')"):
+            break
+    here = "document.activeElement.dataset.place"
+    assert page.evaluate(here) == "0"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("l")
+    page.wait_for_selector('.frame.locked[data-place="2"]')
+    assert page.evaluate(here) == "2", "the focus stays where it was"
+    page.keyboard.press("Home")
+    old = sources(page)[0]
+    page.keyboard.press("r")
+    anna.until(f"document.querySelector('#crowd-sheet img')?.getAttribute('src') !== '{old}'")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#crowd-person .name")
+    assert "Frame 1" in page.locator("#crowd-person").inner_text()
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid", "where one is must be seen"
+
+
+def test_what_is_wrong_is_said_beside_the_control(discs: str, visit: Callable[..., Visit]) -> None:
+    anna = visit(discs)
+    page = anna.open("?count=2&seed=3")
+    anna.until(faces(2))
+    before = sources(page)
+    page.locator("#crowd-more button.label-wrap").click()
+    box = page.locator("#crowd-words textarea, #crowd-words input").first
+    box.fill("purple hair")
+    box.press("Enter")
+    said = page.locator("#crowd-words-notice .wrong")
+    said.wait_for()
+    assert "purple hair" in said.inner_text()
+    assert said.get_attribute("role") == "alert"
+    assert not said.inner_text().startswith("--")
+    assert sources(page) == before
+    box.fill("smiling")
+    box.press("Enter")
+    anna.until("!document.querySelector('#crowd-words-notice .wrong')")
+    anna.until("location.search.includes('with=smiling')")
+    lost = visit(discs)
+    page = lost.open("?count=9999")
+    lost.until("document.querySelector('#crowd-status .wrong')")
+    assert "Count: 9999 given" in page.locator("#crowd-status").inner_text().capitalize()
+
+
+def test_every_control_has_a_name(discs: str, visit: Callable[..., Visit]) -> None:
+    anna = visit(discs)
+    page = anna.open("?count=2&seed=3")
+    anna.until(faces(2))
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, a[href], input, select, textarea')]
+            .filter(one => one.offsetParent && !(one.getAttribute('aria-label') || one.textContent.trim() || one.title
+                || (one.labels && [...one.labels].some(label => label.textContent.trim()))))
+            .map(one => one.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+
+
+def slow_crowd(gate: threading.Event) -> Any:
+    """Discs that wait for a gate."""
+
+    def make(model: Any, orders: Sequence[FacesOrder]) -> Any:
+        gate.wait(PATIENCE_MS / 1000)
+        return make_crowd(model, orders)
+
+    from dataclasses import replace
+
+    return replace(fake_crowd(), make=make)
+
+
+def test_a_second_person_is_told_that_he_waits_and_may_leave(visit: Callable[..., Visit]) -> None:
+    gate = threading.Event()
+    with studio(slow_crowd(gate)) as address:
+        anna, bert = visit(address), visit(address)
+        anna.open("?count=20&seed=1")
+        anna.until("document.querySelector('#crowd-status .busy')")
+        time.sleep(1)  # hers are being made
+        page = bert.open("?count=2&seed=2")
+        bert.until("document.querySelector('#crowd-status .busy')?.innerText.includes('In line')")
+        page.get_by_role("tab", name="Describe").click()  # he is not blocked
+        page.wait_for_selector("#describe-drop .drop", state="visible")
+        page.get_by_role("tab", name="Crowd").click()
+        page.locator("#crowd-status .stop").click()
+        bert.until("document.querySelector('#crowd-status').innerText.includes('Stopped')")
+        gate.set()
+        anna.until(faces(20))
+        page.locator("#crowd-again").click()
+        bert.until(faces(2))
+
+
+def test_on_a_phone(discs: str, visit: Callable[..., Visit]) -> None:
+    anna = visit(discs, **PHONE)
+    page = anna.open("?count=6&seed=3")
+    anna.until(faces(6))
+    page.locator('#crowd-sheet .face[data-place="4"]').tap()
+    page.wait_for_selector("#crowd-person .name")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing to scroll sideways"
+    panel = page.locator("#crowd-person .person").bounding_box()
+    assert panel["y"] + panel["height"] <= 845, "the panel is on the screen"
+    for button in page.locator("#crowd-person button, #crowd-sheet .act").all()[:12]:
+        size = button.bounding_box()
+        assert size["height"] >= 40, button.evaluate("one => one.outerHTML")
+        assert size["width"] >= 40, button.evaluate("one => one.outerHTML")
+    anna.shot("crowd-phone")
+    page.locator("#crowd-person .close").tap()
+    page.wait_for_selector("#crowd-person .nobody", state="attached")
+
+
+@pytest.mark.models
+def test_a_photo_is_dropped_and_read(
+    command: tuple[str, psutil.Process], visit: Callable[..., Visit], models_cache: Path, made_faces: Path
+) -> None:
+    anna = visit(command[0])
+    page = anna.open("?tab=describe")
+    page.wait_for_selector("#describe-drop .drop", state="visible")
+    page.locator("#describe-drop input").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"hello"})
+    page.wait_for_selector("#describe-drop .wrong")
+    assert "Photo: not a picture that can be read" in page.locator("#describe-drop .wrong").inner_text()
+    data = (made_faces / "00021.png").read_bytes()
+    drop = """([bytes]) => {
+        const files = new DataTransfer();
+        files.items.add(new File([new Uint8Array(bytes)], 'anna.png', { type: 'image/png' }));
+        document.querySelector('#describe-drop .drop').dispatchEvent(
+            new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }));
+    }"""
+    page.evaluate(drop, [list(data)])
+    page.wait_for_selector("#describe-card h2")
+    page.wait_for_selector("#describe-picture .box")
+    card = page.locator("#describe-card").inner_text()
+    assert "about " in card
+    for title in ("hair", "eyes", "mouth"):
+        assert title in card
+    assert page.locator(".chip.there").count() > 5
+    assert "White" not in card, "no ethnicity unless it is asked for"
+    page.locator("#describe-ethnicity input").check()
+    anna.until("document.querySelector('#describe-card')?.innerText.includes('White')")
+    anna.shot("describe", full_page=True)
+    with page.expect_download() as told:
+        page.locator("#describe-card a[download]").click()
+    row = json.loads(Path(told.value.path()).read_text())
+    assert (row["photo"], len(row["faces"])) == ("anna.png", 1)
