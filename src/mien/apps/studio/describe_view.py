@@ -10,7 +10,8 @@ if TYPE_CHECKING:  # whatever draws in torch is imported where it is needed: the
     from mien.faces.describe.sections import Entry
 
 RIM = 0.06  # of the box's longer side: it is drawn a little wider than the mesh
-MAYBE = 0.2  # probability from which on an attribute that is not present is named at once
+LIKELY, MAYBE = 0.5, 0.2  # probabilities from which on an attribute is told as seen, and is named at once
+RARE = 0.1  # a rare attribute may weigh in as present at 1 %: that is told with the less likely
 NOBODY = (
     "Drop a photo, and read here what can be seen of each face: sex, age, hair, eyes, expression, pose, and how well."
 )
@@ -106,7 +107,7 @@ def _sections(face: Mapping[str, Any]) -> str:
     rows = []
     for title, groups in sections_of(face["attributes"], face["present"], face["groups"]):
         entries = [entry for group in groups for entry in group]
-        said = [entry for entry in entries if entry.present or entry.probability >= MAYBE]
+        said = [e for e in entries if e.probability >= (RARE if e.present else MAYBE)]
         rest = [entry for entry in entries if entry not in said]
         chips = "".join(map(_chip, said)) or '<span class="none">nothing that stands out</span>'
         more = ""
@@ -117,7 +118,8 @@ def _sections(face: Mapping[str, Any]) -> str:
 
 
 def _chip(entry: Entry) -> str:
-    kind = "there" if entry.present else "maybe" if entry.probability >= MAYBE else "hardly"
+    seen = entry.present and entry.probability >= LIKELY
+    kind = "there" if seen else "maybe" if entry.probability >= (RARE if entry.present else MAYBE) else "hardly"
     return f'<span class="chip {kind}">{escape(entry.name)} <b>{entry.probability * 100:.0f}</b></span>'
 
 
