@@ -1,10 +1,12 @@
 """The studio as an application: FastAPI, and on it one Gradio page with a tab for each way in.
 
-**A tab** is a module here with two names (listed in ``TABS``):
+**A tab** is a module here with these names (listed in ``TABS``):
 
 - ``TITLE: str``, what the tab says;
 - ``build(rooms: Rooms) -> Address | None``, called once inside its ``gr.Tab``: lays the controls out and ties them to
   functions. What it returns, if anything, restores the tab from the page's address (``widgets.Address``).
+
+- ``MAKERS``, if the service's own are not enough: more of them, for ``rooms.ask``.
 
 What a tab has at hand:
 
@@ -74,7 +76,8 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Make
         told = "mien studio --keys FILE --new-key NAME makes one"
         raise RequestError(f"--host: {settings.host} can be reached by others, which needs --keys FILE ({told})")
     keys = Keys.read(settings.keys) if settings.keys else None
-    rooms = Rooms(settings, makers)
+    own = [maker for tab in TABS.values() for maker in getattr(tab, "MAKERS", ())]
+    rooms = Rooms(settings, [*own, *makers])  # of two with one name the latter
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
