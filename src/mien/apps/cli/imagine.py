@@ -113,7 +113,7 @@ def imagine(
         raise RequestError(f"WORDS: none given; say what the face is like, for example {EXAMPLE} (see --words)")
     refuse_to_overwrite(out, force)
 
-    from mien.apps.cli.imagine_ways import Asked, way_of
+    from mien.apps.cli.imagine_ways import Asked, is_optimised, way_of
     from mien.provenance.marks import Marks
     from mien.seeding import fresh_seed
 
@@ -139,6 +139,8 @@ def imagine(
         size_px=size,
     )
     marks = Marks.load(not unmarked, credentials)
+    if curves and not is_optimised(asked):
+        raise RequestError("--curves: nothing is optimised; allowed with --method visualise or invert, --render invert")
     way = way_of(asked)
     write_faces(out, way, asked.seed, count, wanted, marks, sheet)
     if curves:
@@ -209,13 +211,10 @@ def _way_there(way: Way, index: int) -> dict[str, Any]:
 
 
 def write_curves(out: Path, way: Way) -> Path:
-    """OUT/curves.png: the loss of each picture by step. ``RequestError`` for a way that optimises nothing."""
-    from mien.errors import RequestError
+    """OUT/curves.png: the loss of each picture (the first five) by step."""
     from mien.evaluation.plots import lines
     from mien.images import write_png
 
-    if not way.losses:
-        raise RequestError("--curves: nothing is optimised; allowed with --method visualise or invert, --render invert")
     shown = {f"{index:05d}.png": losses for index, (losses, _) in sorted(way.losses.items())[:5]}
     write_png(out / "curves.png", lines(shown, x="step", y="loss"))
     return out / "curves.png"

@@ -115,11 +115,16 @@ def way_of(asked: Asked) -> Way:
     return ways[asked.method](asked)
 
 
+def is_optimised(asked: Asked) -> bool:
+    """Whether pictures are made by a descent."""
+    return asked.method != "mixture" or (asked.preset == "paper" and asked.render == "invert")
+
+
 def refuse_unread(asked: Asked) -> None:
     """``RequestError`` for an option that the method does not read."""
     from mien.errors import RequestError
 
-    optimised = asked.method != "mixture" or (asked.preset == "paper" and asked.render == "invert")
+    optimised = is_optimised(asked)
     rules = (
         ("--size", asked.size_px is not None, not optimised, "--method mixture --render decode"),
         ("--photo", asked.photo is not None, asked.method == "invert", "--method invert"),
