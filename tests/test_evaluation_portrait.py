@@ -249,8 +249,10 @@ class PaperMaker(FakeMaker):
 def test_the_ablation_is_one_command_one_table_one_sheet(cli_here, dataset, fakes, monkeypatch, tmp_path):
     trained = []
 
-    def train(options, rules, size, landmarks, *, rate, adversarial, masked):
-        trained.append((options.out.name, options.seed, options.steps, options.batch, size, rate, adversarial, masked))
+    def train(options, rules, size, landmarks, *, rate, warm, adversarial, masked):
+        trained.append(
+            (options.out.name, options.seed, options.steps, options.batch, size, rate, warm, adversarial, masked)
+        )
         assert options.resume
         return SimpleNamespace(finished=True, step=stopped_at)
 
@@ -260,7 +262,7 @@ def test_the_ablation_is_one_command_one_table_one_sheet(cli_here, dataset, fake
     words = ("experiment", "ablation", "--data", dataset, "--out", out, "--steps", 12, "--batch", 8, "--size", 64)
     result = cli_here(*words, "--seed", 3)
     assert result.exception is None, result.output
-    same = (3, 12, 8, 64, 2e-4)
+    same = (3, 12, 8, 64, 2e-4, 20_000)
     assert trained == [
         ("no-mask-no-adversarial", *same, False, False),
         ("no-adversarial", *same, False, True),

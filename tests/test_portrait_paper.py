@@ -34,7 +34,7 @@ from mien.training.portrait_paper import (
 )
 
 TINY = PaperConfig(features=6, first_px=2, channels=(12, 8, 6, 4, 3), discriminator=(4, 4, 4, 4))  # 32 px
-CONFIG = PortraitPaperConfig(networks=TINY)
+CONFIG = PortraitPaperConfig(networks=TINY, warm_images=0)
 
 
 def test_table_3_1_and_figure_3_3() -> None:
@@ -181,9 +181,28 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(tmp_path: Path) -> None
 
 
 def test_the_generator_learns_four_times_for_every_turn_of_the_discriminator() -> None:
-    decoder, discriminator = portrait_phases(CONFIG)
+    decoder, discriminator = portrait_phases(CONFIG, 4)
     turns = [(decoder.due(step), discriminator.due(step)) for step in range(8)]
     assert sum(a for a, _ in turns) == 4 * sum(b for _, b in turns) == 8
+
+
+def test_texture_comes_first_and_alone(tmp_path: Path) -> None:
+    """Ten images of texture and mask at the mean face's landmarks, then everything; a stop changes nothing."""
+    config = CONFIG.model_copy(update={"warm_images": 10})
+    whole = run(tmp_path / "whole", config, steps=8)
+    lines = [line for line in read_logbook(tmp_path / "whole") if line["kind"] == "step"]
+    for step, line in enumerate(lines):
+        names = {name.removeprefix("decoder/") for name in line["losses"] if name.startswith("decoder/")}
+        later = {"identity", "adversarial", "landmark tilt"}
+        assert (later <= names) if step >= 3 else not (later & names)
+        assert {"texture", "mask"} <= names
+        assert any(name.startswith("discriminator") for name in line["losses"]) is (step in (3, 7))
+    run(tmp_path / "parts", config, steps=2)
+    parts = run(tmp_path / "parts", config, steps=8, resume=True)
+    for one, other in zip(
+        whole.shown["decoder"].state_dict().values(), parts.shown["decoder"].state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other)
 
 
 def test_ablations_leave_their_part_out(tmp_path: Path) -> None:

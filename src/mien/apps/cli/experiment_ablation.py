@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from mien.apps.cli import train as common
-from mien.apps.cli.train_portrait import BATCH, RATE, SIZE_PX
+from mien.apps.cli.train_portrait import BATCH, RATE, SIZE_PX, WARM
 
 # Columns of figures 4-7 and 4-8, from left: (folder, adversarial loss, mask).
 RUNS = (("no-mask-no-adversarial", False, False), ("no-adversarial", False, True), ("full", True, True))
-STEPS = 2_000
+STEPS = 4_000
 
 
 def ablation(
@@ -25,6 +25,9 @@ def ablation(
     inside: Annotated[
         float | None, typer.Option(help="Learn from crops with so large a share photograph, 0 to 1.")
     ] = None,
+    warm: Annotated[
+        int, typer.Option(min=0, help="Images that teach texture alone, before landmarks are looked for.")
+    ] = WARM,
     count: Annotated[int, typer.Option(help="How many held-out people judge them, at most.", min=20)] = 240,
     seed: Annotated[int, typer.Option(help="Weights and order of all three runs, and the people.", min=0)] = 0,
     threads: common.Threads = None,
@@ -51,7 +54,9 @@ def ablation(
     for name, adversarial, masked in RUNS:
         run = out / "runs" / name
         options = common.TrainOptions(data, run, True, steps, batch, seed, threads, "auto", None, minutes)
-        outcome = train_paper(options, rules, size, "face-mesh", rate=rate, adversarial=adversarial, masked=masked)
+        outcome = train_paper(
+            options, rules, size, "face-mesh", rate=rate, warm=warm, adversarial=adversarial, masked=masked
+        )
         if not outcome.finished:
             raise TrainingError(
                 f"{run}: stopped by {outcome.stopped_by} at step {outcome.step}; the same command goes on"

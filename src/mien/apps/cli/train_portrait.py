@@ -17,6 +17,7 @@ SIZE_PX = 320
 STEPS = 280_000  # the thesis: "after 280k iterations"
 BATCH = 16
 RATE = 2e-4
+WARM = 20_000
 PREVIEWED = 16  # "a preselected set of 16 images"
 
 
@@ -54,6 +55,9 @@ def portrait(
     ] = None,
     landmarks: Annotated[str, typer.Option("--landmarks", help="The network of the 68 points.")] = "face-mesh",
     rate: Annotated[float, typer.Option("--rate", help="Learning rate of Adam; the thesis prints none.")] = RATE,
+    warm: Annotated[
+        int, typer.Option("--warm", min=0, help="Images that teach texture alone, before landmarks are looked for.")
+    ] = WARM,
     adversarial: Annotated[bool, typer.Option(help="The adversarial loss (off: the ablation of section 4.4).")] = True,
     mask: Annotated[bool, typer.Option(help="The attention mask (off: the ablation of section 4.4).")] = True,
     count: Annotated[
@@ -97,7 +101,7 @@ def portrait(
         return
     if start_from is not None:
         raise RequestError("--from: the paper preset starts at random, as printed; allowed with --preset mien")
-    outcome = train_paper(options, rules, size, landmarks, rate=rate, adversarial=adversarial, masked=mask)
+    outcome = train_paper(options, rules, size, landmarks, rate=rate, warm=warm, adversarial=adversarial, masked=mask)
     common._finish(outcome, out)
 
 
@@ -124,6 +128,7 @@ def train_paper(
     landmarks_name: str,
     *,
     rate: float,
+    warm: int,
     adversarial: bool,
     masked: bool,
 ) -> Outcome:
@@ -164,6 +169,7 @@ def train_paper(
         faces=tuple((step.filter, step.faces, step.unknown) for step in steps),
         data=data.fingerprint(),
         learning_rate=rate,
+        warm_images=warm,
         with_adversarial=adversarial,
         with_mask=masked,
     )
