@@ -80,13 +80,15 @@ def discs() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def command() -> Iterator[tuple[str, psutil.Process]]:
-    """`mien studio` as its users start it: the address that it says, and the process."""
+def command() -> Iterator[tuple[str, float]]:
+    """`mien studio` as its users start it: the address that it says, and the processor seconds until then."""
     words = [sys.executable, "-m", "mien", "studio", "--port", "0", "--no-browser"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
         assert process.stdout is not None
-        yield process.stdout.readline().split()[2], psutil.Process(process.pid)
+        address = process.stdout.readline().split()[2]
+        spent = psutil.Process(process.pid).cpu_times()
+        yield address, spent.user + spent.system
     finally:
         process.terminate()
         assert process.wait(60) in (0, -signal.SIGTERM), "the studio did not stop as it was told"
@@ -106,11 +108,10 @@ def sources(page: Any) -> list[str]:
 
 
 def test_the_command_is_there_within_seconds_and_shows_marked_faces(
-    command: tuple[str, psutil.Process], visit: Callable[..., Visit], tmp_path: Path
+    command: tuple[str, float], visit: Callable[..., Visit], tmp_path: Path
 ) -> None:
-    address, process = command
-    spent = process.cpu_times()
-    assert spent.user + spent.system < START_SECONDS
+    address, spent_seconds = command
+    assert spent_seconds < START_SECONDS
     anna = visit(address)
     page = anna.open("?tab=crowd&count=4&seed=7")
     anna.until(faces(4))
@@ -130,6 +131,7 @@ def test_the_command_is_there_within_seconds_and_shows_marked_faces(
     with page.expect_download() as told:
         page.locator('#crowd-handout [data-what="zip"]').click()
     told.value.save_as(tmp_path / "faces.zip")
+    anna.until(faces(4))
     with zipfile.ZipFile(tmp_path / "faces.zip") as archive:
         rows = [json.loads(line) for line in archive.read("manifest.jsonl").decode().splitlines()]
         assert [row["file"] for row in rows] == archive.namelist()[:4]
@@ -297,7 +299,7 @@ def test_on_a_phone(discs: str, visit: Callable[..., Visit]) -> None:
 
 @pytest.mark.models
 def test_a_photo_is_dropped_and_read(
-    command: tuple[str, psutil.Process], visit: Callable[..., Visit], models_cache: Path, made_faces: Path
+    command: tuple[str, float], visit: Callable[..., Visit], models_cache: Path, made_faces: Path
 ) -> None:
     anna = visit(command[0])
     page = anna.open("?tab=describe")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[studio]'")
 
-from mien.apps.studio.crowd_sheet import MOST_FACES, SWEEP_AGES_YEARS, Frame, Mix, Sheet, sweep
+from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, SWEEP_AGES_YEARS, Frame, Mix, Sheet, sweep
 from mien.apps.studio.crowd_view import link
 from mien.errors import RequestError
 
@@ -27,6 +27,7 @@ mixes = st.builds(
     lean=st.integers(-100, 100),
     race=st.sampled_from([None, "White", "Asian"]),
     words=st.sampled_from(WORDS),
+    size_px=st.sampled_from(SIZES_PX),
 ).map(Mix.checked)
 
 
@@ -57,7 +58,7 @@ def test_an_address_restores_the_very_faces(sheet: Sheet) -> None:
 def test_the_shares_are_those_of_the_sliders(mix: Mix) -> None:
     frames = Sheet(mix).frames
     women = sum(frame.sex == "female" for frame in frames)
-    assert abs(women - mix.count * mix.women_percent / 100) <= 2.5  # the golden sequence is never far from even
+    assert abs(women - mix.count * mix.women_percent / 100) <= 0.5
     assert all(mix.youngest_years <= frame.age_years <= mix.oldest_years for frame in frames)
 
 
@@ -124,6 +125,7 @@ def test_a_sweep_is_one_draw_of_chance_in_both_sexes_at_every_age() -> None:
         ({"age": "old"}, "age: 'old' given; allowed: a range"),
         ({"age": "20-300"}, "300"),
         ({"seed": "-1"}, "seed: -1 given"),
+        ({"size": "512"}, "size: 512 given; allowed: 128, 256"),
         ({"with": "purple"}, "purple"),
         ({"race": "Elf"}, "'Elf' given"),
         ({"rolls": "99-1"}, "frame: 99 given; allowed are 0 to 23"),

@@ -13,7 +13,7 @@ import gradio as gr
 from mien.apps.cli.crowd import parse_attributes
 from mien.apps.studio import crowd_out, crowd_view
 from mien.apps.studio.crowd_prints import Place, Prints
-from mien.apps.studio.crowd_sheet import MOST_FACES, Frame, Mix, Sheet, sweep
+from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, Frame, Mix, Sheet, sweep
 from mien.apps.studio.rooms import Rooms
 from mien.apps.studio.widgets import QUIET, Address, Kind, acting, notice, script, told
 from mien.errors import MienError, RequestError
@@ -58,7 +58,7 @@ def build(rooms: Rooms) -> Address:
             )
             old = gr.Slider(1, 100, mix.oldest_years, step=1, buttons=[], label="Oldest, years", elem_id="crowd-old")
             again = gr.Button("New faces", variant="primary", elem_id="crowd-again")
-            with gr.Accordion("More: lean, words, race, seed", open=False, elem_id="crowd-more"):
+            with gr.Accordion("More: lean, words, race, size, seed", open=False, elem_id="crowd-more"):
                 lean = gr.Slider(-100, 100, 0, step=5, buttons=[], label="Lean, young to old", elem_id="crowd-lean")
                 words = gr.Textbox(
                     label="All of them are", placeholder="smiling, eyeglasses, not bald", max_lines=2,
@@ -66,6 +66,9 @@ def build(rooms: Rooms) -> Address:
                 )  # fmt: skip
                 wrong = gr.HTML(notice(), elem_id="crowd-words-notice")
                 race = gr.Dropdown([ANY, *RACES], value=ANY, label="Race, as the data names it", elem_id="crowd-race")
+                size = gr.Radio(
+                    [(f"{px} px", px) for px in SIZES_PX], value=SIZES_PX[0], label="Size", elem_id="crowd-size"
+                )
                 seed = gr.Textbox(label="Seed", max_lines=1, elem_id="crowd-seed")
         with gr.Column(elem_id="crowd-table", elem_classes="table", min_width=300):
             status = gr.HTML(notice(), elem_id="crowd-status", js_on_load=script("acts.js"))
@@ -77,12 +80,13 @@ def build(rooms: Rooms) -> Address:
                 elem_id="crowd-person",
                 js_on_load=script("acts.js"),
             )
-    controls = [count, women, young, old, lean, race, words, seed]
+    controls = [count, women, young, old, lean, race, words, size, seed]
     shown = [sheet, person, status, wrong]
     live: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
     for slider in (count, women, young, old, lean):
         slider.input(tab.changed, [desk, *controls], shown, **live)
-    race.input(tab.changed, [desk, *controls], shown, **live)
+    for choice in (race, size):
+        choice.input(tab.changed, [desk, *controls], shown, **live)
     for box in (words, seed):
         box.submit(tab.changed, [desk, *controls], shown, **live)
         box.blur(tab.changed, [desk, *controls], shown, **live)
@@ -106,18 +110,29 @@ class _Tab:
         try:
             desk.sheet = Sheet.of_query(query, fresh_seed())
         except RequestError as error:
+            desk.sheet = Sheet(Mix(fresh_seed()))
             said = f"{error}. Here is a fresh sheet instead."
         mix = desk.sheet.mix
         values = [
             mix.count, mix.women_percent, mix.youngest_years, mix.oldest_years, mix.lean, mix.race or ANY, mix.words,
-            str(mix.seed),
+            mix.size_px, str(mix.seed),
         ]  # fmt: skip
         yield *self._now(desk, "", address=False), notice(), *values
         for shown in self._make(desk, desk.next_turn(), said=said):
             yield *shown, *([gr.skip()] * len(values))
 
     def changed(
-        self, desk: Desk, count: int, women: int, young: int, old: int, lean: int, race: str, words: str, seed: str
+        self,
+        desk: Desk,
+        count: int,
+        women: int,
+        young: int,
+        old: int,
+        lean: int,
+        race: str,
+        words: str,
+        size: int,
+        seed: str,
     ) -> Iterator[Any]:
         """The controls were moved: the sheet follows, locked faces stay."""
         before = desk.sheet.mix
@@ -128,7 +143,15 @@ class _Tab:
             return
         try:
             wanted = Mix(
-                _seed(seed, before.seed), count, women, young, old, lean, None if race == ANY else race, words.strip()
+                _seed(seed, before.seed),
+                count,
+                women,
+                young,
+                old,
+                lean,
+                None if race == ANY else race,
+                words.strip(),
+                size,
             ).checked()
         except RequestError as error:
             yield gr.skip(), gr.skip(), told(error), notice()
@@ -194,7 +217,7 @@ class _Tab:
         desk.shown = True
         places = _places(desk)
         if desk.variants and desk.chosen is not None:
-            places += [(desk.chosen, frame) for frame in desk.variants]
+            places += [(desk.chosen, frame, desk.sheet.mix.size_px) for frame in desk.variants]
         try:
             yield *self._now(desk, notice_html=notice("Making faces", "busy", stop=True)), notice()
             for step in self.prints.make(places):
@@ -220,13 +243,13 @@ class _Tab:
         self, desk: Desk, words: str | None = None, *, notice_html: str | None = None, address: bool = True
     ) -> tuple[Any, Any, Any]:
         """(sheet, person, status) as they are; the status stays where nothing is to be said."""
-        sheet, chosen = desk.sheet, desk.chosen
+        sheet, chosen, size = desk.sheet, desk.chosen, desk.sheet.mix.size_px
         if chosen is not None and chosen >= sheet.mix.count:
             chosen = desk.chosen = None
-        found = {place: self.prints.get((place, frame)) for place, frame in enumerate(sheet.frames)}
+        found = {place: self.prints.get((place, frame, size)) for place, frame in enumerate(sheet.frames)}
         addresses = {place: one.kept.address for place, one in found.items() if one is not None}
         frame = None if chosen is None else sheet.frame(chosen)
-        variants = [(one, self._address((chosen, one))) for one in desk.variants] if chosen is not None else []
+        variants = [(one, self._address((chosen, one, size))) for one in desk.variants] if chosen is not None else []
         status = notice_html if notice_html is not None else gr.skip() if words is None else notice(words)
         person = crowd_view.person_html(
             chosen, frame, None if chosen is None else addresses.get(chosen), chosen in sheet.locked, variants
@@ -239,7 +262,7 @@ class _Tab:
 
 
 def _places(desk: Desk) -> list[Place]:
-    return list(enumerate(desk.sheet.frames))
+    return [(place, frame, desk.sheet.mix.size_px) for place, frame in enumerate(desk.sheet.frames)]
 
 
 def _failed(error: Exception) -> str:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 from mien.apps.pictures import marked_row, png_of, zipped
 from mien.apps.service.makers import FacesOrder, Picture
-from mien.apps.studio.crowd_sheet import Frame
+from mien.apps.studio.crowd_sheet import SIZES_PX, Frame
 from mien.apps.studio.rooms import Kept, Rooms, Step
 from mien.records import MadeFace
 
 TOGETHER = 16  # faces that the generator makes at once; between two lots others have their turn
 MOST_PRINTS = 2048
+DRAWN_PX = SIZES_PX[0]  # the generator's own size
 
-Place = tuple[int, Frame]  # number of the frame on its sheet, and the face in it
+Place = tuple[int, Frame, int]  # number of the frame on its sheet, the face in it, the size of its picture in px
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,10 @@ class Prints:
         """Make those that are not there yet; yields as ``Rooms.ask`` does. ``MienError`` as the service."""
         missing = [place for place in places if self.get(place) is None]
         orders = [
-            FacesOrder(frame.seed, frame.index, 1, (frame.labels, (frame.age_years, frame.age_years)))
-            for _, frame in missing
+            FacesOrder(
+                frame.seed, frame.index, 1, (frame.labels, (frame.age_years,) * 2), None if size == DRAWN_PX else size
+            )
+            for _, frame, size in missing
         ]
         for step in self.rooms.ask("crowd", orders, together=TOGETHER):
             if step.number is not None:
@@ -62,7 +65,7 @@ class Prints:
         return zipped([found.picture.row for found in prints], [found.kept.data for found in prints])
 
     def _keep(self, place: Place, picture: Picture) -> None:
-        number, frame = place
+        number, frame, _ = place
         name = f"{number:05d}-{frame.noun}-{frame.age_years:.0f}.png"
         row = marked_row({**picture.row, "file": name}, self.rooms.marks)
         kept = self.rooms.keep(png_of(picture.image, row, self.rooms.marks, picture.comment), name)
@@ -74,7 +77,7 @@ class Prints:
 
 def as_faces(places: Sequence[Place], prints: Prints) -> list[MadeFace]:
     """The same faces as records, for a sheet."""
-    found = [(frame, prints.get((number, frame))) for number, frame in places]
+    found = [(place[1], prints.get(place)) for place in places]
     return [
         MadeFace(one.picture.image, frame.labels, frame.seed, frame.index, *_model(one.picture.row))
         for frame, one in found

@@ -1,8 +1,8 @@
 """A contact sheet of faces as a value: what was asked for, which faces are locked, and the address that says it all.
 
 Every frame of the sheet is one face: (seed, index, sex, age and what else was asked for), which gives the same picture
-for ever. Frame k takes its sex and age from two even sequences (golden ratio and its sister), so that any number of
-frames holds the shares that the sliders say, and moving a slider changes no more faces than it must.
+for ever. Frame k takes its place among the sexes and its age from two even sequences (golden ratio and its sister), so
+that any number of frames holds the shares that the sliders say, and moving a slider changes few faces.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Self
 
 from mien.apps.cli.crowd import check_known, parse_ages, parse_attributes
@@ -19,6 +20,7 @@ from mien.records import Labels, Sex
 from mien.seeding import SEED_LIMIT, stream
 
 MOST_FACES = 200
+SIZES_PX = (128, 256)
 ROLL_STRIDE = 4096  # face k of roll r is face k + r * ROLL_STRIDE of the seed: no two frames ever share one
 MOST_ROLLS = 1000
 LEAN_HALF = 50.0  # of the slider that leans ages to the young or the old: one halving of the exponent
@@ -38,6 +40,7 @@ class Mix:
     lean: int = 0  # -100 mostly young ... 0 even ... 100 mostly old
     race: str | None = None
     words: str = ""  # as --with
+    size_px: int = 128  # of the pictures: the same faces, drawn or enlarged
 
     def checked(self) -> Self:
         """Itself, with the ages in order. ``RequestError`` for what cannot be made."""
@@ -46,6 +49,8 @@ class Mix:
                 raise RequestError(f"{name.split('_')[0]}: {getattr(self, name)} given; allowed are {low} to {high}")
         if not 0 <= self.seed < SEED_LIMIT:
             raise RequestError(f"seed: {self.seed} given; allowed are 0 to 2^63 - 1")
+        if self.size_px not in SIZES_PX:
+            raise RequestError(f"size: {self.size_px} given; allowed: {', '.join(map(str, SIZES_PX))}")
         young, old = sorted((self.youngest_years, self.oldest_years))
         ages = parse_ages(f"{young}-{old}")
         check_known("mien", self.race, parse_attributes(self.words), ages)
@@ -115,11 +120,11 @@ class Sheet:
         if place in self.locked:
             return self.locked[place]
         mix = self.mix
-        starts = stream(mix.seed, "studio", "sheet").random(2)
-        of_sex, of_age = (place * GOLDEN + starts[0]) % 1.0, (place * SISTER + starts[1]) % 1.0
-        of_age **= 2.0 ** (-mix.lean / LEAN_HALF)
+        ranks, quantiles = _even(mix.seed, mix.count)
+        women = math.floor(mix.count * mix.women_percent / 100 + 0.5)
+        sex: Sex = "female" if ranks[place] < women else "male"
+        of_age = quantiles[place] ** (2.0 ** (-mix.lean / LEAN_HALF))
         age = mix.youngest_years + of_age * (mix.oldest_years - mix.youngest_years)
-        sex: Sex = "female" if of_sex * 100 < mix.women_percent else "male"
         index = place + self.rolls.get(place, 0) * ROLL_STRIDE
         return Frame(mix.seed, index, sex, round(float(age), 1), mix.race, mix.words)
 
@@ -150,6 +155,7 @@ class Sheet:
             "lean": str(mix.lean) if mix.lean else "",
             "race": mix.race or "",
             "with": mix.words,
+            "size": str(mix.size_px) if mix.size_px != SIZES_PX[0] else "",
             "seed": str(mix.seed),
             "rolls": "~".join(f"{place}-{times}" for place, times in sorted(self.rolls.items()) if place < mix.count),
             "locked": "~".join(
@@ -174,6 +180,7 @@ class Sheet:
             lean=_whole(query, "lean", usual.lean),
             race=query.get("race") or None,
             words=query.get("with", "")[:500],
+            size_px=_whole(query, "size", usual.size_px),
         ).checked()
         rolls, locked = {}, {}
         for text in filter(None, query.get("rolls", "").split("~")):
@@ -181,6 +188,17 @@ class Sheet:
         for text in filter(None, query.get("locked", "").split("~")):
             locked[_place(text, mix)] = Frame.of_text(text.partition("-")[2])
         return cls(mix, rolls, locked)
+
+
+@lru_cache(maxsize=64)
+def _even(seed: int, count: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """For each frame its rank among all by sex (the lowest are women) and its quantile of age, evenly spread."""
+    starts = stream(seed, "studio", "sheet").random(2)
+    of_sex = [(place * GOLDEN + starts[0]) % 1.0 for place in range(count)]
+    ranks = [0] * count
+    for rank, place in enumerate(sorted(range(count), key=of_sex.__getitem__)):
+        ranks[place] = rank
+    return tuple(ranks), tuple(float((place * SISTER + starts[1]) % 1.0) for place in range(count))
 
 
 def sweep(frame: Frame) -> tuple[Frame, ...]:
