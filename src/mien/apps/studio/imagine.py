@@ -56,7 +56,7 @@ class Desk:
 
     def _lay_words(self) -> None:
         self.words = gr.Textbox(
-            label="What is the face like?", lines=2, max_lines=5, elem_id="imagine-words", placeholder=EXAMPLES[0],
+            label="What is the face like?", lines=1, max_lines=4, elem_id="imagine-words", placeholder=EXAMPLES[0],
         )  # fmt: skip
         self.said = gr.HTML(notice(), elem_id="imagine-said")
         with gr.Row(elem_classes="buttons"):

@@ -1,0 +1,181 @@
+"""The tab Portrait without a browser: what is made of each photo, what is shown, and what is forgotten."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[studio]'")
+
+import gradio as gr
+
+from mien.apps.service.makers import Maker
+from mien.apps.service.settings import ServiceSettings
+from mien.apps.studio import portrait, portrait_page
+from mien.apps.studio.portrait_make import MAKER, MAKERS, Likeness, PhotoOrder, likenesses, make
+from mien.apps.studio.portrait_page import Finished, cards
+from mien.apps.studio.rooms import Rooms
+from mien.errors import PhotoError
+from mien.faces.dlib_resnet import SAME_PERSON
+from mien.generators.portrait.make import SAME_BY_ENCODER
+from mien.images import decode_photo, encode_jpeg, encode_png
+from mien.provenance.reading import examine_bytes
+from mien.records import UInt8Image
+
+GREY = np.full((256, 256, 3), 128, np.uint8)
+
+
+def likeness(order: PhotoOrder, number: int = 0, distance: float | None = 0.3) -> Likeness:
+    """A portrait of a grey square."""
+    row = {"file": "00000.png", "seed": None, "index": 0, "model": "fake", "model_version": "1", "photo": order.name,
+           "face": number}  # fmt: skip
+    png = encode_png(GREY)
+    warnings = () if distance is None or distance < SAME_PERSON else ("may not look like the person",)
+    return Likeness(order.name, number, encode_jpeg(GREY), png, png, GREY, row, 0.7, distance, warnings)
+
+
+def fake_make(_: Any, orders: Sequence[PhotoOrder]) -> list[Any]:
+    """Two faces on wide photos, none on small ones; a black photo is a fault of ours."""
+    answers: list[Any] = []
+    for order in orders:
+        if not order.photo.any():
+            answers.append(ZeroDivisionError("secret"))
+        elif order.photo.shape[0] < 40:
+            answers.append(PhotoError("no_face", "no face found"))
+        else:
+            faces = 1 if order.largest else order.photo.shape[1] // order.photo.shape[0]
+            answers.append([likeness(order, k) for k in range(faces)])
+    return answers
+
+
+@pytest.fixture(name="rooms")
+def _rooms() -> Iterator[Rooms]:
+    rooms = Rooms(ServiceSettings(), [Maker(MAKER, "photo", "fake", lambda: None, fake_make)])
+    rooms.start()
+    yield rooms
+    rooms.stop()
+
+
+@pytest.fixture(name="desk")
+def _desk(rooms: Rooms) -> portrait.Desk:
+    with gr.Blocks():
+        return portrait.Desk(rooms)
+
+
+def photo(width: int, height: int, value: int = 90) -> UInt8Image:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def shown(desk: portrait.Desk, tokens: list[str], largest: bool = False) -> dict[str, Any]:
+    """The last of everything that a run shows."""
+    last: dict[Any, Any] = {}
+    for update in desk.make(tokens, largest, "white", 256):
+        last |= update
+    return {"status": last[desk.status], "cards": last[desk.cards], "save": last[desk.save]}
+
+
+def test_a_broken_photo_stops_no_other(rooms: Rooms, desk: portrait.Desk) -> None:
+    pictures = {
+        "two.jpg": photo(200, 100),
+        "nobody.png": photo(30, 30),
+        "fault.jpg": photo(90, 90, 0),
+        "one.jpg": photo(99, 99),
+    }
+    tokens = [rooms.take_in(name, image) for name, image in pictures.items()]
+    found = shown(desk, [*tokens, "forgotten"])
+    assert found["cards"].count('class="likeness"') == 3
+    assert found["cards"].count("likeness wrong") == 3
+    assert "No face found." in found["cards"]
+    assert "secret" not in found["cards"]
+    assert "This photo is forgotten; drop it again." in found["cards"]
+    assert "3 portraits. 3 photos gave none." in found["status"]
+    assert found["cards"].index("two.jpg") < found["cards"].index("nobody.png") < found["cards"].index("one.jpg")
+
+
+def test_only_the_largest_face(rooms: Rooms, desk: portrait.Desk) -> None:
+    found = shown(desk, [rooms.take_in("two.jpg", photo(200, 100))], largest=True)
+    assert found["cards"].count('class="likeness"') == 1
+    assert found["save"] == ""
+
+
+def test_portraits_are_saved_with_marks_and_a_manifest(rooms: Rooms, desk: portrait.Desk) -> None:
+    found = shown(desk, [rooms.take_in("two.jpg", photo(200, 100))])
+    address = re.search(r'href="data:application/zip;base64,([^"]+)"', found["save"])
+    assert address
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(address[1]))) as archive:
+        rows = [json.loads(line) for line in archive.read("manifest.jsonl").decode().splitlines()]
+        assert [row["file"] for row in rows] == ["00000.png", "00001.png"]
+        assert [row["face"] for row in rows] == [0, 1]
+        pngs = [archive.read(row["file"]) for row in rows]
+    for png in pngs:
+        assert decode_photo(png).shape == (256, 256, 3)
+        assert examine_bytes(png).marked
+    single = re.search(r'class="save" href="data:image/png;base64,([^"]+)"', found["cards"])
+    assert single
+    assert base64.b64decode(single[1]) == pngs[0]
+
+
+def test_nothing_of_a_photo_can_be_fetched_from_the_server(rooms: Rooms, desk: portrait.Desk) -> None:
+    found = shown(desk, [rooms.take_in("one.jpg", photo(99, 99))])
+    assert "pictures/" not in found["cards"] + found["save"]
+
+
+def test_forgetting_forgets(rooms: Rooms, desk: portrait.Desk) -> None:
+    tokens = [rooms.take_in("one.jpg", photo(99, 99)), rooms.take_in("two.jpg", photo(99, 99))]
+    desk.forgotten(tokens)
+    assert [rooms.photo(token) for token in tokens] == [None, None]
+    desk.forget_all(tokens)  # again harms nobody
+
+
+def test_new_photos_take_the_place_of_those_before(rooms: Rooms, desk: portrait.Desk) -> None:
+    old, new = rooms.take_in("old.jpg", photo(99, 99)), rooms.take_in("new.jpg", photo(99, 99))
+    event = gr.EventData(None, {"tokens": [new]})
+    last: dict[Any, Any] = {}
+    for update in desk.dropped([old], False, "white", 256, event):
+        last |= update
+    assert rooms.photo(old) is None
+    assert rooms.photo(new) is not None
+    assert "new.jpg" in last[desk.cards]
+
+
+def test_too_many_photos_are_told(rooms: Rooms, desk: portrait.Desk) -> None:
+    token = rooms.take_in("nobody.png", photo(30, 30))
+    found = shown(desk, [token] * (portrait.MOST_PHOTOS + 3))
+    assert "3 more were left out: 32 at a time." in found["status"]
+
+
+def test_cards_escape_names_and_say_how_alike() -> None:
+    order = PhotoOrder(GREY, '<b onclick="x">.jpg')
+    html = cards([Finished(order.name, likeness(order, 1, 0.9), b"png", "00000.png"), Finished("<i>", wrong="<u>")])
+    assert "<b onclick" not in html
+    assert "<i>" not in html
+    assert "<u>" not in html
+    assert "face 2" in html
+    assert "may not look like the person" in html
+    assert 'type="range"' in html
+    assert "within one person" in cards([Finished("a", likeness(order, 0, 0.5), b"png", "a.png")])
+    assert cards([]) == ""
+    assert (portrait_page.SAME_BY_ENCODER, portrait_page.SAME_BY_JUDGE) == (SAME_BY_ENCODER, SAME_PERSON)
+
+
+@pytest.mark.models
+def test_a_made_face_becomes_a_portrait(models_cache: object, made_faces: Any) -> None:
+    face = decode_photo((made_faces / "00030.png").read_bytes())
+    large = np.asarray(np.kron(face, np.ones((2, 2, 1), np.uint8)))
+    maker = MAKERS[0].load()
+    found = likenesses(maker, PhotoOrder(large, "made.png"))
+    assert len(found) == 1
+    assert found[0].image.shape == (256, 256, 3)
+    assert found[0].row["photo"] == "made.png"
+    assert decode_photo(found[0].crop).shape == decode_photo(found[0].mask).shape == (256, 256, 3)
+    clear, nobody = make(maker, [PhotoOrder(large, "made.png", True, 512, "transparent"), PhotoOrder(GREY, "grey.png")])
+    assert clear[0].image.shape == (512, 512, 4)
+    assert isinstance(nobody, PhotoError)
