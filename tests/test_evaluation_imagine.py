@@ -283,6 +283,8 @@ def test_faces_of_a_report_are_those_of_the_seed(tmp_path):
 class Painter:
     """Paints the number of the picture, and remembers what it was asked for."""
 
+    version = "painter"
+
     def __init__(self, side, asked):
         self.side, self.asked = side, asked
 
@@ -302,9 +304,9 @@ class Painter:
         return self.paint("mixture", (layer, targets.shape), draws)
 
 
-def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_crop(monkeypatch):
+def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_crop(monkeypatch, tmp_path):
     from mien.apps.cli import imagine_pictures
-    from mien.apps.cli.evaluate_imagine import _slow
+    from mien.apps.cli.evaluate_imagine_slow import slow_methods
     from mien.evaluation.features import untracked
     from mien.faces import encoder
     from mien.generators.imagine.mixture import ClassMixture, Gaussians
@@ -318,7 +320,8 @@ def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_cro
     monkeypatch.setattr(imagine_pictures, "Inverter", lambda *_: Painter(160, asked))
     monkeypatch.setattr(imagine_pictures, "rows_at_once", lambda _: 3)
     sets = [AttributeSet(row_of(k), {"Male": bool(k % 2), "Smiling": True}) for k in range(2)]
-    made = _slow(sets, np.zeros((2, 64, 64, 3), np.uint8), None, 5, 3, untracked)
+    own = np.zeros((2, 64, 64, 3), np.uint8)
+    made = slow_methods(sets, own, None, 5, 3, tmp_path, untracked)
     assert [one.name for one in made] == ["paper (visualise)", "paper (photo, inverted)", "paper (cGMM, inverted)"]
     assert [one.crops.shape for one in made] == [(2, 2, 64, 64, 3), (2, 1, 64, 64, 3), (2, 2, 64, 64, 3)]
     assert all(one.seconds is not None for one in made)
@@ -329,6 +332,12 @@ def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_cro
     assert [sorted(each) for _, group in asked[:2] for each in group] == words
     assert asked[2:] == [("invert", ("block17_10", 2)), ("mixture", ("block17_10", (3, 12))),
                          ("mixture", ("block17_10", (1, 12)))]  # fmt: skip
+    asked.clear()
+    again = slow_methods(sets, own, None, 5, 3, tmp_path, untracked)
+    assert asked == [], "what was made is read"
+    assert all((a.crops == b.crops).all() and a.seconds == b.seconds for a, b in zip(again, made, strict=True))
+    slow_methods(sets, own, None, 6, 3, tmp_path, untracked)
+    assert len(asked) == 5, "other steps, other pictures"
 
 
 def test_slow_methods_want_the_mixture_of_a_layer_that_can_be_inverted(cli_here, dataset, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,16 +16,12 @@ if TYPE_CHECKING:
     from mien.evaluation.imagine_sets import AttributeSet
     from mien.evaluation.imagine_variety import RealPairs
     from mien.generators.imagine.density import Wish
-    from mien.generators.imagine.descent import Descent
     from mien.generators.imagine.mien import Imagine
     from mien.generators.imagine.mixture import ClassMixture
-    from mien.generators.imagine.picture import DescentConfig
-    from mien.records import UInt8Image
 
 SHARING = 4  # real people looked for who share a description
 WARM_TRIES = 5
 SLOW_STEPS = 60  # of 150: the activations are nearly as near, in two fifths of the time
-WHOLE_CROP = (0.0, 0.0, 1.0)
 
 
 def imagine(
@@ -59,6 +55,7 @@ def imagine(
 
     import mien
     from mien.apps.cli.evaluate import tracking
+    from mien.apps.cli.evaluate_imagine_slow import KEPT, slow_methods
     from mien.apps.cli.imagine_ways import load_mixture
     from mien.errors import RequestError
     from mien.evaluation import report
@@ -80,7 +77,7 @@ def imagine(
         chosen, real, about = _real(data, count, size, known, judges, seed, quick, track)
         methods = [_mien(makes, chosen, samples, seed, track), _paper(makes, papers, chosen, samples, seed, track)]
         if slow:
-            methods += _slow(chosen[:slow], real.own.crops[:slow], mixture, slow_steps, seed, track)
+            methods += slow_methods(chosen[:slow], real.own.crops[:slow], mixture, slow_steps, seed, out / KEPT, track)
         provenance = {
             "mien": mien.__version__,
             "generator": f"{makes.version}; the paper's mixture: {papers_about.get('version')}",
@@ -242,95 +239,6 @@ def _decoded(name: str, makes: Imagine, features: Any, count: int, samples: int,
             drawn = np.stack(makes.renderer.draw(rows, requests))
             crops[first : places.stop] = drawn.reshape(len(places), samples, size, size, 3)
             advance(len(requests))
-    return MadeFaces(name, tuple(range(count)), crops, time.monotonic() - begun)
-
-
-def _slow(
-    chosen: Sequence[AttributeSet], own: UInt8Image, mixture: Path | None, steps: int, seed: int, track: Track
-) -> list[MadeFaces]:
-    """The paper's methods that optimise pictures, with the settings of mien: visualise, invert, the inverted mixture.
-
-    Picture k of description p is picture p * K + k of `mien imagine WORDS --method ... --seed`; ``own`` (P S S 3) are
-    the photographs described, whose activations are inverted.
-    """
-    import numpy as np
-
-    from mien.apps.cli.imagine_pictures import INVERT_LAYER, Inverter, Visualiser, configuration
-    from mien.apps.cli.imagine_ways import classes_of, load_mixture, names_of
-    from mien.faces.encoder import load_encoder
-    from mien.images import to_tensor
-    from mien.seeding import sample_generator
-
-    papers, mean_face, metadata = load_mixture(mixture)
-    _, mean_crop, _ = load_mixture(None)
-    config = configuration("mien", steps, {})
-    visualiser = Visualiser.load(None, "facenet", mean_crop, config)
-    inverter = Inverter(load_encoder(str(metadata.get("encoder", "facenet"))), mean_face, config)
-
-    def classes(places: Sequence[int], draws: Sequence[Any]) -> Any:
-        return visualiser.make([classes_of(chosen[place // 2].wanted) for place in places], draws)
-
-    def photos(places: Sequence[int], draws: Sequence[Any]) -> Any:
-        return inverter.own(INVERT_LAYER, to_tensor(own[list(places)]), draws)
-
-    def samples(places: Sequence[int], draws: Sequence[Any]) -> Any:
-        names = [names_of(chosen[place // 2].wanted, "mixture") for place in places]
-        pairs = zip(names, places, strict=True)
-        aims = np.stack([papers.target(one, sample_generator(seed, place)) for one, place in pairs])
-        return inverter.toward(papers.layer, aims, draws)
-
-    size, count = own.shape[1], len(chosen)
-    return [
-        _painted("paper (visualise)", "visualise", classes, count, 2, WHOLE_CROP, size, seed, track),
-        _painted("paper (photo, inverted)", "invert", photos, count, 1, window_of(config), size, seed, track),
-        _painted("paper (cGMM, inverted)", "mixture", samples, count, 2, window_of(None), size, seed, track),
-    ]
-
-
-def window_of(config: DescentConfig | None) -> tuple[float, float, float]:
-    """The square of a crop that inverted pictures show: (left, top, side); with a margin where there is jitter."""
-    from mien.faces import align
-    from mien.generators.imagine.picture import MARGIN
-
-    side = align.EYE_DISTANCE / align.ENCODER_EYE_DISTANCE
-    grown = side * MARGIN if config is not None and config.jitter else 0.0
-    left, top = align.EYE_X - side / 2, align.EYE_Y - align.ENCODER_EYE_Y * side
-    return left - grown / 2, top - grown / 2, side + grown
-
-
-def _painted(
-    name: str,
-    method: str,
-    make: Callable[[Sequence[int], Sequence[Any]], Descent],
-    count: int,
-    samples: int,
-    frame: tuple[float, float, float],
-    size: int,
-    seed: int,
-    track: Track,
-) -> MadeFaces:
-    """Pictures of a painter, many at once, in their place of the crop."""
-    import time
-
-    import numpy as np
-
-    from mien.apps.cli.imagine_pictures import draws_of, rows_at_once
-    from mien.evaluation.imagine import MadeFaces
-    from mien.generators.imagine.picture import MIEN
-    from mien.images import in_crop, to_photos
-    from mien.memory import keep_freed_memory
-
-    keep_freed_memory()
-    begun, total, at_once = time.monotonic(), count * samples, rows_at_once(MIEN)
-    crops = np.empty((total, size, size, 3), np.uint8)
-    with track(f"{name}: faces made", total) as advance:
-        for first in range(0, total, at_once):
-            places = range(first, min(first + at_once, total))
-            found = make(places, [draws_of(seed, method, place) for place in places])
-            for place, photo in zip(places, to_photos(found.pictures), strict=True):
-                crops[place] = in_crop(photo, frame, size)
-            advance(len(places))
-    crops = crops.reshape(count, samples, size, size, 3)
     return MadeFaces(name, tuple(range(count)), crops, time.monotonic() - begun)
 
 

@@ -203,7 +203,7 @@ def _methods(
     """One face for each photograph's attributes by `mien`, by the paper's mixture decoded, and inverted."""
     import numpy as np
 
-    from mien.apps.cli.evaluate_imagine import window_of
+    from mien.apps.cli.evaluate_imagine_slow import window_of
     from mien.apps.cli.imagine_pictures import Inverter, configuration, draws_of, rows_at_once
     from mien.apps.cli.imagine_ways import load_mixture
     from mien.faces.encoder import load_encoder

@@ -1,0 +1,154 @@
+"""The paper's methods that optimise pictures, for `mien evaluate imagine --slow`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.evaluation.features import Track
+    from mien.evaluation.imagine import MadeFaces
+    from mien.evaluation.imagine_sets import AttributeSet
+    from mien.generators.imagine.descent import Descent
+    from mien.generators.imagine.picture import DescentConfig
+    from mien.records import UInt8Image
+
+WHOLE_CROP = (0.0, 0.0, 1.0)
+KEPT = "pictures"  # a directory in that of the report
+
+
+def slow_methods(
+    chosen: Sequence[AttributeSet],
+    own: UInt8Image,
+    mixture: Path | None,
+    steps: int,
+    seed: int,
+    kept: Path,
+    track: Track,
+) -> list[MadeFaces]:
+    """The paper's methods that optimise pictures, with the settings of mien: visualise, invert, the inverted mixture.
+
+    Picture k of description p is picture p * K + k of `mien imagine WORDS --method ... --seed`; ``own`` (P S S 3) are
+    the photographs described, whose activations are inverted. What was made lies in the directory ``kept`` and is read
+    from there by the same command.
+    """
+    import numpy as np
+
+    from mien.apps.cli.imagine_pictures import INVERT_LAYER, Inverter, Visualiser, configuration
+    from mien.apps.cli.imagine_ways import classes_of, load_mixture, names_of
+    from mien.faces.encoder import load_encoder
+    from mien.images import to_tensor
+    from mien.seeding import sample_generator
+
+    papers, mean_face, metadata = load_mixture(mixture)
+    _, mean_crop, _ = load_mixture(None)
+    config = configuration("mien", steps, {})
+    visualiser = Visualiser.load(None, "facenet", mean_crop, config)
+    inverter = Inverter(load_encoder(str(metadata.get("encoder", "facenet"))), mean_face, config)
+
+    def classes(places: Sequence[int], draws: Sequence[Any]) -> Any:
+        return visualiser.make([classes_of(chosen[place // 2].wanted) for place in places], draws)
+
+    def photos(places: Sequence[int], draws: Sequence[Any]) -> Any:
+        return inverter.own(INVERT_LAYER, to_tensor(own[list(places)]), draws)
+
+    def samples(places: Sequence[int], draws: Sequence[Any]) -> Any:
+        names = [names_of(chosen[place // 2].wanted, "mixture") for place in places]
+        pairs = zip(names, places, strict=True)
+        aims = np.stack([papers.target(one, sample_generator(seed, place)) for one, place in pairs])
+        return inverter.toward(papers.layer, aims, draws)
+
+    told = [(one.row.id, one.words) for one in chosen]
+    ways = (
+        ("paper (visualise)", "visualise", classes, 2, WHOLE_CROP, [visualiser.version]),
+        ("paper (photo, inverted)", "invert", photos, 1, window_of(config), [INVERT_LAYER]),
+        ("paper (cGMM, inverted)", "mixture", samples, 2, window_of(None), [str(metadata["version"])]),
+    )
+    found = []
+    for name, method, make, each, frame, versions in ways:
+        key = json.dumps([method, told, each, own.shape[1], seed, config.model_dump(), versions])
+        file = kept / f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+        found.append(_painted(name, method, make, len(chosen), each, frame, own.shape[1], seed, file, track))
+    return found
+
+
+def window_of(config: DescentConfig | None) -> tuple[float, float, float]:
+    """The square of a crop that inverted pictures show: (left, top, side); with a margin where there is jitter."""
+    from mien.faces import align
+    from mien.generators.imagine.picture import MARGIN
+
+    side = align.EYE_DISTANCE / align.ENCODER_EYE_DISTANCE
+    grown = side * MARGIN if config is not None and config.jitter else 0.0
+    left, top = align.EYE_X - side / 2, align.EYE_Y - align.ENCODER_EYE_Y * side
+    return left - grown / 2, top - grown / 2, side + grown
+
+
+def _painted(
+    name: str,
+    method: str,
+    make: Callable[[Sequence[int], Sequence[Any]], Descent],
+    count: int,
+    samples: int,
+    frame: tuple[float, float, float],
+    size: int,
+    seed: int,
+    kept: Path,
+    track: Track,
+) -> MadeFaces:
+    """Pictures of a painter, many at once, in their place of the crop; those in ``kept`` are not made again."""
+    import time
+
+    import numpy as np
+
+    from mien.apps.cli.imagine_pictures import draws_of, rows_at_once
+    from mien.evaluation.imagine import MadeFaces
+    from mien.generators.imagine.picture import MIEN
+    from mien.images import in_crop, to_photos
+    from mien.memory import keep_freed_memory
+
+    keep_freed_memory()
+    total, at_once = count * samples, rows_at_once(MIEN)
+    crops = np.empty((total, size, size, 3), np.uint8)
+    done, seconds = _read(kept, crops)
+    with track(f"{name}: faces made", total) as advance:
+        advance(done)
+        for first in range(done, total, at_once):
+            begun = time.monotonic()
+            places = range(first, min(first + at_once, total))
+            found = make(places, [draws_of(seed, method, place) for place in places])
+            for place, photo in zip(places, to_photos(found.pictures), strict=True):
+                crops[place] = in_crop(photo, frame, size)
+            seconds += time.monotonic() - begun
+            _keep(kept, crops[: places.stop], seconds)
+            advance(len(places))
+    return MadeFaces(name, tuple(range(count)), crops.reshape(count, samples, size, size, 3), seconds)
+
+
+def _keep(path: Path, crops: UInt8Image, seconds: float) -> None:
+    import numpy as np
+
+    from mien.files import write_bytes
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, crops=crops, seconds=seconds)
+    write_bytes(path, buffer.getvalue())
+
+
+def _read(path: Path, crops: UInt8Image) -> tuple[int, float]:
+    """Fill the first of ``crops`` from a file; how many, and the seconds that they took. None of a damaged file."""
+    import numpy as np
+
+    try:
+        with np.load(path) as archive:
+            found, seconds = archive["crops"], float(archive["seconds"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return 0, 0.0
+    if found.shape[1:] != crops.shape[1:] or len(found) > len(crops):
+        return 0, 0.0
+    crops[: len(found)] = found
+    return len(found), seconds
