@@ -32,3 +32,24 @@ element.addEventListener("keydown", (event) => {
   event.preventDefault();
   if (all[next]) { tile.tabIndex = -1; all[next].tabIndex = 0; all[next].focus(); }
 });
+
+// What was made comes into sight: a new sheet from its status down, a picked face with what can be done with it.
+const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+function show(place, block) {
+  if (place) place.scrollIntoView({ block, behavior: still ? "auto" : "smooth" });
+}
+watch("value", () => {
+  const { top } = element.getBoundingClientRect();
+  if (tiles().length && element.id === "imagine-sheet" && (top < 0 || top > window.innerHeight * 0.6)) {
+    show(document.querySelector("#imagine-status"), "start");
+  }
+});
+element.addEventListener("click", (event) => {
+  if (!event.target.closest("button.tile")) return;
+  let tries = 0;
+  const look = setInterval(() => {
+    const panel = document.querySelector("#imagine-refine");
+    if (panel && panel.offsetParent !== null) show(panel, "nearest");
+    if (panel || ++tries > 20) clearInterval(look);
+  }, 150);
+});
