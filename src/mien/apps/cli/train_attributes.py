@@ -210,13 +210,15 @@ class LabelledFaces:
 
         truths = self.truths["train"]
         features = self.seen("train")
+        who = self._who(features)
         moments = _moments(features[truths.marked][::4])
+        for kept, seen in zip(moments, _moments(who[truths.marked][::4]), strict=True):
+            kept[config.heads.who_columns] = seen
         heads = AttributeHeads(config.heads)
         heads.standardise(*moments)
         axes = solve_axes(heads, features[truths.marked], truths.marks[truths.marked], ridge=config.ridge)
         left_out = torch.zeros(len(truths), axes.left_out.shape[1])
         left_out[torch.from_numpy(truths.marked)] = axes.left_out
-        who = features[:, config.heads.who_columns].copy()
 
         def inputs(chosen: Rows, random: np.random.Generator) -> dict[str, torch.Tensor]:
             return {
@@ -225,6 +227,20 @@ class LabelledFaces:
             }
 
         return inputs, moments, axes
+
+    def _who(self, features: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
+        """What sex and age learn from in the split "train" (N W): always faces as they are.
+
+        Most of those faces have no attributes and were seen once. Were the others the mean with their mirror image, the
+        layer would learn which of both it looks at: sex was right in 97.2 % of held-out adults instead of 97.6 %.
+        """
+        from mien.photos.sights import sights
+
+        heads = self.config.heads
+        if not (heads.mirrored and self.config.mirrored_training and heads.who):
+            return features[:, heads.who_columns].copy()
+        look = tuple(each for each in heads.looks if each.name == heads.who)
+        return sights(self.data, self.encoder, self.rows["train"], look)[heads.who]
 
 
 def look_at(
