@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imagine_tiny import tiny_density
 
+from mien.apps.service.makers import Picture
 from mien.apps.studio import imagine_page as page
+from mien.apps.studio import imagine_slow as slow
 from mien.apps.studio.imagine_make import SheetOrder, Sketcher, make
 from mien.apps.studio.imagine_story import (
     AGE,
@@ -223,3 +226,39 @@ def test_the_page_escapes_what_people_write() -> None:
     assert board.count('aria-pressed="true"') == 2
     assert "not hat</button>" in board
     assert 'value="50"' in board
+
+
+def test_slow_methods_tell_their_steps_and_stop_when_nobody_waits() -> None:
+    begun: list[int] = []
+
+    def make(_: object, wanted: Mapping[str, bool | float], seed: int, progress: slow.Progress) -> list[Picture]:
+        for step in range(1, 6 if seed else 1_000_000):
+            begun.append(step)
+            progress(step, 0.0)
+            time.sleep(0.001)
+        return [Picture(np.zeros((4, 4, 3), np.uint8), {"file": "0.png"})]
+
+    went = list(slow.optimised("visualise", {"Smiling": True}, 1, make))
+    assert [going.step for going in went] == [0, 1, 2, 3, 4, 5, slow.STEPS]
+    assert len(went[-1].pictures) == 1
+    assert went[2].words == f"Step 2 of {slow.STEPS}"
+
+    endless = slow.optimised("visualise", {"Smiling": True}, 0, make)
+    assert [next(endless).step for _ in range(4)] == [0, 1, 2, 3]
+    second = slow.optimised("visualise", {"Smiling": True}, 1, make)
+    assert [next(second).step for _ in range(2)] == [0, -1], "somebody else's is made first"
+    endless.close()
+    assert [going.step for going in second if going.step > 0][-1] == slow.STEPS
+    steps = len(begun)
+    time.sleep(0.05)
+    assert len(begun) == steps
+
+
+def test_slow_methods_hand_over_what_went_wrong() -> None:
+    def make(*_: object) -> list[Picture]:
+        raise RequestError("words: none")
+
+    with pytest.raises(RequestError, match="words: none"):
+        list(slow.optimised("invert", {}, 1, make))
+    assert slow.ONE_AT_A_TIME.acquire(timeout=1)
+    slow.ONE_AT_A_TIME.release()

@@ -154,14 +154,16 @@ def test_too_many_photos_are_told(rooms: Rooms, desk: portrait.Desk) -> None:
 
 def test_cards_escape_names_and_say_how_alike() -> None:
     order = PhotoOrder(GREY, '<b onclick="x">.jpg')
-    html = cards([Finished(order.name, likeness(order, 1, 0.9), b"png", "00000.png"), Finished("<i>", wrong="<u>")])
+    html = cards(
+        [Finished(order.name, likeness(order, 1, 0.9), b"png", {"file": "00000.png"}), Finished("<i>", wrong="<u>")]
+    )
     assert "<b onclick" not in html
     assert "<i>" not in html
     assert "<u>" not in html
     assert "face 2" in html
     assert "may not look like the person" in html
     assert 'type="range"' in html
-    assert "within one person" in cards([Finished("a", likeness(order, 0, 0.5), b"png", "a.png")])
+    assert "within one person" in cards([Finished("a", likeness(order, 0, 0.5), b"png", {"file": "a.png"})])
     assert cards([]) == ""
     assert (portrait_page.SAME_BY_ENCODER, portrait_page.SAME_BY_JUDGE) == (SAME_BY_ENCODER, SAME_PERSON)
 

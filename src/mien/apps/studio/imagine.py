@@ -50,7 +50,7 @@ class Desk:
             with gr.Column(scale=7, min_width=320):
                 self._lay_sheet()
                 self._lay_refine()
-                self.beside = paper.Beside(rooms, self.story)
+                self.beside = paper.Beside(rooms, self.story, self.faces)
         self._tie()
         self.address = Address(self.restore, [*self.shown, self.words, self.said, self.board])
 

@@ -3,58 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
+from mien.apps.service.makers import Picture
 from mien.apps.studio.imagine_make import MAKER, PaperOrder
-from mien.apps.studio.imagine_page import sheet
+from mien.apps.studio.imagine_page import Shown, sheet
 from mien.apps.studio.imagine_save import kept_row
-from mien.apps.studio.imagine_story import Story
+from mien.apps.studio.imagine_slow import Method, optimised
+from mien.apps.studio.imagine_story import Step, Story
 from mien.apps.studio.imagine_words import in_words
 from mien.apps.studio.rooms import Rooms
 from mien.apps.studio.widgets import QUIET, notice, told
 from mien.errors import RequestError
 
-COUNT = 4
+COUNT = 3
+OURS = 4
+SLOW: dict[Method, str] = {"visualise": "class visualisation", "invert": "mixture, inverted"}
+ABOUT = (
+    "The same words by the methods of Cate, Dalvi and Hussain (2016). Their mixture averages one Gaussian for each "
+    "attribute, so its faces lie near the mean of all faces; here it is drawn by the decoder that draws ours. Class "
+    "visualisation and inversion optimise a picture in many steps: half a minute or more."
+)
+Shows = Iterator[dict[Any, Any]]
 
 
 class Beside:
     """The part of the tab below the sheet."""
 
-    def __init__(self, rooms: Rooms, story: gr.State) -> None:
+    def __init__(self, rooms: Rooms, story: gr.State, faces: gr.State) -> None:
         self.rooms = rooms
         with gr.Accordion(
             "Beside the paper of 2016", open=False, visible=False, elem_id="imagine-beside"
         ) as self.panel:
             gr.HTML(f'<p class="aside">{ABOUT}</p>')
             with gr.Row(elem_classes="tools"):
-                self.go = gr.Button("Show the paper's faces", size="sm", elem_id="imagine-paper")
-                self.stop = gr.Button("Cancel", size="sm", variant="stop", visible=False)
+                self.go = gr.Button("Mixture, decoded", size="sm", elem_id="imagine-paper")
+                slow = {
+                    method: gr.Button(f"{words[0].upper()}{words[1:]} (slow)", size="sm", elem_id=f"imagine-{method}")
+                    for method, words in SLOW.items()
+                }
+                self.stop = gr.Button(
+                    "Cancel", size="sm", variant="stop", visible=False, elem_id="imagine-paper-cancel"
+                )
             self.status = gr.HTML(notice(), elem_id="imagine-paper-status")
             self.sheet = gr.HTML("", elem_id="imagine-paper-sheet")
-        made = self.go.click(self.make, story, [self.status, self.sheet, self.stop], **QUIET)
-        self.stop.click(self.stopped, None, [self.status, self.stop], cancels=[made], **QUIET)
+            self.slow_sheets = {method: gr.HTML("", elem_id=f"imagine-{method}-sheet") for method in SLOW}
+        asked: list[Any] = [self.go.click(self.make, [story, faces], [self.status, self.sheet, self.stop], **QUIET)]
+        for method, button in slow.items():
+            outputs = [self.status, self.slow_sheets[method], self.stop]
+            asked.append(button.click(partial(self.optimise, method), story, outputs, **QUIET))
+        self.stop.click(self.stopped, None, [self.status, self.stop], cancels=asked, **QUIET)
 
     @property
     def reset_outputs(self) -> list[Any]:
         """What changes when another sheet is shown."""
-        return [self.panel, self.status, self.sheet]
+        return [self.panel, self.status, self.sheet, *self.slow_sheets.values()]
 
     def reset(self) -> dict[Any, Any]:
         """Nothing is compared yet."""
-        return {self.panel: gr.Accordion(visible=True), self.status: notice(), self.sheet: ""}
+        empty = dict.fromkeys(self.slow_sheets.values(), "")
+        return {self.panel: gr.Accordion(visible=True), self.status: notice(), self.sheet: "", **empty}
 
-    def make(self, story: Story) -> Iterator[dict[Any, Any]]:
-        """Samples of the paper's mixture and its weighted means, for the words of the sheet that is shown."""
-        step = story.now
+    def make(self, story: Story, faces: tuple[Shown, ...]) -> Shows:
+        """Our faces, and below them samples of the paper's mixture and its weighted means, for the same words."""
         try:
-            if step is None:
-                raise RequestError("words: none given; make a sheet first")
+            step = _shown(story)
             names = tuple(name for name, value in step.wanted if value is True)
-            left = [in_words({name: value}) for name, value in step.wanted if value is not True and name != "Male"]
-            if step.ages_years:
-                left.append("the age")
+            left = [in_words({name: value}) for name, value in step.wanted if value is not True]
             yield {self.status: notice("Making the faces", "busy"), self.stop: gr.Button(visible=True)}
             orders = [PaperOrder(names, step.seed, COUNT, False), PaperOrder(names, step.seed, 1, True)]
             rows = []
@@ -63,14 +81,36 @@ class Beside:
                     rows += told_step.answer
                 else:
                     yield {self.status: notice(told_step.words, "busy")}
+            theirs = kept_row(self.rooms, rows, [*(f"paper, sample {k + 1}" for k in range(COUNT)), "paper, means"])
         except Exception as error:  # told beside the control, whatever it is
             yield {self.status: told(error), self.stop: gr.Button(visible=False)}
             return
-        faces = kept_row(self.rooms, rows, [*(f"sample {k + 1}" for k in range(COUNT)), "weighted means"])
-        words = f"The paper knows no denials, strengths and ages: it was not told of {', '.join(left)}." if left else ""
+        ours = [Shown(face.address, f"mien, {face.caption}", face.name) for face in faces[:OURS]]
         yield {
-            self.status: notice(words),
-            self.sheet: sheet(faces, "faces of the paper's mixture", pickable=False),
+            self.status: notice(_left_out(left, step)),
+            self.sheet: sheet([*ours, *theirs], "faces of mien, and of the paper's mixture", pickable=False),
+            self.stop: gr.Button(visible=False),
+        }
+
+    def optimise(self, method: Method, story: Story) -> Shows:
+        """Pictures by one of the slow methods."""
+        place = self.slow_sheets[method]
+        pictures: tuple[Picture, ...] = ()
+        try:
+            step = _shown(story)
+            yield {self.stop: gr.Button(visible=True)}
+            for going in optimised(method, dict(step.wanted), step.seed):
+                pictures = going.pictures
+                yield {self.status: notice(going.words, "busy")}
+            row = kept_row(self.rooms, pictures, [f"paper, {SLOW[method]}"] * len(pictures))
+        except Exception as error:  # told beside the control, whatever it is
+            yield {self.status: told(error), self.stop: gr.Button(visible=False)}
+            return
+        known = ("Male",) if method == "visualise" else ()  # its heads have a class for women
+        left = [in_words({n: v}) for n, v in step.wanted if v is not True and not (n in known and v is False)]
+        yield {
+            self.status: notice(_left_out(left, step)),
+            place: sheet(row, SLOW[method], pickable=False),
             self.stop: gr.Button(visible=False),
         }
 
@@ -79,7 +119,15 @@ class Beside:
         return {self.status: notice("Cancelled."), self.stop: gr.Button(visible=False)}
 
 
-ABOUT = (
-    "The same words by the mixture of Cate, Dalvi and Hussain (2016): it averages one Gaussian for each attribute, so "
-    "its faces lie near the mean of all faces. Drawn by the same decoder as above."
-)
+def _shown(story: Story) -> Step:
+    if story.now is None:
+        raise RequestError("words: none given; make a sheet first")
+    return story.now
+
+
+def _left_out(words: list[str], step: Step) -> str:
+    """What the paper's method was not told."""
+    all_words = [*words, *(["the age"] if step.ages_years else [])]
+    if not all_words:
+        return ""
+    return f"The paper's attributes are there or not spoken of; it was not told: {', '.join(all_words)}."

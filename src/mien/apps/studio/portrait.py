@@ -94,7 +94,8 @@ class Desk:
                     found = step.answer or found
                     if not found:
                         yield {self.status: notice(f"{where}. {step.words}", "busy")}
-                finished += [self._finished(each, len(finished) + k) for k, each in enumerate(found)]
+                begin = sum(one.likeness is not None for one in finished)
+                finished += [self._finished(each, begin + k) for k, each in enumerate(found)]
             except MienError as error:
                 finished.append(Finished(photo.name, wrong=_sentence(str(error))))
             except Exception:  # one photo stops no other, whatever it holds
@@ -102,6 +103,7 @@ class Desk:
             yield {self.cards: cards(finished)}
         yield {
             self.status: notice(_done(finished, left)),
+            self.cards: cards(finished),
             self.save: self._save_all(finished),
             self.stop: gr.Button(visible=False),
             self.again: gr.Button(visible=True),
@@ -109,18 +111,14 @@ class Desk:
 
     def _finished(self, likeness: Likeness, number: int) -> Finished:
         row, png = marked(likeness, number, self.rooms.marks)
-        return Finished(likeness.photo, likeness, png, str(row["file"]))
+        return Finished(likeness.photo, likeness, png, row)
 
     def _save_all(self, finished: Sequence[Finished]) -> str:
         """A link to a zip with a manifest, which is on the page and nowhere else."""
         made = [one for one in finished if one.likeness is not None]
         if len(made) < 2:
             return ""
-        rows = [marked(one.likeness, k, self.rooms.marks)[0] for k, one in enumerate(made) if one.likeness is not None]
-        data = zipped(
-            [{**row, "file": one.file} for row, one in zip(rows, made, strict=True)], [one.png for one in made]
-        )
-        address = inline(data, "application/zip")
+        address = inline(zipped([one.row for one in made], [one.png for one in made]), "application/zip")
         return f'<p class="link"><a href="{address}" download="portraits.zip">Save all {len(made)} portraits</a></p>'
 
     def stopped(self) -> dict[Any, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 from mien.apps.studio.portrait_make import Likeness, inline
 
@@ -22,7 +24,7 @@ class Finished:
     photo: str
     likeness: Likeness | None = None
     png: bytes = b""
-    file: str = ""
+    row: Mapping[str, Any] = field(default_factory=dict)  # of the manifest
     wrong: str = ""
 
 
@@ -53,7 +55,7 @@ def _card(one: Finished) -> str:
         f"{_small(inline(found.mask, 'image/png'), 'mask')}</div>"
         f"{_measure(found)}"
         + (f'<ul class="warnings">{warnings}</ul>' if warnings else "")
-        + f'<p><a class="save" href="{portrait}" download="{escape(one.file)}">Save portrait</a></p></article>'
+        + f'<p><a class="save" href="{portrait}" download="{escape(str(one.row["file"]))}">Save portrait</a></p></article>'
     )
 
 
