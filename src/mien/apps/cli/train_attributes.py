@@ -231,8 +231,9 @@ class LabelledFaces:
     def _who(self, features: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
         """What sex and age learn from in the split "train" (N W): always faces as they are.
 
-        Most of those faces have no attributes and were seen once. Were the others the mean with their mirror image, the
-        layer would learn which of both it looks at: sex was right in 97.2 % of held-out adults instead of 97.6 %.
+        Most of those faces have no attributes and were seen once. Were the others the mean with their mirror image, a
+        smoother look would say which source a face is of, and each source has ages and sexes of its own. (Errors do not
+        tell the two ways apart: of 3,369 held-out adults 78 and 85, of all faces 259 and 268.)
         """
         from mien.photos.sights import sights
 
