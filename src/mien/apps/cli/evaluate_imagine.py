@@ -32,7 +32,7 @@ def imagine(
     slow: Annotated[
         int,
         typer.Option(
-            help="Of how many descriptions the methods that optimise pictures make faces, too: 2 each (invert: 1).",
+            help="Of how many descriptions what is optimised is made, too: mixture (2 each) and photo inverted, visualise.",
             min=0,
         ),
     ] = 0,

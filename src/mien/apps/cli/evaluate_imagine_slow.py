@@ -52,7 +52,7 @@ def slow_methods(
     inverter = Inverter(load_encoder(str(metadata.get("encoder", "facenet"))), mean_face, config)
 
     def classes(places: Sequence[int], draws: Sequence[Any]) -> Any:
-        return visualiser.make([classes_of(chosen[place // 2].wanted) for place in places], draws)
+        return visualiser.make([classes_of(chosen[place].wanted) for place in places], draws)
 
     def photos(places: Sequence[int], draws: Sequence[Any]) -> Any:
         return inverter.own(INVERT_LAYER, to_tensor(own[list(places)]), draws)
@@ -65,14 +65,18 @@ def slow_methods(
 
     told = [(one.row.id, one.words) for one in chosen]
     ways = (
-        ("paper (visualise)", "visualise", classes, 2, WHOLE_CROP, [visualiser.version]),
-        ("paper (photo, inverted)", "invert", photos, 1, window_of(config), [INVERT_LAYER]),
-        ("paper (cGMM, inverted)", "mixture", samples, 2, window_of(None), [str(metadata["version"])]),
+        ("paper (cGMM, inverted)", "mixture", samples, 2, window_of(None), str(metadata["version"])),
+        ("paper (photo, inverted)", "invert", photos, 1, window_of(config), INVERT_LAYER),
+        ("paper (visualise)", "visualise", classes, 1, WHOLE_CROP, visualiser.version),
     )
     found = []
-    for name, method, make, each, frame, versions in ways:
-        key = json.dumps([method, told, each, own.shape[1], seed, config.model_dump(), versions])
-        file = kept / f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    for name, method, make, each, frame, version in ways:
+        key = json.dumps([method, each, own.shape[1], seed, config.model_dump(), version])
+
+        def file(places: range, key: str = key, method: str = method, each: int = each) -> Path:
+            asked = json.dumps([key, [told[place // each] for place in places]])
+            return kept / f"{method}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.npz"
+
         found.append(_painted(name, method, make, len(chosen), each, frame, own.shape[1], seed, file, track))
     return found
 
@@ -97,10 +101,10 @@ def _painted(
     frame: tuple[float, float, float],
     size: int,
     seed: int,
-    kept: Path,
+    file: Callable[[range], Path],
     track: Track,
 ) -> MadeFaces:
-    """Pictures of a painter, many at once, in their place of the crop; those in ``kept`` are not made again."""
+    """Pictures of a painter, many at once, in their place of the crop; those that lie in a file are not made again."""
     import time
 
     import numpy as np
@@ -112,19 +116,20 @@ def _painted(
     from mien.memory import keep_freed_memory
 
     keep_freed_memory()
-    total, at_once = count * samples, rows_at_once(MIEN)
+    total, at_once, seconds = count * samples, rows_at_once(MIEN), 0.0
     crops = np.empty((total, size, size, 3), np.uint8)
-    done, seconds = _read(kept, crops)
     with track(f"{name}: faces made", total) as advance:
-        advance(done)
-        for first in range(done, total, at_once):
-            begun = time.monotonic()
+        for first in range(0, total, at_once):
             places = range(first, min(first + at_once, total))
-            found = make(places, [draws_of(seed, method, place) for place in places])
-            for place, photo in zip(places, to_photos(found.pictures), strict=True):
-                crops[place] = in_crop(photo, frame, size)
-            seconds += time.monotonic() - begun
-            _keep(kept, crops[: places.stop], seconds)
+            took = _read(file(places), crops[first : places.stop])
+            if took is None:
+                begun = time.monotonic()
+                found = make(places, [draws_of(seed, method, place) for place in places])
+                for place, photo in zip(places, to_photos(found.pictures), strict=True):
+                    crops[place] = in_crop(photo, frame, size)
+                took = time.monotonic() - begun
+                _keep(file(places), crops[first : places.stop], took)
+            seconds += took
             advance(len(places))
     return MadeFaces(name, tuple(range(count)), crops.reshape(count, samples, size, size, 3), seconds)
 
@@ -139,16 +144,16 @@ def _keep(path: Path, crops: UInt8Image, seconds: float) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def _read(path: Path, crops: UInt8Image) -> tuple[int, float]:
-    """Fill the first of ``crops`` from a file; how many, and the seconds that they took. None of a damaged file."""
+def _read(path: Path, crops: UInt8Image) -> float | None:
+    """Fill ``crops`` from a file; the seconds that they took, ``None`` where there is none or it is damaged."""
     import numpy as np
 
     try:
         with np.load(path) as archive:
             found, seconds = archive["crops"], float(archive["seconds"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return 0, 0.0
-    if found.shape[1:] != crops.shape[1:] or len(found) > len(crops):
-        return 0, 0.0
-    crops[: len(found)] = found
-    return len(found), seconds
+        return None
+    if found.shape != crops.shape:
+        return None
+    crops[:] = found
+    return seconds
