@@ -32,7 +32,7 @@ def imagine(
     slow: Annotated[
         int,
         typer.Option(
-            help="Of how many descriptions what is optimised is made, too: mixture (2 each) and photo inverted, visualise.",
+            help="Of how many descriptions what is optimised is made: mixture (2 each), photo inverted, visualise.",
             min=0,
         ),
     ] = 0,
