@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import browsing
 import pytest
 import review_tiny
 
@@ -41,23 +40,11 @@ def dest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def browser() -> Iterator[Any]:
-    """The system's Chromium; skips where there is none, unless MIEN_REQUIRE_BROWSER says that there must be."""
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
-    if found is None or importlib.util.find_spec("playwright") is None:
-        message = "no browser to test with: Chromium on PATH and the package playwright are wanted"
-        if os.environ.get("MIEN_REQUIRE_BROWSER") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as player:
-        started = player.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield started
-        started.close()
+    """Chromium for one test."""
+    with browsing.browser() as opened:
+        yield opened
 
 
 @contextmanager
@@ -81,6 +68,8 @@ def reviewing(dest: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen
 @pytest.mark.browser
 @pytest.mark.slow
 def test_a_review_by_keys_survives_a_killed_server_and_fits_a_phone(dest: Path, browser: Any, tmp_path: Path) -> None:
+    folder = Path(os.environ.get("MIEN_SCREENSHOTS", tmp_path))
+
     def page(**options: Any) -> Any:
         opened = browser.new_context(**options).new_page()
         opened.set_default_timeout(WAIT_SECONDS * 1000)
@@ -98,7 +87,7 @@ def test_a_review_by_keys_survives_a_killed_server_and_fits_a_phone(dest: Path, 
         for done in range(2):  # the two wrong labels come first; the classifier is right about both
             suspects.append(ada.input_value("input[name=face]"))
             assert ada.locator("fieldset.contradicts").count() == 1
-            ada.screenshot(path=tmp_path / f"face-{done}.png")
+            ada.screenshot(path=folder / f"review-{done}.png")
             ada.keyboard.press("t")
             ada.wait_for_selector(f"text={done + 1} of 16 decided")
         assert sorted(suspects) == ["made:00002.png", "made:00012.png"]
@@ -136,7 +125,7 @@ def test_a_review_by_keys_survives_a_killed_server_and_fits_a_phone(dest: Path, 
         ben.wait_for_selector("#error")
         assert "allowed: 0 to 120" in ben.inner_text("#error")
         assert ben.get_attribute("#age", "aria-invalid") == "true"
-        ben.screenshot(path=tmp_path / "phone.png", full_page=True)
+        ben.screenshot(path=folder / "review-phone.png", full_page=True)
         ada.goto(address)
         ada.wait_for_selector("text=now here: Ben")
         assert ada.input_value("input[name=face]") != ben.input_value("input[name=face]")
@@ -144,7 +133,6 @@ def test_a_review_by_keys_survives_a_killed_server_and_fits_a_phone(dest: Path, 
         ada.wait_for_selector("text=Taken back")
         assert ada.input_value("input[name=face]") == third
     assert not problems
-    assert len(list(tmp_path.glob("*.png"))) == 3
 
 
 def test_the_command_refuses_in_one_line_what_it_cannot_do(tmp_path: Path, cli: Any) -> None:
