@@ -23,6 +23,7 @@ pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[
 from browsing import PATIENCE_MS, PHONE, Visit, browser
 from service_live import fake_crowd
 
+from mien.apps.service.keys import add_key
 from mien.apps.service.makers import FacesOrder, make_crowd
 from mien.apps.service.run import address_of, server_of
 from mien.apps.service.settings import ServiceSettings
@@ -58,9 +59,9 @@ def visit(chromium: Any) -> Iterator[Callable[..., Visit]]:
 
 
 @contextmanager
-def studio(*makers: Any) -> Iterator[str]:
+def studio(*makers: Any, keys: Path | None = None) -> Iterator[str]:
     """The studio in a thread, with discs instead of faces; yields its address."""
-    settings = ServiceSettings(port=0, stop_seconds=2, together_faces=8)
+    settings = ServiceSettings(port=0, stop_seconds=2, together_faces=8, keys=keys)
     server, listening = server_of(create_app(settings, makers=makers or (fake_crowd(),)), settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -163,6 +164,10 @@ def test_locked_faces_stay_when_the_rest_is_new_and_the_link_brings_them_back(
     assert sources(other) == rolled
     assert other.locator("#crowd-count input[type=number]").input_value() == "6"
     assert other.locator(".frame.locked").count() == 1
+    assert "other people" not in other.locator("#crowd-status").inner_text()
+    other = bert.open(page.evaluate("location.search").replace("model=1", "model=0"))
+    bert.until(faces(6))
+    assert "This link was made with model 0; here is 1" in other.locator("#crowd-status").inner_text()
 
 
 def test_one_person_at_other_ages_and_of_the_other_sex(discs: str, visit: Callable[..., Visit]) -> None:
@@ -247,6 +252,17 @@ def test_every_control_has_a_name(discs: str, visit: Callable[..., Visit]) -> No
     assert nameless == []
 
 
+def test_with_keys_the_browser_asks_once_and_all_of_it_works(visit: Callable[..., Visit], tmp_path: Path) -> None:
+    key = add_key(tmp_path / "keys", "anna")
+    with studio(keys=tmp_path / "keys") as address:
+        anna = visit(address, http_credentials={"username": "anna", "password": key})
+        page = anna.open("?count=2&seed=3")
+        anna.until(faces(2))
+        assert page.evaluate("document.querySelector('#crowd-sheet img').naturalWidth") > 0
+        eve = visit(address, http_credentials={"username": "eve", "password": "guess"})
+        assert eve.page.goto(address).status == 401
+
+
 def slow_crowd(gate: threading.Event) -> Any:
     """Discs that wait for a gate."""
 
@@ -307,6 +323,9 @@ def test_a_photo_is_dropped_and_read(
     page.locator("#describe-drop input").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"hello"})
     page.wait_for_selector("#describe-drop .wrong")
     assert "Photo: not a picture that can be read" in page.locator("#describe-drop .wrong").inner_text()
+    with page.expect_file_chooser():
+        page.locator("#describe-drop .drop").focus()
+        page.keyboard.press("Enter")
     data = (made_faces / "00021.png").read_bytes()
     drop = """([bytes]) => {
         const files = new DataTransfer();

@@ -118,7 +118,7 @@ class _Tab:
             mix.size_px, str(mix.seed),
         ]  # fmt: skip
         yield *self._now(desk, "", address=False), notice(), *values
-        for shown in self._make(desk, desk.next_turn(), said=said):
+        for shown in self._make(desk, desk.next_turn(), said=said, made_by=query.get("model", "")):
             yield *shown, *([gr.skip()] * len(values))
 
     def changed(
@@ -210,7 +210,9 @@ class _Tab:
         except Exception as error:
             yield gr.skip(), _failed(error)
 
-    def _make(self, desk: Desk, turn: int, *, said: str = "", varied: bool = False) -> Iterator[tuple[Any, ...]]:
+    def _make(
+        self, desk: Desk, turn: int, *, said: str = "", made_by: str = "", varied: bool = False
+    ) -> Iterator[tuple[Any, ...]]:
         """Make what the sheet (and the variants) lack, showing how far it is, until a newer turn begins."""
         if desk.turn != turn:
             return
@@ -228,6 +230,7 @@ class _Tab:
                 elif step.done % 8 == 0 or step.done == step.total or varied:
                     yield *self._now(desk, notice_html=notice(step.words, "busy", stop=True)), gr.skip()
             if desk.turn == turn:
+                said = said or self._other_model(made_by)
                 women = sum(frame.sex == "female" for frame in desk.sheet.frames)
                 kept = f", {len(desk.sheet.locked)} locked" if desk.sheet.locked else ""
                 words = (
@@ -254,7 +257,15 @@ class _Tab:
         person = crowd_view.person_html(
             chosen, frame, None if chosen is None else addresses.get(chosen), chosen in sheet.locked, variants
         )
-        return crowd_view.sheet_html(sheet, addresses, chosen, address=address), person, status
+        query = crowd_view.link(sheet, self.prints.model_version) if address else ""
+        return crowd_view.sheet_html(sheet, addresses, chosen, query), person, status
+
+    def _other_model(self, made_by: str) -> str:
+        """What to say of an address that was written with the faces of another model."""
+        here = self.prints.model_version
+        if not made_by or made_by == here:
+            return ""
+        return f"This link was made with model {made_by[:40]}; here is {here}, so these are other people."
 
     def _address(self, place: Place) -> str | None:
         found = self.prints.get(place)

@@ -35,6 +35,7 @@ class Prints:
         self.rooms = rooms
         self._prints: OrderedDict[Place, Print] = OrderedDict()
         self._lock = threading.Lock()
+        self.model_version = ""  # of the faces; known once one was made
 
     def get(self, place: Place) -> Print | None:
         """The print, if it is there and the browser can still have it."""
@@ -70,6 +71,7 @@ class Prints:
         row = marked_row({**picture.row, "file": name}, self.rooms.marks)
         kept = self.rooms.keep(png_of(picture.image, row, self.rooms.marks, picture.comment), name)
         with self._lock:
+            self.model_version = str(row["model_version"]).partition("+")[0]  # less the enlarger's
             self._prints[place] = Print(Picture(picture.image, row, picture.comment), kept)
             while len(self._prints) > MOST_PRINTS:
                 self._prints.popitem(last=False)

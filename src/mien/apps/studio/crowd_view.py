@@ -20,9 +20,9 @@ NOBODY = "Pick a face to look at it, keep it, or see it younger, older, as a man
 KEYS = "Keys: arrows move, Enter opens, <b>L</b> locks, <b>R</b> re-rolls, <b>V</b> varies sex and age."
 
 
-def sheet_html(sheet: Sheet, addresses: Mapping[int, str], chosen: int | None, *, address: bool = False) -> str:
-    """All frames; those without a picture yet are empty. ``address``: the page's address becomes this sheet's."""
-    query = f' data-query="{escape(link(sheet))}"' if address else ""
+def sheet_html(sheet: Sheet, addresses: Mapping[int, str], chosen: int | None, query: str = "") -> str:
+    """All frames; those without a picture yet are empty. ``query`` becomes the page's address."""
+    query = f' data-query="{escape(query)}"' if query else ""
     frames = "".join(
         _frame(place, frame, addresses.get(place), place in sheet.locked, place == chosen)
         for place, frame in enumerate(sheet.frames)
@@ -33,9 +33,10 @@ def sheet_html(sheet: Sheet, addresses: Mapping[int, str], chosen: int | None, *
     )
 
 
-def link(sheet: Sheet) -> str:
-    """What follows the '?' of an address that shows this sheet again, face for face."""
-    return urlencode(sheet.query(), quote_via=quote, safe="~,.-")
+def link(sheet: Sheet, model_version: str = "") -> str:
+    """What follows the '?' of an address that shows this sheet again, face for face where the model is the same."""
+    said = {**sheet.query(), **({"model": model_version} if model_version else {})}
+    return urlencode(said, quote_via=quote, safe="~,.-")
 
 
 def _frame(place: int, frame: Frame, address: str | None, locked: bool, chosen: bool) -> str:
