@@ -16,6 +16,8 @@ Where the text contradicts itself, we decided:
   "the squared L2 norm ... is a measure of similarity": the squared distance of the two unit vectors.
 - *3.10, 3.11* print the square outside of the expectation's brackets: the expectation of the squares, as in Mao et al.
   (2017), on whom least squares rest.
+- *The embedding* has 128 values in chapter 1 (the published FaceNet) and 512 in the model that the thesis runs
+  (Sandberg's, trained on VGGFace2): 512.
 """
 
 from __future__ import annotations
