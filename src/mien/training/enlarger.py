@@ -40,13 +40,13 @@ class EnlargerTrainingConfig(Config):
 
     enlarger: EnlargerConfig = EnlargerConfig()
     learning_rate: float = 1e-3
-    critic_learning_rate: float = 5e-4
+    critic_learning_rate: float = 3e-4
     fall_from: float = 0.5  # share of the run after which the rate falls to 0 along a cosine
     pixels: float = 1.0
     perceptual: float = 0.1
-    critic: float = 0.1
+    critic: float = 0.01  # at 0.1 grain grows into speckles on ears and backgrounds
     consistency: float = 1.0
-    critic_from: float = 0.1  # share of the run after which the critic works
+    critic_from: float = 0.15  # share of the run after which the critic works
     drawn_share: float = 0.375  # of a batch
     data: str = ""  # fingerprint
     rules: dict[str, Any] = pydantic.Field(default_factory=dict)  # of the patches (photos/patches.py)
