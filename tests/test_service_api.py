@@ -100,7 +100,7 @@ WRONG = [
     ({"seed": False}, "seed: False given; input should be a valid integer"),
     ({"first": 3}, "first: 3 given without a seed; give both or neither"),
     ({"format": "png", "count": 2}, "format: png given with count 2; allowed: count 1, or json or zip"),
-    ({"colour": 1}, "colour: no such field; allowed: count, seed, first, format, sex, age, race, words"),
+    ({"colour": 1}, "colour: no such field; allowed: count, seed, first, format, sex, age, race, words, size"),
 ]
 
 

@@ -58,7 +58,7 @@ def build(rooms: Rooms) -> Address:
             )
             old = gr.Slider(1, 100, mix.oldest_years, step=1, buttons=[], label="Oldest, years", elem_id="crowd-old")
             again = gr.Button("New faces", variant="primary", elem_id="crowd-again")
-            with gr.Accordion("More: lean, words, race, size, seed", open=False, elem_id="crowd-more"):
+            with gr.Accordion("More: words, race, size, seed", open=False, elem_id="crowd-more"):
                 lean = gr.Slider(-100, 100, 0, step=5, buttons=[], label="Lean, young to old", elem_id="crowd-lean")
                 words = gr.Textbox(
                     label="All of them are", placeholder="smiling, eyeglasses, not bald", max_lines=2,
