@@ -137,6 +137,7 @@ def imagine(
         samples=not means,
         device=device,
         size_px=size,
+        descent=parse_fields(descent),
     )
     marks = Marks.load(not unmarked, credentials)
     if curves and not is_optimised(asked):

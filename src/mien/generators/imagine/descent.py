@@ -27,6 +27,7 @@ Progress = Callable[[int, float], None]  # step, mean loss
 
 LEAST_RATE = 1 / 20  # of the cosine schedule
 TRIAL, SLOWER, LEAST_TRIED = 10, 10**-0.5, 1e-12  # the search of a learning rate: steps, factor, where it gives up
+ROUGH = 0.01  # of what was gained: a step that rises by no more still falls (bf16 rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,8 @@ def search_rates(cost: Callable[..., Tensor], begin: Tensor, offset: Offset, con
     """N: for each picture the first rate, from ``config.learning_rate`` downward, at which its loss falls.
 
     Section 5.2: "we incrementally reduce the learning rate until the loss starts to decrease instead of diverging".
-    Falling is: after some steps lower than at the beginning, and at none of them above it.
+    Falling is: at every one of a few steps. Less will not do: where the rate is far too high pixels jump between black
+    and white, which can lie below the beginning, too.
     """
     rates = torch.full((len(begin),), config.learning_rate)
     offsets = [offset] * len(begin)
@@ -124,7 +126,8 @@ def search_rates(cost: Callable[..., Tensor], begin: Tensor, offset: Offset, con
         stepper = _Stepper(begin, config.model_copy(update={"blur_every": 0}), rates)
         losses = np.stack([stepper.step(partial(cost, offsets=offsets), 1.0) for _ in range(TRIAL)])
         with np.errstate(invalid="ignore"):
-            falls = np.isfinite(losses).all(0) & (losses[1:].max(0) <= losses[0]) & (losses[-1] < losses[0])
+            gained = losses[0] - losses[-1]
+            falls = np.isfinite(losses).all(0) & (gained > 0) & (np.diff(losses, axis=0) <= ROUGH * gained).all(0)
         if falls.all():
             return rates
         rates = torch.where(torch.from_numpy(falls), rates, rates * SLOWER)
