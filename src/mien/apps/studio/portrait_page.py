@@ -44,6 +44,7 @@ def _card(one: Finished) -> str:
     found = one.likeness
     crop, portrait = inline(found.crop, "image/jpeg"), inline(one.png, "image/png")
     face = f", face {found.number + 1}" if found.number else ""
+    file = escape(str(one.row["file"]))
     warnings = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in found.warnings)
     return (
         f'<article class="likeness"><h3>{escape(one.photo)}{face}</h3>'
@@ -55,7 +56,7 @@ def _card(one: Finished) -> str:
         f"{_small(inline(found.mask, 'image/png'), 'mask')}</div>"
         f"{_measure(found)}"
         + (f'<ul class="warnings">{warnings}</ul>' if warnings else "")
-        + f'<p><a class="save" href="{portrait}" download="{escape(str(one.row["file"]))}">Save portrait</a></p></article>'
+        + f'<p><a class="save" href="{portrait}" download="{file}">Save portrait</a></p></article>'
     )
 
 
