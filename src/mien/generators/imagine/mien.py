@@ -31,7 +31,7 @@ from mien.seeding import fresh_seed, sample_generator, stream
 
 ROWS = 16  # of a batch
 AGE_WORDS = next(group for group in GROUPS if group.name == "age").members
-TEMPERATURE = 0.85  # deviation of codes: at 1 the tails of the Gaussians are blotched
+TEMPERATURE = 1.0  # deviation of codes
 GROWN_YEARS = (16.0, 120.0)  # where no age was asked for: most attributes were only ever marked on photos of adults
 
 

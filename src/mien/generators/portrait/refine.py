@@ -36,7 +36,7 @@ STRIP, STRIP_LOW = 0.094, 0.39  # where background is looked for: shares of the 
 class RefineConfig(Config):
     """How far a portrait is refined."""
 
-    steps: int = 10
+    steps: int = 8
     rate: float = 0.07  # of Adam, in deviations of the code
     embedding: float = 1.0
     features: float = 1.0
