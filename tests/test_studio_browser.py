@@ -99,7 +99,8 @@ def faces(count: int) -> str:
     """A condition: that many pictures are on the sheet, and nothing is being made."""
     return (
         f"document.querySelectorAll('#crowd-sheet .face img').length === {count}"
-        " && !document.querySelector('#crowd-status .busy') && document.querySelector('#crowd-status .notice')"
+        " && !document.querySelector('#crowd-status .busy')"
+        " && document.querySelector('#crowd-status .notice')?.innerText.trim()"
     )
 
 
@@ -116,7 +117,7 @@ def test_the_command_is_there_within_seconds_and_shows_marked_faces(
     anna = visit(address)
     page = anna.open("?tab=crowd&count=4&seed=7")
     anna.until(faces(4))
-    assert page.evaluate("document.querySelector('#crowd-sheet img').naturalWidth") >= 128
+    anna.until("[...document.querySelectorAll('#crowd-sheet img')].every(one => one.naturalWidth === 128)")
     assert "4 faces: 2 female, 2 male" in page.locator("#crowd-status").inner_text()
     page.locator('#crowd-sheet .face[data-place="1"]').click()
     page.wait_for_selector("#crowd-person .name")
@@ -258,7 +259,7 @@ def test_with_keys_the_browser_asks_once_and_all_of_it_works(visit: Callable[...
         anna = visit(address, http_credentials={"username": "anna", "password": key})
         page = anna.open("?count=2&seed=3")
         anna.until(faces(2))
-        assert page.evaluate("document.querySelector('#crowd-sheet img').naturalWidth") > 0
+        anna.until("[...document.querySelectorAll('#crowd-sheet img')].every(one => one.naturalWidth > 0)")
         eve = visit(address, http_credentials={"username": "eve", "password": "guess"})
         assert eve.page.goto(address).status == 401
 
