@@ -257,7 +257,7 @@ def test_with_keys_the_browser_asks_once_and_all_of_it_works(visit: Callable[...
     key = add_key(tmp_path / "keys", "anna")
     with studio(keys=tmp_path / "keys") as address:
         anna = visit(address, http_credentials={"username": "anna", "password": key})
-        page = anna.open("?count=2&seed=3")
+        anna.open("?count=2&seed=3")
         anna.until(faces(2))
         anna.until("[...document.querySelectorAll('#crowd-sheet img')].every(one => one.naturalWidth > 0)")
         eve = visit(address, http_credentials={"username": "eve", "password": "guess"})
