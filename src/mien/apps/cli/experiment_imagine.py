@@ -159,7 +159,7 @@ def likeness(
     chosen = _described(data, people, seed)
     with tracking() as track:
         photos = faces.read_faces(data, chosen, size).crops
-        made = _methods(chosen, mixture, settings, steps, size, seed, track)
+        made, version = _methods(chosen, mixture, settings, steps, size, seed, track)
         seen = {name: _embedded(name, crops, encoder, judges, track) for name, crops in made.items()}
         own = _embedded("photographs", photos, encoder, judges, track)
         rulers = _rulers(data, own, pairs, size, encoder, judges, seed, track)
@@ -168,6 +168,7 @@ def likeness(
     likenesses = [_likenesses(name, made[name], seen[name]) for name in made]
     about = provenance(
         FaceDataset.open(data),
+        generator=version,
         people=people,
         attributes_each=float(np.mean(used)),
         pairs=f"{len(rulers[0].same)} of one person, {len(rulers[0].different)} of two",
@@ -199,8 +200,8 @@ def _described(data: Path, count: int, seed: int) -> list[Row]:
 
 def _methods(
     chosen: list[Row], mixture: Path | None, settings: str, steps: int | None, size: int, seed: int, track: Track
-) -> dict[str, UInt8Image]:
-    """One face for each photograph's attributes by `mien`, by the paper's mixture decoded, and inverted."""
+) -> tuple[dict[str, UInt8Image], str]:
+    """One face for each photograph's attributes by `mien`, the paper's mixture decoded, and inverted; the version."""
     import numpy as np
 
     from mien.apps.cli.evaluate_imagine_slow import window_of
@@ -224,7 +225,7 @@ def _methods(
         drawn["cGMM, decoded"] = np.stack(makes.renderer.draw(means, requests))
         advance(len(chosen))
     if mixture is None:
-        return drawn
+        return drawn, makes.version
     theirs, mean_face, metadata = load_mixture(mixture)
     config = configuration(settings, steps, {})
     inverter = Inverter(load_encoder(str(metadata.get("encoder", "facenet"))), mean_face, config)
@@ -237,7 +238,7 @@ def _methods(
             count = len(part)
             found = inverter.toward(theirs.layer, aims, draws, lambda *_, n=count: advance(n))
             crops += [in_crop(photo, window_of(None), size) for photo in to_photos(found.pictures)]
-    return drawn | {"cGMM, inverted": np.stack(crops)}
+    return drawn | {"cGMM, inverted": np.stack(crops)}, makes.version
 
 
 def _known(row: Row, names: tuple[str, ...]) -> list[str]:
