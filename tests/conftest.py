@@ -14,7 +14,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import browsing
 import hypothesis
 import platformdirs
 import pytest
@@ -147,3 +149,10 @@ def postgres() -> Iterator[str]:
     pytest.importorskip("psycopg", reason="psycopg absent: pip install 'mien[postgres]'")
     with server(folder) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium for the tests of one file (``browsing`` says what happens where there is none)."""
+    with browsing.browser() as opened:
+        yield opened

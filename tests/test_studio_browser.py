@@ -20,7 +20,7 @@ import pytest
 
 pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[studio]'")
 
-from browsing import PATIENCE_MS, PHONE, Visit, browser
+from browsing import PATIENCE_MS, PHONE, Visit
 from service_live import fake_crowd
 
 from mien.apps.service.keys import add_key
@@ -35,20 +35,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 START_SECONDS = 5.0  # of processor time: what a quiet machine takes until the page is there
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """One browser for all tests here."""
-    with browser() as opened:
-        yield opened
-
-
 @pytest.fixture
-def visit(chromium: Any) -> Iterator[Callable[..., Visit]]:
+def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
     """``visit(address, **how)``: a person at a page; at the end none may have met an error or another machine."""
     visits: list[Visit] = []
 
     def make(address: str, **how: Any) -> Visit:
-        visits.append(Visit(chromium, address, **how))
+        visits.append(Visit(browser, address, **how))
         return visits[-1]
 
     yield make

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[studio]'")
 
-from browsing import PHONE, Visit, browser
+from browsing import PHONE, Visit
 from crowd_tiny import write_tiny_weights
 from imagine_tiny import tiny_density
 from service_live import fake_crowd
@@ -64,20 +64,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """One browser for all tests here."""
-    with browser() as opened:
-        yield opened
-
-
 @pytest.fixture
-def visit(chromium: Any, address: str) -> Iterator[Callable[..., Visit]]:
+def visit(browser: Any, address: str) -> Iterator[Callable[..., Visit]]:
     """``visit(**how)``: a person at a page; at the end none may have met an error or another machine."""
     visits: list[Visit] = []
 
     def make(**how: Any) -> Visit:
-        visits.append(Visit(chromium, address, **how))
+        visits.append(Visit(browser, address, **how))
         return visits[-1]
 
     yield make
