@@ -43,7 +43,7 @@ class Desk:
                 self.size = gr.Radio(list(SIZES_PX), value=SIZES_PX[0], label="Size, px", elem_id="portrait-size")
                 with gr.Row(elem_classes="buttons"):
                     self.again = gr.Button("Make again", visible=False, elem_id="portrait-again")
-                    self.forget = gr.Button("Forget the photos", visible=False, elem_id="portrait-forget")
+                    self.forget = gr.Button("Forget photos", visible=False, elem_id="portrait-forget")
                 gr.HTML(f'<p class="aside personal">{PERSONAL}</p>')
             with gr.Column(scale=8, min_width=320):
                 self.status = gr.HTML(
