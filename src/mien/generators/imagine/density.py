@@ -137,7 +137,7 @@ class FaceDensity:
     frame: Frame
     components: Components
     probes: Probes
-    strictness: float = 0.6  # a wanted attribute scores at least this: 0 like the faces without it, 1 like those with
+    strictness: float = 0.9  # a wanted attribute scores at least this: 0 like the faces without it, 1 like those with
 
     def log_density(self, features: npt.ArrayLike) -> Float64Array:
         """N: log density of features N F, in nats."""
