@@ -69,7 +69,7 @@ def portrait(
             title=f"Portraits of {makers[0][1].drawer.name}, judged",
             provenance={
                 "mien": mien.__version__,
-                "generator": " + ".join(f"{maker.drawer.name} {maker.drawer.version}" for _, maker in makers),
+                "generator": " + ".join(f"{maker.drawer.name} {maker.model_version()}" for _, maker in makers),
                 "split": "test",
                 "people": len(people),
                 "photos": len(rows),
@@ -107,6 +107,7 @@ def _portraits(name: str, maker: PortraitMaker, crops: Sequence[UInt8Image] | UI
         cut.reshape(-1, 2, *cut.shape[1:]),
         variant=getattr(maker.drawer, "variant", ""),
         trained_images=getattr(maker.drawer, "trained_images", None),
+        learned_from=getattr(maker.drawer, "learned_from", ()),
     )
 
 
