@@ -67,6 +67,7 @@ def attributes(
     from mien.photos.sights import widths
     from mien.training import attributes_presets as presets
     from mien.training.attributes import epoch_steps
+    from mien.training.attributes_layers import layers_from
 
     for name, value in (("--lr", lr), ("--lr-decay-per-layer", lr_decay)):
         if value is not None and not 0 < value <= 1:
@@ -78,6 +79,8 @@ def attributes(
         torch.set_num_threads(threads)
     looks = presets.recipe(preset, encoder)
     dataset, eyes = FaceDataset.open(data), load_encoder(encoder)
+    if unfreeze_from is not None:  # said before minutes are spent on looking at faces
+        layers_from(eyes, unfreeze_from, looks)
     make = presets.paper if preset == "paper" else presets.mien
     said: dict[str, Any] = {"unfreeze_from": unfreeze_from, "lr_decay_per_layer": lr_decay}
     if lr is not None:
