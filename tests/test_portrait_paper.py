@@ -221,7 +221,7 @@ def test_ablations_leave_their_part_out(tmp_path: Path) -> None:
     assert made.learned_from == counts
 
 
-def terms_of(config: PortraitPaperConfig, batch: dict[str, Any]) -> dict[str, float]:
+def terms_of(config: PortraitPaperConfig, batch: dict[str, Any], images: int = 0) -> dict[str, float]:
     networks = {
         **portrait_networks(config, 3), "encoder": StubEncoder(), "landmarks": StubLandmarks(),
         "warp": canonical_warp(32),
@@ -229,8 +229,18 @@ def terms_of(config: PortraitPaperConfig, batch: dict[str, Any]) -> dict[str, fl
     ready = {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in batch.items()}
     cost = generator_cost(config)
     return {
-        k: float(v.detach()) for k, v in cost(networks, ready, torch.Generator(), StepInfo(0, 1, 0, 4, 1e-4)).items()
+        k: float(v.detach())
+        for k, v in cost(networks, ready, torch.Generator(), StepInfo(0, 1, images, 4, 1e-4)).items()
     }
+
+
+def test_what_comes_after_texture_comes_in_evenly() -> None:
+    config = CONFIG.model_copy(update={"warm_images": 1000})
+    whole = terms_of(config, batch_at(0), 2000)
+    assert terms_of(config, batch_at(0), 9000) == whole
+    for name, value in terms_of(config, batch_at(0), 1250).items():
+        part = 1.0 if name in ("texture", "mask") else 0.25
+        assert value == pytest.approx(part * whole[name], rel=1e-4)
 
 
 def test_mirrored_borders_teach_no_texture() -> None:
