@@ -238,6 +238,17 @@ def test_each_picture_gets_the_first_lower_rate_at_which_its_loss_falls() -> Non
         assert rate < 1 / steep < rate * 10**0.5, "it would diverge above, and is not needlessly low"
 
 
+def test_a_rate_that_only_saturates_the_picture_is_too_high() -> None:
+    config = PAPER.model_copy(update={"jitter": False})
+
+    def cost(picture: Tensor, offsets: Offsets) -> Tensor:
+        return -picture.clamp(-1, 1).mean((1, 2, 3))  # white is best, and no rate can overshoot it
+
+    rate = search_rates(cost, picture(), (0, 0), config).item()
+    assert rate < 3 * picture().numel(), "a step of one pixel's range; the first rate promises far more than it keeps"
+    assert rate > picture().numel() / 10
+
+
 def test_a_loss_that_never_falls_is_named() -> None:
     config = PAPER.model_copy(update={"jitter": False})
     with pytest.raises(RequestError, match="learning rate: 10000 given; the loss falls at no lower rate either"):
