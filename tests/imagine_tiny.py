@@ -30,7 +30,8 @@ def tiny_density(components: int = 3) -> FaceDensity:
     weights[:, 1] += weights[:, 0] / 2
     weights[:, -1] /= 10
     intercepts = np.array([0.0, 0.1, -0.1, 0.0, 0.35])
-    return FaceDensity(frame, found, Probes(names, weights, intercepts, np.full(5, 0.6), np.full(5, -0.6)))
+    probes = Probes(names, weights, intercepts, np.full(5, 0.6), np.full(5, -0.6))
+    return FaceDensity(frame, found, probes, strictness=1.1)
 
 
 def write_tiny_density(path: Path) -> Path:
