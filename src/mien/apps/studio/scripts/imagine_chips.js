@@ -82,3 +82,4 @@ element.addEventListener("keydown", (event) => {
   const row = [...chip.parentElement.querySelectorAll(".chip")];
   row[(row.indexOf(chip) + step + row.length) % row.length].focus();
 });
+element.dataset.ready = "yes";

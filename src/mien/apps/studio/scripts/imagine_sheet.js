@@ -53,3 +53,4 @@ element.addEventListener("click", (event) => {
     if (panel || ++tries > 20) clearInterval(look);
   }, 150);
 });
+element.dataset.ready = "yes";

@@ -3,3 +3,4 @@ element.addEventListener("input", (event) => {
   const compare = event.target.closest(".compare");
   if (compare) compare.style.setProperty("--at", event.target.value + "%");
 });
+element.dataset.ready = "yes";
