@@ -25,7 +25,7 @@ SLOW: dict[Method, str] = {"visualise": "class visualisation", "invert": "mixtur
 ABOUT = (
     "The same words by the methods of Cate, Dalvi and Hussain (2016). Their mixture averages one Gaussian for each "
     "attribute, so its faces lie near the mean of all faces; here it is drawn by the decoder that draws ours. Class "
-    "visualisation and inversion optimise a picture in many steps: half a minute or more."
+    "visualisation and inversion optimise a picture in many steps: a minute or two."
 )
 Shows = Iterator[dict[Any, Any]]
 
