@@ -36,6 +36,8 @@ def test_other_backgrounds_are_refused(text: str) -> None:
         (("--size", 8), "--size: 8 given; allowed are 32 to 1024"),
         (("--preset", "paper"), "--preset: paper has no packaged weights"),
         (("--background", "blue"), "--background: 'blue' given"),
+        (("--refine", 101), "--refine: 101 given; allowed are 0 to 100"),
+        (("--preset", "paper", "--weights", "w", "--refine", 3), "--refine: preset paper draws once"),
     ],
 )
 def test_wrong_words_are_named(cli_here: Callable[..., Any], words: tuple[object, ...], message: str) -> None:
@@ -68,6 +70,7 @@ def test_portraits_of_made_faces(
         assert (row["photo"], row["face"], row["model"]) == (str(photo), 0, "portrait-mien")
         assert abs(row["pose"]["yaw_degrees"]) < 10
         assert -1 <= row["identity_similarity"] <= 1
+        assert "+refined-8+enlarger-" in row["model_version"]
         with PIL.Image.open(tmp_path / "made" / row["file"]) as image:
             assert (image.size, image.mode) == ((192, 192), "RGB")
             assert min(image.getpixel((1, 1))) >= 252  # white, but for the watermark
@@ -76,10 +79,14 @@ def test_portraits_of_made_faces(
         assert json.loads(about["mien"]) == row
     assert (tmp_path / "made" / "sheet.png").is_file()
 
-    partly = cli("portrait", photos[0], grey, "--out", tmp_path / "partly", "--background", "transparent", "--largest")
+    words = ("--out", tmp_path / "partly", "--background", "transparent", "--largest", "--refine", 0)
+    partly = cli("portrait", photos[0], grey, *words)
     assert partly.returncode == 1
     assert "no face found" in partly.stderr
     assert "1 of 2 photos gave no portrait" in partly.stderr
+    once = json.loads((tmp_path / "partly" / "manifest.jsonl").read_text())
+    assert "refined" not in once["model_version"]
+    assert once["identity_similarity"] < rows[0]["identity_similarity"]  # drawn once, it is less like the person
     with PIL.Image.open(tmp_path / "partly" / "00000.png") as image:
         assert image.mode == "RGBA"
         assert image.getpixel((1, 1))[3] < 30

@@ -20,6 +20,7 @@ from mien.errors import DatasetError
 from mien.generators.decoder import Decoder
 from mien.generators.portrait.mien import MODEL, digest
 from mien.generators.portrait.neutral import READINGS, NeutralConfig, Neutraliser
+from mien.generators.portrait.refine import STRIP, STRIP_LOW
 from mien.records import Float32Array, UInt8Image
 from mien.training.probes import balanced_weights, ridge
 
@@ -59,11 +60,11 @@ class Seen:
 def light_readings(crops: UInt8Image) -> Float32Array:
     """Of crops N s s 3: light of the face's left minus right half / 20, of the background (- 128) / 40, roughness / 20.
 
-    The background is taken to be the upper 40 % of the strips at both sides.
+    The background is taken to be the upper part of the strips at both sides, as where portraits are refined.
     """
     side = crops.shape[1]
     values = crops.astype(np.float32)
-    strip, low = round(0.094 * side), round(0.39 * side)
+    strip, low = round(STRIP * side), round(STRIP_LOW * side)
     edges = np.concatenate([values[:, :low, :strip], values[:, :low, -strip:]], 2).reshape(len(crops), -1, 3)
     top, bottom, left, right = (round(share * side) for share in (0.35, 0.78, 0.27, 0.73))
     face = values[:, top:bottom, left:right].mean(3)

@@ -93,9 +93,13 @@ class PortraitMaker:
         return self.drawer.size_px * (1 if self.enlarger is None else FACTOR)
 
     def model_version(self, size_px: int | None = None) -> str:
-        """The version of what makes portraits of this size: small ones are not enlarged."""
+        """The version of what makes portraits of this size: small ones are not enlarged.
+
+        How often portraits are drawn again is part of it: other steps, another picture.
+        """
         larger = self._larger(size_px)
-        return self.drawer.version if larger is None else f"{self.drawer.version}+{larger.version}"
+        again = f"+refined-{self.refine.steps}" if isinstance(self.drawer, MienPortrait) and self.refine.steps else ""
+        return self.drawer.version + again + ("" if larger is None else f"+{larger.version}")
 
     @cached_property
     def judge(self) -> DlibResNet | None:
