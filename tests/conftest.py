@@ -151,6 +151,22 @@ def postgres() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty store of each kind is: a file's path, then a URL."""
+    if request.param == "sqlite":
+        return str(tmp_path / "answers.sqlite")
+    import sqlalchemy as sql
+
+    where = str(request.getfixturevalue("postgres"))
+    engine = sql.create_engine(where)
+    with engine.begin() as rows:
+        rows.execute(sql.text("DROP SCHEMA public CASCADE"))
+        rows.execute(sql.text("CREATE SCHEMA public"))
+    engine.dispose()
+    return where
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium for the tests of one file (``browsing`` says what happens where there is none)."""

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import review_tiny
-import sqlalchemy as sql
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from review_worker import FACES, review_everything
@@ -37,18 +36,10 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture
+def store(empty_store: str) -> Iterator[Store]:
     """An empty store of each kind."""
-    where = str(tmp_path / "review.sqlite")
-    if request.param == "postgresql":
-        where = str(request.getfixturevalue("postgres"))
-        engine = sql.create_engine(where)
-        with engine.begin() as rows:
-            rows.execute(sql.text("DROP SCHEMA public CASCADE"))
-            rows.execute(sql.text("CREATE SCHEMA public"))
-        engine.dispose()
-    opened = open_store(where, SCHEMA)
+    opened = open_store(empty_store, SCHEMA)
     yield opened
     opened.close()
 

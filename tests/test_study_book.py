@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
@@ -30,18 +29,10 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Book]:
+@pytest.fixture
+def book(empty_store: str) -> Iterator[Book]:
     """An empty book in either kind of store."""
-    where = str(tmp_path / "answers.sqlite")
-    if request.param == "postgresql":
-        where = str(request.getfixturevalue("postgres"))
-        engine = sql.create_engine(where)
-        with engine.begin() as rows:
-            rows.execute(sql.text("DROP SCHEMA public CASCADE"))
-            rows.execute(sql.text("CREATE SCHEMA public"))
-        engine.dispose()
-    store = open_store(where, SCHEMA)
+    store = open_store(empty_store, SCHEMA)
     yield Book(store, DESIGN, clock=Clock())
     store.close()
 
