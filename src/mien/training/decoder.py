@@ -41,6 +41,8 @@ State = Mapping[str, Tensor]
 TAPS = ("2b", "4a", "4b", "block35", "block17")
 POOL = "pool"
 TAP_CHANNELS = {"2b": 64, "4a": 192, "4b": 256, "block35": 256}  # where the critic on features looks
+NEAR_TAPS = ("2b", "4a", "4b")  # those that see a part of the picture: all that people who never were are judged by,
+# since no border of theirs is mirrored as it is around half of the photos, which a wider look would tell
 
 
 class DecoderTrainingConfig(Config):
@@ -127,6 +129,8 @@ def generator_cost(config: DecoderTrainingConfig) -> Any:
         with torch.no_grad():
             real_maps = encoder_maps(networks["encoder"], jittered(wanted, size, shift))
         made_maps = encoder_maps(networks["encoder"], jittered(made, size, shift))
+        shared: dict[str, Any] = batch["shared"]
+        shared["made_maps"] = {name: value.detach() for name, value in made_maps.items()}
         terms = {
             "pyramid": config.pyramid * l1_pyramid(made, wanted, levels=config.pyramid_levels),
             "perceptual": config.perceptual * perceptual(made_maps, real_maps),
@@ -137,16 +141,17 @@ def generator_cost(config: DecoderTrainingConfig) -> Any:
             met = cycle(networks["encoder"], invented, strangers, decoder.mean, decoder.deviation)
             terms["cycle"] = config.cycle * met
         if info.progress >= config.critics_from:
-            scores = networks["feature_critic"](made_maps)
+            near_maps = networks["encoder"](jittered(invented, size, shift), NEAR_TAPS) if len(strangers) else {}
+            judged_maps = {name: _with(made_maps[name], near_maps.get(name)) for name in TAP_CHANNELS}
+            scores = networks["feature_critic"](judged_maps)
+            shared["made_maps"] = {name: value.detach() for name, value in judged_maps.items()}
             terms["features"] = (
                 config.feature_critic * torch.stack([hinge_generator(s) for s in scores.values()]).mean()
             )
             terms["pixels"] = config.pixel_critic * hinge_generator(
                 networks["pixel_critic"](torch.cat([made, invented]))
             )
-        shared: dict[str, Any] = batch["shared"]
         shared["made"], shared["wanted"] = torch.cat([made, invented]).detach(), wanted
-        shared["made_maps"] = {name: value.detach() for name, value in made_maps.items()}
         shared["real_maps"] = real_maps
         return terms
 
@@ -162,6 +167,10 @@ def critic_cost(networks: Networks, batch: Batch, noise: torch.Generator, info: 
         "features": torch.stack([hinge_discriminator(real[name], made[name]) for name in real]).mean(),
         "pixels": hinge_discriminator(pixels(shared["wanted"]), pixels(shared["made"])),
     }
+
+
+def _with(maps: Tensor, others: Tensor | None) -> Tensor:
+    return maps if others is None else torch.cat([maps, others])
 
 
 def _jitter(noise: torch.Generator) -> tuple[int, tuple[int, int]]:

@@ -28,6 +28,7 @@ class TrainOptions:
     minutes: float | None
     start_from: Path | None = None
     density_steps: int | None = None
+    rate: float | None = None
 
 
 def _settings(options: TrainOptions, **defaults: Any) -> Any:
@@ -70,6 +71,8 @@ def _crowd_paper(options: TrainOptions) -> None:
 
     if options.start_from is not None:
         raise RequestError("--from: the paper preset starts at random, as printed; allowed with --preset mien")
+    if options.rate is not None:
+        raise RequestError("--rate: the paper preset learns at its paper's rate; allowed with --preset mien")
     settings = _settings(options, steps=100_000, batch_size=64, precision="bf16")
     if settings.batch_size % 16:
         raise RequestError(f"--batch: {settings.batch_size} given; the paper preset wants a multiple of 16 (its bins)")
@@ -139,6 +142,9 @@ StartFrom = Annotated[
 DensitySteps = Annotated[
     int | None, typer.Option("--density-steps", min=1, help="Batches of 512 codes for the density (preset mien).")
 ]
+Rate = Annotated[
+    float | None, typer.Option("--rate", help="Learning rate of the decoder at its highest (preset mien; 1e-3).")
+]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Stop with a checkpoint after so long.")]
 
 
@@ -157,10 +163,15 @@ def crowd(
     minutes: Minutes = None,
     start_from: StartFrom = None,
     density_steps: DensitySteps = None,
+    rate: Rate = None,
 ) -> None:
     """Train the generator of crowds: faces with the sex and age asked for."""
+    from mien.errors import RequestError
+
+    if rate is not None and not 0 < rate < float("inf"):
+        raise RequestError(f"--rate: {rate:g} given; allowed are rates above 0")
     options = TrainOptions(data, out, resume, steps, batch, seed, threads, device, precision, minutes, start_from)
-    _run("crowd", preset, replace(options, density_steps=density_steps))
+    _run("crowd", preset, replace(options, density_steps=density_steps, rate=rate))
 
 
 @train_app.command("judge")

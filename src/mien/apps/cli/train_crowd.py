@@ -53,12 +53,13 @@ def _decoder(options: TrainOptions, settings: LoopSettings) -> tuple[Outcome, Vi
         seen = decoder_views(data, encoder, "train", SIZE_PX, progress=told)
         held_out = decoder_views(data, encoder, "validation", SIZE_PX, loose=(), progress=told)
     initial, before = _earlier(options, "decoder")
+    config = DecoderTrainingConfig(data=data.fingerprint(), images_before=before)
     outcome = train_decoder(
         view_batches(seen, settings.batch_size, settings.seed),
         seen.features,
         encoder.network,
         options.out / "decoder",
-        DecoderTrainingConfig(data=data.fingerprint(), images_before=before),
+        config if options.rate is None else config.model_copy(update={"learning_rate": options.rate}),
         settings,
         preview=view_batches(held_out, PREVIEWED, 1)(0),
         initial=initial,
