@@ -17,12 +17,14 @@ from mien.generators.decoder import Decoder, DecoderConfig
 from mien.photos.views import epoch_places
 from mien.seeding import stream
 from mien.training.decoder import (
+    NEAR_TAPS,
     POOL,
     TAP_CHANNELS,
     TAPS,
     DecoderTrainingConfig,
     as_tensor,
     composed,
+    critic_cost,
     decoder_networks,
     decoder_phases,
     generator_cost,
@@ -57,6 +59,8 @@ class StubEncoder(nn.Module):
 
     def forward(self, images: Tensor, taps: Any) -> dict[str, Tensor]:
         maps = {name: self.taps[name](images) for name in taps if name != "embedding"}
+        if POOL not in taps:
+            return maps
         pooled = maps[POOL].mean((2, 3))
         found = maps | {POOL: pooled}
         return found | {"embedding": self.embed(pooled)} if "embedding" in taps else found
@@ -201,6 +205,24 @@ def test_critics_see_what_the_generator_made_without_gradients() -> None:
     assert not shared["made"].requires_grad
     assert set(shared["made_maps"]) == set(shared["real_maps"]) == {*TAPS, POOL}
     assert not any(value.requires_grad for value in (*shared["made_maps"].values(), *shared["real_maps"].values()))
+
+
+def test_critics_look_near_by_at_people_who_never_were() -> None:
+    networks = decoder_networks(CONFIG, known_features(), 0) | {"encoder": StubEncoder()}
+    batch = tensors(batch_at(0))
+    info = StepInfo(9, 10, 0, 4, 1e-3)
+    terms = generator_cost(CONFIG)(networks, batch, torch.Generator().manual_seed(0), info)
+    maps, strangers = batch["shared"]["made_maps"], round(CONFIG.mixed * 4)
+    seen = {name: 4 + strangers if name in NEAR_TAPS else 4 for name in TAP_CHANNELS}
+    assert {name: len(value) for name, value in maps.items()} == seen
+    assert not any(value.requires_grad for value in maps.values())
+    terms["features"].backward(retain_graph=True)
+    judged = critic_cost(networks, batch, torch.Generator(), info)
+    assert judged["features"].requires_grad
+    nobody = CONFIG.model_copy(update={"mixed": 0.0})
+    again = tensors(batch_at(0))
+    generator_cost(nobody)(networks, again, torch.Generator().manual_seed(0), info)
+    assert {len(value) for value in again["shared"]["made_maps"].values()} == {4}
 
 
 def test_critics_begin_shortly_before_they_are_heard() -> None:
