@@ -318,7 +318,7 @@ def test_a_photo_is_dropped_and_read(
     page.wait_for_selector("#describe-drop .wrong")
     assert "Photo: not a picture that can be read" in page.locator("#describe-drop .wrong").inner_text()
     with page.expect_file_chooser():
-        page.locator("#describe-drop .drop").focus()
+        page.locator("#describe-drop input").focus()
         page.keyboard.press("Enter")
     data = (made_faces / "00021.png").read_bytes()
     drop = """([bytes]) => {

@@ -20,7 +20,7 @@ import gradio as gr
 from mien.apps.service.makers import Maker
 from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio import portrait, portrait_page
-from mien.apps.studio.portrait_make import MAKER, MAKERS, Likeness, PhotoOrder, likenesses, make
+from mien.apps.studio.portrait_make import MAKER, MAKERS, FaceOrder, Likeness, PhotoOrder, faces, likeness, make
 from mien.apps.studio.portrait_page import Finished, cards
 from mien.apps.studio.rooms import Rooms
 from mien.errors import PhotoError
@@ -33,26 +33,30 @@ from mien.records import UInt8Image
 GREY = np.full((256, 256, 3), 128, np.uint8)
 
 
-def likeness(order: PhotoOrder, number: int = 0, distance: float | None = 0.3) -> Likeness:
+FACE: Any = None  # the fakes look at none
+
+
+def grey(name: str, number: int = 0, distance: float | None = 0.3) -> Likeness:
     """A portrait of a grey square."""
-    row = {"file": "00000.png", "seed": None, "index": 0, "model": "fake", "model_version": "1", "photo": order.name,
+    row = {"file": "00000.png", "seed": None, "index": 0, "model": "fake", "model_version": "1", "photo": name,
            "face": number}  # fmt: skip
     png = encode_png(GREY)
     warnings = () if distance is None or distance < SAME_PERSON else ("may not look like the person",)
-    return Likeness(order.name, number, encode_jpeg(GREY), png, png, GREY, row, 0.7, distance, warnings)
+    return Likeness(name, number, encode_jpeg(GREY), png, png, GREY, row, 0.7, distance, warnings)
 
 
-def fake_make(_: Any, orders: Sequence[PhotoOrder]) -> list[Any]:
+def fake_make(_: Any, orders: Sequence[PhotoOrder | FaceOrder]) -> list[Any]:
     """Two faces on wide photos, none on small ones; a black photo is a fault of ours."""
     answers: list[Any] = []
     for order in orders:
-        if not order.photo.any():
+        if isinstance(order, FaceOrder):
+            answers.append(grey(order.name, order.number))
+        elif not order.photo.any():
             answers.append(ZeroDivisionError("secret"))
         elif order.photo.shape[0] < 40:
             answers.append(PhotoError("no_face", "no face found"))
         else:
-            faces = 1 if order.largest else order.photo.shape[1] // order.photo.shape[0]
-            answers.append([likeness(order, k) for k in range(faces)])
+            answers.append([FACE] * (1 if order.largest else order.photo.shape[1] // order.photo.shape[0]))
     return answers
 
 
@@ -98,6 +102,19 @@ def test_a_broken_photo_stops_no_other(rooms: Rooms, desk: portrait.Desk) -> Non
     assert "This photo is forgotten; drop it again." in found["cards"]
     assert "3 portraits. 3 photos gave none." in found["status"]
     assert found["cards"].index("two.jpg") < found["cards"].index("nobody.png") < found["cards"].index("one.jpg")
+
+
+def test_a_photo_of_a_crowd_holds_nobody_up(rooms: Rooms, desk: portrait.Desk) -> None:
+    """Each face is an order of its own: cards come one by one, and whoever leaves has no more made."""
+    work = desk.make([rooms.take_in("crowd.jpg", photo(900, 100))], False, "white", 256)
+    counts = []
+    for update in work:
+        counts += [update[desk.cards].count('class="likeness"')] if update.get(desk.cards) else []
+        if counts and counts[-1] == 3:
+            break
+    work.close()
+    assert sorted(set(counts)) == [1, 2, 3]
+    assert rooms.workshop.waits == 0
 
 
 def test_only_the_largest_face(rooms: Rooms, desk: portrait.Desk) -> None:
@@ -153,17 +170,15 @@ def test_too_many_photos_are_told(rooms: Rooms, desk: portrait.Desk) -> None:
 
 
 def test_cards_escape_names_and_say_how_alike() -> None:
-    order = PhotoOrder(GREY, '<b onclick="x">.jpg')
-    html = cards(
-        [Finished(order.name, likeness(order, 1, 0.9), b"png", {"file": "00000.png"}), Finished("<i>", wrong="<u>")]
-    )
+    name = '<b onclick="x">.jpg'
+    html = cards([Finished(name, grey(name, 1, 0.9), b"png", {"file": "00000.png"}), Finished("<i>", wrong="<u>")])
     assert "<b onclick" not in html
     assert "<i>" not in html
     assert "<u>" not in html
     assert "face 2" in html
     assert "may not look like the person" in html
     assert 'type="range"' in html
-    assert "within one person" in cards([Finished("a", likeness(order, 0, 0.5), b"png", {"file": "a.png"})])
+    assert "within one person" in cards([Finished("a", grey("a", 0, 0.5), b"png", {"file": "a.png"})])
     assert cards([]) == ""
     assert (portrait_page.SAME_BY_ENCODER, portrait_page.SAME_BY_JUDGE) == (SAME_BY_ENCODER, SAME_PERSON)
 
@@ -173,11 +188,14 @@ def test_a_made_face_becomes_a_portrait(models_cache: object, made_faces: Any) -
     face = decode_photo((made_faces / "00030.png").read_bytes())
     large = np.asarray(np.kron(face, np.ones((2, 2, 1), np.uint8)))
     maker = MAKERS[0].load()
-    found = likenesses(maker, PhotoOrder(large, "made.png"))
+    found = faces(maker, PhotoOrder(large))
     assert len(found) == 1
-    assert found[0].image.shape == (256, 256, 3)
-    assert found[0].row["photo"] == "made.png"
-    assert decode_photo(found[0].crop).shape == decode_photo(found[0].mask).shape == (256, 256, 3)
-    clear, nobody = make(maker, [PhotoOrder(large, "made.png", True, 512, "transparent"), PhotoOrder(GREY, "grey.png")])
-    assert clear[0].image.shape == (512, 512, 4)
+    portrait = likeness(maker, FaceOrder(large, "made.png", found[0], 0))
+    assert portrait.image.shape == (256, 256, 3)
+    assert portrait.row["photo"] == "made.png"
+    assert decode_photo(portrait.crop).shape == decode_photo(portrait.mask).shape == (256, 256, 3)
+    clear, nobody = make(
+        maker, [FaceOrder(large, "made.png", found[0], 0, 512, "transparent"), PhotoOrder(GREY, largest=True)]
+    )
+    assert clear.image.shape == (512, 512, 4)
     assert isinstance(nobody, PhotoError)

@@ -33,7 +33,10 @@ from contextlib import asynccontextmanager
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
-import gradio as gr
+from mien.apps.studio.quick_import import without_stub_files
+
+with without_stub_files():
+    import gradio as gr
 from fastapi import FastAPI
 
 import mien

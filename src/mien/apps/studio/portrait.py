@@ -8,9 +8,19 @@ from typing import Any
 import gradio as gr
 
 from mien.apps.pictures import zipped
-from mien.apps.studio.portrait_make import BACKGROUNDS, MAKER, MAKERS, SIZES_PX, Likeness, PhotoOrder, inline, marked
+from mien.apps.studio.portrait_make import (
+    BACKGROUNDS,
+    MAKER,
+    MAKERS,
+    SIZES_PX,
+    FaceOrder,
+    Likeness,
+    PhotoOrder,
+    inline,
+    marked,
+)
 from mien.apps.studio.portrait_page import PERSONAL, Finished, cards
-from mien.apps.studio.rooms import Rooms
+from mien.apps.studio.rooms import Photo, Rooms
 from mien.apps.studio.widgets import QUIET, Address, notice, photo_drop, script
 from mien.errors import MienError
 
@@ -87,15 +97,14 @@ class Desk:
                 finished.append(Finished("photo", wrong="This photo is forgotten; drop it again."))
                 continue
             where = f"Photo {number} of {len(chosen)}" if len(chosen) > 1 else "The photo"
-            order = PhotoOrder(photo.image, photo.name, bool(largest), _size(size), _background(background))
             try:
-                found: Sequence[Likeness] = ()
-                for step in self.rooms.ask(MAKER, [order]):
-                    found = step.answer or found
-                    if not found:
-                        yield {self.status: notice(f"{where}. {step.words}", "busy")}
-                begin = sum(one.likeness is not None for one in finished)
-                finished += [self._finished(each, begin + k) for k, each in enumerate(found)]
+                for news in self._faces(photo, bool(largest), background, size):
+                    if isinstance(news, str):
+                        yield {self.status: notice(f"{where}. {news}", "busy")}
+                    else:
+                        made = sum(one.likeness is not None for one in finished)
+                        finished.append(self._finished(news, made))
+                        yield {self.cards: cards(finished)}
             except MienError as error:
                 finished.append(Finished(photo.name, wrong=_sentence(str(error))))
             except Exception:  # one photo stops no other, whatever it holds
@@ -108,6 +117,20 @@ class Desk:
             self.stop: gr.Button(visible=False),
             self.again: gr.Button(visible=True),
         }
+
+    def _faces(self, photo: Photo, largest: bool, background: str, size: int) -> Iterator[str | Likeness]:
+        """The likenesses of a photo's faces one by one, and words about how far it is meanwhile."""
+        found: Sequence[Any] = ()
+        for step in self.rooms.ask(MAKER, [PhotoOrder(photo.image, largest)]):
+            found = step.answer or found
+            if not found:
+                yield step.words if step.loading or step.ahead else "Looking for faces"
+        orders = [
+            FaceOrder(photo.image, photo.name, face, number, _size(size), _background(background))
+            for number, face in enumerate(found)
+        ]
+        for step in self.rooms.ask(MAKER, orders):
+            yield step.answer or (step.words if step.ahead or len(orders) > 1 else "Making the portrait")
 
     def _finished(self, likeness: Likeness, number: int) -> Finished:
         row, png = marked(likeness, number, self.rooms.marks)

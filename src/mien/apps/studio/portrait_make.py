@@ -15,8 +15,9 @@ from mien.images import encode_jpeg, resize
 from mien.records import UInt8Image
 
 if TYPE_CHECKING:
-    from mien.generators.portrait.make import Portrait, PortraitMaker
+    from mien.generators.portrait.make import PortraitMaker
     from mien.provenance.marks import Marks
+    from mien.records import Face
 
 MAKER = "likenesses"
 BACKGROUNDS: Mapping[str, tuple[int, int, int] | None] = {
@@ -32,11 +33,20 @@ CROP_QUALITY = 90
 
 @dataclass(frozen=True, slots=True)
 class PhotoOrder:
-    """One photo (H W 3 uint8 RGB) by its file's name, and what is wanted of it."""
+    """The faces of one photo (H W 3 uint8 RGB), largest first: all, or the largest."""
 
     photo: UInt8Image
-    name: str
     largest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FaceOrder:
+    """The portrait of one face of a photo. One at a time, so that a photo of a crowd holds nobody else up."""
+
+    photo: UInt8Image
+    name: str  # of the photo's file
+    face: Face
+    number: int  # of the face in the photo, the largest first
     size_px: int = SIZES_PX[0]
     background: str = "white"
 
@@ -63,45 +73,43 @@ def load() -> PortraitMaker:
     return maker
 
 
-def make(maker: PortraitMaker, orders: Sequence[PhotoOrder]) -> list[Any]:
-    """The likenesses of each photo, or what is wrong with it."""
+def make(maker: PortraitMaker, orders: Sequence[PhotoOrder | FaceOrder]) -> list[Any]:
+    """The faces of a photo, or the likeness of one of them; or what is wrong with it."""
     answers: list[Any] = []
     for order in orders:
         try:
-            answers.append(likenesses(maker, order))
+            answers.append(faces(maker, order) if isinstance(order, PhotoOrder) else likeness(maker, order))
         except MienError as error:
             answers.append(error)
     return answers
 
 
-def likenesses(maker: PortraitMaker, order: PhotoOrder) -> list[Likeness]:
-    """One for each face of a photo, or for the largest. ``PhotoError`` where there is none."""
-    faces = maker.faces(order.photo, largest=order.largest)
-    if not faces:
+def faces(maker: PortraitMaker, order: PhotoOrder) -> list[Face]:
+    """At least one; ``PhotoError`` where there is none."""
+    found = maker.faces(order.photo, largest=order.largest)
+    if not found:
         raise PhotoError("no_face", "no face found; a face at least 40 px wide, lit and not in profile, is wanted")
-    found = []
-    for number, face in enumerate(faces):
-        portrait = maker.portrait(order.photo, face, order.size_px)
-        found.append(_likeness(maker, order, number, portrait))
     return found
 
 
-def _likeness(maker: PortraitMaker, order: PhotoOrder, number: int, portrait: Portrait) -> Likeness:
+def likeness(maker: PortraitMaker, order: FaceOrder) -> Likeness:
+    """One portrait with everything that is shown of it."""
     from mien.apps.cli.portrait import portrait_row
     from mien.generators.portrait.silhouette import cut_out
     from mien.images import encode_png
 
+    portrait = maker.portrait(order.photo, order.face, order.size_px)
     colour = BACKGROUNDS[order.background]
     image = cut_out(portrait.drawn, portrait.mask) if colour is None else portrait.on(colour)
     mask = np.repeat(np.asarray(portrait.mask * 255 + 0.5, np.uint8)[..., None], 3, 2)
     return Likeness(
         order.name,
-        number,
+        order.number,
         encode_jpeg(resize(portrait.crop, SHOWN_PX, SHOWN_PX), CROP_QUALITY),
         encode_png(resize(portrait.drawn, SHOWN_PX, SHOWN_PX)),
         encode_png(resize(mask, SHOWN_PX, SHOWN_PX)),
         image,
-        portrait_row(number, order.name, number, portrait, maker),
+        portrait_row(order.number, order.name, order.number, portrait, maker),
         portrait.similarity,
         portrait.distance,
         portrait.warnings,

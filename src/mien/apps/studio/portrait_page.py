@@ -29,16 +29,14 @@ class Finished:
 
 
 def cards(finished: list[Finished]) -> str:
-    """All portraits, in the order of their photos."""
-    if not finished:
-        return ""
-    return f'<div class="likenesses">{"".join(map(_card, finished))}</div>'
+    """All portraits, in the order of their photos. One more is so much more at the end: that is all that is sent."""
+    return "".join(map(_card, finished))
 
 
 def _card(one: Finished) -> str:
     if one.likeness is None:
         return (
-            f'<article class="likeness wrong"><h3>{escape(one.photo)}</h3>'
+            f'<article class="likeness wrong"><h2>{escape(one.photo)}</h2>'
             f'<p class="notice wrong" role="alert">{escape(one.wrong)}</p></article>'
         )
     found = one.likeness
@@ -47,7 +45,7 @@ def _card(one: Finished) -> str:
     file = escape(str(one.row["file"]))
     warnings = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in found.warnings)
     return (
-        f'<article class="likeness"><h3>{escape(one.photo)}{face}</h3>'
+        f'<article class="likeness"><h2>{escape(one.photo)}{face}</h2>'
         f'<div class="compare" style="--at: 50%"><img class="under" src="{portrait}" alt="portrait">'
         f'<img class="over" src="{crop}" alt="the face in the photo">'
         f'<input type="range" min="0" max="100" value="50" aria-label="from portrait to photo, percent"></div>'

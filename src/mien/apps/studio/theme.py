@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import gradio as gr
 
-PAPER, CARD, INK, SOFT, LINE, MARK = "#f4f1ea", "#fffdf9", "#1c1a17", "#6d675e", "#d9d3c7", "#b8321a"
+# name of the variable -> its colour by day and by night (a test holds every pair that is read to enough contrast)
+PALETTE: Mapping[str, tuple[str, str]] = {
+    "paper": ("#f4f1ea", "#171512"),  # the page
+    "card": ("#fffdf9", "#211e1a"),  # what lies on it
+    "sheet": ("#ffffff", "#26231e"),  # what pictures lie on
+    "blank": ("#e6dfd2", "#2d2924"),  # a picture that is not there yet
+    "wash": ("#ece6da", "#332e28"),  # under the pointer
+    "ink": ("#1c1a17", "#f2ede3"),
+    "soft": ("#676158", "#b5ada0"),  # words that matter less
+    "line": ("#d9d3c7", "#3d3831"),
+    "edge": ("#857e73", "#8c8477"),  # of what can be pressed or written into
+    "mark": ("#b8321a", "#ff8d70"),  # the grease pencil
+    "mark-wash": ("#f3ddd6", "#40231b"),
+}
 SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Helvetica", "sans-serif")
 MONO = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 STYLES = Path(__file__).parent / "styles"
@@ -18,10 +32,9 @@ ICON = (
     "%3Cpath d='M6 28c1-7 5-9 10-9s9 2 10 9z' fill='%23f4f1ea'/%3E"
     "%3Ccircle cx='16' cy='16' r='13' fill='none' stroke='%23d9481f' stroke-width='2.4'/%3E%3C/svg%3E"
 )
-HEAD = f'<link rel="icon" href="{ICON}"><meta name="color-scheme" content="light">'
 HEADER = (
     '<header class="masthead"><a class="skip" href="#tabs">Skip to the controls</a>'
-    '<span class="wordmark">mien</span><span class="tagline">faces of people who do not exist</span></header>'
+    '<h1 class="wordmark">mien</h1><span class="tagline">faces of people who do not exist</span></header>'
 )
 FOOTER = (
     '<footer class="colophon"><span>mien {version}</span><span>Every picture is marked as made by AI.</span>'
@@ -29,8 +42,20 @@ FOOTER = (
 )
 
 
+def _variables(night: bool) -> str:
+    return "".join(f"--{name}:{pair[night]};" for name, pair in PALETTE.items())
+
+
+# In the page's head, so that the first paint has its colours already: no white flash at night.
+HEAD = (
+    f'<link rel="icon" href="{ICON}"><meta name="color-scheme" content="light dark"><style>'
+    f":root{{color-scheme:light;{_variables(night=False)}}}"
+    f"@media (prefers-color-scheme:dark){{:root{{color-scheme:dark;{_variables(night=True)}}}}}</style>"
+)
+
+
 def theme() -> gr.themes.Base:
-    """Gradio's plainest theme in the studio's colours, the same by day and by night."""
+    """Gradio's plainest theme in the studio's colours. Day and night differ by ``PALETTE`` alone."""
     made = gr.themes.Base(
         primary_hue=gr.themes.colors.stone,
         neutral_hue=gr.themes.colors.stone,
@@ -39,56 +64,56 @@ def theme() -> gr.themes.Base:
         radius_size=gr.themes.sizes.radius_sm,
         text_size=gr.themes.sizes.text_md,
     ).set(
-        body_background_fill=PAPER,
-        body_text_color=INK,
-        body_text_color_subdued=SOFT,
-        background_fill_primary=CARD,
-        background_fill_secondary=PAPER,
-        border_color_primary=LINE,
-        border_color_accent=INK,
-        color_accent=INK,
-        color_accent_soft="#ece6da",
-        link_text_color=INK,
+        body_background_fill="var(--paper)",
+        body_text_color="var(--ink)",
+        body_text_color_subdued="var(--soft)",
+        background_fill_primary="var(--card)",
+        background_fill_secondary="var(--paper)",
+        border_color_primary="var(--line)",
+        border_color_accent="var(--ink)",
+        color_accent="var(--ink)",
+        color_accent_soft="var(--wash)",
+        link_text_color="var(--ink)",
         block_background_fill="transparent",
         block_border_width="0px",
         block_shadow="none",
         block_padding="0",
         block_label_background_fill="transparent",
-        block_label_text_color=INK,
-        block_title_text_color=INK,
+        block_label_text_color="var(--ink)",
+        block_title_text_color="var(--ink)",
         block_title_text_weight="600",
         block_title_text_size="*text_sm",
-        block_info_text_color=SOFT,
-        panel_background_fill=CARD,
-        input_background_fill=CARD,
-        input_border_color="#8d867b",
-        input_border_color_focus=INK,
+        block_info_text_color="var(--soft)",
+        panel_background_fill="var(--card)",
+        input_background_fill="var(--card)",
+        input_border_color="var(--edge)",
+        input_border_color_focus="var(--ink)",
         input_shadow="none",
-        input_shadow_focus=f"0 0 0 2px {PAPER}, 0 0 0 4px {INK}",
-        slider_color=INK,
-        button_primary_background_fill=INK,
-        button_primary_background_fill_hover="#3a352e",
-        button_primary_text_color=CARD,
-        button_primary_border_color=INK,
+        input_shadow_focus="0 0 0 2px var(--paper), 0 0 0 4px var(--ink)",
+        slider_color="var(--ink)",
+        button_primary_background_fill="var(--ink)",
+        button_primary_background_fill_hover="color-mix(in srgb, var(--ink) 85%, var(--paper))",
+        button_primary_text_color="var(--card)",
+        button_primary_border_color="var(--ink)",
         button_secondary_background_fill="transparent",
-        button_secondary_background_fill_hover="#ece6da",
-        button_secondary_text_color=INK,
-        button_secondary_border_color="#8d867b",
+        button_secondary_background_fill_hover="var(--wash)",
+        button_secondary_text_color="var(--ink)",
+        button_secondary_border_color="var(--edge)",
         button_cancel_background_fill="transparent",
-        button_cancel_background_fill_hover="#f3ddd6",
-        button_cancel_text_color=MARK,
-        button_cancel_border_color=MARK,
+        button_cancel_background_fill_hover="var(--mark-wash)",
+        button_cancel_text_color="var(--mark)",
+        button_cancel_border_color="var(--mark)",
         button_border_width="1px",
         button_large_text_weight="600",
         button_small_text_weight="500",
-        checkbox_background_color_selected=INK,
-        checkbox_border_color_selected=INK,
-        checkbox_border_color="#8d867b",
-        checkbox_label_background_fill=CARD,
-        checkbox_label_background_fill_selected=INK,
-        checkbox_label_text_color_selected=CARD,
-        checkbox_label_border_color="#8d867b",
-        checkbox_label_border_color_selected=INK,
+        checkbox_background_color_selected="var(--ink)",
+        checkbox_border_color_selected="var(--ink)",
+        checkbox_border_color="var(--edge)",
+        checkbox_label_background_fill="var(--card)",
+        checkbox_label_background_fill_selected="var(--ink)",
+        checkbox_label_text_color_selected="var(--card)",
+        checkbox_label_border_color="var(--edge)",
+        checkbox_label_border_color_selected="var(--ink)",
         checkbox_label_border_width="1px",
     )
     for name in [name for name in vars(made) if name.endswith("_dark")]:

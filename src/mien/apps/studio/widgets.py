@@ -80,8 +80,7 @@ def photo_drop(
     function takes ``event: gr.EventData``.
     """
     html = (
-        f'<label class="drop" role="button" tabindex="0">'
-        f'<input type="file" tabindex="-1" accept="{ACCEPT}" {"multiple" if many else ""}>'
+        f'<label class="drop"><input type="file" accept="{ACCEPT}" {"multiple" if many else ""}>'
         f'<span class="drop-words">{escape(label)}</span>'
         '<span class="drop-hint">JPEG, PNG, WebP or AVIF. It stays in memory on this machine.</span></label>'
         '<p class="notice" role="status"></p>'

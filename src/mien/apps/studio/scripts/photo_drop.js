@@ -30,9 +30,6 @@ async function send(files) {
 }
 
 input.addEventListener("change", () => { if (input.files.length) send(input.files); });
-place.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" || event.key === " ") { event.preventDefault(); input.click(); }
-});
 place.addEventListener("dragover", (event) => { event.preventDefault(); place.classList.add("over"); });
 place.addEventListener("dragleave", () => place.classList.remove("over"));
 place.addEventListener("drop", (event) => {

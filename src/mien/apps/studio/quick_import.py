@@ -1,0 +1,30 @@
+"""Gradio imported without the stub files that it writes: more than half of the time that its import takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def without_stub_files() -> Iterator[None]:
+    """Inside the block gradio's components have no source file, as far as ``inspect`` tells.
+
+    For each of its 80 component classes gradio parses its own sources and writes a ``.pyi`` beside them, whenever it is
+    imported (``gradio.component_meta.create_or_modify_pyi``): 1 s, and a write into installed packages that a user
+    may not be allowed. It leaves out classes without a file, so that is what it is told.
+    """
+    known = inspect.getfile
+
+    def getfile(thing: Any) -> str:
+        if isinstance(thing, type) and thing.__module__.startswith("gradio."):
+            raise OSError("no stub is wanted")
+        return known(thing)
+
+    inspect.getfile = getfile
+    try:
+        yield
+    finally:
+        inspect.getfile = known
