@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,33 @@ def test_a_code_moves_only_as_far_as_it_must() -> None:
     assert density.probes.scores(moved[None])[0, 0] == pytest.approx(-0.72, abs=1e-4)
 
 
+def test_moves_keep_to_the_ways_in_which_photographs_of_one_person_differ() -> None:
+    density = tiny_density(1)
+    person = np.linalg.qr(stream(4, "person").standard_normal((AXES, AXES))).Q[:, 0]
+    within = np.eye(AXES) - 0.999 * np.outer(person, person)  # no photograph shows another person
+    kept = replace(density, within=within)
+    plan, other = density.plan(Wish({"Smiling": True, "Male": False})), density.plan(Wish({"Smiling": False}))
+    shifts = {True: [], False: []}
+    for index in range(40):
+        codes = [one.draw(plan, sample_generator(3, index)) for one in (density, kept)]
+        for code in codes:
+            assert density.probes.scores(code[None])[0, 0] >= 0.72 - 1e-4
+            assert density.probes.scores(code[None])[0, 1] <= -0.72 + 1e-4
+        for one in (density, kept):
+            moved = one.move(codes[0], other)
+            assert density.probes.scores(moved[None])[0, 0] <= -0.72 + 1e-4
+            shifts[one is kept].append(abs((moved - codes[0]) @ person))
+    assert np.mean(shifts[True]) < np.mean(shifts[False]) / 2
+
+
+def test_what_a_wish_leaves_open_can_be_given() -> None:
+    density = tiny_density(1)
+    plan = density.plan(Wish())
+    free = stream(1, "free").standard_normal(AXES)
+    code = density.draw(plan, sample_generator(1, 1), 0.5, free)
+    assert code == pytest.approx(density.components.means[0] + 0.5 * density.components.factors[0] @ free)
+
+
 def test_a_photo_keeps_what_lies_off_the_axes() -> None:
     density = tiny_density()
     features = stream(8, "photo").standard_normal(FEATURES) * 2
@@ -123,12 +151,16 @@ def test_an_unknown_attribute_is_named_with_those_allowed() -> None:
 
 
 def test_weights_come_back_as_the_same_density(tmp_path: Path) -> None:
-    density, path = tiny_density(), tmp_path / "a.safetensors"
+    within = stream(2, "within").standard_normal((AXES, AXES))
+    density, path = replace(tiny_density(), within=within @ within.T), tmp_path / "a.safetensors"
     export_density(path, density, {"model": MODEL, "version": "1"})
     tensors, metadata = load_weights(path, model=MODEL)
     found = from_tensors(tensors, metadata, name=str(path))
     features = stream(1, "features").standard_normal((20, FEATURES))
     assert found.log_density(features) == pytest.approx(density.log_density(features), rel=0.01, abs=0.1)
     assert found.probes.names == (*NAMES, AGE)
+    assert found.within == pytest.approx(density.within, rel=1e-2, abs=1e-2)
+    export_density(path, tiny_density(), {"model": MODEL, "version": "1"})
+    assert from_tensors(*load_weights(path, model=MODEL), name="older").within is None
     with pytest.raises(WeightsError, match=r"a\.safetensors: not the weights of a density of faces"):
         from_tensors({}, metadata, name=str(path))

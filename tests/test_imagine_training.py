@@ -14,7 +14,7 @@ from mien.generators.contract import FaceRequest
 from mien.generators.imagine.density import AGE, Wish
 from mien.records import UInt8Image
 from mien.seeding import sample_generator, stream
-from mien.training.imagine import ImagineConfig, fit_components, fit_density, fit_frame, known_labels
+from mien.training.imagine import ImagineConfig, fit_components, fit_density, fit_frame, fit_within, known_labels
 from mien.training.visible import drawn_and_seen, visible_probes, with_visible_probes
 
 
@@ -109,6 +109,17 @@ def test_a_fitted_density_obeys_what_the_faces_taught() -> None:
     made = density.frame.features(codes)
     assert (made[:, 0] > 0).mean() > 0.9
     assert made[:, 1].mean() == pytest.approx(1.5, abs=0.5), "47.5 years"
+
+
+def test_photographs_of_one_person_say_how_a_code_may_move() -> None:
+    draws = stream(3, "people")
+    who = np.repeat(np.arange(60), 3)
+    codes = draws.standard_normal((60, 4))[who] * [3.0, 1, 1, 1] + draws.standard_normal((180, 4)) * [0.1, 1, 2, 0.5]
+    found = fit_within(codes, [Row(person=f"person {k}") for k in who])
+    assert found is not None
+    assert np.sqrt(np.diag(found)) == pytest.approx([0.1, 1, 2, 0.5], rel=0.2), "by photograph, not by person"
+    assert fit_within(codes, [Row(person=f"person {k}") for k in range(180)]) is None, "nobody twice"
+    assert fit_within(codes, [Row()] * 180) is None
 
 
 def test_too_few_faces_and_no_labels_are_refused() -> None:

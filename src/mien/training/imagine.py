@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from mien.generators.imagine.density import AGE, Components, FaceDensity, Float6
 from mien.generators.imagine.weights import to_tensors
 from mien.seeding import stream
 from mien.training.codes import FaceRow
+from mien.training.portrait_neutral import within_people
 from mien.training.probes import balanced_weights, ridge
 
 FloatArray = npt.NDArray[np.float32]
@@ -192,7 +194,18 @@ def fit_density(
     frame = fit_frame(features, weights, config.axes)
     codes = frame.codes(features)
     probes = fit_probes(codes, faces, config)
-    return FaceDensity(frame, fit_components(codes, weights, config, progress), probes)
+    components = fit_components(codes, weights, config, progress)
+    return FaceDensity(frame, components, probes, within=fit_within(codes, faces))
+
+
+def fit_within(codes: Float64Array, faces: Sequence[FaceRow]) -> Float64Array | None:
+    """K K: the covariance of codes N K of photographs of one person; ``None`` where too few people have two."""
+    people = Counter(face.person for face in faces if face.person is not None)
+    again = sum(count - 1 for count in people.values())
+    if again < codes.shape[1]:
+        return None
+    off = within_people(codes.astype(np.float32), [face.person for face in faces]).astype(np.float64)
+    return np.asarray(off.T @ off / len(off))
 
 
 def export_density(path: Path, density: FaceDensity, about: Mapping[str, Any]) -> None:

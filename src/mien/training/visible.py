@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from mien.generators.contract import FaceRequest
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Probes, Wish
+from mien.generators.imagine.mien import TEMPERATURE
 from mien.records import UInt8Image
 from mien.seeding import sample_generator, stream
 from mien.training.probes import ridge
@@ -25,7 +26,6 @@ Encode = Callable[[list[UInt8Image]], npt.NDArray[Any]]  # pictures -> features 
 
 PAGE = 16
 WISHES = 3  # attributes asked for at once, at most: the probes learn where they will be used
-TEMPERATURE = 1.0
 PENALTY = 0.1
 REACH = 3.0  # deviations of a score over all draws: a level farther out asks for what the decoder cannot show
 

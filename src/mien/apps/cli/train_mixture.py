@@ -99,7 +99,7 @@ def _mien(
     width = len(density.frame.mean)
     about = {
         "model": MODEL,
-        "version": f"{MODEL}-{len(rows)}-{components}",
+        "version": f"{MODEL}-{len(rows)}-{components}w",
         "decoder": renderer.version,
         "data": data.fingerprint(),
         "config": config.model_dump(mode="json"),

@@ -5,6 +5,11 @@ mean image" (section 7). Here features are K principal coefficients (a *code*, e
 with full, shrunk covariances, and isotropic noise off the axes (Tipping and Bishop's mixture of probabilistic
 principal components, 1999, with shared axes). Attributes are linear scores of the code, so that any set of them is a
 set of conditions on the same Gaussians (``conditional.py``): all at once, correlations included, nothing averaged.
+
+How scores go together is the Gaussian's own matter; how a code comes to its scores is not. By the Gaussian's regression
+every smiling man is moved toward the mean of smiling men, and men who share a wish grow alike, more than real ones do.
+So codes move in the metric of ``FaceDensity.metric``, mostly the way photographs of one person differ: what is asked
+for comes, and who it is stays.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ REGULAR = 1e-4
 # Of many wanted attributes each may score less: real faces with twenty marks do not score high on all of them.
 FEW, LENIENCE, LEAST = 4, 0.07, 0.4
 YOUNG, YOUNG_AT_MOST = ("Baby", "Child"), 0.2
+OWN = 0.1  # share of a Gaussian's own covariance in the metric of moves; the rest is of photographs of one person
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,7 @@ class FaceDensity:
     components: Components
     probes: Probes
     strictness: float = 0.9  # a wanted attribute scores at least this: 0 like the faces without it, 1 like those with
+    within: Float64Array | None = None  # K K: covariance of codes of photographs of one person
 
     def log_density(self, features: npt.ArrayLike) -> Float64Array:
         """N: log density of features N F, in nats."""
@@ -166,11 +173,22 @@ class FaceDensity:
         chances = np.exp(log_chances - log_chances.max())
         return Plan(tuple(columns), bounds, chances / chances.sum(), tuple(starts), wish.typical)
 
-    def draw(self, plan: Plan, draws: np.random.Generator, temperature: float = 1.0) -> Float64Array:
-        """One code (K) that keeps the plan's wish; ``temperature`` scales the deviation of everything."""
+    def draw(
+        self,
+        plan: Plan,
+        draws: np.random.Generator,
+        temperature: float = 1.0,
+        free: Float64Array | None = None,
+    ) -> Float64Array:
+        """One code (K) that keeps the plan's wish; ``temperature`` scales the deviation of everything.
+
+        ``free``: the standard normals (K) that decide what the wish leaves open, where ``draws`` are not to
+        (``apart.py``).
+        """
         k = min(int(np.searchsorted(plan.chances.cumsum(), draws.random())), len(plan.chances) - 1)
         mean, covariance = self.components.means[k], self.components.covariances[k]
-        code = mean + temperature * (self.components.factors[k] @ draws.standard_normal(len(mean)))
+        normals = draws.standard_normal(len(mean)) if free is None else free
+        code = mean + temperature * (self.components.factors[k] @ normals)
         begin = plan.starts[k]
         if begin is None and not plan.typical:
             return np.asarray(code)
@@ -183,7 +201,7 @@ class FaceDensity:
             scores = sample_scores(centre, inner, plan.bounds, begin, draws)
         if plan.typical:
             columns, scores = self._all_scores(k, columns, scores)
-        return np.asarray(code + self._correct(k, code, columns, scores))
+        return np.asarray(code + self._correct(covariance if plan.typical else self.metric(k), code, columns, scores))
 
     def moved(self, features: Float64Array, plan: Plan) -> Float64Array:
         """Features (F) changed along the axes as ``move`` changes their code; what lies off the axes stays."""
@@ -192,17 +210,25 @@ class FaceDensity:
         return np.asarray(features + (self.frame.features(after) - self.frame.features(code))[0])
 
     def move(self, code: Float64Array, plan: Plan, component: int | None = None) -> Float64Array:
-        """A given code (K), changed as little as its own Gaussian allows so that it keeps the plan's bounds."""
+        """A given code (K), changed as little as ``metric`` allows so that it keeps the plan's bounds."""
         columns = list(plan.columns)
         if not columns:
             return code
         own = int(self.components.log_each(code[None])[0].argmax()) if component is None else component
         scores = self.probes.scores(code[None])[0][columns]
-        return code + self._correct(own, code, columns, np.clip(scores, plan.bounds.low, plan.bounds.high))
+        wanted = np.clip(scores, plan.bounds.low, plan.bounds.high)
+        return code + self._correct(self.metric(own), code, columns, wanted)
 
-    def _correct(self, k: int, code: Float64Array, columns: list[int], scores: Float64Array) -> Float64Array:
+    def metric(self, k: int) -> Float64Array:
+        """K K: what a move of a code of Gaussian k costs is the inverse of this."""
+        own = self.components.covariances[k]
+        return own if self.within is None else OWN * own + (1 - OWN) * self.within
+
+    def _correct(
+        self, metric: Float64Array, code: Float64Array, columns: list[int], scores: Float64Array
+    ) -> Float64Array:
         missing = scores - self.probes.scores(code[None])[0][columns]
-        return np.asarray(correction(self.components.covariances[k], self.probes.weights[:, columns]) @ missing)
+        return np.asarray(correction(metric, self.probes.weights[:, columns]) @ missing)
 
     def _all_scores(self, k: int, columns: list[int], scores: Float64Array) -> tuple[list[int], Float64Array]:
         """Every score: those wanted, and the others at their mean given those."""

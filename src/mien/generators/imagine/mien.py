@@ -20,6 +20,7 @@ from mien.generators.crowd.mien import MienConfig
 from mien.generators.decoder import Decoder
 from mien.generators.enlarged import Renderer, renderer_at
 from mien.generators.enlarger import FACTOR
+from mien.generators.imagine.apart import GROUP, free_part
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Wish
 from mien.generators.imagine.weights import MODEL, from_tensors
 from mien.generators.layers import has_fast_bf16
@@ -31,7 +32,8 @@ from mien.seeding import fresh_seed, sample_generator, stream
 
 ROWS = 16  # of a batch
 AGE_WORDS = next(group for group in GROUPS if group.name == "age").members
-TEMPERATURE = 1.0  # deviation of codes
+# Deviation of codes, in theirs: a strict wish holds people together more than a mark holds real ones; this undoes it.
+TEMPERATURE = 1.15
 GROWN_YEARS = (16.0, 120.0)  # where no age was asked for: most attributes were only ever marked on photos of adults
 
 
@@ -121,7 +123,7 @@ class Imagine:
         self.density = density
         self.renderer = renderer
         self.density_version = version
-        self.version = f"{version}+{renderer.version}"
+        self.version = f"{version}-apart{GROUP}+{renderer.version}"
 
     @classmethod
     def load(
@@ -155,9 +157,13 @@ class Imagine:
     def features(
         self, wish: Wish, requests: Sequence[FaceRequest], *, temperature: float = TEMPERATURE
     ) -> Float64Array:
-        """Encoder features (N F) of one face for each request, all of one wish."""
+        """Encoder features (N F) of one face for each request, all of one wish: people who are apart (``apart.py``)."""
         plan = self.density.plan(grown(wish, self.density), temperature)
-        codes = [self.density.draw(plan, sample_generator(r.seed, r.index), temperature) for r in requests]
+        size = len(self.density.frame.scale)
+        codes = [
+            self.density.draw(plan, sample_generator(r.seed, r.index), temperature, free_part(r.seed, r.index, size))
+            for r in requests
+        ]
         return self.density.frame.features(np.stack(codes)) if codes else np.zeros((0, len(self.density.frame.mean)))
 
     def drawn(self, features: Float64Array, count: int, *, seed: int, first: int = 0) -> list[UInt8Image]:
