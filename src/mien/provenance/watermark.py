@@ -67,7 +67,9 @@ def mark(photo: UInt8Image) -> UInt8Image:
     tile = np.roll(_tile(), (int(down) * STARTS, int(across) * STARTS), (0, 1))
     repeats = (-(-height // TILE_PX), -(-width // TILE_PX))
     plane = np.tile(tile, repeats)[:height, :width] * _strength(luma)
-    return np.clip(photo + plane[:, :, None] + 0.5, 0, 255).astype(np.uint8)
+    marked = photo + cv2.merge((plane, plane, plane))  # numpy would add them three by three
+    marked += 0.5
+    return np.clip(marked, 0, 255, out=marked).astype(np.uint8)
 
 
 def find(photo: UInt8Image) -> Watermark:

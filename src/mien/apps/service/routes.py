@@ -115,14 +115,12 @@ async def _picture_answer(
     service: Service, made: Sequence[Picture], form: str, about: Mapping[str, Any]
 ) -> Response:  # fmt: skip
     """Pictures as JSON, as a zip with a manifest, or one as a PNG; written by the pool, not by the loop."""
-    loop = asyncio.get_running_loop()
+    return await asyncio.get_running_loop().run_in_executor(service.pool, _written, service, made, form, about)
+
+
+def _written(service: Service, made: Sequence[Picture], form: str, about: Mapping[str, Any]) -> Response:
     rows = [marked_row(picture.row, service.marks) for picture in made]
-    pngs = await asyncio.gather(
-        *(
-            loop.run_in_executor(service.pool, png_of, picture.image, row, service.marks, picture.comment)
-            for picture, row in zip(made, rows, strict=True)
-        )
-    )
+    pngs = [png_of(picture.image, row, service.marks, picture.comment) for picture, row in zip(made, rows, strict=True)]
     if form == "png":
         return Response(pngs[0], media_type="image/png")
     if form == "zip":
