@@ -222,7 +222,7 @@ class FaceDensity:
     def metric(self, k: int) -> Float64Array:
         """K K: what a move of a code of Gaussian k costs is the inverse of this."""
         own = self.components.covariances[k]
-        return own if self.within is None else OWN * own + (1 - OWN) * self.within
+        return own if self.within is None else np.asarray(OWN * own + (1 - OWN) * self.within)
 
     def _correct(
         self, metric: Float64Array, code: Float64Array, columns: list[int], scores: Float64Array
