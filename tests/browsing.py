@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,36 @@ def browser() -> Iterator[Any]:
             yield opened
         finally:
             opened.close()
+
+
+@contextmanager
+def served(app: Any, settings: Any = None) -> Iterator[str]:
+    """An application in a thread of this process; its address."""
+    from mien.apps.service.run import address_of, server_of
+    from mien.apps.service.settings import ServiceSettings
+
+    settings = settings or ServiceSettings(port=0, stop_seconds=2)
+    server, listening = server_of(app, settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        yield address_of(settings, listening)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listening.close()
+
+
+def faults(page: Any) -> list[str]:
+    """What axe-core finds on a page that shuts somebody out: its findings of serious and critical impact."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe absent: pip install --group dev")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{one['id']} ({one['impact']}): {place['target']} {place['html'][:120]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for place in one["nodes"]
+    ]
 
 
 class Visit:

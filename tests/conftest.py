@@ -172,3 +172,19 @@ def browser() -> Iterator[Any]:
     """Chromium for the tests of one file (``browsing`` says what happens where there is none)."""
     with browsing.browser() as opened:
         yield opened
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., browsing.Visit]]:
+    """``visit(address, **how)``: a person at a page; at the end none may have met an error or another machine."""
+    visits: list[browsing.Visit] = []
+
+    def make(address: str, **how: Any) -> browsing.Visit:
+        visits.append(browsing.Visit(browser, address, **how))
+        return visits[-1]
+
+    yield make
+    for one in visits:
+        one.close()
+    assert [one.complaints for one in visits if one.complaints] == []
+    assert [one.foreign for one in visits if one.foreign] == []

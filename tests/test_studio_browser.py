@@ -10,8 +10,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,50 +19,16 @@ import pytest
 
 pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[studio]'")
 
-from browsing import PATIENCE_MS, PHONE, Visit
+from browsing import PHONE, Visit
 from service_live import fake_crowd
+from studio_live import held, studio
 
 from mien.apps.service.keys import add_key
-from mien.apps.service.makers import FacesOrder, make_crowd
-from mien.apps.service.run import address_of, server_of
-from mien.apps.service.settings import ServiceSettings
-from mien.apps.studio.app import create_app
 from mien.images import decode_photo
 from mien.provenance.reading import examine
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 START_SECONDS = 5.0  # of processor time: what a quiet machine takes until the page is there
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
-    """``visit(address, **how)``: a person at a page; at the end none may have met an error or another machine."""
-    visits: list[Visit] = []
-
-    def make(address: str, **how: Any) -> Visit:
-        visits.append(Visit(browser, address, **how))
-        return visits[-1]
-
-    yield make
-    for one in visits:
-        one.close()
-    assert [one.complaints for one in visits if one.complaints] == []
-    assert [one.foreign for one in visits if one.foreign] == []
-
-
-@contextmanager
-def studio(*makers: Any, keys: Path | None = None) -> Iterator[str]:
-    """The studio in a thread, with discs instead of faces; yields its address."""
-    settings = ServiceSettings(port=0, stop_seconds=2, together_faces=8, keys=keys)
-    server, listening = server_of(create_app(settings, makers=makers or (fake_crowd(),)), settings)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        yield address_of(settings, listening)
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        listening.close()
 
 
 @pytest.fixture(scope="module")
@@ -257,21 +222,9 @@ def test_with_keys_the_browser_asks_once_and_all_of_it_works(visit: Callable[...
         assert eve.page.goto(address).status == 401
 
 
-def slow_crowd(gate: threading.Event) -> Any:
-    """Discs that wait for a gate."""
-
-    def make(model: Any, orders: Sequence[FacesOrder]) -> Any:
-        gate.wait(PATIENCE_MS / 1000)
-        return make_crowd(model, orders)
-
-    from dataclasses import replace
-
-    return replace(fake_crowd(), make=make)
-
-
 def test_a_second_person_is_told_that_he_waits_and_may_leave(visit: Callable[..., Visit]) -> None:
     gate = threading.Event()
-    with studio(slow_crowd(gate)) as address:
+    with studio(held(fake_crowd(), gate)) as address:
         anna, bert = visit(address), visit(address)
         anna.open("?count=20&seed=1")
         anna.until("document.querySelector('#crowd-status .busy')")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,79 +15,23 @@ pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[
 
 from browsing import PHONE, Visit
 from crowd_tiny import write_tiny_weights
-from imagine_tiny import tiny_density
-from service_live import fake_crowd
-from test_studio_portrait import fake_make
+from studio_live import fakes, held, ready, studio
 
-from mien.apps.service.makers import Maker
-from mien.apps.service.run import address_of, server_of
-from mien.apps.service.settings import ServiceSettings
-from mien.apps.studio import imagine_make, portrait_make
-from mien.apps.studio.app import create_app
-from mien.generators.imagine.mien import DecoderRenderer, Imagine
-from mien.images import write_png
+from mien.images import encode_png, write_png
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+PASTE = """async bytes => {
+  const blob = new Blob([new Uint8Array(bytes)], { type: 'image/png' });
+  await navigator.clipboard.write([new ClipboardItem({ 'image/png': blob })]);
+}"""
 SHEET = "document.querySelectorAll('#imagine-sheet button.tile img').length === {count}"
 
 
-@contextmanager
-def studio(weights: Path) -> Iterator[str]:
-    """The studio in a thread, with a density of four attributes and grey squares for portraits."""
-
-    def load() -> imagine_make.Sketcher:
-        return imagine_make.Sketcher(Imagine(tiny_density(), DecoderRenderer.load(weights), "tiny"))
-
-    makers = (
-        fake_crowd(),
-        Maker(imagine_make.MAKER, "faces", "Tiny faces", load, imagine_make.make),
-        Maker(portrait_make.MAKER, "photo", "Grey squares", lambda: None, fake_make),
-    )
-    settings = ServiceSettings(port=0, stop_seconds=2)
-    server, listening = server_of(create_app(settings, makers=makers), settings)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        yield address_of(settings, listening)
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        listening.close()
-
-
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A studio that needs no weights."""
-    weights = write_tiny_weights(tmp_path_factory.mktemp("tiny") / "crowd.safetensors")
-    with studio(weights) as found:
+    with studio(*fakes(write_tiny_weights(tmp_path_factory.mktemp("tiny") / "crowd.safetensors"))) as found:
         yield found
-
-
-@pytest.fixture
-def visit(browser: Any, address: str) -> Iterator[Callable[..., Visit]]:
-    """``visit(**how)``: a person at a page; at the end none may have met an error or another machine."""
-    visits: list[Visit] = []
-
-    def make(**how: Any) -> Visit:
-        visits.append(Visit(browser, address, **how))
-        return visits[-1]
-
-    yield make
-    for one in visits:
-        one.close()
-    assert [one.complaints for one in visits if one.complaints] == []
-    assert [one.foreign for one in visits if one.foreign] == []
-
-
-def ready(one: Visit, tab: str, mark: str) -> Any:
-    """The page at a tab, once its scripts listen and its events are tied: Gradio's own first event was answered."""
-    with one.page.expect_response("**/queue/join**"):
-        page = one.open(f"?tab={tab}")
-    page.wait_for_selector(mark, state="visible")
-    last = {"imagine": "imagine-board", "portrait": "portrait-cards"}[tab]
-    page.wait_for_selector(f"#{last}[data-ready], #{last} [data-ready]", state="attached")
-    page.wait_for_timeout(2000)
-    return page
 
 
 def write(page: Any, text: str) -> None:
@@ -99,9 +42,9 @@ def write(page: Any, text: str) -> None:
     page.keyboard.type(text)
 
 
-def test_words_become_chips_chips_become_words_and_a_face_is_refined(visit: Callable[..., Visit]) -> None:
-    anna = visit()
-    page = ready(anna, "imagine", "#imagine-board .chip")
+def test_words_become_chips_chips_become_words_and_a_face_is_refined(tiny: str, visit: Callable[..., Visit]) -> None:
+    anna = visit(tiny)
+    page = ready(anna, "imagine")
     write(page, "slightly smiling woman, wizard, ")
     page.wait_for_selector('.chip.lit[data-label="woman"]')
     assert page.locator('.chip.lit[data-label="smiling"]').get_attribute("data-strength") == "0.5"
@@ -135,7 +78,7 @@ def test_words_become_chips_chips_become_words_and_a_face_is_refined(visit: Call
     link = page.locator(".link a").first.get_attribute("href")
     assert parse_qs(urlsplit(link).query)["tab"] == ["imagine"]
 
-    bert = visit()
+    bert = visit(tiny)
     other = bert.open(link)
     bert.until(SHEET.format(count=7))
     assert other.locator(".step").count() == 3
@@ -155,9 +98,9 @@ def bert_sees_the_same(page: Any, other: Any) -> bool:
     return bool(page.evaluate(read) == other.evaluate(read))
 
 
-def test_what_cannot_be_is_told_beside_the_box(visit: Callable[..., Visit]) -> None:
-    anna = visit()
-    page = ready(anna, "imagine", "#imagine-board .chip")
+def test_what_cannot_be_is_told_beside_the_box(tiny: str, visit: Callable[..., Visit]) -> None:
+    anna = visit(tiny)
+    page = ready(anna, "imagine")
     write(page, "bald man with black hair")
     page.wait_for_selector("#imagine-said .wrong")
     assert "exclude each other" in page.locator("#imagine-said").inner_text()
@@ -170,9 +113,9 @@ def test_what_cannot_be_is_told_beside_the_box(visit: Callable[..., Visit]) -> N
     assert page.locator("#imagine-sheet button.tile").count() == 0
 
 
-def test_imagine_by_the_keyboard_alone(visit: Callable[..., Visit]) -> None:
-    anna = visit()
-    page = ready(anna, "imagine", "#imagine-board .chip")
+def test_imagine_by_the_keyboard_alone(tiny: str, visit: Callable[..., Visit]) -> None:
+    anna = visit(tiny)
+    page = ready(anna, "imagine")
     page.locator("#imagine-words textarea").focus()
     page.keyboard.type("smiling woman")
     page.keyboard.press("Enter")
@@ -189,9 +132,9 @@ def test_imagine_by_the_keyboard_alone(visit: Callable[..., Visit]) -> None:
     assert page.evaluate("document.activeElement.dataset.number") == "5", "the focus stays where it was"
 
 
-def test_imagine_on_a_phone(visit: Callable[..., Visit]) -> None:
-    anna = visit(**PHONE)
-    page = ready(anna, "imagine", "#imagine-board .chip")
+def test_imagine_on_a_phone(tiny: str, visit: Callable[..., Visit]) -> None:
+    anna = visit(tiny, **PHONE)
+    page = ready(anna, "imagine")
     page.locator('.chip[data-label="woman"]').tap()
     anna.until("document.querySelector('#imagine-words textarea').value === 'woman'")
     page.locator("#imagine-go").tap()
@@ -200,13 +143,15 @@ def test_imagine_on_a_phone(visit: Callable[..., Visit]) -> None:
     anna.shot("imagine-phone", full_page=True)
 
 
-def test_photos_become_cards_and_a_broken_one_stops_no_other(visit: Callable[..., Visit], tmp_path: Path) -> None:
+def test_photos_become_cards_and_a_broken_one_stops_no_other(
+    tiny: str, visit: Callable[..., Visit], tmp_path: Path
+) -> None:
     write_png(tmp_path / "one.png", np.full((90, 90, 3), 90, np.uint8))
     write_png(tmp_path / "nobody.png", np.full((30, 30, 3), 90, np.uint8))
     write_png(tmp_path / "two.png", np.full((90, 180, 3), 90, np.uint8))
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no photo")
-    anna = visit()
-    page = ready(anna, "portrait", "#portrait-drop .drop")
+    anna = visit(tiny)
+    page = ready(anna, "portrait")
     names = ("one.png", "broken.jpg", "nobody.png", "two.png")
     page.locator("#portrait-drop input").set_input_files([tmp_path / name for name in names])
     anna.until("document.querySelectorAll('.likeness').length === 4")
@@ -225,3 +170,70 @@ def test_photos_become_cards_and_a_broken_one_stops_no_other(visit: Callable[...
     anna.until("document.querySelectorAll('.likeness').length === 0")
     page.wait_for_selector('.notice:has-text("Forgotten")')
     assert not [url for url in anna.fetched if "/pictures/" in url], "portraits are on the page alone"
+
+
+def test_a_photo_is_pasted_and_a_dark_page_shows_it(tiny: str, visit: Callable[..., Visit]) -> None:
+    anna = visit(tiny, color_scheme="dark")
+    anna.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = ready(anna, "portrait")
+    page.evaluate(PASTE, list(encode_png(np.full((90, 180, 3), 90, np.uint8))))
+    page.locator("h1").click()
+    page.keyboard.press("Control+v")
+    anna.until("document.querySelectorAll('.likeness').length === 2")
+    assert page.locator(".likeness h2").all_inner_texts() == ["image.png", "image.png, face 2"]
+    paper, ink = page.evaluate(
+        "(({ backgroundColor, color }) => [backgroundColor, color])(getComputedStyle(document.body))"
+    )
+    assert (paper, ink) == ("rgb(23, 21, 18)", "rgb(242, 237, 227)")
+    anna.shot("portrait-dark", full_page=True)
+    page.get_by_role("tab", name="Imagine").click()  # what is pasted belongs to the tab that is shown
+    page.keyboard.press("Control+v")
+    page.wait_for_timeout(500)
+    assert sum(url.endswith("/photos") for url in anna.fetched) == 1
+
+
+def test_two_people_imagine_and_either_may_leave(tmp_path: Path, visit: Callable[..., Visit]) -> None:
+    gate = threading.Event()
+    crowd, imagined, likenesses = fakes(write_tiny_weights(tmp_path / "tiny.safetensors"))
+    with studio(crowd, held(imagined, gate), likenesses) as address:
+        anna, bert = visit(address), visit(address)
+        page, other = ready(anna, "imagine"), ready(bert, "imagine")
+        write(page, "smiling woman")
+        page.locator("#imagine-go").click()
+        page.wait_for_selector("#imagine-status .busy")
+        page.wait_for_timeout(1000)  # hers are being made
+        write(other, "man")
+        other.locator("#imagine-go").click()
+        other.wait_for_selector('#imagine-status .busy:has-text("In line: 1 request of somebody else")')
+        bert.shot("imagine-in-line")
+        other.locator("#imagine-cancel").click()
+        other.wait_for_selector('#imagine-status :text("Cancelled.")')
+        other.wait_for_selector("#imagine-cancel", state="hidden")
+        other.wait_for_selector("#imagine-sheet .tile", state="detached")  # nothing pretends to be on its way
+        gate.set()
+        anna.until(SHEET.format(count=12))
+        other.locator("#imagine-go").click()
+        bert.until(SHEET.format(count=12))
+        assert "12 people who share the words" in other.locator("#imagine-status").inner_text()
+
+
+def test_two_people_with_photos_and_a_batch_that_is_cancelled(tmp_path: Path, visit: Callable[..., Visit]) -> None:
+    gate = threading.Event()
+    crowd, imagined, likenesses = fakes(write_tiny_weights(tmp_path / "tiny.safetensors"))
+    photos = [tmp_path / f"{name}.png" for name in ("one", "two", "three")]
+    for path in photos:
+        write_png(path, np.full((90, 90, 3), 90, np.uint8))
+    with studio(crowd, imagined, held(likenesses, gate)) as address:
+        anna, bert = visit(address), visit(address)
+        page, other = ready(anna, "portrait"), ready(bert, "portrait")
+        page.locator("#portrait-drop input").set_input_files(photos)
+        page.wait_for_selector('.notice.busy:has-text("Photo 1 of 3")')
+        other.locator("#portrait-drop input").set_input_files(photos[:1])
+        other.wait_for_selector('.notice.busy:has-text("In line: 1 request of somebody else")')
+        page.locator("#portrait-cancel").click()
+        page.wait_for_selector('.notice:has-text("Cancelled.")')
+        gate.set()
+        bert.until("document.querySelectorAll('.likeness').length === 1")
+        assert page.locator(".likeness").count() == 0
+        page.locator("#portrait-again").click()  # the photos are still there
+        anna.until("document.querySelectorAll('.likeness').length === 3")

@@ -46,7 +46,6 @@ from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio import crowd, describe, imagine, portrait, routes, theme, widgets
 from mien.apps.studio.gate import Gate
 from mien.apps.studio.rooms import Rooms
-from mien.errors import RequestError
 
 TABS = {"crowd": crowd, "imagine": imagine, "portrait": portrait, "describe": describe}  # id in the address -> module
 EVENTS_AT_ONCE = 16  # of a kind; the models' own line is in Rooms
@@ -75,9 +74,7 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Make
     ``RequestError`` for an address that others can reach and no keys. ``makers`` is for tests.
     """
     settings = settings or ServiceSettings()
-    if settings.keys is None and not settings.on_loopback:
-        told = "mien studio --keys FILE --new-key NAME makes one"
-        raise RequestError(f"--host: {settings.host} can be reached by others, which needs --keys FILE ({told})")
+    settings.check_open("studio")
     keys = Keys.read(settings.keys) if settings.keys else None
     own = [maker for tab in TABS.values() for maker in getattr(tab, "MAKERS", ())]
     rooms = Rooms(settings, [*own, *makers])  # of two with one name the latter

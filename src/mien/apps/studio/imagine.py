@@ -119,7 +119,7 @@ class Desk:
         for button in self.examples:
             filled = button.click(self.example, button, [self.words, self.said, self.board], **QUIET)
             asks.append(filled.then(self.imagine, asked, wide, **QUIET))
-        self.stop.click(self.stopped, self.story, [self.status, self.stop], cancels=asks, **QUIET)
+        self.stop.click(self.stopped, self.story, [self.status, self.stop, self.sheet], cancels=asks, **QUIET)
         listen(self.sheet, "pick", self.picked, [self.story, self.faces], [self.pick, self.refine, self.large])
 
     # What is said
@@ -236,7 +236,8 @@ class Desk:
 
     def stopped(self, story: Story) -> dict[Any, Any]:
         """Cancelled by the person who asked."""
-        return {self.status: notice("Cancelled."), self.stop: gr.Button(visible=False)}
+        empty = {} if story.now else {self.sheet: ""}
+        return {self.status: notice("Cancelled."), self.stop: gr.Button(visible=False), **empty}
 
     def picked(self, story: Story, faces: tuple[page.Shown, ...], event: gr.EventData) -> dict[Any, Any]:
         """One face of the sheet is looked at."""

@@ -70,7 +70,7 @@ class Desk:
         shown = [self.status, self.cards, self.save, self.stop, self.again, self.forget, self.tokens]
         dropped = self.drop.photos(self.dropped, [self.tokens, *options], shown, **QUIET)
         again = self.again.click(self.make, [self.tokens, *options], shown, **QUIET)
-        self.stop.click(self.stopped, None, [self.status, self.stop], cancels=[dropped, again], **QUIET)
+        self.stop.click(self.stopped, None, [self.status, self.stop, self.again], cancels=[dropped, again], **QUIET)
         self.forget.click(self.forgotten, self.tokens, shown, cancels=[dropped, again], **QUIET)
 
     def dropped(self, before: list[str], largest: bool, background: str, size: int, event: gr.EventData) -> Shows:
@@ -145,8 +145,12 @@ class Desk:
         return f'<p class="link"><a href="{address}" download="portraits.zip">Save all {len(made)} portraits</a></p>'
 
     def stopped(self) -> dict[Any, Any]:
-        """Cancelled by the person who asked."""
-        return {self.status: notice("Cancelled."), self.stop: gr.Button(visible=False)}
+        """Cancelled by the person who asked; what was made stays, and so do the photos."""
+        return {
+            self.status: notice("Cancelled."),
+            self.stop: gr.Button(visible=False),
+            self.again: gr.Button(visible=True),
+        }
 
     def forgotten(self, tokens: list[str]) -> dict[Any, Any]:
         """Photos and portraits are gone from the page and from memory."""

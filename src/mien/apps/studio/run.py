@@ -9,7 +9,7 @@ import urllib.request
 import webbrowser
 from collections.abc import Callable
 
-from mien.apps.service.run import address_of, server_of
+from mien.apps.service.run import serve_app
 from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio.app import create_app
 
@@ -21,13 +21,13 @@ def run(
 
     ``RequestError`` for an address that cannot be had, or that others can reach without keys.
     """
-    server, listening = server_of(create_app(settings), settings)
-    with contextlib.closing(listening):
-        address = address_of(settings, listening)
+
+    def listens(address: str) -> None:
         ready(address)
         if browser:
             threading.Thread(target=_open, args=(address,), daemon=True).start()
-        server.run(sockets=[listening])
+
+    serve_app(create_app(settings), settings, ready=listens)
 
 
 def _open(address: str) -> None:

@@ -1,0 +1,63 @@
+"""The studio in this process for tests in a browser: fakes instead of models, and a gate that holds their work up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from browsing import PATIENCE_MS, Visit, served
+from imagine_tiny import tiny_density
+from service_live import fake_crowd
+from test_studio_portrait import fake_make
+
+from mien.apps.service.makers import Maker
+from mien.apps.service.settings import ServiceSettings
+from mien.apps.studio import imagine_make, portrait_make
+from mien.apps.studio.app import create_app
+from mien.generators.imagine.mien import DecoderRenderer, Imagine
+
+
+@contextmanager
+def studio(*makers: Maker, keys: Path | None = None) -> Iterator[str]:
+    """The studio in a thread, with discs for Crowd if nothing is given; yields its address."""
+    settings = ServiceSettings(port=0, stop_seconds=2, together_faces=8, keys=keys)
+    with served(create_app(settings, makers=makers or (fake_crowd(),)), settings) as address:
+        yield address
+
+
+def fakes(weights: Path) -> tuple[Maker, Maker, Maker]:
+    """Discs, a density of four attributes drawn by tiny ``weights``, and grey squares for portraits."""
+
+    def load() -> imagine_make.Sketcher:
+        return imagine_make.Sketcher(Imagine(tiny_density(), DecoderRenderer.load(weights), "tiny"))
+
+    return (
+        fake_crowd(),
+        Maker(imagine_make.MAKER, "faces", "Tiny faces", load, imagine_make.make),
+        Maker(portrait_make.MAKER, "photo", "Grey squares", lambda: None, fake_make),
+    )
+
+
+def held(maker: Maker, gate: threading.Event) -> Maker:
+    """A maker that waits for a gate before each of its works."""
+
+    def make(model: Any, orders: Sequence[Any]) -> Any:
+        gate.wait(PATIENCE_MS / 1000)
+        return maker.make(model, orders)
+
+    return replace(maker, make=make)
+
+
+def ready(one: Visit, tab: str, query: str = "") -> Any:
+    """The page at a tab, once its scripts listen and its events are tied: Gradio's own first event was answered."""
+    with one.page.expect_response("**/queue/join**"):
+        page = one.open(f"?tab={tab}{query}")
+    page.wait_for_selector({"imagine": "#imagine-board .chip", "portrait": "#portrait-drop .drop"}[tab])
+    last = {"imagine": "imagine-board", "portrait": "portrait-cards"}[tab]
+    page.wait_for_selector(f"#{last}[data-ready], #{last} [data-ready]", state="attached")
+    page.wait_for_timeout(2000)
+    return page
