@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import review_tiny
 
@@ -13,12 +14,14 @@ pytest.importorskip("fastapi")
 pytest.importorskip("jinja2")
 from fastapi.testclient import TestClient
 
+from mien.apps.cli.train_data import paper_batches
 from mien.apps.review.app import create_app
 from mien.apps.review.desk import Desk
 from mien.apps.review.room import ReviewRoom
 from mien.apps.service.keys import add_key
 from mien.apps.service.settings import ServiceSettings
 from mien.errors import RequestError
+from mien.images import to_photos
 from mien.photos.batches import FaceDataset
 from mien.photos.corrections import settle_place, standing
 
@@ -104,6 +107,42 @@ def test_every_button_does_what_it_says(come: Come, dest: Path) -> None:
     assert "Taken back" in say(client, "undo")
     assert fields(client.get("/").text)["face"] == "made:00003.png"
     assert len(standing(dest)) == 3
+
+
+def test_what_the_page_is_told_is_what_the_next_training_sees(tmp_path: Path) -> None:
+    ages = [age for age in (15, 25, 35, 45, 55, 65, 75, 90) for _ in range(4)]  # two women and men of each bin
+    crops = [np.full((64, 64, 3), 10 + 7 * place, np.uint8) for place in range(len(ages))]
+    labels = [{"sex": ("female", "male")[place % 2], "age_years": float(age)} for place, age in enumerate(ages)]
+    rows = review_tiny.write(tmp_path, crops, labels)
+
+    def seen() -> tuple[set[tuple[int, str, int]], str]:
+        """(face by its grey, sex, age) of everything that 8 batches of the paper's preset hold; the fingerprint."""
+        batch_at, fingerprint = paper_batches(tmp_path, 64, 1)
+        found = set()
+        for batch in map(batch_at, range(8)):
+            greys = to_photos(batch["image"])[:, 32, 32, 0]
+            for grey, (sex, age) in zip(greys, batch["labels"].tolist(), strict=True):
+                found.add((round((int(grey) - 10) / 7), "male" if sex > 0 else "female", round(10 + 45 * (age + 1))))
+        return found, fingerprint
+
+    before = seen()
+    assert before[0] == {(place, ("female", "male")[place % 2], age) for place, age in enumerate(ages)}
+    place, store = settle_place(tmp_path)
+    room = ReviewRoom(
+        FaceDataset.open(tmp_path, corrected=False),
+        review_tiny.doubts(rows),
+        Desk(store, place.dataset, [row.id for row in rows]),
+        "faces",
+    )
+    client = TestClient(create_app(room, ServiceSettings(), by="Ada"))
+    assert "Corrected." in say(client, "keep", sex="male")  # face 0
+    assert "Corrected." in say(client, "classifier")  # face 1: 40 years older
+    assert "Kept as it was." in say(client, "keep")
+    assert "Taken out of training." in say(client, "reject")  # face 3
+    after = seen()
+    store.close()
+    assert after[0] == {(0, "male", 15), (1, "male", 55)} | {one for one in before[0] if one[0] not in (0, 1, 3)}
+    assert after[1] != before[1], "runs and weights say on which labels they were trained"
 
 
 def test_two_people_and_their_names(come: Come) -> None:
