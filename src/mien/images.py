@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,6 @@ import PIL.Image
 import PIL.ImageOps
 import PIL.PngImagePlugin
 
-from mien import png
 from mien.errors import PhotoError, RequestError
 from mien.files import write_bytes
 from mien.records import UInt8Image
@@ -176,7 +176,10 @@ def encode_png(photo: UInt8Image, metadata: Mapping[str, str] | None = None) -> 
     info = PIL.PngImagePlugin.PngInfo()
     for key, value in (metadata or {}).items():
         info.add_text(key, value)
-    return png.encode(photo, [(name, content) for name, content, *_ in info.chunks])
+    buffer = io.BytesIO()
+    # Run lengths alone: photographs hardly repeat, so looking for repetition costs time and even space.
+    PIL.Image.fromarray(photo).save(buffer, "PNG", pnginfo=info, compress_level=1, compress_type=zlib.Z_RLE)
+    return buffer.getvalue()
 
 
 def write_png(path: str | os.PathLike[str], photo: UInt8Image, metadata: Mapping[str, str] | None = None) -> None:
