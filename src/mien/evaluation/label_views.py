@@ -32,7 +32,7 @@ from mien.records import Float32Array
 
 VERSION = 1  # of the views in a cache
 FOLDS = 5
-LEAST_FACES, LEAST_OF_EACH = 400, 40  # labels that heads of a dataset's own need
+LEAST_FACES, LEAST_OF_EACH = 400, 25  # labels that heads of a dataset's own need
 COMPONENTS = 384  # of the features
 STRENGTH = 0.01  # of the heads (the inverse of their regularisation), on components of unit variance
 RIDGE = 100.0
@@ -168,7 +168,9 @@ def _spread(predicted: Floats, values: Floats) -> Float32Array:
 
 
 def _judged(data: FaceDataset, labels: Sequence[str], told: Told) -> list[View]:
-    """Views of the packaged judges, which know sex, age and the 73 attributes."""
+    """Views of the packaged judges, which know sex, age and the 73 attributes; of faces that have none of ``labels``,
+    nothing: they are not looked at.
+    """
     from mien.faces.age_sex import AgeSexJudge
     from mien.faces.attribute_judge import AttributeJudge
 
@@ -176,9 +178,10 @@ def _judged(data: FaceDataset, labels: Sequence[str], told: Told) -> list[View]:
     looks = AttributeJudge.load() if set(NAMES) & set(labels) else None
     ages, female = np.zeros(len(data), np.float32), np.zeros(len(data), np.float32)
     there = np.zeros((len(data), len(NAMES)), np.float32)
-    for start in range(0, len(data), JUDGED_AT_A_TIME):
-        told("look at faces", start, len(data))
-        part = np.arange(start, min(start + JUDGED_AT_A_TIME, len(data)), dtype=np.int64)
+    rows = np.flatnonzero(np.any([~np.isnan(given(data, label)) for label in labels], axis=0))
+    for start in range(0, len(rows), JUDGED_AT_A_TIME):
+        told("look at faces", start, len(rows))
+        part = rows[start : start + JUDGED_AT_A_TIME]
         crops = data.decoded(part, JUDGED_PX)
         if people is not None:
             said = people.estimate(crops)
