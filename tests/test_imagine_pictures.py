@@ -72,7 +72,7 @@ def test_a_picture_comes_back_from_its_parameters(form: type[Pixels | Fourier], 
         DescentConfig(parametrisation="pixels", optimiser="sgd", learning_rate=10.0, steps=100, **BARE),
         DescentConfig(parametrisation="pixels", optimiser="adam", learning_rate=0.03, steps=60, **BARE),
         DescentConfig(parametrisation="fourier", optimiser="adam", learning_rate=0.03, steps=60, **BARE),
-        DescentConfig(parametrisation="fourier", optimiser="lbfgs", learning_rate=0.3, steps=10, jitter=False, **BARE),
+        DescentConfig(parametrisation="fourier", optimiser="lbfgs", steps=10, jitter=False, **BARE),
     ],
     ids=lambda config: f"{config.parametrisation}-{config.optimiser}",
 )

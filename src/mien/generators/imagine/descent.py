@@ -152,13 +152,18 @@ class _Stepper:
         elif config.optimiser == "adam":
             self.optimiser = torch.optim.Adam([self.form.values], lr=1.0, betas=(0.9, 0.99))
         else:
-            self.optimiser = torch.optim.LBFGS([self.form.values], lr=1.0, max_iter=5, history_size=10)
+            self.optimiser = torch.optim.LBFGS(
+                [self.form.values], lr=1.0, max_iter=5, history_size=10, line_search_fn="strong_wolfe"
+            )
 
     def step(self, cost: Callable[[Tensor], Tensor], share: float) -> Float64Array:
         """One step at ``share`` of the rates; the losses (N) before it."""
         values, sgd = self.form.values, self.config.optimiser == "sgd"
-        for group in self.optimiser.param_groups:  # SGD scales its gradients, since each picture has its own rate
-            group["lr"] = share if sgd else share * self.config.learning_rate
+        for group in self.optimiser.param_groups:
+            if sgd:  # it scales its gradients, since each picture has its own rate
+                group["lr"] = share
+            elif self.config.optimiser == "adam":
+                group["lr"] = share * self.config.learning_rate  # L-BFGS searches the length of each of its steps
         first: list[Tensor] = []
 
         def closure() -> Tensor:

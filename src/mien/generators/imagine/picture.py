@@ -25,7 +25,7 @@ class DescentConfig(Config):
 
     parametrisation: Literal["pixels", "fourier"] = "fourier"
     optimiser: Literal["sgd", "adam", "lbfgs"] = "adam"
-    learning_rate: float = Field(default=0.03, gt=0)
+    learning_rate: float = Field(default=0.03, gt=0)  # L-BFGS reads none: it searches the length of its steps
     search: bool = False  # section 5.2: begin at ``learning_rate`` and lower it until the loss falls
     schedule: Literal["constant", "cosine"] = "cosine"  # cosine: the rate goes down to 1/20 at the last step
     steps: int = Field(default=150, ge=1)  # at most
