@@ -69,7 +69,7 @@ def mark(photo: UInt8Image) -> UInt8Image:
     plane = np.tile(tile, repeats)[:height, :width] * _strength(luma)
     marked = photo + cv2.merge((plane, plane, plane))  # numpy would add them three by three
     marked += 0.5
-    return np.clip(marked, 0, 255, out=marked).astype(np.uint8)
+    return np.asarray(np.clip(marked, 0, 255, out=marked), np.uint8)
 
 
 def find(photo: UInt8Image) -> Watermark:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.apps.cli.options import LOOPBACK, Host, Port, needing
+
 if TYPE_CHECKING:
     from mien.evaluation.label_views import Told
 
@@ -41,10 +43,8 @@ def review(
             show_default=False,
         ),
     ] = None,
-    host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; one that others can reach needs --keys.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="0: any that is free.")] = DEFAULT_PORT,
+    host: Host = LOOPBACK,
+    port: Port = DEFAULT_PORT,
     keys: Annotated[
         Path | None,
         typer.Option(
@@ -56,13 +56,9 @@ def review(
 
     Several people may review at once. Nothing in DEST is overwritten; training and evaluation honour what was said.
     """
-    from mien.errors import RequestError
-
-    try:
+    with needing("review", "review"):
         from mien.apps.review import run
         from mien.apps.service.settings import ServiceSettings
-    except ImportError as error:
-        raise RequestError(f"review: {error.name} is not installed; run: pip install 'mien[review]'") from error
     settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="data review")
     settings.check_open()
     with _progress() as told:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,3 +17,32 @@ Unmarked = Annotated[
     bool, typer.Option("--unmarked", help="No watermark and no content credentials; the manifest says so.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite faces that lie in OUT.")]
+
+Host = Annotated[str, typer.Option("--host", help="Address to listen on; one that others can reach needs --keys.")]
+Port = Annotated[int, typer.Option("--port", help="0: any that is free.")]
+NewKey = Annotated[
+    str | None, typer.Option("--new-key", metavar="NAME", help="Add a key for NAME to --keys, print it, and stop.")
+]
+LOOPBACK = "127.0.0.1"
+
+
+def key_made(keys: Path | None, name: str) -> str:
+    """A new key for ``name`` in the file ``keys``; ``RequestError`` where there is no file, or the name has a key."""
+    from mien.apps.service.keys import add_key
+    from mien.errors import RequestError
+
+    if keys is None:
+        raise RequestError("--new-key: --keys not given; a file for the hashed keys is wanted")
+    return add_key(keys, name)
+
+
+@contextmanager
+def needing(extra: str, command: str) -> Iterator[None]:
+    """What is imported within may be absent: then ``RequestError`` tells which extra of mien brings it."""
+    from mien.errors import RequestError
+
+    try:
+        yield
+    except ImportError as error:
+        message = f"{command}: {error.name} is not installed; run: pip install 'mien[{extra}]'"
+        raise RequestError(message) from error

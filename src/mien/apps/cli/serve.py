@@ -7,22 +7,18 @@ from typing import Annotated
 
 import typer
 
-from mien.apps.cli.options import Credentials, Unmarked
+from mien.apps.cli.options import LOOPBACK, Credentials, Host, NewKey, Port, Unmarked, key_made, needing
 
 DEFAULT_PORT = 8000
 
 
 def serve(
-    host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; one that others can reach needs --keys.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="0: any that is free.")] = DEFAULT_PORT,
+    host: Host = LOOPBACK,
+    port: Port = DEFAULT_PORT,
     keys: Annotated[
         Path | None, typer.Option("--keys", help="File of hashed API keys; then every request needs one.")
     ] = None,
-    new_key: Annotated[
-        str | None, typer.Option("--new-key", metavar="NAME", help="Add a key for NAME to --keys, print it, and stop.")
-    ] = None,
+    new_key: NewKey = None,
     only: Annotated[
         str | None, typer.Option("--only", help="Serve these alone, for example 'crowd,describe'; all if not given.")
     ] = None,
@@ -42,20 +38,12 @@ def serve(
 
     On loopback no key is asked for. Uploads stay in memory, and neither they nor who sent them is logged.
     """
-    from mien.errors import RequestError
-
     if new_key is not None:
-        if keys is None:
-            raise RequestError("--new-key: --keys not given; a file for the hashed keys is wanted")
-        from mien.apps.service.keys import add_key
-
-        typer.echo(add_key(keys, new_key))
+        typer.echo(key_made(keys, new_key))
         return
-    try:
+    with needing("service", "serve"):
         from mien.apps.service.run import serve as run
         from mien.apps.service.settings import ServiceSettings
-    except ImportError as error:
-        raise RequestError(f"serve: {error.name} is not installed; run: pip install 'mien[service]'") from error
     settings = ServiceSettings.make(
         {
             "host": host,

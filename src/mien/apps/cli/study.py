@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.apps.cli.options import LOOPBACK, Host, NewKey, Port, key_made, needing
+
 if TYPE_CHECKING:
     from mien.apps.study.book import Book
     from mien.evaluation.study.design import Design
@@ -101,34 +103,24 @@ def make(
 def run(
     out: Annotated[Path, typer.Argument(help=OUT_HELP, metavar="OUT")],
     store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
-    host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; one that others can reach needs --keys.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="0: any that is free.")] = DEFAULT_PORT,
+    host: Host = LOOPBACK,
+    port: Port = DEFAULT_PORT,
     keys: Annotated[
         Path | None, typer.Option("--keys", help="File of hashed keys; then participants need an invitation.")
     ] = None,
-    new_key: Annotated[
-        str | None, typer.Option("--new-key", metavar="NAME", help="Add a key to --keys, print it, and stop.")
-    ] = None,
+    new_key: NewKey = None,
 ) -> None:
     """Serve the page on which people take part, until interrupted; closed pages and stopped servers lose no answer."""
     from mien.errors import RequestError
 
     if new_key is not None:
-        if keys is None:
-            raise RequestError("--new-key: --keys not given; a file for the hashed keys is wanted")
-        from mien.apps.service.keys import add_key
-
-        key = add_key(keys, new_key)
+        key = key_made(keys, new_key)
         typer.echo(f"{key}\nInvite with the address of the study and ?key={key}")
         return
-    try:
+    with needing("study", "study"):
         from mien.apps.service.run import serve_app
         from mien.apps.service.settings import ServiceSettings
         from mien.apps.study.app import create_study
-    except ImportError as error:
-        raise RequestError(f"study: {error.name} is not installed; run: pip install 'mien[study]'") from error
     settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="study run")
     book = _book(out, store)
     if book.people()[0]:
@@ -239,15 +231,12 @@ def _text(path: Path | None) -> str:
 
 
 def _book(out: Path, store: str | None, *, make: bool = True) -> Book:
-    from mien.errors import RequestError
     from mien.evaluation.study.design import ANSWERS_FILE, Design
 
     design = Design.load(out)
-    try:
+    with needing("study", "study"):
         from mien.apps.study.book import SCHEMA, Book
         from mien.store import open_store
-    except ImportError as error:
-        raise RequestError(f"study: {error.name} is not installed; run: pip install 'mien[study]'") from error
     return Book(open_store(store or out / ANSWERS_FILE, SCHEMA, make=make), design)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mien.apps.review.app import create_app
 from mien.apps.review.desk import Desk
 from mien.apps.review.room import CONTRADICTED, DOUBTED, ReviewRoom
-from mien.apps.service.run import address_of, server_of
+from mien.apps.service.run import serve_app
 from mien.apps.service.settings import ServiceSettings
 from mien.evaluation.label_quality import chosen, suspicions
 from mien.evaluation.label_views import Told
@@ -68,7 +67,4 @@ def serve(
     ready: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. ``ready`` is told the address once the socket listens."""
-    server, listening = server_of(create_app(room, settings, by=by), settings)
-    with contextlib.closing(listening):
-        ready(address_of(settings, listening))
-        server.run(sockets=[listening])
+    serve_app(create_app(room, settings, by=by), settings, ready=ready)

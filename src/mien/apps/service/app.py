@@ -15,16 +15,17 @@ from starlette.exceptions import HTTPException
 
 import mien
 from mien.apps.jobs import Job, JobStore
-from mien.apps.service import routes
+from mien.apps.service import docs_page, routes
 from mien.apps.service.door import JSON, Door
+from mien.apps.service.entrance import OPEN_PATHS
 from mien.apps.service.forms import FacesForm, plain, sentence
 from mien.apps.service.keys import Keys
 from mien.apps.service.makers import FacesOrder, Maker, Seeds, chosen, order_of
 from mien.apps.service.metrics import Metrics
 from mien.apps.service.runner import JobRunner
-from mien.apps.service.settings import ServiceSettings
+from mien.apps.service.settings import MIB, ServiceSettings
 from mien.apps.service.uploads import TYPES
-from mien.apps.service.workshop import FullError, Machine, UnavailableError, Workshop
+from mien.apps.service.workshop import Allowance, FullError, Machine, UnavailableError, Workshop
 from mien.errors import MienError, PhotoError, RequestError
 from mien.provenance.marks import Marks
 
@@ -40,6 +41,7 @@ class Service:
         self.settings, self.makers = settings, {maker.name: maker for maker in makers}
         machines = {maker.name: Machine(maker.load, maker.make) for maker in makers}
         self.workshop = Workshop(machines, waiting=settings.waiting, batch=settings.together_faces)
+        self.photos = Allowance(settings.photos_mib * MIB)
         self.store = JobStore(folder, keep_seconds=settings.job_minutes * 60)
         self.marks = Marks.load(settings.marked, settings.credentials)
         self.seeds = Seeds()
@@ -93,9 +95,12 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Make
         if temporary:
             temporary.cleanup()
 
-    app = FastAPI(title="mien", version=mien.__version__, summary=ABOUT, lifespan=lifespan)
+    app = FastAPI(
+        title="mien", version=mien.__version__, summary=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
+    )  # fmt: skip
     app.state.service = service
     routes.add(app, service)
+    docs_page.add(app, keys_wanted=keys is not None)
     _say_errors(app)
     types = {f"/v1/{m.name}": JSON if m.takes == "faces" else tuple(TYPES) for m in service.makers.values()}
     app.add_middleware(
@@ -104,6 +109,7 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Make
         keys=keys,
         types=types,
         answered=service.metrics.answered,
+        without_key=(*OPEN_PATHS, *docs_page.PATHS),
     )
     return app
 

@@ -1,44 +1,41 @@
-"""Everything that is decided before a request reaches the application: who, from where, how much, how fast.
+"""Everything that is decided before a request reaches the service: who, from where, how much, how fast.
 
-Plain ASGI. The body is read whole into memory, within its limit and its time, and handed on; it never touches a disk.
+The body is read whole into memory, within its limit and its time, and handed on; it never touches a disk.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
 
+from mien.apps.service.entrance import (
+    OPEN_PATHS,
+    App,
+    Entrance,
+    Headers,
+    Message,
+    Receive,
+    Refused,
+    Scope,
+    Send,
+    too_large,
+)
 from mien.apps.service.keys import Keys
-from mien.apps.service.settings import LOOPBACK_NAMES, MIB, ServiceSettings
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from mien.apps.service.settings import MIB, ServiceSettings
 
 log = logging.getLogger("mien.service")
-OPEN_PATHS = ("/healthz", "/readyz")  # asked by machines that hold no key
 JSON = ("application/json",)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 
-class Refused(Exception):  # noqa: N818 (an answer, no error)
-    """The request goes no further than this answer."""
+class Door(Entrance):
+    """Wraps the service. ``types`` says which content types a path takes in POST requests; ``without_key`` which paths
+    are had without a key.
+    """
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status, self.headers = status, dict(headers or {})
-
-
-class Door:
-    """Wraps the application. ``types`` says which content types a path takes in POST requests."""
+    always = (*Entrance.always, (b"cache-control", b"no-store"))
 
     def __init__(
         self,
@@ -47,79 +44,69 @@ class Door:
         keys: Keys | None,
         types: Mapping[str, tuple[str, ...]],
         answered: Callable[[str, str, int, float], None],
+        without_key: Collection[str] = OPEN_PATHS,
     ) -> None:
-        self.app, self.settings, self.keys, self.types, self.answered = app, settings, keys, types, answered
+        super().__init__(app, settings, keys)
+        self.types, self.answered, self.without_key = types, answered, frozenset(without_key)
         self._held = 0  # bytes of bodies in memory
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-            return
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """As every entrance does, counted and noted: method, route, status, milliseconds, and no more."""
         started, status = time.monotonic(), 500
-
-        async def told(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", []), *ALWAYS]
-            await send(message)
-
-        limit = self._limit(scope)
-        reserved = 0
         try:
-            self._check(scope, limit)
-            reserved = self._reserve(scope, limit)
-            body = await self._body(receive, limit)
-            if body is not None:
-                await self.app(scope, _again(body, receive), told)
-        except Refused as refusal:
-            await _answer(told, refusal)
+            status = await super().answer(scope, receive, send)
         finally:
-            self._held -= reserved
             seconds = time.monotonic() - started
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in METHODS else "other"
             self.answered(route, method, status, seconds)
             if route not in OPEN_PATHS:  # asked every few seconds by machines
                 log.info("%s %s %d %.0f ms", method, route, status, seconds * 1e3)
+        return status
 
-    def _limit(self, scope: Scope) -> int:
+    def limit(self, scope: Scope) -> int:
         """Bytes that the body may have."""
         types = self.types.get(scope["path"], JSON)
         return self.settings.json_kib * 1024 if types == JSON else self.settings.upload_mib * MIB
 
-    def _check(self, scope: Scope, limit: int) -> None:
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    def check(self, scope: Scope, headers: Headers) -> None:
+        """A known key (or without keys a known host), a type that is taken, a length that is allowed."""
         if self.keys is None:
-            host = re.sub(r":\d*$", "", headers.get(b"host", ""))
-            if host not in (*LOOPBACK_NAMES, self.settings.host, "testserver"):
-                # A page elsewhere that points its own name at this machine would be let in by the browser.
-                raise Refused(421, "host: another name than that of this service; allowed: localhost")
-        elif scope["path"] not in OPEN_PATHS:
-            scheme, _, key = headers.get(b"authorization", "").partition(" ")
-            given = key.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", "")
-            holder = self.keys.holder(given)
-            if holder is None:
-                wanted = "Authorization: Bearer KEY, or X-API-Key: KEY"
-                message = f"key: {'not known' if given else 'not given'}; wanted: {wanted}"
-                raise Refused(401, message, {"WWW-Authenticate": "Bearer"})
-            scope.setdefault("state", {})["holder"] = holder
+            self.check_host(scope, headers)
+        elif scope["path"] not in self.without_key:
+            scope.setdefault("state", {})["holder"] = self._holder(self.keys, headers)
         if scope["method"] == "POST" and scope["path"] in self.types:
             allowed = self.types[scope["path"]]
             given = headers.get(b"content-type", "").partition(";")[0].strip().lower()
             if given not in allowed:
                 said = f"{given!r} given" if given else "not given"
                 raise Refused(415, f"Content-Type: {said}; allowed: {', '.join(allowed)}")
-        length = headers.get(b"content-length", "0")
-        if length.isdigit() and int(length) > limit:
-            raise Refused(413, _too_large(limit), {"Connection": "close"})
+        self.check_length(headers, self.limit(scope))
 
-    def _reserve(self, scope: Scope, limit: int) -> int:
+    async def go_in(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        """Read the body, then hand both on."""
+        limit = self.limit(scope)
+        reserved = self._reserve(headers, limit)
+        try:
+            body = await self._body(receive, limit)
+            if body is not None:
+                await self.app(scope, _again(body, receive), send)
+        finally:
+            self._held -= reserved
+
+    def _holder(self, keys: Keys, headers: Headers) -> str:
+        """Whose key the request brings."""
+        scheme, _, key = headers.get(b"authorization", "").partition(" ")
+        given = key.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", "")
+        holder = keys.holder(given)
+        if holder is None:
+            wanted = "Authorization: Bearer KEY, or X-API-Key: KEY"
+            message = f"key: {'not known' if given else 'not given'}; wanted: {wanted}"
+            raise Refused(401, message, {"WWW-Authenticate": "Bearer"})
+        return holder
+
+    def _reserve(self, headers: Headers, limit: int) -> int:
         """Set memory aside for the body: what its head announces, or all that it may have."""
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if b"content-length" in headers:
             wanted = int(headers[b"content-length"]) if headers[b"content-length"].isdigit() else limit
         else:
@@ -142,18 +129,13 @@ class Door:
                     part = message.get("body", b"")
                     size += len(part)
                     if size > limit:
-                        raise Refused(413, _too_large(limit), {"Connection": "close"})
+                        raise too_large(limit)
                     parts.append(part)
                     if not message.get("more_body", False):
                         return b"".join(parts)
         except TimeoutError:
             seconds = f"{self.settings.upload_seconds:g} s"
             raise Refused(408, f"body: not here after {seconds}", {"Connection": "close"}) from None
-
-
-def _too_large(limit: int) -> str:
-    size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // 1024} KiB"
-    return f"body: too large; allowed are {size}"
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
@@ -168,11 +150,3 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive_again
-
-
-async def _answer(send: Send, refusal: Refused) -> None:
-    body = json.dumps({"error": str(refusal)}).encode()
-    headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
-    headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import inspect
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Query, Request
@@ -17,15 +18,17 @@ from mien.apps.pictures import marked_row, png_of, zipped
 from mien.apps.service.forms import FacesForm, FacesMade, JobMade, Refusal, limited
 from mien.apps.service.makers import Maker, PhotoOrder, Picture, order_of
 from mien.apps.service.metrics import CONTENT_TYPE_LATEST
-from mien.apps.service.uploads import TYPES, photo_of
+from mien.apps.service.uploads import TYPES, size_of
 from mien.apps.service.workshop import FullError
 from mien.errors import RequestError
+from mien.images import decode_photo
 from mien.seeding import fresh_seed
 
 if TYPE_CHECKING:
     from mien.apps.service.app import Service
 
 BUSY_JOBS_SECONDS = 60
+BYTES_A_PIXEL = 3
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Refusal, "description": words}
     for status, words in {
@@ -78,9 +81,11 @@ def _photo(app: FastAPI, service: Service, maker: Maker) -> None:
         data = await request.body()
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         loop = asyncio.get_running_loop()
-        megapixels = service.settings.upload_megapixels
-        photo = await loop.run_in_executor(service.pool, lambda: photo_of(data, kind, megapixels=megapixels))
-        made = await asyncio.wrap_future(service.workshop.submit(maker.name, PhotoOrder(photo, options), 1))
+        look = partial(size_of, data, kind, megapixels=service.settings.upload_megapixels)
+        height, width = await loop.run_in_executor(service.pool, look)
+        with service.photos.held(height * width * BYTES_A_PIXEL):
+            photo = await loop.run_in_executor(service.pool, partial(decode_photo, data, name="photo"))
+            made = await asyncio.wrap_future(service.workshop.submit(maker.name, PhotoOrder(photo, options), 1))
         if isinstance(made, Mapping):
             return JSONResponse(made)
         return await _picture_answer(service, made, "json", {})

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -118,10 +119,18 @@ def _listen(settings: ServiceSettings) -> socket.socket:
     return listening
 
 
+class Discreet(logging.Formatter):
+    """Of an error it tells the kind and where it arose. Its words stay out: they may hold what was uploaded."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (the name that logging gave it)
+        kind, _, trace = ei
+        return "".join([*traceback.format_tb(trace), getattr(kind, "__name__", "")])
+
+
 def _log_to_stderr() -> None:
     """One line a request: method, route, status, milliseconds. No address, no names, no content."""
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    handler.setFormatter(Discreet("%(asctime)s %(message)s"))
     for name, level in (("mien.service", logging.INFO), ("uvicorn.error", logging.WARNING)):
         logger: Any = logging.getLogger(name)
         logger.handlers = [handler]

@@ -36,6 +36,7 @@ class ServiceSettings(Config):
     upload_mib: int = Field(default=20, ge=1, le=1024)
     upload_megapixels: int = Field(default=50, ge=1, le=120)
     uploads_mib: int = Field(default=256, ge=1)  # of all requests that are being received or worked on
+    photos_mib: int = Field(default=1024, ge=1)  # decoded, of all requests that wait or are worked on
     header_seconds: float = Field(default=10.0, gt=0)  # for the head of a request to arrive
     upload_seconds: float = Field(default=30.0, gt=0)  # for its body
     stop_seconds: float = Field(default=30.0, gt=0)  # to finish what was accepted, when told to stop
@@ -50,8 +51,8 @@ class ServiceSettings(Config):
         except ValueError:
             return False
 
-    def check_open(self) -> None:
-        """``RequestError`` for an address that others can reach and no keys."""
+    def check_open(self, command: str = "serve") -> None:
+        """``RequestError`` for an address that others can reach and no keys; ``command`` makes keys."""
         if self.keys is None and not self.on_loopback:
-            told = "mien serve --keys FILE --new-key NAME makes one"
+            told = f"mien {command} --keys FILE --new-key NAME makes one"
             raise RequestError(f"--host: {self.host} can be reached by others, which needs --keys FILE ({told})")

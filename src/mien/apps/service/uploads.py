@@ -29,9 +29,9 @@ MARKUP = re.compile(rb"<(!doctype|html|script|svg|\?php|\?xml\s)|%PDF-|\x7fELF",
 ALLOWED = ", ".join(TYPES)
 
 
-def photo_of(data: bytes, content_type: str, *, megapixels: int) -> UInt8Image:
-    """The photo in an upload (H W 3 uint8 RGB). ``PhotoError.reason`` is one of ``empty``, ``wrong_type`` (415),
-    ``not_an_image`` (415), ``polyglot`` (415), ``too_large`` (413), ``truncated``.
+def size_of(data: bytes, content_type: str, *, megapixels: int) -> tuple[int, int]:
+    """(height, width) of the photo in an upload, from its head. ``PhotoError.reason`` is one of ``empty``,
+    ``wrong_type`` (415), ``not_an_image`` (415), ``polyglot`` (415), ``too_large`` (413).
     """
     if not data:
         raise PhotoError("empty", "photo: the upload has 0 bytes")
@@ -44,11 +44,16 @@ def photo_of(data: bytes, content_type: str, *, megapixels: int) -> UInt8Image:
     # XMP in a JPEG's head is XML that every photo editor writes; elsewhere markup has no business.
     if not _harmless(rest) or (kind != "JPEG" and MARKUP.search(data[:HEAD_BYTES])):
         raise PhotoError("polyglot", "photo: the file is a picture and something else; a plain picture is wanted")
-    _check_size(data, kind, megapixels)
+    return _size(data, kind, megapixels)
+
+
+def photo_of(data: bytes, content_type: str, *, megapixels: int) -> UInt8Image:
+    """The photo in an upload (H W 3 uint8 RGB). ``PhotoError`` as of ``size_of``, or ``truncated``."""
+    size_of(data, content_type, megapixels=megapixels)
     return decode_photo(data, name="photo")
 
 
-def _check_size(data: bytes, kind: str, megapixels: int) -> None:
+def _size(data: bytes, kind: str, megapixels: int) -> tuple[int, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -61,6 +66,7 @@ def _check_size(data: bytes, kind: str, megapixels: int) -> None:
         raise PhotoError("not_an_image", "photo: not an image that can be read") from error
     if width * height > megapixels * 1_000_000:
         raise PhotoError("too_large", f"photo: {width} x {height} px; allowed are {megapixels} megapixels")
+    return height, width
 
 
 def end_of(data: bytes, kind: str) -> int:

@@ -11,14 +11,16 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from mien.errors import MienError
 
 log = logging.getLogger("mien.service")
+FULL_PHOTOS_SECONDS = 5
 TURNS = 8  # batches of direct requests for one piece of a job
 
 
@@ -32,6 +34,27 @@ class FullError(MienError):
 
 class UnavailableError(MienError):
     """A model is not there, not loaded yet, or the service is stopping."""
+
+
+class Allowance:
+    """Memory that all requests together may hold. A small upload can be a large photo: flat areas pack a thousandfold.
+
+    Used from the thread of the event loop alone.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most, self.now = most, 0
+
+    @contextmanager
+    def held(self, size: int) -> Iterator[None]:
+        """Hold ``size`` bytes until the block ends. ``FullError`` where others hold too much; one alone may always."""
+        if self.now and self.now + size > self.most:
+            raise FullError(FULL_PHOTOS_SECONDS)
+        self.now += size
+        try:
+            yield
+        finally:
+            self.now -= size
 
 
 @dataclass(frozen=True, slots=True)
