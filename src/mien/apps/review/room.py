@@ -15,7 +15,6 @@ from mien.photos.batches import FaceDataset
 from mien.photos.corrections import OLDEST_YEARS, Decision, Value, label_of
 
 DOUBTED, CONTRADICTED = 0.2, 0.02  # qualities below which the classifier disagrees, and does so firmly
-SHOWN_FIRST = 4  # attributes that stand open at most; the others are behind a line
 UNKNOWN = "unknown"
 AGREES, DISAGREES, CONTRADICTS = "agrees", "disagrees", "contradicts"
 
@@ -61,7 +60,7 @@ class FacePage:
     split: str
     person: str
     licence: str
-    lines: tuple[Line, ...]  # open ones
+    lines: tuple[Line, ...]  # open ones: at least those that the classifier disagrees with
     more: tuple[Line, ...]  # behind a line
     doubts: bool  # the classifier disagrees with a label
     views_by: str
@@ -96,7 +95,7 @@ class ReviewRoom:
         lines = [self._line(row, label, typed or {}) for label in self._labels(row)]
         fixed = [line for line in lines if line.label in ("sex", "age")]
         others = sorted((line for line in lines if line not in fixed), key=lambda line: -(line.confidence or 0))
-        first = [line for line in others if line.verdict in (DISAGREES, CONTRADICTS)][:SHOWN_FIRST] or others[:1]
+        first = [line for line in others if line.verdict in (DISAGREES, CONTRADICTS)] or others[:1]
         views = [self.found.views[label].by for label in self.found.labels]
         return FacePage(
             id=face,
@@ -107,7 +106,7 @@ class ReviewRoom:
             split=about.split or "",
             person=about.person or "",
             licence=about.licence,
-            lines=(*fixed, *first),
+            lines=(*fixed, *first) if {"sex", "age"} & set(self.found.labels) else (*first, *fixed),
             more=tuple(line for line in others if line not in first),
             doubts=bool(self._doubted(row)),
             views_by=" and ".join(sorted(set(views), key=lambda by: by != CROSSED)),
