@@ -18,10 +18,10 @@ def without_stub_files() -> Iterator[None]:
     """
     known = inspect.getfile
 
-    def getfile(thing: Any) -> str:
-        if isinstance(thing, type) and thing.__module__.startswith("gradio."):
+    def getfile(object: Any) -> str:  # the name that callers may give
+        if isinstance(object, type) and object.__module__.startswith("gradio."):
             raise OSError("no stub is wanted")
-        return known(thing)
+        return known(object)
 
     inspect.getfile = getfile
     try:
