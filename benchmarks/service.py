@@ -1,4 +1,4 @@
-"""How much of the generator's speed is left over HTTP: python benchmarks/service.py [CLIENTS] [FACES A REQUEST] [ROUNDS].
+"""How much of the generator's speed is left over HTTP: python benchmarks/service.py [CLIENTS] [FACES A TIME] [ROUNDS].
 
 The generator alone and the service take turns, so that whatever else the machine does disturbs both alike. The clients
 are a process of their own. Two figures for each: faces a second, which only an idle machine can tell, and processor
@@ -52,13 +52,14 @@ def main() -> None:
                 model.sample(TOGETHER, seed=1)
             return 2 * TOGETHER / (time.monotonic() - started)
 
-        def asked() -> float:
-            words = [sys.executable, "-c", CLIENT, *map(str, (running.port, clients, each, TIMES))]
+        def asked(clients: int = clients, times: int = TIMES) -> float:
+            words = [sys.executable, "-c", CLIENT, *map(str, (running.port, clients, each, times))]
             seen, seconds = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-            assert seen == {"200": clients * TIMES}, seen
-            return float(clients * TIMES * each / seconds)
+            assert seen == {"200": clients * times}, seen
+            return float(clients * times * each / seconds)
 
-        model.sample(TOGETHER, seed=1)
+        alone()
+        asked(clients=4, times=1)  # what the first request imports is no part of the others
         for words, chosen in marks.items():
             running.service.marks = chosen
             pairs = [(timed(alone, 2 * TOGETHER), timed(asked, clients * TIMES * each)) for _ in range(rounds)]

@@ -101,7 +101,7 @@ def crowd_wish(form: CrowdForm) -> tuple[Any, tuple[float, float]]:
     from mien.records import Labels
 
     ages = parse_ages(form.age)
-    attributes = parse_attributes(form.words)
+    attributes = parse_attributes(form.words) if form.words else {}
     check_known("mien", form.race, attributes, ages)
     return Labels(None if form.sex == "any" else form.sex, None, None, form.race, attributes), ages
 
@@ -131,6 +131,7 @@ def load_crowd() -> Any:
 
     crowd = mien.load("crowd")
     crowd.sample(1, seed=0)
+    crowd_wish(CrowdForm())  # the first request need not wait for what reading it imports
     return crowd
 
 
@@ -167,6 +168,7 @@ def load_imagine() -> Any:
     """The density and its decoder."""
     from mien.generators.imagine.mien import Imagine
 
+    imagine_wish(ImagineForm(words="smiling"))  # as in load_crowd
     return Imagine.load()
 
 
