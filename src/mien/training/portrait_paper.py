@@ -26,6 +26,9 @@ Where the thesis is silent, we decided:
   as well as faces, come first.
 - *Adam* 2e-4, beta1 0.5 (Radford et al., 2016, whom the thesis follows for adversarial training); batch 16; 280,000
   steps ("after 280k iterations").
+- *The discriminator* learns at 2e-4 even where the decoder learns faster, and its gradient is clipped at 1: its scores
+  have no bound (3.11). At 1e-3, unclipped, they blew up from one to tens of millions after 25,000 images, and took
+  the picture with them.
 - *Mirrored borders*: beyond its photo a crop is mirrored; those pixels count in no texture loss.
 """
 
@@ -72,6 +75,8 @@ from mien.training.portrait_losses import (
 from mien.training.schedules import constant
 
 ENCODER_PX = 160
+DISCRIMINATOR_RATE = 2e-4  # at most
+DISCRIMINATOR_CLIP = 1.0  # norm of its gradient
 
 
 class PortraitPaperConfig(Config):
@@ -176,8 +181,10 @@ def portrait_phases(config: PortraitPaperConfig, batch_size: int) -> list[Phase]
     phases = [Phase("decoder", ("decoder",), generator_cost(config), rate, adam)]
     if config.with_adversarial:
         every, start = config.generator_turns, -(-config.warm_images // batch_size)
+        slower = constant(min(config.learning_rate, DISCRIMINATOR_RATE))
+        held = adam.model_copy(update={"clip_norm": DISCRIMINATOR_CLIP})
         phases.append(
-            Phase("discriminator", ("discriminator",), discriminator_cost, rate, adam, every=every, start=start)
+            Phase("discriminator", ("discriminator",), discriminator_cost, slower, held, every=every, start=start)
         )
     return phases
 

@@ -115,7 +115,8 @@ def initial_weights(run_dir: Path) -> tuple[dict[str, Mapping[str, Tensor]], int
     try:
         run = json.loads((run_dir / "run.json").read_text())
         own = int(found.values["step"]) * int(run["loop"]["batch_size"]) * int(run["processes"])
-        return weights, own + int(run["config"].get("images_before", 0))
+        before = (run["config"].get(name, 0) for name in ("images_before", "codes_before"))
+        return weights, own + sum(int(count) for count in before)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(f"{run_dir / 'run.json'}: cannot be read ({error})") from error
 
