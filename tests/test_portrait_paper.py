@@ -186,6 +186,14 @@ def test_the_generator_learns_four_times_for_every_turn_of_the_discriminator() -
     assert sum(a for a, _ in turns) == 4 * sum(b for _, b in turns) == 8
 
 
+def test_the_discriminator_is_held_back_where_the_decoder_learns_fast() -> None:
+    for rate, held in ((1e-3, 2e-4), (1e-4, 1e-4)):
+        decoder, discriminator = portrait_phases(CONFIG.model_copy(update={"learning_rate": rate}), 4)
+        assert (decoder.learning_rate(10), discriminator.learning_rate(10)) == (rate, held)
+        norms = [getattr(phase.optimiser, "clip_norm", -1) for phase in (decoder, discriminator)]
+        assert norms == [None, 1.0]
+
+
 def test_texture_comes_first_and_alone(tmp_path: Path) -> None:
     """Ten images of texture and mask at the mean face's landmarks, then everything; a stop changes nothing."""
     config = CONFIG.model_copy(update={"warm_images": 10})
