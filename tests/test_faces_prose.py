@@ -147,3 +147,8 @@ def test_a_list_that_parse_reads_means_the_same(text: str) -> None:
     except RequestError:
         return
     assert dict(read(text).wanted) == wanted
+
+
+@pytest.mark.parametrize(("words", "unknown"), [("%¹", "¹"), ("smiling %9", "9"), ("%%x", "x")])
+def test_a_sign_before_a_word_is_no_strength(words: str, unknown: str) -> None:
+    assert [one.word for one in read(words).unknown] == [unknown]

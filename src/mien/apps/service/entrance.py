@@ -98,7 +98,7 @@ class Entrance:
     def check_length(self, headers: Headers, limit: int) -> None:
         """A body that announces itself as larger than ``limit`` bytes is not waited for."""
         length = headers.get(b"content-length", "0")
-        if length.isdigit() and int(length) > limit:
+        if length.isdecimal() and int(length) > limit:
             raise too_large(limit)
 
 

@@ -168,7 +168,7 @@ def load_imagine() -> Any:
     """The density and its decoder."""
     from mien.generators.imagine.mien import Imagine
 
-    imagine_wish(ImagineForm(words="smiling"))  # as in load_crowd
+    imagine_wish(ImagineForm.model_validate({"words": "smiling"}))  # as in load_crowd
     return Imagine.load()
 
 

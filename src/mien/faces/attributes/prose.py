@@ -210,7 +210,8 @@ class _Clause:
         self.tokens: list[str] = []
         for part in re.sub(r"(\d)\s+%", r"\1%", text).split():
             word, colon, number = part.partition(":")
-            self.tokens += [token for token in plain(word).split() if re.search(r"\w", token) and token[-1] != "%"]
+            words = (token.lstrip("%:") for token in plain(word).split() if token[-1] != "%")
+            self.tokens += [token for token in words if re.search(r"\w", token)]
             if colon and number:
                 self.tokens.append(f":{self._strength(number, 1, part):g}")
             elif word.endswith("%"):
