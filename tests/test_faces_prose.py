@@ -149,6 +149,6 @@ def test_a_list_that_parse_reads_means_the_same(text: str) -> None:
     assert dict(read(text).wanted) == wanted
 
 
-@pytest.mark.parametrize(("words", "unknown"), [("%¹", "¹"), ("smiling %9", "9"), ("%%x", "x")])
+@pytest.mark.parametrize(("words", "unknown"), [("%¹", "¹"), ("smiling %9 hat", "9"), ("%%x", "x")])
 def test_a_sign_before_a_word_is_no_strength(words: str, unknown: str) -> None:
     assert [one.word for one in read(words).unknown] == [unknown]
