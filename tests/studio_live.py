@@ -42,10 +42,12 @@ def fakes(weights: Path) -> tuple[Maker, Maker, Maker]:
     )
 
 
-def held(maker: Maker, gate: threading.Event) -> Maker:
-    """A maker that waits for a gate before each of its works."""
+def held(maker: Maker, gate: threading.Event, begun: threading.Event | None = None) -> Maker:
+    """A maker that waits for a gate before each of its works; ``begun`` is set when it waits there."""
 
     def make(model: Any, orders: Sequence[Any]) -> Any:
+        if begun is not None:
+            begun.set()
         gate.wait(PATIENCE_MS / 1000)
         return maker.make(model, orders)
 

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[studio]'")
 
-from browsing import PHONE, Visit
+from browsing import PATIENCE_MS, PHONE, Visit
 from crowd_tiny import write_tiny_weights
 from studio_live import fakes, held, ready, studio
 
@@ -218,16 +218,17 @@ def test_two_people_imagine_and_either_may_leave(tmp_path: Path, visit: Callable
 
 
 def test_two_people_with_photos_and_a_batch_that_is_cancelled(tmp_path: Path, visit: Callable[..., Visit]) -> None:
-    gate = threading.Event()
+    gate, begun = threading.Event(), threading.Event()
     crowd, imagined, likenesses = fakes(write_tiny_weights(tmp_path / "tiny.safetensors"))
     photos = [tmp_path / f"{name}.png" for name in ("one", "two", "three")]
     for path in photos:
         write_png(path, np.full((90, 90, 3), 90, np.uint8))
-    with studio(crowd, imagined, held(likenesses, gate)) as address:
+    with studio(crowd, imagined, held(likenesses, gate, begun)) as address:
         anna, bert = visit(address), visit(address)
         page, other = ready(anna, "portrait"), ready(bert, "portrait")
         page.locator("#portrait-drop input").set_input_files(photos)
         page.wait_for_selector('.notice.busy:has-text("Photo 1 of 3")')
+        assert begun.wait(PATIENCE_MS / 1000)  # until then the second request would join the first
         other.locator("#portrait-drop input").set_input_files(photos[:1])
         other.wait_for_selector('.notice.busy:has-text("In line: 1 request of somebody else")')
         page.locator("#portrait-cancel").click()
