@@ -22,18 +22,10 @@ COUNTS = sql.Table(
 TRIAL = Schema("trial", 1, TABLES)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store of each kind."""
-    if request.param == "sqlite":
-        return str(tmp_path / "deep" / "trial.sqlite")
-    url = str(request.getfixturevalue("postgres"))
-    engine = sql.create_engine(url)
-    with engine.begin() as rows:
-        rows.execute(sql.text("DROP SCHEMA public CASCADE"))
-        rows.execute(sql.text("CREATE SCHEMA public"))
-    engine.dispose()
-    return url
+@pytest.fixture
+def where(empty_store: str, tmp_path: Path) -> str:
+    """An empty store of each kind; the file's folder is not there yet."""
+    return empty_store if "://" in empty_store else str(tmp_path / "deep" / "trial.sqlite")
 
 
 def read(where: str, name: str = "a") -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -34,7 +35,7 @@ class Refused(Exception):  # noqa: N818 (an answer, no error)
         self.status, self.headers = status, dict(headers or {})
 
 
-class Entrance:
+class Entrance(ABC):
     """Wraps the application; ``keys`` is None where nobody is asked for one."""
 
     name: ClassVar[str] = "service"  # as it is called in sentences
@@ -70,9 +71,9 @@ class Entrance:
             await _answer(told, refusal, *self.words(refusal))
         return status
 
+    @abstractmethod
     def check(self, scope: Scope, headers: Headers) -> None:
         """``Refused`` for a request that goes no further."""
-        raise NotImplementedError
 
     async def go_in(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         """Hand a request on to the application."""
