@@ -20,7 +20,7 @@ from mien.faces import align
 from mien.photos import prepare
 from mien.photos.batches import FaceDataset
 from mien.photos.features import Frames, features
-from mien.photos.views import decoder_views, view_batches
+from mien.photos.views import decoder_views, epoch_places, view_batches
 from mien.seeding import stream
 
 SIZE = 32
@@ -118,6 +118,20 @@ def test_pictures_of_plain_and_tight_views(data: FaceDataset) -> None:
     assert np.array_equal(views.shown(np.array([twin, place]))[1], shown)
 
 
+def test_borders_of_views_are_those_of_their_pictures(data: FaceDataset) -> None:
+    views = decoder_views(data, StubEncoder(), "train", SIZE)  # type: ignore[arg-type]
+    pixels = data.pixels(SIZE)
+    for place in (*np.flatnonzero(views.tight)[:3], *np.flatnonzero(~views.tight)[[0, 1, -1]]):
+        shown, wanted, _ = views.pictures(int(place), pixels)
+        shown_from, wanted_from = views.borders(int(place))
+        again = cv2.remap(wanted, shown_from, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        assert np.abs(again.astype(int) - shown).mean() < 2.5  # a mirrored border is its own mirror image
+        same = cv2.remap(wanted, wanted_from, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        assert np.abs(same.astype(int) - wanted).mean() < 2.5
+        if views.tight[place]:
+            assert np.abs(again.astype(int) - wanted).mean() > 2.5
+
+
 def test_a_batch_is_of_one_view_each(data: FaceDataset) -> None:
     views = decoder_views(data, StubEncoder(), "train", SIZE)  # type: ignore[arg-type]
     batch_at = view_batches(views, 5, seed=3)
@@ -128,11 +142,17 @@ def test_a_batch_is_of_one_view_each(data: FaceDataset) -> None:
     assert batch["shared"] == {}
     again = batch_at(2)
     assert all(np.array_equal(batch[name], again[name]) for name in ("shown", "wanted", "mask", "features"))
+    assert batch["shown_from"].shape == batch["wanted_from"].shape == (5, SIZE, SIZE, 2)
     whole = view_batches(views, 15, seed=3)(0)
-    assert np.array_equal(whole["wanted"][10:], batch["wanted"])
+    assert {picture.tobytes() for picture in batch["wanted"]} <= {picture.tobytes() for picture in whole["wanted"]}
+    kinds = [views.order(int(place)) for place in epoch_places(len(views), 0, 15, 3)]
+    assert len(set(kinds)) == 3
+    pixels = data.pixels(SIZE)
+    places = epoch_places(len(views), 0, 15, 3)[np.argsort(kinds, kind="stable")]
+    expected = [views.pictures(int(place), pixels)[1] for place in places]  # tight ones first
+    assert np.array_equal(whole["wanted"], np.stack(expected))
     again["shared"]["made"] = 1
     assert batch_at(2)["shared"] == {}
-    pixels = data.pixels(SIZE)
     epoch = view_batches(views, len(views), seed=3)(0)
     pictures = sorted(views.pictures(place, pixels)[0].tobytes() for place in range(len(views)))
     assert sorted(picture.tobytes() for picture in epoch["shown"]) == pictures  # every view once

@@ -105,6 +105,7 @@ def test_what_cannot_be_is_told_beside_the_box(tiny: str, visit: Callable[..., V
     page.wait_for_selector("#imagine-said .wrong")
     assert "exclude each other" in page.locator("#imagine-said").inner_text()
     write(page, "")
+    page.wait_for_selector("#imagine-said .wrong", state="detached")  # the chips and the words agree again
     page.locator("#imagine-go").click()
     page.wait_for_selector('#imagine-said .wrong:has-text("none given")')
     write(page, "grey hair")  # the tiny density does not know it

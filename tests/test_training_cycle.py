@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from mien.training.cycle import SIDE_PX, cycle, mixed
+from mien.faces import align
+from mien.seeding import stream
+from mien.training.cycle import SIDE_PX, cycle, laid, mixed, spaced
 
 
 class Flat(nn.Module):
@@ -55,3 +59,24 @@ def test_the_cycle_costs_nothing_where_it_closes_and_asks_for_what_is_missing() 
     far.backward()
     assert made.grad is not None
     assert made.grad.abs().sum() > 0
+
+
+def test_places_are_spread_evenly() -> None:
+    assert spaced(8, 16) == [0, 2, 4, 6, 8, 10, 12, 14]
+    assert spaced(0, 16) == []
+    assert spaced(6, 4) == [0, 0, 1, 2, 2, 3]
+
+
+def test_a_border_is_laid_as_a_photo_cut_tightly_has_it() -> None:
+    crop = cv2.GaussianBlur(stream(0, "crop").integers(0, 256, (48, 48, 3)).astype(np.uint8), (0, 0), 3)
+    frame = np.array([[0.9, 0.1, 9.0], [-0.1, 0.9, 11.0]])  # photo px -> crop px
+    expected = align.mirrored_outside(crop, frame, 30, 26)
+    image = torch.from_numpy(crop).permute(2, 0, 1)[None].float().requires_grad_(True)
+    source = torch.from_numpy(align.mirrored_from(frame, 30, 26, 48))[None]
+    found = laid(image, source)
+    assert np.abs(found[0].permute(1, 2, 0).detach().numpy() - expected).max() < 2.5  # cv2 counts in 1/32 px and bytes
+    assert np.abs(crop.astype(int) - expected).mean() > 5
+    found.sum().backward()
+    inside = torch.from_numpy(align.valid_mask(frame, 30, 26, 48) == 1)
+    assert image.grad is not None
+    assert float(image.grad[0, :, ~inside].sum()) < 0.05 * float(image.grad.sum())  # but for the interpolation's rim

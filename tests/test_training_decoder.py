@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mien.errors import TrainingError
+from mien.faces import align
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.photos.views import epoch_places
 from mien.seeding import stream
@@ -41,6 +42,7 @@ from mien.training.state import initial_weights
 
 FEATURES = 6
 SIZE = 32
+FRAME = np.array([[1.0, 0, SIZE // 4], [0, 1.0, SIZE // 4]])  # the inner half of every picture is its photo
 CONFIG = DecoderTrainingConfig(
     decoder=DecoderConfig(features=FEATURES, style=2, trunk=8, code=8, channels=(8, 8, 8, 8), rgb_from_px=8),
     pyramid_levels=3,
@@ -75,7 +77,11 @@ def batch_at(step: int, count: int = 4) -> dict[str, Any]:
     mask = np.ones((count, 1, SIZE, SIZE), np.float32)
     mask[:, :, :, : SIZE // 4] = 0
     features = draws.normal(size=(count, FEATURES)).astype(np.float32)
-    return {"shown": pictures[0], "wanted": pictures[1], "mask": mask, "features": features, "shared": {}}
+    crop = np.stack([align.mirrored_from(FRAME, SIZE // 2, SIZE // 2, SIZE)] * count)
+    return {
+        "shown": pictures[0], "wanted": pictures[1], "mask": mask, "features": features, "shared": {},
+        "shown_from": crop, "wanted_from": crop,
+    }  # fmt: skip
 
 
 def settings(steps: int = 3, **more: Any) -> LoopSettings:
@@ -194,6 +200,33 @@ def test_no_term_of_the_cost_looks_outside_the_mask() -> None:
         outside = batch["mask"].expand_as(picture) == 0
         assert picture.grad[outside].abs().max() == 0, name
         assert picture.grad[~outside].abs().max() > 0, name
+
+
+def test_of_people_who_never_were_only_what_a_photo_would_show_is_judged() -> None:
+    torch.manual_seed(0)
+    networks = decoder_networks(CONFIG, known_features(), 0) | {"encoder": StubEncoder()}
+    picture = torch.rand(6, 3, SIZE, SIZE, requires_grad=True)  # 4 of photos, 2 mixed
+
+    class Canvas(nn.Module):
+        mean, deviation = torch.zeros(FEATURES), torch.ones(FEATURES)
+
+        def noise_planes(self, count: int, generator: torch.Generator) -> list[Tensor]:
+            return []
+
+        def forward(self, features: Tensor, style: Tensor, planes: list[Tensor]) -> Tensor:
+            return picture + 0 * style.sum()
+
+    networks["decoder"] = Canvas()
+    info = StepInfo(9, 10, 0, 4, 1e-3)
+    inner = slice(SIZE // 4, 3 * SIZE // 4)
+    for name in ("cycle", "pixels"):
+        picture.grad = None
+        batch = tensors(batch_at(0))
+        generator_cost(CONFIG)(networks, batch, torch.Generator().manual_seed(0), info)[name].backward()
+        assert picture.grad is not None
+        mixed = picture.grad[4:].abs()
+        assert mixed[:, :, inner, inner].sum() == pytest.approx(float(mixed.sum()), rel=1e-6), name
+        assert mixed.sum() > 0, name
 
 
 def test_critics_see_what_the_generator_made_without_gradients() -> None:

@@ -178,14 +178,21 @@ def mirrored_outside(crop: UInt8Image, transform: Float64Array, photo_height: in
     What lies outside becomes the mirror image of what lies inside, as ``warp`` does at the border of a real photo. It
     makes a loose crop look like one of a tightly cut photo.
     """
-    size = crop.shape[0]
+    back = mirrored_from(transform, photo_height, photo_width, crop.shape[0])
+    return np.asarray(cv2.remap(crop, back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def mirrored_from(transform: Float64Array, photo_height: int, photo_width: int, size: int) -> Float32Array:
+    """(size size 2) float32: where in the crop, x and y in its pixels, each pixel of ``mirrored_outside`` comes from.
+
+    Inside the photo that is the pixel itself; it may lie outside the crop.
+    """
     grid = np.arange(size, dtype=np.float64)
     points = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)  # S*S 2, crop pixels
     inside = apply(invert(transform), points)
     for axis, length in enumerate((photo_width, photo_height)):
         inside[:, axis] = _reflected(inside[:, axis], length)
-    back = apply(transform, inside).reshape(size, size, 2).astype(np.float32)
-    return np.asarray(cv2.remap(crop, back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    return apply(transform, inside).reshape(size, size, 2).astype(np.float32)
 
 
 def _reflected(values: Float64Array, length: int) -> Float64Array:

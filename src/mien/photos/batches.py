@@ -168,6 +168,11 @@ class FaceDataset:
         face = self.faces[row]
         return align.valid_mask(self.transform(row, size), face.photo_height or 0, face.photo_width or 0, size)
 
+    def mirrored_from(self, row: int, size: int) -> Float32Array:
+        """S S 2: where in the crop each pixel of it comes from, its border being mirrored (``align.mirrored_from``)."""
+        face = self.faces[row]
+        return align.mirrored_from(self.transform(row, size), face.photo_height or 0, face.photo_width or 0, size)
+
     def masks(self, rows: Rows, size: int) -> Float32Array:
         """N S S, as ``mask``."""
         return np.stack([self.mask(int(row), size) for row in rows])

@@ -24,7 +24,7 @@ from mien.files import write_bytes
 from mien.images import to_tensor
 from mien.memory import keep_freed_memory
 from mien.photos.batches import FaceDataset, Progress, Rows
-from mien.records import UInt8Image
+from mien.records import Float32Array, UInt8Image
 from mien.seeding import stream
 
 View = Literal["plain", "tight"]
@@ -49,11 +49,17 @@ class Frames:
 
     def cut(self, crop: UInt8Image, key: str) -> UInt8Image:
         """A crop (S S 3) -> mirrored left to right, cut as tightly as the photo that belongs to ``key``."""
+        transform, height, width = self._frame(crop.shape[0], key)
+        return align.mirrored_outside(np.ascontiguousarray(crop[:, ::-1]), transform, height, width)
+
+    def cut_from(self, size: int, key: str) -> Float32Array:
+        """(size size 2): where in the mirrored crop each pixel of ``cut`` comes from (``align.mirrored_from``)."""
+        return align.mirrored_from(*self._frame(size, key), size)
+
+    def _frame(self, size: int, key: str) -> tuple[npt.NDArray[np.float64], int, int]:
         row = int(self.rows[stream(0, "tight", key).integers(len(self.rows))])
         face = self.data.faces[row]
-        transform = self.data.transform(row, crop.shape[0])
-        flipped = np.ascontiguousarray(crop[:, ::-1])
-        return align.mirrored_outside(flipped, transform, int(face.photo_height or 0), int(face.photo_width or 0))
+        return self.data.transform(row, size), int(face.photo_height or 0), int(face.photo_width or 0)
 
 
 def features(

@@ -36,6 +36,10 @@ class Views:
         """The face of a view."""
         return self.data.faces[int(self.rows[place])]
 
+    def order(self, place: int) -> int:
+        """0: of a tightly cut source; 1: shown as if cut so; 2: loose."""
+        return 1 if self.tight[place] else 0 if self.face(place).source == TIGHT_LIKE else 2
+
     def shown(self, places: Rows) -> UInt8Image:
         """What the encoder saw: N S S 3."""
         pixels = self.data.pixels(self.size_px)
@@ -50,6 +54,15 @@ class Views:
         wanted = np.ascontiguousarray(crop[:, ::-1])
         mask = np.ascontiguousarray(self.data.mask(row, self.size_px)[:, ::-1])
         return self.frames.cut(crop, self.data.faces[row].id), wanted, mask
+
+    def borders(self, place: int) -> tuple[Float32Array, Float32Array]:
+        """How the borders of (what the encoder saw, what is wanted) are mirrored: S S 2, as ``align.mirrored_from``."""
+        row = int(self.rows[place])
+        own = self.data.mirrored_from(row, self.size_px)
+        if self.frames is None or not self.tight[place]:
+            return own, own
+        flipped = own[:, ::-1] * np.array([-1, 1], np.float32) + np.array([self.size_px - 1, 0], np.float32)
+        return self.frames.cut_from(self.size_px, self.data.faces[row].id), np.ascontiguousarray(flipped)
 
 
 def decoder_views(
@@ -83,20 +96,26 @@ def decoder_views(
 
 
 def view_batches(views: Views, batch_size: int, seed: int) -> Callable[[int], dict[str, Any]]:
-    """``batch_at(step)``: ``wanted`` and ``shown`` (N S S 3 uint8), ``mask`` (N 1 S S), ``features`` (N F float32).
+    """``batch_at(step)``: ``wanted`` and ``shown`` (N S S 3 uint8), ``mask`` (N 1 S S), ``features`` (N F float32), and
+    how the borders of both pictures are mirrored, ``shown_from`` and ``wanted_from`` (N S S 2, in pixels).
 
-    Every epoch is one permutation of the views. ``shared`` is an empty dict for what two phases of one step share.
+    Every epoch is one permutation of the views. In a batch views with tight frames come first, so that neighbours are
+    mostly of one kind. ``shared`` is an empty dict for what two phases of one step share.
     """
     pixels = views.data.pixels(views.size_px)
 
     def batch_at(step: int) -> dict[str, Any]:
         places = epoch_places(len(views), step * batch_size, batch_size, seed)
+        places = places[np.argsort([views.order(int(place)) for place in places], kind="stable")]
+        borders = [views.borders(int(place)) for place in places]
         triples = [views.pictures(int(place), pixels) for place in places]
         return {
             "shown": np.stack([shown for shown, _, _ in triples]),
             "wanted": np.stack([wanted for _, wanted, _ in triples]),
             "mask": np.stack([mask for _, _, mask in triples])[:, None],
             "features": views.features[places].astype(np.float32),
+            "shown_from": np.stack([shown for shown, _ in borders]),
+            "wanted_from": np.stack([wanted for _, wanted in borders]),
             "shared": {},
         }
 

@@ -20,6 +20,22 @@ TAPS = ("pool", "embedding")
 SIDE_PX = 160  # what the encoder was trained on: smaller windows read other features
 
 
+def spaced(count: int, size: int) -> list[int]:
+    """``count`` places of a batch of ``size``, evenly apart."""
+    return [place * size // count for place in range(count)]
+
+
+def laid(images: Tensor, source: Tensor) -> Tensor:
+    """Images (N C S S) with borders mirrored as a photo's are: each pixel from ``source`` (N S S 2, x and y in pixels).
+
+    A face out of features that were read of a photo with a mirrored border has to have no such border: it has to be
+    read alike, and to be taken for a photo, once its border is mirrored too (the measurement is simulated, as in
+    AmbientGAN: Bora et al., 2018).
+    """
+    grid = source.to(images.device, torch.float32) * (2 / (images.shape[-1] - 1)) - 1
+    return functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=True)
+
+
 def mixed(features: Tensor, mean: Tensor, deviation: Tensor, count: int, noise: torch.Generator) -> Tensor:
     """``count`` mixtures (count F) of neighbours in a batch of features (N F), as far from the mean as those are.
 
@@ -28,7 +44,7 @@ def mixed(features: Tensor, mean: Tensor, deviation: Tensor, count: int, noise: 
     """
     known = (features - mean) / deviation
     share = torch.rand(count, 1, generator=noise, device=noise.device)
-    places = torch.arange(count, device=features.device) % len(features)
+    places = spaced(count, len(features))
     one, other = known[places], known.roll(1, 0)[places]
     drawn = share * one + (1 - share) * other
     return mean + deviation * drawn / (share.square() + (1 - share).square()).sqrt()

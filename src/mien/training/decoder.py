@@ -8,7 +8,8 @@ Generator: L1 pyramid + relative L1 of the encoder's maps (the perceptual loss) 
 features of both pictures (the identity loss) + the same for people mixed of two (``training/cycle.py``) + hinge costs
 of two critics + Kullback-Leibler cost of the style. Where a
 crop is mirrored (outside its photo) the wanted picture is laid over the made one before the critics and the encoder
-look, so that those pixels teach nothing.
+look, so that those pixels teach nothing. The border of mixed people's pictures is mirrored as that of photos is before
+anybody looks at them, so that the decoder need not draw such borders to be believed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from mien.generators.decoder import Decoder, DecoderConfig, StyleEncoder
 from mien.images import sheet, to_photos, to_tensor
 from mien.records import UInt8Image
 from mien.seeding import torch_seed
-from mien.training.cycle import cycle, mixed
+from mien.training.cycle import cycle, laid, mixed, spaced
 from mien.training.ema import EmaConfig
 from mien.training.loop import LoopSettings, Outcome, train
 from mien.training.objectives import hinge_discriminator, hinge_generator, l1_pyramid
@@ -41,8 +42,7 @@ State = Mapping[str, Tensor]
 TAPS = ("2b", "4a", "4b", "block35", "block17")
 POOL = "pool"
 TAP_CHANNELS = {"2b": 64, "4a": 192, "4b": 256, "block35": 256}  # where the critic on features looks
-NEAR_TAPS = ("2b", "4a", "4b")  # those that see a part of the picture: all that people who never were are judged by,
-# since no border of theirs is mirrored as it is around half of the photos, which a wider look would tell
+NEAR_TAPS = ("2b", "4a", "4b")  # those that see a part of the picture: all that people who never were are judged by
 
 
 class DecoderTrainingConfig(Config):
@@ -62,6 +62,7 @@ class DecoderTrainingConfig(Config):
     feature_critic: float = 0.1
     divergence: float = 2e-3
     feature_noise: float = 0.15
+    average_half_life_kimg: float = 10.0  # of the weights that are shown and exported
     critics_from: float = 0.05  # share of the run after which the critics work
     data: str = ""  # fingerprint
     images_before: int = 0  # images seen by the networks that this run starts with
@@ -117,10 +118,11 @@ def generator_cost(config: DecoderTrainingConfig) -> Any:
         spread = torch.randn(features.shape, generator=noise, device=noise.device) * decoder.deviation
         given, count = features + config.feature_noise * spread, len(features)
         strangers = mixed(features, decoder.mean, decoder.deviation, round(config.mixed * count), noise)
-        places = torch.arange(len(strangers), device=style.device) + 2  # the style of neither of the two
+        chosen = spaced(len(strangers), count)
+        styles = [(place + 2) % count for place in chosen]  # the style of neither of the two
         drawn = decoder(
             torch.cat([given, strangers]),
-            torch.cat([style, style[places % count]]),
+            torch.cat([style, style[styles]]),
             decoder.noise_planes(count + len(strangers), noise),
         )
         made, invented = composed(drawn[:count], wanted, mask), drawn[count:]
@@ -138,8 +140,12 @@ def generator_cost(config: DecoderTrainingConfig) -> Any:
             "divergence": config.divergence * divergence,
         }
         if len(strangers):
-            met = cycle(networks["encoder"], invented, strangers, decoder.mean, decoder.deviation)
+            shown = laid(invented, batch["shown_from"][chosen])
+            met = cycle(networks["encoder"], shown, strangers, decoder.mean, decoder.deviation)
             terms["cycle"] = config.cycle * met
+            # As many borders are mirrored as of the photos, whose features they came from or not: none is to betray.
+            turned = [(place + count // 2) % count for place in chosen]
+            invented = laid(invented, batch["wanted_from"][turned])
         if info.progress >= config.critics_from:
             near_maps = networks["encoder"](jittered(invented, size, shift), NEAR_TAPS) if len(strangers) else {}
             judged_maps = {name: _with(made_maps[name], near_maps.get(name)) for name in TAP_CHANNELS}
@@ -267,7 +273,7 @@ def train_decoder(
         run_dir=run_dir,
         config=config,
         settings=settings,
-        ema=EmaConfig(names=("decoder", "style"), half_life_kimg=5.0),
+        ema=EmaConfig(names=("decoder", "style"), half_life_kimg=config.average_half_life_kimg),
         preview=preview_sheet(preview) if preview is not None else None,
         resume=resume,
     )

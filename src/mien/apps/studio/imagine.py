@@ -103,7 +103,7 @@ class Desk:
             self.stop, *self.beside.reset_outputs,
         ]  # fmt: skip
         self.words.input(self.typed, self.words, [self.said, self.board], trigger_mode="always_last", **QUIET)
-        self.words.blur(self.describe, self.words, [self.said, self.board], **QUIET)
+        self.words.blur(self.left, self.words, [self.said, self.board], **QUIET)
         listen(self.board, "chosen", self.choose, [self.words], [self.words, self.said])
         self.clear.click(self.wipe, None, [self.words, self.said, self.board], **QUIET)
         asked = [self.words, self.count, self.seed, self.typical, self.story]
@@ -127,6 +127,12 @@ class Desk:
     def typed(self, words: str) -> dict[Any, Any]:
         """The chips follow the words; of the last one nothing is told, because it may not be finished."""
         return self.describe(words, typing=True)
+
+    def left(self, words: str) -> dict[Any, Any]:
+        """The box is left: all of it is told. An empty one says nothing: a click on Imagine leaves the box too, and its
+        answer is not to be wiped out.
+        """
+        return self.describe(words) if words.strip() else {self.said: gr.skip(), self.board: gr.skip()}
 
     def describe(self, words: str, typing: bool = False) -> dict[Any, Any]:
         """The chips follow the words; what is not understood is told."""
