@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from browsing import PATIENCE_MS, PHONE, Visit
 from crowd_tiny import write_tiny_weights
 from studio_live import fakes, held, ready, studio
 
+from mien.apps.service.makers import Picture
+from mien.apps.studio import imagine_slow
 from mien.images import encode_png, write_png
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -105,7 +108,7 @@ def test_what_cannot_be_is_told_beside_the_box(tiny: str, visit: Callable[..., V
     page.wait_for_selector("#imagine-said .wrong")
     assert "exclude each other" in page.locator("#imagine-said").inner_text()
     write(page, "")
-    page.wait_for_selector("#imagine-said .wrong", state="detached")  # the chips and the words agree again
+    page.wait_for_selector("#imagine-said .wrong", state="detached")  # deleting is heard as writing is
     page.locator("#imagine-go").click()
     page.wait_for_selector('#imagine-said .wrong:has-text("none given")')
     write(page, "grey hair")  # the tiny density does not know it
@@ -216,6 +219,43 @@ def test_two_people_imagine_and_either_may_leave(tmp_path: Path, visit: Callable
         other.locator("#imagine-go").click()
         bert.until(SHEET.format(count=12))
         assert "12 people who share the words" in other.locator("#imagine-status").inner_text()
+
+
+def test_a_slow_method_tells_its_steps_and_is_cancelled(
+    tiny: str, visit: Callable[..., Visit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    ended = threading.Event()
+
+    def endless(
+        _: object, wanted: object, seed: int, progress: imagine_slow.Progress
+    ) -> list[Picture]:  # stands for minutes of a processor
+        try:
+            for step in range(1, 10_000):
+                steps.append(step)
+                progress(step, 0.0)
+                time.sleep(0.4)
+        finally:
+            ended.set()
+        raise AssertionError("nobody stopped it")
+
+    monkeypatch.setattr(imagine_slow, "made", endless)
+    anna = visit(tiny)
+    page = ready(anna, "imagine")
+    write(page, "smiling woman")
+    page.locator("#imagine-go").click()
+    anna.until(SHEET.format(count=12))
+    page.get_by_role("button", name="Beside the paper of 2016").click()
+    page.locator("#imagine-visualise").click()
+    page.wait_for_selector('#imagine-paper-status .busy:has-text("Step")')
+    page.locator("#imagine-paper-cancel").click()
+    page.wait_for_selector('#imagine-paper-status :text("Cancelled.")')
+    page.wait_for_selector("#imagine-paper-cancel", state="hidden")
+    assert ended.wait(PATIENCE_MS / 1000), "the work goes on though nobody waits for it"
+    assert len(steps) < 9_000
+    assert imagine_slow.ONE_AT_A_TIME.acquire(timeout=5)  # the next person has the line to themselves
+    imagine_slow.ONE_AT_A_TIME.release()
+    assert page.locator("#imagine-sheet button.tile img").count() == 12, "our own sheet stays"
 
 
 def test_two_people_with_photos_and_a_batch_that_is_cancelled(tmp_path: Path, visit: Callable[..., Visit]) -> None:

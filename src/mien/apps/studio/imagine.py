@@ -102,7 +102,9 @@ class Desk:
             self.status, self.sheet, self.trail, self.story, self.faces, self.pick, self.refine, self.undo, self.redo,
             self.stop, *self.beside.reset_outputs,
         ]  # fmt: skip
-        self.words.input(self.typed, self.words, [self.said, self.board], trigger_mode="always_last", **QUIET)
+        # Not the box's own ``input``, which Gradio (6.31) gives for keys that write, and not for Backspace, Delete, a
+        # paste or a dictated word.
+        self.board.written(self.typed, None, [self.said, self.board], trigger_mode="always_last", **QUIET)
         self.words.blur(self.left, self.words, [self.said, self.board], **QUIET)
         listen(self.board, "chosen", self.choose, [self.words], [self.words, self.said])
         self.clear.click(self.wipe, None, [self.words, self.said, self.board], **QUIET)
@@ -124,9 +126,9 @@ class Desk:
 
     # What is said
 
-    def typed(self, words: str) -> dict[Any, Any]:
+    def typed(self, event: gr.EventData) -> dict[Any, Any]:
         """The chips follow the words; of the last one nothing is told, because it may not be finished."""
-        return self.describe(words, typing=True)
+        return self.describe(str(event.words), typing=True)
 
     def left(self, words: str) -> dict[Any, Any]:
         """The box is left: all of it is told. An empty one says nothing: a click on Imagine leaves the box too, and its

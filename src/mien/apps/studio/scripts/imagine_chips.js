@@ -82,4 +82,11 @@ element.addEventListener("keydown", (event) => {
   const row = [...chip.parentElement.querySelectorAll(".chip")];
   row[(row.indexOf(chip) + step + row.length) % row.length].focus();
 });
+// What is written, pasted, dictated or deleted in the box, once it rests for a moment.
+let resting = 0;
+document.addEventListener("input", (event) => {
+  if (!event.target.matches?.("#imagine-words textarea, #imagine-words input")) return;
+  clearTimeout(resting);
+  resting = setTimeout(() => trigger("written", { words: event.target.value }), 120);
+});
 element.dataset.ready = "yes";
