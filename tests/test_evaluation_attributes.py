@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
 from mien.errors import TooFewError
-from mien.evaluation.attributes import Examined, examine
+from mien.evaluation.attributes import Examined, examine, sex_of_people
 from mien.evaluation.attributes_metrics import (
     area_under_curve,
     average_precision,
@@ -77,7 +79,7 @@ def made(n: int = 120, seed: int = 3) -> Examined:
         (ages + 2).astype(np.float32),
     )
     sources = tuple("lfw" if k < 100 else "utkface" for k in range(n))
-    return Examined(readings, Truths(marks, female, ages), sources, ("White",) * n)
+    return Examined(readings, Truths(marks, female, ages), sources, ("White",) * n, ("",) * n)
 
 
 def test_a_report_says_what_is_known_and_names_what_is_not() -> None:
@@ -101,6 +103,24 @@ def test_a_report_says_what_is_known_and_names_what_is_not() -> None:
     assert all(row[2] is None for row in people.values() if isinstance(row[1], int) and row[1] < 30)
 
 
+def test_the_photos_of_a_person_outvote_a_wrong_label() -> None:
+    people = ("ann", "ann", "ann", "bob", "eve", "eve", "", "", "kim", "kim")
+    female = np.array([1, 0, 1, 0, 1, 0, 1, 1, 0, np.nan], np.float32)
+    agreed = sex_of_people(people, female)
+    assert agreed[:3].tolist() == [1, 1, 1]
+    assert np.isnan(agreed[3:]).all()  # one photo; even; nobody; one label
+
+    one = made()
+    same = replace(one, people=tuple(f"{k // 4} {int(one.truths.female[k])}" for k in range(120)))
+    found = examine(same, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance={}).figures()
+    (figure,) = (figure for key, figure in found.items() if key.startswith("sex-right-people"))
+    assert 60 < figure.n < 120
+    assert not any(
+        key.startswith("sex-right-people")
+        for key in examine(one, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance={}).figures()
+    )
+
+
 def test_too_few_faces_are_no_examination() -> None:
     one = made(3)
     unknown = Truths(
@@ -108,7 +128,7 @@ def test_too_few_faces_are_no_examination() -> None:
     )
     with pytest.raises(TooFewError, match="3 faces, 0 with attributes"):
         examine(
-            Examined(one.readings, unknown, one.sources, one.races),
+            Examined(one.readings, unknown, one.sources, one.races, one.people),
             Calibration.none(73, 42),
             [0.4] * 73,
             title="",

@@ -51,6 +51,7 @@ def attributes(
             truths,
             tuple(face.source for face in people),
             tuple(face.race or "" for face in people),
+            tuple(face.person or "" for face in people),
         ),
         reader.calibration,
         reader.metadata.get("usual", [0.0] * truths.marks.shape[1]),
