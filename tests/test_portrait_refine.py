@@ -10,7 +10,7 @@ from torch import Tensor
 from mien.faces.pose import angles_degrees, mean_shape, pose, rotation_of_pose
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.portrait import refine
-from mien.generators.portrait.refine import Readers, RefineConfig, darkness, mouth_gap, refined
+from mien.generators.portrait.refine import Readers, RefineConfig, darkness, mouth_gap, refined, tones
 from mien.records import Pose
 from mien.seeding import stream
 
@@ -56,6 +56,31 @@ def test_mouth_and_background_by_hand() -> None:
     assert float(darkness(-torch.ones(2, 3, 64, 64))[1]) == pytest.approx(2)
 
 
+def test_tones_are_those_of_the_face_without_its_features() -> None:
+    images = stream(0, "tones").normal(0, 0.3, (2, 3, 64, 64)).astype(np.float32)
+    shown = torch.from_numpy(images)
+    around = shown.clone()
+    around[:, :, :16], around[:, :, 56:], around[..., :16], around[..., 48:] = -1, 1, 1, -1  # hair, clothes, background
+    assert torch.equal(tones(around), tones(shown))
+    assert torch.allclose(tones(shown - 0.2), tones(shown) - 0.2, atol=1e-6)
+    features = shown.clone().unflatten(3, (8, 8)).flip(4).flatten(3)  # moved within eight pixels
+    assert torch.allclose(tones(features), tones(shown), atol=1e-6)
+
+
+def test_skin_does_not_drift_where_the_encoder_does_not_mind() -> None:
+    torch.manual_seed(0)
+    decoder = Decoder(SMALL).eval().requires_grad_(False)
+    planes = [torch.zeros_like(plane) for plane in decoder.noise_planes(1, torch.Generator().manual_seed(0))]
+    code, wanted = torch.randn(1, 8), torch.nn.functional.normalize(torch.randn(1, 3))
+    drifts = []
+    for tone in (0.0, 30.0):
+        config = RefineConfig(steps=12, rate=0.2, turn=0.0, mouth=0.0, dark=0.0, tone=tone)
+        after = refined(code, planes, decoder, Readers(Eye(), None), wanted, config)  # type: ignore[arg-type]
+        drift = tones(decoder.decode(after, planes)) - tones(decoder.decode(code, planes))
+        drifts.append(float(drift.square().mean()))
+    assert drifts[1] < 0.5 * drifts[0]
+
+
 class Eye:
     """Reads the colours of quarters of the picture: six values, and their first three as embedding."""
 
@@ -70,7 +95,7 @@ def test_refined_pictures_are_read_as_the_person_and_rows_do_not_mix() -> None:
     torch.manual_seed(0)
     decoder = Decoder(SMALL).eval().requires_grad_(False)
     planes = [torch.zeros_like(plane) for plane in decoder.noise_planes(1, torch.Generator().manual_seed(0))]
-    config = RefineConfig(steps=12, rate=0.2, turn=0.0, mouth=0.0, dark=0.0)
+    config = RefineConfig(steps=12, rate=0.2, turn=0.0, mouth=0.0, dark=0.0, tone=0.0)
     readers = Readers(Eye(), None)  # type: ignore[arg-type]
     codes = torch.randn(2, 8)
     wanted = torch.nn.functional.normalize(torch.randn(2, 3))

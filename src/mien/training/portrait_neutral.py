@@ -1,5 +1,6 @@
 """Fitting the neutraliser of portraits (``generators/portrait/neutral``): probes, and how one person's photos differ.
 
+What features say of the person is fitted beside them (``portrait_person``).
 Nothing is trained by gradients: two minutes on one CPU thread for LFW's 9,248 training faces of 4,000 people.
 """
 
@@ -22,9 +23,9 @@ from mien.generators.portrait.mien import MODEL, digest
 from mien.generators.portrait.neutral import READINGS, NeutralConfig, Neutraliser
 from mien.generators.portrait.refine import STRIP, STRIP_LOW
 from mien.records import Float32Array, UInt8Image
+from mien.training.portrait_person import MOST_PHOTOS, person_directions
 from mien.training.probes import balanced_weights, ridge
 
-MOST_PHOTOS = 6  # of one person count in full; more only share that weight
 # What a portrait keeps as the probes read it: who the person is, and what they wear in their face and on their head.
 KEPT = (
     *("Male", "Asian", "White", "Black", "Indian", "Child", "Youth", "Senior"),
@@ -40,6 +41,9 @@ class NeutralFitConfig(Config):
     penalty: float = 0.05
     background_light: float = 3.0  # (mean of 0 to 255 - 128) / 40: as light as can be
     background_roughness: float = 0.3  # deviation / 20
+    person_directions: int = 128  # 0: features stay as they were read; more change no embedding by 0.002
+    person_strength: float = 0.3  # of what is the photo's own; the model's 1 draws more alike, and others likewise
+    person_floor: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +128,21 @@ def fit(seen: Seen, config: NeutralFitConfig | None = None) -> Neutraliser:
     along = differences.T @ (differences @ bound) / len(differences)  # D k: M = C P
     # (M^T P)^-1 M^T; a reading that is the same in all photos has no direction and moves nothing
     moves = np.linalg.pinv(along.T @ bound, rcond=1e-6, hermitian=True) @ along.T
-    made = Neutraliser(NeutralConfig(features=seen.known.shape[1], style=seen.style.shape[1], readings=READINGS))
-    for name, value in {
+    size, rank = seen.known.shape[1], min(config.person_directions, seen.known.shape[1])
+    made = Neutraliser(NeutralConfig(features=size, style=seen.style.shape[1], readings=READINGS, person=rank))
+    person = person_directions(
+        seen.known, seen.people, strength=config.person_strength, floor=config.person_floor, rank=rank
+    )
+    values = {
         "probes": probes,
         "offset": offset,
         "targets": wanted,
         "moves": moves[: len(READINGS)],
         "style": seen.style[neutral].mean(0),
-    }.items():
+    }
+    if rank:
+        values |= {"common": person.common, "inward": person.inward, "outward": person.outward}
+    for name, value in values.items():
         getattr(made, name).copy_(torch.from_numpy(np.ascontiguousarray(value)).float())
     return made
 
@@ -148,14 +159,17 @@ def _probes_of(codes: Float32Array, marks: npt.NDArray[np.bool_], penalty: float
 def export(
     path: Path, neutraliser: Neutraliser, decoder: Decoder, about: dict[str, Any], *, with_decoder: bool
 ) -> None:
-    """Write the neutraliser (float32) and, unless it travels elsewhere, the decoder (float16)."""
-    tensors = {f"neutraliser.{name}": value for name, value in neutraliser.state_dict().items()}
+    """Write the neutraliser (float32, directions of people float16) and, unless it travels elsewhere, the decoder."""
+    tensors = {
+        f"neutraliser.{name}": value.to(torch.float16) if name in ("inward", "outward") else value
+        for name, value in neutraliser.state_dict().items()
+    }
     if with_decoder:
         tensors |= {f"decoder.{name}": value.to(torch.float16) for name, value in decoder.state_dict().items()}
     own = digest(decoder.state_dict())
     metadata = {
         "model": MODEL,
-        "version": f"{MODEL}-{own}",
+        "version": f"{MODEL}-{own}-{digest(neutraliser.state_dict())[:8]}",
         "config": neutraliser.config.model_dump(mode="json"),
         "decoder": decoder.config.model_dump(mode="json"),
         "decoder_digest": own,

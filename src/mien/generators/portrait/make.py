@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.checkpoints import WEIGHTS
 from mien.errors import PhotoError, RequestError, WeightsError
 from mien.faces import align
 from mien.faces.dlib_resnet import SAME_PERSON, DlibResNet, dlib_crop
@@ -18,7 +20,6 @@ from mien.faces.encoder import Encoder, load_encoder
 from mien.faces.find import FaceFinder
 from mien.faces.landmarks import INPUT_PX, mesh_points
 from mien.faces.pose import pose
-from mien.generators import WEIGHTS
 from mien.generators.enlarged import packaged_enlarger
 from mien.generators.enlarger import FACTOR, Enlarger
 from mien.generators.portrait import silhouette
@@ -128,7 +129,7 @@ class PortraitMaker:
 
     def of_crop(self, crop: UInt8Image) -> tuple[UInt8Image, Float32Array]:
         """Aligned crop (S S 3) -> what is drawn (T T 3) and the mask (T T in [0, 1]), as ``portrait``, unjudged."""
-        return self._draw(to_tensor(crop), self._read(to_tensor(crop), SEEN), self._larger(None))
+        return self._draw(to_tensor(crop), self._seen(to_tensor(crop)), self._larger(None))
 
     def as_read(self, crop: UInt8Image) -> UInt8Image | None:
         """Aligned crop (S S 3) -> the decoder's picture of it before it is made neutral; ``None``: no such thing."""
@@ -144,29 +145,41 @@ class PortraitMaker:
         Raises ``PhotoError`` for landmarks that do not span a face.
         """
         crop = align.warp(photo, align.crop_transform(face.mesh, CROP_PX), CROP_PX)
-        seen = self._read(to_tensor(crop), SEEN)
+        seen = self._seen(to_tensor(crop))
         drawn, mask = self._draw(to_tensor(crop), seen, self._larger(size_px))
         size = size_px or drawn.shape[0]
         if drawn.shape[0] != size:
             drawn = resize(drawn, size, size)
             mask = np.asarray(align.window(torch.from_numpy(mask)[None, None], 0.0, 0.0, 1.0, size)[0, 0].numpy())
-        return self._judged(face, crop, drawn, mask, seen["embedding"], self.model_version(size_px))
+        return self._judged(face, crop, drawn, mask, seen["embedding"][:1], self.model_version(size_px))
 
     def _larger(self, size_px: int | None) -> Enlarger | None:
         """What enlarges portraits of this size; ``None``: they are as the decoder draws them, or smaller."""
         return None if size_px is not None and size_px <= self.drawer.size_px else self.enlarger
+
+    def _seen(self, crop: Tensor) -> dict[str, Tensor]:
+        """What the encoder reads of a crop (1 3 S S), preset ``mien``: and, second, of its mirror image."""
+        both = torch.cat([crop, crop.flip(3)]) if isinstance(self.drawer, MienPortrait) else crop
+        return self._read(both, SEEN)
 
     def _draw(
         self, crop: Tensor, seen: dict[str, Tensor], enlarger: Enlarger | None
     ) -> tuple[UInt8Image, Float32Array]:
         if isinstance(self.drawer, MienPortrait):
             readers = Readers(self.encoder, self.finder.mesh)
-            drawn = self.drawer.draw_refined(seen["pool"], seen["embedding"], readers, self.refine)
+            person = self.drawer.person(seen["pool"].mean(0, keepdim=True))
+            drawn = self.drawer.draw_refined(person, self._embedded(person), readers, self.refine)
             shown: UInt8Image = (drawn if enlarger is None else enlarger.enlarge(drawn))[0]
             return shown, silhouette.person_mask(shown)
         loose = self.encoder(align.window(crop, 0.0, 0.0, 1.0, self.encoder.input_size), ["pool"])["pool"]
         made = self.drawer.draw(loose)
         return to_photos(made.noisy)[0], np.asarray(made.mask[0, 0].numpy(), np.float32)
+
+    @torch.no_grad()
+    def _embedded(self, pooled: Tensor) -> Tensor:
+        """The embedding (N 512) that the encoder makes of pooled features (N 1792), those of no photo, too."""
+        embed: Callable[[Tensor], Tensor] = self.encoder.network.embed  # type: ignore[assignment]
+        return embed(pooled)
 
     @torch.inference_mode()
     def _read(self, crops: Tensor, taps: tuple[str, ...]) -> dict[str, Tensor]:

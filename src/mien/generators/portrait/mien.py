@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.checkpoints import load_into, load_weights
+from mien.checkpoints import WEIGHTS, load_into, load_weights
 from mien.errors import WeightsError
-from mien.generators import WEIGHTS
 from mien.generators.crowd.mien import MODEL as CROWD
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.packing import unpacked
@@ -79,7 +78,7 @@ class MienPortrait:
         """Features (N 1792 at ``ENCODER_TAP``, of the encoder's window of aligned crops) -> portraits (N S S 3).
 
         On the light background of the decoder; ``silhouette`` finds the person. No noise: one photo, one portrait.
-        ``neutral`` False leaves the features as they were read, with the neutral style: for comparison.
+        ``neutral`` False leaves the features as they are, with the neutral style: for comparison.
         """
         keep_freed_memory()
         decoder = self.decoder
@@ -92,6 +91,12 @@ class MienPortrait:
             code = self.neutraliser(rows) if neutral else self.neutraliser.code(rows)
             made.append(to_photos(decoder.decode(code, planes))[: len(part)])
         return np.concatenate(made) if made else np.zeros((0, self.size_px, self.size_px, 3), np.uint8)
+
+    @torch.no_grad()
+    def person(self, features: Tensor) -> Tensor:
+        """Features (N 1792) of one photo each -> what they say of the person, in the same units: to be drawn."""
+        known = (features.float() - self.decoder.mean) / self.decoder.deviation
+        return self.neutraliser.person(known) * self.decoder.deviation + self.decoder.mean
 
     def draw_refined(self, features: Tensor, embedding: Tensor, readers: Readers, config: RefineConfig) -> UInt8Image:
         """As ``draw``, each drawn again until ``readers`` see the person of ``embedding`` (N 512) in it: ``refine``."""

@@ -9,6 +9,10 @@ correlation of 0.96 on people that they never saw. A portrait is the nearest cod
 differ, and keeps what they share. (With the covariance of all faces a light background turned women bald: in news
 photographs the two go together.) Probes of sex, age, race, hair, beard and glasses take part in ``P`` and are to read
 what they read before.
+
+Before that, the features are replaced by what they say of the *person*: y = m + ((x - m) A) B, their posterior mean
+where a photo is a person and something of its own (``training/portrait_person.py``). Two photos of one person so give
+nearly one portrait; a photo's blur, light and mood that no probe reads go, too.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ class NeutralConfig(Config):
     features: int = 1792
     style: int = 48
     readings: tuple[str, ...] = READINGS
+    person: int = 0  # directions in which people are told apart; 0: features stay as they were read
 
 
 class Neutraliser(nn.Module):
@@ -40,6 +45,9 @@ class Neutraliser(nn.Module):
     targets: Tensor
     moves: Tensor
     style: Tensor
+    common: Tensor
+    inward: Tensor
+    outward: Tensor
 
     def __init__(self, config: NeutralConfig) -> None:
         super().__init__()
@@ -50,6 +58,16 @@ class Neutraliser(nn.Module):
         self.register_buffer("targets", torch.zeros(count))  # t
         self.register_buffer("moves", torch.zeros(count, size))  # K
         self.register_buffer("style", torch.zeros(config.style))  # the mean style of neutral faces
+        if config.person:
+            self.register_buffer("common", torch.zeros(config.features))  # m
+            self.register_buffer("inward", torch.zeros(config.features, config.person))  # A
+            self.register_buffer("outward", torch.zeros(config.person, config.features))  # B
+
+    def person(self, known: Tensor) -> Tensor:
+        """What standardised features (N F) of one photo each say of the person: N F."""
+        if not self.config.person:
+            return known
+        return self.common + ((known - self.common) @ self.inward) @ self.outward
 
     def code(self, known: Tensor) -> Tensor:
         """Standardised features (N F) with the neutral style: N F + S."""

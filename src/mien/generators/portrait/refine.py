@@ -3,12 +3,13 @@
 Not of a paper; the closest is projection into a generator's latent space (Abdal et al., Image2StyleGAN, 2019). What the
 decoder draws is read by the encoder and by the face mesh as a photo would be, and the code moves against
 
-    (1 - cos(e(x), e)) + (1 - cos(p(x), p)) + |turn|^2 + mouth^2 + dark^2,
+    (1 - cos(e(x), e)) + (1 - cos(p(x), p)) + |turn|^2 + mouth^2 + dark^2 + |tone|^2,
 
-where e is the embedding of the photo (whose face it is), p the standardised pooled features of the neutral code (how
-it is to look), turn the three angles of the head, mouth the opening of the lips and dark how far the background is from
-white, in their units. Only the code moves, so that the picture stays one that the decoder can draw: pixels would learn
-to fool the encoder.
+where e is the embedding of the person (who it is), p the standardised pooled features of the neutral code (how it is to
+look), turn the three angles of the head, mouth the opening of the lips, dark how far the background is from white, and
+tone how far the blurred face drifts from that of the first picture, in their units: the encoder does not mind skin that
+turns darker or redder, people do. Only the code moves, so that the picture stays one that the decoder can draw: pixels
+would learn to fool the encoder.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from mien.generators.layers import has_fast_bf16
 
 TURN_UNIT_DEGREES = 10.0
 MOUTH_UNIT = 0.1  # of the eyes' distance
+TONE_PX = 8  # pictures are so small where their tones are compared
+TONE_FACE = (slice(2, 7), slice(2, 6))  # rows and columns of them that are face
 STRIP, STRIP_LOW = 0.094, 0.39  # where background is looked for: shares of the picture's side
 
 
@@ -43,6 +46,7 @@ class RefineConfig(Config):
     turn: float = 0.3
     mouth: float = 0.3
     dark: float = 0.3
+    tone: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +74,27 @@ def mouth_gap(points: Tensor) -> Tensor:
     return gaps / eyes.clamp_min(1e-6).sqrt()
 
 
-def costs(
-    images: Tensor, readers: Readers, decoder: Decoder, embedding: Tensor, known: Tensor, c: RefineConfig
-) -> Tensor:
-    """The cost (N) of pictures (N 3 S S) of people with ``embedding`` (N 512), to be read as ``known`` (N F)."""
+def tones(images: Tensor) -> Tensor:
+    """The colours (N 3 R C) of the face in pictures (N 3 S S), without its features."""
+    return functional.adaptive_avg_pool2d(images, TONE_PX)[:, :, TONE_FACE[0], TONE_FACE[1]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What N pictures are to show."""
+
+    embedding: Tensor  # N 512: who it is
+    known: Tensor  # N F: standardised features, how they look
+    tones: Tensor  # N 3 R C: as ``tones``
+
+
+def costs(images: Tensor, readers: Readers, decoder: Decoder, wanted: Wanted, c: RefineConfig) -> Tensor:
+    """The cost (N) of pictures (N 3 S S) that are to show what is ``wanted``."""
     seen = readers.encoder(align.encoder_window(images, readers.encoder.input_size), ("pool", "embedding"))
     read = (seen["pool"].float() - decoder.mean) / decoder.deviation
-    cost = c.embedding * (1 - functional.cosine_similarity(seen["embedding"].float(), embedding))
-    cost = cost + c.features * (1 - functional.cosine_similarity(read, known))
+    cost = c.embedding * (1 - functional.cosine_similarity(seen["embedding"].float(), wanted.embedding))
+    cost = cost + c.features * (1 - functional.cosine_similarity(read, wanted.known))
+    cost = cost + c.tone * (tones(images) - wanted.tones).square().mean((1, 2, 3))
     if c.turn or c.mouth:
         points = mesh_points(readers.mesh, align.window(images.float(), 0.0, 0.0, 1.0, INPUT_PX))
         cost = cost + c.turn * (angles_degrees(points) / TURN_UNIT_DEGREES).square().sum(1)
@@ -90,15 +107,17 @@ def refined(
 ) -> Tensor:
     """Codes (N F + S) as ``Decoder.decode`` reads them, moved so that their pictures show the people of ``embedding``.
 
-    ``embedding`` (N 512) is that of the photos. Each row is refined by itself: the same in any batch.
+    ``embedding`` (N 512) is the people's. Each row is refined by itself: the same in any batch.
     """
-    known = code[:, : decoder.mean.numel()].clone()
+    with torch.no_grad():
+        first = tones(decoder.decode(code, planes).float()).clone()
+    wanted = Wanted(embedding, code[:, : decoder.mean.numel()].clone(), first)
     moving = code.clone().requires_grad_(True)
     optimiser = torch.optim.Adam([moving], lr=config.rate, betas=(0.8, 0.95))
     device = code.device
     for _ in range(config.steps):
         with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
-            cost = costs(decoder.decode(moving, planes).float(), readers, decoder, embedding, known, config)
+            cost = costs(decoder.decode(moving, planes).float(), readers, decoder, wanted, config)
             (moving.grad,) = torch.autograd.grad(cost.float().sum(), [moving])
         optimiser.step()
     return moving.detach()

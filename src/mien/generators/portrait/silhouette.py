@@ -24,6 +24,8 @@ MAYBE_HEAD = (0.50, 0.45, 0.36, 0.47)
 NECK, SHOULDERS = (0.36, 0.80, 0.64), (0.10, 0.87, 0.90)  # left, top, right; down to the lower edge
 CORNER = (0.22, 0.60)  # background: this wide at the top, down to here at the sides
 EDGE_PX_SHARE = 0.03  # width of those strips
+RIM_SHARE, REACH_SHARE = 0.01, 0.02  # how deep the background shines into hair; from how far hair's own colours come
+SURELY = 0.98
 VEIL = 0.06  # softer than that is nothing at all: faint veils far from the hair would show on other colours
 
 
@@ -87,9 +89,30 @@ def _guided(guide: Float32Array, mask: Float32Array, side: int, epsilon: float =
 def over(portrait: UInt8Image, mask: Float32Array, colour: tuple[int, int, int]) -> UInt8Image:
     """The person on a plain colour."""
     share = mask[..., None]
-    return np.asarray(portrait * share + np.array(colour, np.float32) * (1 - share) + 0.5, np.uint8)
+    own = person_colours(portrait, mask)
+    return np.asarray(own * share + np.array(colour, np.float32) * (1 - share) + 0.5, np.uint8)
 
 
 def cut_out(portrait: UInt8Image, mask: Float32Array) -> npt.NDArray[np.uint8]:
     """S S 4: the person with the mask as alpha."""
-    return np.dstack([portrait, np.asarray(mask * 255 + 0.5, np.uint8)])
+    own = np.asarray(person_colours(portrait, mask) + 0.5, np.uint8)
+    return np.dstack([own, np.asarray(mask * 255 + 0.5, np.uint8)])
+
+
+def person_colours(portrait: UInt8Image, mask: Float32Array) -> Float32Array:
+    """The portrait (S S 3) with the person's own colours along the edge of the mask, and beyond: S S 3 in [0, 255].
+
+    What is drawn there is half background: on another colour than that one it would shine as a light rim. The colours
+    come from a little farther in; where no person is near, the portrait stays as it is.
+    """
+    size = portrait.shape[0]
+    drawn = portrait.astype(np.float32)
+    deep = 2 * max(1, round(RIM_SHARE * size)) + 1
+    inside = cv2.erode((mask > SURELY).astype(np.float32), np.ones((deep, deep), np.uint8))
+    reach = max(1.0, REACH_SHARE * size)
+    weight: Any = cv2.GaussianBlur(inside, (0, 0), reach)
+    from_inside: Any = cv2.GaussianBlur(drawn * inside[..., None], (0, 0), reach)
+    near = weight > 1e-3
+    taken = cv2.GaussianBlur(1 - inside, (0, 0), max(0.5, RIM_SHARE * size / 2)) * near
+    own = from_inside / np.maximum(weight, 1e-3)[..., None]
+    return np.asarray(drawn + (own - drawn) * taken[..., None], np.float32)
