@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagine_tiny import write_tiny_density
 
-from mien.checkpoints import save_weights
+from mien.checkpoints import WEIGHTS, save_weights
 from mien.errors import RequestError, WeightsError
-from mien.generators import WEIGHTS
 from mien.generators.contract import FakeGenerator, Generator
 from mien.generators.crowd import Crowd
 from mien.generators.enlarged import EnlargedGenerator, generator_at

@@ -20,6 +20,8 @@ from safetensors.torch import save
 from mien.errors import WeightsError
 from mien.files import write_bytes
 
+WEIGHTS = Path(__file__).resolve().parent / "weights"  # those that travel with the package
+
 
 def save_weights(
     path: str | os.PathLike[str],

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.checkpoints import load_into, load_weights
+from mien.checkpoints import WEIGHTS, load_into, load_weights
 from mien.faces.inner import inner_square
 from mien.images import to_tensor
 from mien.records import Float32Array, UInt8Image
@@ -116,11 +115,7 @@ class AgeSexJudge:
     @classmethod
     def load(cls, path: str | None = None) -> AgeSexJudge:
         """The judge that travels with the package, or the weights file ``path`` (``WeightsError`` when unusable)."""
-        if path is None:
-            with as_file(files("mien") / "weights" / f"{MODEL}.safetensors") as packaged:
-                tensors, metadata = load_weights(packaged, model=MODEL)
-        else:
-            tensors, metadata = load_weights(path, model=MODEL)
+        tensors, metadata = load_weights(path or WEIGHTS / f"{MODEL}.safetensors", model=MODEL)
         network = AgeSexNet()
         load_into(network, tensors, name=MODEL)
         return cls(network, metadata)

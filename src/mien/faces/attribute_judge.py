@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.checkpoints import load_into, load_weights
+from mien.checkpoints import WEIGHTS, load_into, load_weights
 from mien.errors import WeightsError
 from mien.faces.age_sex import Residual
 from mien.faces.attributes.vocabulary import GROUP_OF, NAMES
@@ -126,11 +125,7 @@ class AttributeJudge:
     @classmethod
     def load(cls, path: str | None = None) -> AttributeJudge:
         """The judge that travels with the package, or the weights file ``path`` (``WeightsError`` when unusable)."""
-        if path is None:
-            with as_file(files("mien") / "weights" / f"{MODEL}.safetensors") as packaged:
-                tensors, metadata = load_weights(packaged, model=MODEL)
-        else:
-            tensors, metadata = load_weights(path, model=MODEL)
+        tensors, metadata = load_weights(path or WEIGHTS / f"{MODEL}.safetensors", model=MODEL)
         network = AttributeNet()
         load_into(network, tensors, name=MODEL)
         return cls(network, metadata)

@@ -15,10 +15,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from mien.checkpoints import load_into, load_weights
+from mien.checkpoints import WEIGHTS, load_into, load_weights
 from mien.config import Config
 from mien.errors import RequestError, WeightsError
-from mien.generators import WEIGHTS
 from mien.generators.layers import SLOPE, has_fast_bf16
 from mien.images import to_photos, to_tensor
 from mien.memory import keep_freed_memory

@@ -133,11 +133,11 @@ def _column(name: str) -> str:
 def _subject(name: str) -> tuple[Generator, Path | None]:
     """A generator by preset or weights file, and its weights file where that is known."""
     import mien
-    from mien.checkpoints import load_weights
+    from mien.checkpoints import WEIGHTS, load_weights
     from mien.errors import RequestError
 
     if name in PRESETS:
-        packaged = Path(mien.__file__).parent / "weights" / f"crowd-{name}.safetensors"
+        packaged = WEIGHTS / f"crowd-{name}.safetensors"
         return mien.load("crowd", preset=name).generator, packaged if packaged.is_file() else None
     if not Path(name).is_file():
         raise RequestError(f"{name}: neither a preset ({', '.join(PRESETS)}) nor a weights file")

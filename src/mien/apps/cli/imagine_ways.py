@@ -181,9 +181,8 @@ def names_of(wanted: Mapping[str, bool | float], method: str) -> tuple[str, ...]
 
 def load_mixture(path: Path | None) -> tuple[ClassMixture, Tensor, dict[str, Any]]:
     """The paper's mixture, the mean face (1 3 S S tensor) that travels with it, and the metadata."""
-    from mien.checkpoints import load_weights
+    from mien.checkpoints import WEIGHTS, load_weights
     from mien.errors import WeightsError
-    from mien.generators import WEIGHTS
     from mien.generators.imagine.paper_weights import MODEL, from_tensors
     from mien.images import to_tensor
 

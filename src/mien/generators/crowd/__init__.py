@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from mien.checkpoints import WEIGHTS
 from mien.errors import RequestError
-from mien.generators import WEIGHTS
 from mien.generators.contract import FaceRequest, Generator, complete
 from mien.generators.enlarged import generator_at
 from mien.records import Labels, MadeFace, Sex
