@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import RequestError
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from mien.generators.portrait.make import PortraitMaker
 
 NAMES = ("crowd", "imagine", "portrait")
-WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 
 
 def load(

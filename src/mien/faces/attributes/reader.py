@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mien.checkpoints import load_into, load_weights
+from mien.checkpoints import WEIGHTS, load_into, load_weights
 from mien.errors import RequestError, WeightsError
 from mien.faces.attributes.calibration import Calibration, softmax
 from mien.faces.attributes.heads import AGES, FEMALE, AttributeHeads, HeadsConfig
@@ -77,11 +76,7 @@ class AttributeReader:
         """The heads that travel with the package, or those of the weights file ``path``, on the encoder they were
         trained on. ``RequestError`` when that is another than ``encoder``; ``WeightsError`` for an unusable file or an
         encoder that has not been fetched."""
-        if path is None:
-            with as_file(files("mien") / "weights" / f"{MODEL}.safetensors") as packaged:
-                tensors, metadata = load_weights(packaged, model=MODEL)
-        else:
-            tensors, metadata = load_weights(path, model=MODEL)
+        tensors, metadata = load_weights(path or WEIGHTS / f"{MODEL}.safetensors", model=MODEL)
         trained_on = str(metadata.get("encoder"))
         if trained_on != encoder:
             advice = "train others with 'mien train attributes --encoder' and give their weights"
