@@ -39,7 +39,7 @@ class NeutralFitConfig(Config):
     """What is wanted of a portrait, in the probes' units, and how much the probes are held back."""
 
     penalty: float = 0.05
-    background_light: float = 3.0  # (mean of 0 to 255 - 128) / 40: as light as can be
+    background_light: float = 1.5  # (mean of 0 to 255 - 128) / 40; at 3, white, long hair goes with the dark around it
     background_roughness: float = 0.3  # deviation / 20
     person_directions: int = 128  # 0: features stay as they were read; more change no embedding by 0.002
     person_strength: float = 0.3  # of what is the photo's own; the model's 1 draws more alike, and others likewise
