@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from imagine_tiny import AXES, FEATURES, NAMES, tiny_density
 
 from mien.checkpoints import load_weights
 from mien.errors import RequestError, WeightsError
 from mien.generators.imagine.density import AGE, FaceDensity, Wish
+from mien.generators.imagine.people import APART, reduced
 from mien.generators.imagine.weights import MODEL, from_tensors
 from mien.seeding import sample_generator, stream
 from mien.training.imagine import export_density
@@ -100,23 +103,88 @@ def test_a_code_moves_only_as_far_as_it_must() -> None:
     assert density.probes.scores(moved[None])[0, 0] == pytest.approx(-0.72, abs=1e-4)
 
 
-def test_moves_keep_to_the_ways_in_which_photographs_of_one_person_differ() -> None:
-    density = tiny_density(1)
-    person = np.linalg.qr(stream(4, "person").standard_normal((AXES, AXES))).Q[:, 0]
-    within = np.eye(AXES) - 0.999 * np.outer(person, person)  # no photograph shows another person
-    kept = replace(density, within=within)
-    plan, other = density.plan(Wish({"Smiling": True, "Male": False})), density.plan(Wish({"Smiling": False}))
-    shifts = {True: [], False: []}
+def told_apart() -> tuple[FaceDensity, np.ndarray]:
+    """A density of one Gaussian in which one direction alone says who it is."""
+    person = np.linalg.qr(stream(4, "person").standard_normal((AXES, AXES))).Q[:, :1]
+    return replace(tiny_density(1), people=30 * person), person
+
+
+def test_moves_change_what_is_asked_for_and_not_who_it_is() -> None:
+    kept, person = told_apart()
+    density = replace(kept, people=None)
+    other = density.plan(Wish({"Smiling": False}))
+    shifts: dict[bool, list[float]] = {True: [], False: []}
     for index in range(40):
-        codes = [one.draw(plan, sample_generator(3, index)) for one in (density, kept)]
-        for code in codes:
-            assert density.probes.scores(code[None])[0, 0] >= 0.72 - 1e-4
-            assert density.probes.scores(code[None])[0, 1] <= -0.72 + 1e-4
+        code = density.draw(density.plan(Wish({"Smiling": True})), sample_generator(3, index))
         for one in (density, kept):
-            moved = one.move(codes[0], other)
+            moved = one.move(code, other)
             assert density.probes.scores(moved[None])[0, 0] <= -0.72 + 1e-4
-            shifts[one is kept].append(abs((moved - codes[0]) @ person))
+            shifts[one is kept].append(abs((moved - code) @ person[:, 0]))
     assert np.mean(shifts[True]) < np.mean(shifts[False]) / 2
+
+
+def test_people_who_share_a_wish_keep_it_and_are_more_different_people() -> None:
+    kept, person = told_apart()
+    wish, alike = Wish({"Smiling": True, "Eyeglasses": True}), []
+    for one in (replace(kept, people=None), kept):
+        plan = one.plan(wish)
+        codes = np.stack([one.draw(plan, sample_generator(3, k)) for k in range(300)])
+        scores = one.probes.scores(codes)
+        assert (scores[:, [0, 3]] >= plan.bounds.low - 1e-4).all()
+        along = (codes - kept.centre) @ person[:, 0]
+        alike.append(along.mean() ** 2 / (along**2).mean())  # the share of who they are that all have in common
+    assert alike[1] < alike[0] / 2
+
+
+def test_codes_are_wider_along_what_tells_people_apart_and_nowhere_else() -> None:
+    kept, person = told_apart()
+    covariance, wide = kept.components.covariances[0], kept.factors[0] @ kept.factors[0].T
+    white = np.linalg.cholesky(covariance)
+    along = white.T @ person / np.linalg.norm(white.T @ person)
+    other = np.eye(AXES) - along @ along.T
+    expected = white @ (other + APART**2 * along @ along.T) @ white.T
+    assert wide == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    assert (replace(kept, people=None).factors == kept.components.factors).all()
+
+
+@given(st.integers(0, 2**31), st.integers(1, 6))
+def test_the_leading_directions_hold_the_scale_of_an_identity(seed: int, rank: int) -> None:
+    draws = stream(seed, "reduced")
+    root, reading = draws.standard_normal((6, 6)), draws.standard_normal((6, 9))
+    pooled = root @ root.T + 0.1 * np.eye(6)
+    found = reduced(reading, pooled, rank)
+    assert found.shape == (6, rank)
+    assert (found**2).sum() == pytest.approx(6)
+    whole = reduced(reading, pooled, 6)
+    assert whole @ whole.T == pytest.approx(reading @ reading.T * 6 / (reading**2).sum(), rel=1e-6, abs=1e-6)
+
+
+def test_more_words_ask_for_less_of_each_but_sex_stays_plain() -> None:
+    density = tiny_density()
+
+    def degree(name: str, *others: str) -> float:
+        plan = density.plan(Wish(dict.fromkeys((name, *others), True)))
+        k = density.probes.index(name)
+        absent, present = density.probes.absent[k], density.probes.present[k]
+        return float((plan.bounds.low[0] - absent) / (present - absent))
+
+    assert degree("Smiling") > degree("Smiling", "Male") > degree("Smiling", "Male", "Brown Hair")
+    assert degree("Male") == pytest.approx(degree("Male", "Smiling", "Brown Hair")) == pytest.approx(1.1)
+    bounds = density.plan(Wish({"Male": False, "Smiling": 0.5})).bounds
+    assert bounds.high[0] == pytest.approx(density.probes.level("Male", -0.1))
+    assert bounds.low[1] == bounds.high[1] == pytest.approx(density.probes.level("Smiling", 0.5))
+
+
+def test_a_rare_mark_is_asked_for_more_strictly_than_a_common_one() -> None:
+    density = tiny_density()
+    rare, common = (
+        replace(density, probes=replace(density.probes, intercepts=density.probes.intercepts + shift))
+        for shift in (-0.5, 0.5)
+    )
+    least = [one.plan(Wish({"Smiling": True})).bounds.low[0] for one in (rare, common)]
+    most = [one.plan(Wish({"Smiling": False})).bounds.high[0] for one in (rare, common)]
+    assert least[0] > least[1]
+    assert most[0] > most[1]
 
 
 def test_what_a_wish_leaves_open_can_be_given() -> None:
@@ -151,16 +219,16 @@ def test_an_unknown_attribute_is_named_with_those_allowed() -> None:
 
 
 def test_weights_come_back_as_the_same_density(tmp_path: Path) -> None:
-    within = stream(2, "within").standard_normal((AXES, AXES))
-    density, path = replace(tiny_density(), within=within @ within.T), tmp_path / "a.safetensors"
+    people = stream(2, "people").standard_normal((AXES, 3))
+    density, path = replace(tiny_density(), people=people), tmp_path / "a.safetensors"
     export_density(path, density, {"model": MODEL, "version": "1"})
     tensors, metadata = load_weights(path, model=MODEL)
     found = from_tensors(tensors, metadata, name=str(path))
     features = stream(1, "features").standard_normal((20, FEATURES))
     assert found.log_density(features) == pytest.approx(density.log_density(features), rel=0.01, abs=0.1)
     assert found.probes.names == (*NAMES, AGE)
-    assert found.within == pytest.approx(density.within, rel=1e-2, abs=1e-2)
+    assert found.people == pytest.approx(people, rel=1e-2, abs=1e-2)
     export_density(path, tiny_density(), {"model": MODEL, "version": "1"})
-    assert from_tensors(*load_weights(path, model=MODEL), name="older").within is None
+    assert from_tensors(*load_weights(path, model=MODEL), name="older").people is None
     with pytest.raises(WeightsError, match=r"a\.safetensors: not the weights of a density of faces"):
         from_tensors({}, metadata, name=str(path))

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from imagine_tiny import tiny_density
 
+from mien.checkpoints import load_weights
 from mien.errors import TrainingError
 from mien.faces.attributes import NAMES
 from mien.generators.contract import FaceRequest
-from mien.generators.imagine.density import AGE, Wish
+from mien.generators.imagine.density import AGE, FaceDensity, Wish
+from mien.generators.imagine.weights import MODEL
 from mien.records import UInt8Image
 from mien.seeding import sample_generator, stream
-from mien.training.imagine import ImagineConfig, fit_components, fit_density, fit_frame, fit_within, known_labels
+from mien.training.imagine import (
+    ImagineConfig,
+    export_density,
+    fit_components,
+    fit_density,
+    fit_frame,
+    known_labels,
+)
+from mien.training.people import foretelling, with_people
 from mien.training.visible import drawn_and_seen, visible_probes, with_visible_probes
 
 
@@ -111,15 +122,37 @@ def test_a_fitted_density_obeys_what_the_faces_taught() -> None:
     assert made[:, 1].mean() == pytest.approx(1.5, abs=0.5), "47.5 years"
 
 
-def test_photographs_of_one_person_say_how_a_code_may_move() -> None:
+def test_embeddings_of_pictures_say_what_tells_people_apart() -> None:
+    density = tiny_density()
     draws = stream(3, "people")
-    who = np.repeat(np.arange(60), 3)
-    codes = draws.standard_normal((60, 4))[who] * [3.0, 1, 1, 1] + draws.standard_normal((180, 4)) * [0.1, 1, 2, 0.5]
-    found = fit_within(codes, [Row(person=f"person {k}") for k in who])
+    truth = np.zeros((5, 8))
+    truth[1, :3], truth[3, 3:] = 2.0, -1.0  # the others change light, say
+    codes = draws.standard_normal((400, 5)) + 1
+    embeddings = codes @ truth + 7 + 0.1 * draws.standard_normal((400, 8))
+    first, second = foretelling(codes, embeddings)
+    assert first == pytest.approx(truth, abs=0.1)
+    assert codes @ first + second == pytest.approx(embeddings, abs=0.6)
+    found = with_people(density, codes, embeddings).people
     assert found is not None
-    assert np.sqrt(np.diag(found)) == pytest.approx([0.1, 1, 2, 0.5], rel=0.2), "by photograph, not by person"
-    assert fit_within(codes, [Row(person=f"person {k}") for k in range(180)]) is None, "nobody twice"
-    assert fit_within(codes, [Row()] * 180) is None
+    assert found.shape == (5, 5)
+    assert (found**2).sum() == pytest.approx(5)
+    person, light = found.T @ np.eye(5)[:, [1, 3]], found.T @ np.eye(5)[:, [0, 2, 4]]
+    assert (person**2).sum(0).min() > 20 * (light**2).sum(0).max()
+
+
+def test_a_version_is_a_digest_of_what_is_drawn_from(tmp_path: Path) -> None:
+    def version(density: FaceDensity, **about: str) -> str:
+        export_density(tmp_path / "a.safetensors", density, {"model": MODEL, **about})
+        return str(load_weights(tmp_path / "a.safetensors", model=MODEL)[1]["version"])
+
+    density = tiny_density()
+    own = version(density)
+    assert own.startswith(f"{MODEL}-")
+    assert version(density, data="another name for the same") == own
+    assert version(replace(density, strictness=0.5)) != own
+    moved = replace(density.components, means=density.components.means + 0.1)
+    assert version(replace(density, components=moved)) != own
+    assert version(density, version="mine") == "mine"
 
 
 def test_too_few_faces_and_no_labels_are_refused() -> None:
@@ -145,11 +178,12 @@ def test_probes_learn_what_is_shown_and_not_what_is_hidden() -> None:
     def encode(pictures: list[UInt8Image]) -> np.ndarray:
         return frame.features((np.stack(pictures).astype(float) - 128) / 20)
 
-    codes, scores = drawn_and_seen(density, draw, encode, 320, seed=1)
+    codes, seen = drawn_and_seen(density, draw, encode, 320, seed=1)
     assert codes.shape == (320, 5)
+    scores = density.probes.scores(density.frame.codes(seen))
     found = visible_probes(density.probes, codes, scores)
     assert found.weights[0] == pytest.approx(np.ones(len(names)), abs=0.15)
     assert np.abs(found.weights[1:]).max() < 0.15
-    seen = with_visible_probes(density, codes, scores)
-    assert (seen.probes.present <= density.probes.present + 1e-9).all()
-    assert (seen.probes.absent >= density.probes.absent - 1e-9).all()
+    shown = with_visible_probes(density, codes, scores)
+    assert (shown.probes.present <= density.probes.present + 1e-9).all()
+    assert (shown.probes.absent >= density.probes.absent - 1e-9).all()

@@ -20,7 +20,7 @@ from mien.evaluation.crowd_judged import Judged, Memory, slug_of
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import IDENTITY, Judges, Track, unknown_labels, untracked
 from mien.evaluation.imagine_sets import AttributeSet, obeyed
-from mien.evaluation.imagine_variety import Answers, RealPairs, figure_of, real_pairs, variety
+from mien.evaluation.imagine_variety import Answers, RealPairs, figure_of, real_pairs, sheet_identity, variety
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Better, Figure, Picture, Report, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, Interval, mean_interval
@@ -45,6 +45,7 @@ class MadeFaces:
     crops: UInt8Image  # P K S S 3
     seconds: float | None = None  # that making them took, by the clock
     sixteen_seconds: tuple[float, ...] = ()  # that 16 faces of one description took, warm, each time it was tried
+    sheets: UInt8Image | None = None  # Q 16 S S 3: a whole sheet for each of the first Q of ``places``
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,14 @@ def judge_imagine(
     other = judge_faces("real, other half", real.other_half, judges, track)
     whole = {name: one.judged for name, one in answers.items() if len(one.places) == len(sets)}
     memories = {name: Memory.of(one.identity[:MEMORY_SAMPLES], real.training) for name, one in whole.items()}
+    sheets = {
+        one.name: sheet_identity(one.name, one.sheets, judges, track) for one in methods if one.sheets is not None
+    }
     parts = (
         _wanted(answers, sets),
         _attributes(answers, sets),
         crowd_likeness.detection({name: one.judged for name, one in answers.items()}, {}),
-        variety(answers, sets, other, [real_pairs(one, judges, track) for one in real.alike]),
+        variety(answers, sets, other, [real_pairs(one, judges, track) for one in real.alike], sheets),
         _from_mean(answers, real.other_half, other),
         crowd_likeness.likeness(whole, other, k=3),
         crowd_likeness.memory(memories, None, {}),

@@ -61,16 +61,31 @@ def real_pairs(pairs: RealPairs, judges: Judges, track: Track) -> JudgedPairs:
     return JudgedPairs(pairs.name, found.reshape(*pairs.crops.shape[:2], -1), pairs.about)
 
 
+def sheet_identity(name: str, sheets: UInt8Image, judges: Judges, track: Track) -> Float64Array:
+    """Q K 128: identity features of sheets Q K S S 3."""
+    flat = sheets.reshape(-1, *sheets.shape[2:])
+    with track(f"{name}: whole sheets", len(flat)) as advance:
+        found = judges.identity(flat, advance).astype(np.float64)
+    return found.reshape(*sheets.shape[:2], -1)
+
+
 def variety(
-    answers: Mapping[str, Answers], sets: Sequence[AttributeSet], other: Judged, alike: Sequence[JudgedPairs]
+    answers: Mapping[str, Answers],
+    sets: Sequence[AttributeSet],
+    other: Judged,
+    alike: Sequence[JudgedPairs],
+    sheets: Mapping[str, Float64Array],
 ) -> Section:
-    """(c) All pairs of one description and pairs of two, of every method, beside pairs of real people."""
+    """(c) All pairs of one description and pairs of two, of every method, beside pairs of real people.
+
+    ``sheets``: Q K 128 of methods that drew a whole sheet of K for some descriptions.
+    """
     centre = other.identity.astype(np.float64).mean(0)
     figures: list[Figure] = []
 
     def both(label: str, subject: str, pairs: Sequence[tuple[Float64Array, Float64Array]]) -> None:
         """Similarity and distance; each pair is (P 128, P 128), and means over pairs are taken first."""
-        key = "same-description" if label == ONE else "other-description"
+        key = {ONE: "same-description", TWO: "other-description"}.get(label, "whole-sheet")
         alike = mean_interval(np.mean([cosines(a - centre, b - centre) for a, b in pairs], axis=0))
         apart = mean_interval(np.mean([np.linalg.norm(a - b, axis=1) for a, b in pairs], axis=0))
         figures.append(figure_of(f"similarity-{key}", IDENTITY, f"similarity, {label}", subject, alike, "", "lower"))
@@ -90,6 +105,8 @@ def variety(
             both(TWO, name, [(first, np.roll(first, 1, 0))])
         if one.identity.shape[1] > 1:
             both(ONE, name, _all_pairs(one.identity))
+    for name, identity in sheets.items():
+        both(f"a sheet of {identity.shape[1]} of {ONE}", name, _all_pairs(identity))
     common = " ".join(f"Real people, {pairs.name}: {pairs.about}." for pairs in alike)
     return Section(
         "Are they different people?",
@@ -97,7 +114,8 @@ def variety(
         "features: distance, and similarity as the cosine after the mean real face is taken away, so that different "
         "real people are about 0 alike. Two photographs of one person lie 0.44 apart, of two people 0.81. Faces of two "
         "descriptions that are as alike as those of one are the paper's failure: one face for everybody. Real people "
-        "who share a description are more alike than strangers are, so theirs is the figure to stand beside. " + common,
+        "who share a description are more alike than strangers are, so theirs is the figure to stand beside. A method "
+        "that draws a few faces at once so that they lie apart is judged on whole sheets, too. " + common,
         tuple(figures),
     )
 

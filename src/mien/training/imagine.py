@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from mien.checkpoints import save_weights
 from mien.config import Config
 from mien.errors import TrainingError
 from mien.faces.attributes import GROUPS, NAMES
 from mien.generators.imagine.density import AGE, Components, FaceDensity, Float64Array, Frame, Probes
-from mien.generators.imagine.weights import to_tensors
+from mien.generators.imagine.weights import MODEL, to_tensors
 from mien.seeding import stream
 from mien.training.codes import FaceRow
-from mien.training.portrait_neutral import within_people
 from mien.training.probes import balanced_weights, ridge
 
 FloatArray = npt.NDArray[np.float32]
@@ -195,20 +196,23 @@ def fit_density(
     codes = frame.codes(features)
     probes = fit_probes(codes, faces, config)
     components = fit_components(codes, weights, config, progress)
-    return FaceDensity(frame, components, probes, within=fit_within(codes, faces))
-
-
-def fit_within(codes: Float64Array, faces: Sequence[FaceRow]) -> Float64Array | None:
-    """K K: the covariance of codes N K of photographs of one person; ``None`` where too few people have two."""
-    people = Counter(face.person for face in faces if face.person is not None)
-    again = sum(count - 1 for count in people.values())
-    if again < codes.shape[1]:
-        return None
-    off = within_people(codes.astype(np.float32), [face.person for face in faces]).astype(np.float64)
-    return np.asarray(off.T @ off / len(off))
+    return FaceDensity(frame, components, probes)
 
 
 def export_density(path: Path, density: FaceDensity, about: Mapping[str, Any]) -> None:
-    """Write a density as float16 weights; ``about`` (``model``, ``version`` ...) goes into the metadata."""
+    """Write a density as float16 weights; ``about`` (``model``, ``version`` ...) goes into the metadata.
+
+    A version that is not given is made: a digest of what is written.
+    """
     tensors, described = to_tensors(density)
-    save_weights(path, tensors, {**described, **about}, dtype=torch.float16)
+    written = {name: tensor.to(torch.float16) for name, tensor in tensors.items()}
+    version = f"{MODEL}-{digest(written, described)}"
+    save_weights(path, tensors, {"version": version, **described, **about}, dtype=torch.float16)
+
+
+def digest(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits of tensors, by name, and of the metadata that decides what is drawn from them."""
+    found = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for name in sorted(tensors):
+        found.update(name.encode() + tensors[name].contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from mien.generators.contract import FaceRequest
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Probes, Wish
-from mien.generators.imagine.mien import TEMPERATURE
 from mien.records import UInt8Image
 from mien.seeding import sample_generator, stream
 from mien.training.probes import ridge
@@ -27,6 +26,7 @@ Encode = Callable[[list[UInt8Image]], npt.NDArray[Any]]  # pictures -> features 
 PAGE = 16
 WISHES = 3  # attributes asked for at once, at most: the probes learn where they will be used
 PENALTY = 0.1
+TEMPERATURE = 1.15  # of the draws: somewhat wider than faces are, so that nothing is foretold beyond what was seen
 REACH = 3.0  # deviations of a score over all draws: a level farther out asks for what the decoder cannot show
 
 
@@ -38,9 +38,9 @@ def drawn_and_seen(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Float64Array, Float64Array]:
-    """(codes N K that were drawn under random wishes, scores N A of their pictures)."""
+    """(codes N K that were drawn under random wishes, features N F of their pictures)."""
     names = [name for name in density.probes.names if name != AGE]
-    codes, scores = [], []
+    codes, seen = [], []
     for first in range(0, count, PAGE):
         draws = stream(seed, "wishes", first)
         chosen = draws.choice(len(names), int(draws.integers(0, WISHES + 1)), replace=False)
@@ -49,10 +49,10 @@ def drawn_and_seen(
         drawn = np.stack([density.draw(plan, sample_generator(r.seed, r.index), TEMPERATURE) for r in requests])
         pictures = draw(density.frame.features(drawn), requests)
         codes.append(drawn)
-        scores.append(density.probes.scores(density.frame.codes(encode(pictures))))
+        seen.append(np.asarray(encode(pictures), np.float64))
         if progress is not None:
             progress(min(first + PAGE, count), count)
-    return np.concatenate(codes), np.concatenate(scores)
+    return np.concatenate(codes), np.concatenate(seen)
 
 
 def with_visible_probes(density: FaceDensity, codes: Float64Array, scores: Float64Array) -> FaceDensity:

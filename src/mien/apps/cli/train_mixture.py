@@ -80,7 +80,6 @@ def _mien(
     from mien.generators.imagine.weights import MODEL
     from mien.photos.features import features
     from mien.training.imagine import ImagineConfig, export_density, fit_density
-    from mien.training.visible import drawn_and_seen, with_visible_probes
 
     rows = data.rows("train")
     config = ImagineConfig(components=components, seed=seed)
@@ -90,16 +89,13 @@ def _mien(
         density = fit_density(values, faces, person_weights(faces), config, told("Gaussians"))
         renderer = DecoderRenderer.load(decoder)
         if drawn:
-            codes, seen = drawn_and_seen(
-                density, renderer.draw, lambda photos: _pooled(encoder, photos), drawn, seed, told("drawn and seen")
-            )
-            density = with_visible_probes(density, codes, seen)
+            density, codes, scores = _seen(density, renderer, encoder, drawn, seed, told)
         held_out = data.rows("validation")
         nats = density.log_density(features(data, encoder, held_out, progress=told("held-out features")))
     width = len(density.frame.mean)
     about = {
         "model": MODEL,
-        "version": f"{MODEL}-{len(rows)}-{components}w",
+        "faces": len(rows),
         "decoder": renderer.version,
         "data": data.fingerprint(),
         "config": config.model_dump(mode="json"),
@@ -108,8 +104,32 @@ def _mien(
     return about | {
         "held_out_faces": len(held_out),
         "held_out_nats_per_dimension": float(np.mean(nats)) / width,
-        "explained": _explained(codes, seen, density) if drawn else {},
+        "explained": _explained(codes, scores, density) if drawn else {},
     }
+
+
+def _seen(density: Any, renderer: Any, encoder: Encoder, drawn: int, seed: int, told: Any) -> tuple[Any, Any, Any]:
+    """(the density that knows what its decoder shows, codes that were drawn, scores of their pictures).
+
+    Two rounds: probes are asked along the moves that ``people`` makes, so they must have seen those, too.
+    """
+    import numpy as np
+
+    from mien.training.people import with_people
+    from mien.training.visible import drawn_and_seen, with_visible_probes
+
+    now, codes, seen = density, np.zeros((0, len(density.frame.scale))), np.zeros((0, len(density.frame.mean)))
+    for number, count in enumerate((drawn - drawn // 2, drawn // 2)):
+        if not count:
+            continue
+        label = f"drawn and seen, {number + 1} of 2"
+        more = drawn_and_seen(
+            now, renderer.draw, lambda photos: _pooled(encoder, photos), count, seed + number, told(label)
+        )
+        codes, seen = np.concatenate([codes, more[0]]), np.concatenate([seen, more[1]])
+        scores = density.probes.scores(density.frame.codes(seen))
+        now = with_people(with_visible_probes(density, codes, scores), codes, _embedded(encoder, seen))
+    return now, codes, scores
 
 
 def _explained(codes: Any, seen: Any, density: Any) -> dict[str, float]:
@@ -129,6 +149,15 @@ def _pooled(encoder: Encoder, photos: Any) -> Any:
         return (
             encoder(encoder_window(to_tensor(np.stack(photos)), encoder.input_size), ["pool"])["pool"].float().numpy()
         )
+
+
+def _embedded(encoder: Encoder, pooled: Any) -> Any:
+    """Pooled features N 1792 -> embeddings N 512."""
+    import torch
+
+    embed: Any = encoder.network.embed
+    with torch.inference_mode():
+        return embed(torch.from_numpy(pooled).float()).numpy()
 
 
 def person_weights(faces: Any) -> npt.NDArray[np.float32]:

@@ -8,8 +8,7 @@ set of conditions on the same Gaussians (``conditional.py``): all at once, corre
 
 How scores go together is the Gaussian's own matter; how a code comes to its scores is not. By the Gaussian's regression
 every smiling man is moved toward the mean of smiling men, and men who share a wish grow alike, more than real ones do.
-So codes move in the metric of ``FaceDensity.metric``, mostly the way photographs of one person differ: what is asked
-for comes, and who it is stays.
+So whoever is drawn begins as anybody and comes to the scores with as little change of person as can be: ``people.py``.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ import numpy.typing as npt
 
 from mien.errors import RequestError
 from mien.generators.imagine.conditional import Bounds, Start, correction, sample_scores, start
+from mien.generators.imagine.people import metric_of, stretched
 from mien.seeding import stream
 
 Float64Array = npt.NDArray[np.float64]
@@ -31,10 +31,13 @@ Wanted = Mapping[str, bool | float]  # attribute -> True, False, or how far it i
 
 AGE = "age"  # a score beside the attributes, in years / 100
 REGULAR = 1e-4
-# Of many wanted attributes each may score less: real faces with twenty marks do not score high on all of them.
-FEW, LENIENCE, LEAST = 4, 0.07, 0.4
+# Of many wanted attributes each may score less: real faces with twenty marks do not score high on all of them, and
+# who must score high on many grows alike. A mark that few have is asked for more strictly than one that most have.
+LENIENCE, LEAST, RARE = 0.13, 0.3, 0.5
+SURE = {"Male": 1.1}  # its strictness, however many words there are: it is what one sees first
 YOUNG, YOUNG_AT_MOST = ("Baby", "Child"), 0.2
-OWN = 0.1  # share of a Gaussian's own covariance in the metric of moves; the rest is of photographs of one person
+# The power of a wish over which Gaussian a face comes from. At 1 all come from the one or two where it is least rare.
+LISTENS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +146,29 @@ class FaceDensity:
     frame: Frame
     components: Components
     probes: Probes
-    strictness: float = 0.9  # a wanted attribute scores at least this: 0 like the faces without it, 1 like those with
-    within: Float64Array | None = None  # K K: covariance of codes of photographs of one person
+    # One wanted attribute that half of all have scores at least this: 0 like the faces without it, 1 like those with.
+    strictness: float = 1.1
+    people: Float64Array | None = None  # K R: how who it is depends on the code (``people.py``)
+
+    @cached_property
+    def centre(self) -> Float64Array:
+        """K: the mean code."""
+        return np.asarray(self.components.weights @ self.components.means)
+
+    @cached_property
+    def factors(self) -> Float64Array:
+        """C K K: a factor of each Gaussian's covariance, wider along what tells people apart."""
+        own = self.components.factors
+        return own if self.people is None else stretched(self.people, self._pooled) @ own
+
+    @cached_property
+    def _metric(self) -> Float64Array:
+        assert self.people is not None
+        return metric_of(self.people, self._pooled)
+
+    @cached_property
+    def _pooled(self) -> Float64Array:
+        return np.asarray(np.einsum("c,cij->ij", self.components.weights, self.components.covariances))
 
     def log_density(self, features: npt.ArrayLike) -> Float64Array:
         """N: log density of features N F, in nats."""
@@ -169,7 +193,8 @@ class FaceDensity:
         for k, (mean, covariance) in enumerate(zip(self.components.means, self.components.covariances, strict=True)):
             inner = directions.T @ covariance @ directions * temperature**2
             starts.append(start(mean @ directions + shift, inner, bounds, stream(0, "imagine", k)))
-        log_chances = np.log(self.components.weights) + [one.log_probability for one in starts]
+        power = 1.0 if wish.typical or self.people is None else LISTENS
+        log_chances = np.log(self.components.weights) + power * np.array([one.log_probability for one in starts])
         chances = np.exp(log_chances - log_chances.max())
         return Plan(tuple(columns), bounds, chances / chances.sum(), tuple(starts), wish.typical)
 
@@ -188,10 +213,11 @@ class FaceDensity:
         k = min(int(np.searchsorted(plan.chances.cumsum(), draws.random())), len(plan.chances) - 1)
         mean, covariance = self.components.means[k], self.components.covariances[k]
         normals = draws.standard_normal(len(mean)) if free is None else free
-        code = mean + temperature * (self.components.factors[k] @ normals)
         begin = plan.starts[k]
-        if begin is None and not plan.typical:
-            return np.asarray(code)
+        if plan.typical or begin is None:
+            code = mean + temperature * (self.components.factors[k] @ normals)
+        else:  # anybody: of the Gaussian only how it spreads, since its mean is what all who share the wish would share
+            code = (mean if self.people is None else self.centre) + temperature * (self.factors[k] @ normals)
         columns = list(plan.columns)
         scores = np.zeros(0)
         if begin is not None:
@@ -201,6 +227,8 @@ class FaceDensity:
             scores = sample_scores(centre, inner, plan.bounds, begin, draws)
         if plan.typical:
             columns, scores = self._all_scores(k, columns, scores)
+        if not columns:
+            return np.asarray(code)
         return np.asarray(code + self._correct(covariance if plan.typical else self.metric(k), code, columns, scores))
 
     def moved(self, features: Float64Array, plan: Plan) -> Float64Array:
@@ -221,8 +249,7 @@ class FaceDensity:
 
     def metric(self, k: int) -> Float64Array:
         """K K: what a move of a code of Gaussian k costs is the inverse of this."""
-        own = self.components.covariances[k]
-        return own if self.within is None else np.asarray(OWN * own + (1 - OWN) * self.within)
+        return self.components.covariances[k] if self.people is None else self._metric
 
     def _correct(
         self, metric: Float64Array, code: Float64Array, columns: list[int], scores: Float64Array
@@ -242,13 +269,13 @@ class FaceDensity:
 
     def _bounds(self, wish: Wish) -> tuple[list[int], list[float], list[float]]:
         columns, low, high = [], [], []
-        strictness = max(self.strictness - LENIENCE * max(len(wish.attributes) - FEW, 0), LEAST)
         for name, degree in wish.attributes.items():
             columns.append(self.probes.index(name))
+            least = self._least(name, bool(degree), len(wish.attributes))
             if degree is True:
-                bounds = self.probes.level(name, strictness), math.inf
+                bounds = self.probes.level(name, least), math.inf
             elif degree is False:
-                bounds = -math.inf, self.probes.level(name, 1 - strictness)
+                bounds = -math.inf, self.probes.level(name, 1 - least)
             else:
                 bounds = (self.probes.level(name, float(degree)),) * 2
             low.append(bounds[0])
@@ -264,3 +291,17 @@ class FaceDensity:
             low.append(wish.ages_years[0] / 100)
             high.append(wish.ages_years[1] / 100)
         return columns, low, high
+
+    def _least(self, name: str, there: bool, words: int) -> float:
+        """The degree to which an attribute must be there (or not), of so many that are wanted."""
+        if name in SURE:
+            return SURE[name]
+        k = self.probes.index(name)
+        score, absent, present = (
+            self.probes.scores(self.centre[None])[0][k],
+            self.probes.absent[k],
+            self.probes.present[k],
+        )
+        average = min(max(float((score - absent) / (present - absent)), 0.0), 1.0)
+        common = self.strictness - LENIENCE * (words - 1) + RARE * (0.5 - (average if there else 1 - average))
+        return max(common, LEAST)

@@ -10,10 +10,9 @@ from typing import Self
 import numpy as np
 import torch
 
-from mien.checkpoints import load_into, load_weights
+from mien.checkpoints import WEIGHTS, load_into, load_weights
 from mien.errors import RequestError, WeightsError
 from mien.faces.attributes import GROUPS, parse
-from mien.generators import WEIGHTS
 from mien.generators.contract import FaceRequest, in_fixed_rows
 from mien.generators.crowd.mien import MODEL as CROWD
 from mien.generators.crowd.mien import MienConfig
@@ -32,8 +31,8 @@ from mien.seeding import fresh_seed, sample_generator, stream
 
 ROWS = 16  # of a batch
 AGE_WORDS = next(group for group in GROUPS if group.name == "age").members
-# Deviation of codes, in theirs: a strict wish holds people together more than a mark holds real ones; this undoes it.
-TEMPERATURE = 1.15
+TEMPERATURE = 1.0  # deviation of codes, in theirs
+DRAWS = f"apart{GROUP}.2"  # how faces are drawn from the weights: another where a face of a seed becomes another
 GROWN_YEARS = (16.0, 120.0)  # where no age was asked for: most attributes were only ever marked on photos of adults
 
 
@@ -123,7 +122,7 @@ class Imagine:
         self.density = density
         self.renderer = renderer
         self.density_version = version
-        self.version = f"{version}-apart{GROUP}+{renderer.version}"
+        self.version = f"{version}-{DRAWS}+{renderer.version}"
 
     @classmethod
     def load(

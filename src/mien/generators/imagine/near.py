@@ -4,7 +4,8 @@ Both work on the code of a face under the density (``density.py``) and keep it a
 
 *Near*: ``c' = m + r (c - m) + sqrt(1 - r^2) t L z`` with the mean m and the factor L of the face's own Gaussian and a
 normal z. At r = 1 it is the face itself, at r = 0 any face of that Gaussian, and for every r the Gaussian (at
-temperature t) is left as it is: neighbours are drawn from the density, not from a ball around the face.
+temperature t) is left as it is: neighbours are drawn from the density, not from a ball around the face. L is
+wider along what tells people apart (``people.py``), as where the face came from.
 
 *Changed*: the smallest move in the metric of the face's own Gaussian that brings one score to a level, where the
 Gaussian was first conditioned on all other scores staying as they are, each but for a noise of ``KEEP`` of its own
@@ -45,7 +46,7 @@ def near(
         raise RequestError(f"closeness: {closeness:g} given; allowed are 0 (anybody) to 1 (the same face)")
     code = density.frame.codes(features[None])[0]
     own = _own(density, code)
-    mean, factor = density.components.means[own], density.components.factors[own]
+    mean, factor = density.components.means[own], density.factors[own]
     new = temperature * factor @ draws.standard_normal(len(code))
     moved = mean + closeness * (code - mean) + math.sqrt(1 - closeness**2) * new
     return np.asarray(density.frame.features(density.move(moved, plan, own)[None])[0])

@@ -16,11 +16,11 @@ MODEL = "imagine-mien"
 
 
 def to_tensors(density: FaceDensity) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """(tensors, metadata). Of the Gaussians the lower half of each Cholesky factor is kept, ``within`` by its own."""
+    """(tensors, metadata). Of the Gaussians the lower half of each Cholesky factor is kept."""
     frame, components, probes = density.frame, density.components, density.probes
     rows, columns = np.tril_indices(components.means.shape[1])
-    lower = {} if density.within is None else {"within": density.within[rows, columns]}
-    arrays = lower | {
+    known = {} if density.people is None else {"people": density.people}
+    arrays = known | {
         "mean": frame.mean,
         "deviation": frame.deviation,
         "axes": frame.axes,
@@ -59,15 +59,6 @@ def from_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], *, 
         probes = Probes(
             tuple(metadata["names"]), value["probes"], value["intercepts"], value["present"], value["absent"]
         )
-        return FaceDensity(frame, components, probes, float(metadata["strictness"]), _within(value, size))
+        return FaceDensity(frame, components, probes, float(metadata["strictness"]), value.get("people"))
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise WeightsError(f"{name}: not the weights of a density of faces ({error!r})") from error
-
-
-def _within(value: Mapping[str, Any], size: int) -> Any:
-    """The covariance within people (K K), or ``None`` where it was not learned."""
-    if "within" not in value:
-        return None
-    found = np.zeros((size, size))
-    found[np.tril_indices(size)] = value["within"]
-    return found + np.tril(found, -1).T
