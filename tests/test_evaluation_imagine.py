@@ -137,7 +137,7 @@ def _judged():
     identity = PixelJudges().identity(crops_of(40, 9), lambda _: None)
     real = RealFaces(unknown_labels(own), unknown_labels(others), identity)
     methods = [
-        MadeFaces("obedient", tuple(range(PEOPLE)), obedient),
+        MadeFaces("obedient", tuple(range(PEOPLE)), obedient, sheets=np.repeat(crops_of(8, 20)[:, None], 4, 1)),
         MadeFaces("deaf", tuple(range(PEOPLE)), deaf),
         MadeFaces("slow", (0, 1, 2), obedient[:3, :2]),
     ]
@@ -169,6 +169,15 @@ def test_one_face_for_everybody_shows_as_that(judged):
         label = f"distance from the mean face, {space}"
         assert value(report, label, "deaf") < value(report, label, "real") / 3  # the painted pixels alone
         assert value(report, label, "obedient") == pytest.approx(value(report, label, "real"), rel=0.05)
+
+
+def test_a_whole_sheet_is_judged_by_itself(judged):
+    report = judged[0]
+    label = "similarity, a sheet of 4 of one description"
+    sheets = [figure for figure in report.figures().values() if figure.label == label]
+    assert [(one.subject, one.n) for one in sheets] == [("obedient", 8)]
+    assert sheets[0].value == pytest.approx(1), "one face four times over, though pairs that are judged besides differ"
+    assert sheets[0].name.startswith("similarity-whole-sheet")
 
 
 def test_a_method_on_few_descriptions_is_judged_where_that_can_be(judged):

@@ -57,7 +57,9 @@ def test_every_draw_keeps_every_condition(typical: bool) -> None:
     plan = density.plan(wish, 0.9)
     codes = np.stack([density.draw(plan, sample_generator(3, k), 0.9) for k in range(60)])
     scores = density.probes.scores(codes)
-    assert (scores[:, 0] >= 0.72 - 1e-4).all()
+    assert plan.bounds.low[0] > density.probes.level("Smiling", 0.6)
+    assert (scores[:, 0] >= plan.bounds.low[0] - 1e-4).all()
+    assert plan.bounds.high[1] == pytest.approx(-0.72)
     assert (scores[:, 1] <= -0.72 + 1e-4).all()
     assert scores[:, 2] == pytest.approx(density.probes.level("Brown Hair", 0.7), abs=1e-4)
     assert (scores[:, density.probes.index(AGE)] >= 0.3 - 1e-4).all()
@@ -99,8 +101,10 @@ def test_a_code_moves_only_as_far_as_it_must() -> None:
     code = density.draw(density.plan(Wish({"Smiling": True})), sample_generator(1, 1))
     kept = density.move(code, density.plan(Wish({"Smiling": True})))
     assert kept == pytest.approx(code)
-    moved = density.move(code, density.plan(Wish({"Smiling": False})))
-    assert density.probes.scores(moved[None])[0, 0] == pytest.approx(-0.72, abs=1e-4)
+    other = density.plan(Wish({"Smiling": False}))
+    assert other.bounds.high[0] < density.probes.level("Smiling", 0.4)
+    moved = density.move(code, other)
+    assert density.probes.scores(moved[None])[0, 0] == pytest.approx(other.bounds.high[0], abs=1e-4)
 
 
 def told_apart() -> tuple[FaceDensity, np.ndarray]:
@@ -118,7 +122,7 @@ def test_moves_change_what_is_asked_for_and_not_who_it_is() -> None:
         code = density.draw(density.plan(Wish({"Smiling": True})), sample_generator(3, index))
         for one in (density, kept):
             moved = one.move(code, other)
-            assert density.probes.scores(moved[None])[0, 0] <= -0.72 + 1e-4
+            assert density.probes.scores(moved[None])[0, 0] <= other.bounds.high[0] + 1e-4
             shifts[one is kept].append(abs((moved - code) @ person[:, 0]))
     assert np.mean(shifts[True]) < np.mean(shifts[False]) / 2
 
@@ -203,8 +207,8 @@ def test_a_photo_keeps_what_lies_off_the_axes() -> None:
     change = (moved - features) / density.frame.deviation
     assert change - density.frame.axes @ (density.frame.axes.T @ change) == pytest.approx(np.zeros(FEATURES), abs=1e-9)
     scores = density.probes.scores(density.frame.codes(moved[None]))[0]
-    assert scores[0] >= 0.72 - 1e-4
-    assert scores[3] <= -0.72 + 1e-4
+    assert scores[0] >= plan.bounds.low[0] - 1e-4
+    assert scores[3] <= plan.bounds.high[1] + 1e-4
 
 
 def test_children_are_left_out_where_grown_ups_are_wanted() -> None:
