@@ -33,8 +33,8 @@ AGE = "age"  # a score beside the attributes, in years / 100
 REGULAR = 1e-4
 # Of many wanted attributes each may score less: real faces with twenty marks do not score high on all of them, and
 # who must score high on many grows alike. A mark that few have is asked for more strictly than one that most have.
-LENIENCE, LEAST, RARE = 0.13, 0.3, 0.5
-SURE = {"Male": 1.1}  # its strictness, however many words there are: it is what one sees first
+LENIENCE, LEAST, RARE = 0.11, 0.3, 0.5
+SURE = {"Male": 1.2}  # its strictness, however many words there are: it is what one sees first
 YOUNG, YOUNG_AT_MOST = ("Baby", "Child"), 0.2
 # The power of a wish over which Gaussian a face comes from. At 1 all come from the one or two where it is least rare.
 LISTENS = 0.3

@@ -22,7 +22,7 @@ import numpy.typing as npt
 Float64Array = npt.NDArray[np.float64]
 
 EASE = 0.6
-APART = 1.35
+APART = 1.5
 
 
 def reduced(reading: Float64Array, pooled: Float64Array, rank: int) -> Float64Array:
