@@ -13,6 +13,7 @@ from imagine_tiny import AXES, FEATURES, NAMES, tiny_density
 
 from mien.checkpoints import load_weights
 from mien.errors import RequestError, WeightsError
+from mien.generators.imagine.conditional import Bounds
 from mien.generators.imagine.density import AGE, FaceDensity, Wish
 from mien.generators.imagine.people import APART, reduced
 from mien.generators.imagine.weights import MODEL, from_tensors
@@ -110,21 +111,34 @@ def test_a_code_moves_only_as_far_as_it_must() -> None:
 def told_apart() -> tuple[FaceDensity, np.ndarray]:
     """A density of one Gaussian in which one direction alone says who it is."""
     person = np.linalg.qr(stream(4, "person").standard_normal((AXES, AXES))).Q[:, :1]
-    return replace(tiny_density(1), people=30 * person), person
+    return replace(tiny_density(1), people=3 * person), person
 
 
 def test_moves_change_what_is_asked_for_and_not_who_it_is() -> None:
     kept, person = told_apart()
     density = replace(kept, people=None)
-    other = density.plan(Wish({"Smiling": False}))
     shifts: dict[bool, list[float]] = {True: [], False: []}
     for index in range(40):
         code = density.draw(density.plan(Wish({"Smiling": True})), sample_generator(3, index))
         for one in (density, kept):
+            other = one.plan(Wish({"Smiling": False}))
             moved = one.move(code, other)
             assert density.probes.scores(moved[None])[0, 0] <= other.bounds.high[0] + 1e-4
             shifts[one is kept].append(abs((moved - code) @ person[:, 0]))
     assert np.mean(shifts[True]) < np.mean(shifts[False]) / 2
+
+
+def test_fewer_words_move_more_freely() -> None:
+    kept, person = told_apart()
+    code = kept.draw(kept.plan(Wish()), sample_generator(3, 1))
+    level = float(kept.probes.scores(code[None])[0, 0]) + 2  # a level counts as a word, whatever its strictness
+
+    def change(wish: Wish) -> float:
+        plan = replace(kept.plan(wish), columns=(0,), bounds=Bounds(np.array([level]), np.array([level])))
+        return float(abs((kept.move(code, plan) - code) @ person[:, 0]))
+
+    names = list(NAMES)
+    assert change(Wish({names[0]: 0.5})) > 1.05 * change(Wish(dict.fromkeys(names, 0.5)))
 
 
 def test_people_who_share_a_wish_keep_it_and_are_more_different_people() -> None:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from mien.errors import RequestError
 from mien.generators.imagine.conditional import Bounds, Start, correction, sample_scores, start
-from mien.generators.imagine.people import metric_of, stretched
+from mien.generators.imagine.people import ease_of, metric_of, stretched
 from mien.seeding import stream
 
 Float64Array = npt.NDArray[np.float64]
@@ -137,6 +137,7 @@ class Plan:
     chances: Float64Array  # C: of each component, given the wish
     starts: tuple[Start | None, ...]  # C
     typical: bool
+    metric: Float64Array | None = None  # K K: what a move costs is its inverse; None: that of each Gaussian
 
 
 @dataclass(frozen=True)
@@ -160,11 +161,6 @@ class FaceDensity:
         """C K K: a factor of each Gaussian's covariance, wider along what tells people apart."""
         own = self.components.factors
         return own if self.people is None else stretched(self.people, self._pooled) @ own
-
-    @cached_property
-    def _metric(self) -> Float64Array:
-        assert self.people is not None
-        return metric_of(self.people, self._pooled)
 
     @cached_property
     def _pooled(self) -> Float64Array:
@@ -196,7 +192,9 @@ class FaceDensity:
         power = 1.0 if wish.typical or self.people is None else LISTENS
         log_chances = np.log(self.components.weights) + power * np.array([one.log_probability for one in starts])
         chances = np.exp(log_chances - log_chances.max())
-        return Plan(tuple(columns), bounds, chances / chances.sum(), tuple(starts), wish.typical)
+        ease = ease_of(len(wish.attributes))
+        metric = None if self.people is None else metric_of(self.people, self._pooled, ease)
+        return Plan(tuple(columns), bounds, chances / chances.sum(), tuple(starts), wish.typical, metric)
 
     def draw(
         self,
@@ -229,7 +227,8 @@ class FaceDensity:
             columns, scores = self._all_scores(k, columns, scores)
         if not columns:
             return np.asarray(code)
-        return np.asarray(code + self._correct(covariance if plan.typical else self.metric(k), code, columns, scores))
+        metric = covariance if plan.typical or plan.metric is None else plan.metric
+        return np.asarray(code + self._correct(metric, code, columns, scores))
 
     def moved(self, features: Float64Array, plan: Plan) -> Float64Array:
         """Features (F) changed along the axes as ``move`` changes their code; what lies off the axes stays."""
@@ -238,18 +237,15 @@ class FaceDensity:
         return np.asarray(features + (self.frame.features(after) - self.frame.features(code))[0])
 
     def move(self, code: Float64Array, plan: Plan, component: int | None = None) -> Float64Array:
-        """A given code (K), changed as little as ``metric`` allows so that it keeps the plan's bounds."""
+        """A given code (K), changed as little as the plan's metric allows so that it keeps the plan's bounds."""
         columns = list(plan.columns)
         if not columns:
             return code
         own = int(self.components.log_each(code[None])[0].argmax()) if component is None else component
         scores = self.probes.scores(code[None])[0][columns]
         wanted = np.clip(scores, plan.bounds.low, plan.bounds.high)
-        return code + self._correct(self.metric(own), code, columns, wanted)
-
-    def metric(self, k: int) -> Float64Array:
-        """K K: what a move of a code of Gaussian k costs is the inverse of this."""
-        return self.components.covariances[k] if self.people is None else self._metric
+        metric = self.components.covariances[own] if plan.metric is None else plan.metric
+        return code + self._correct(metric, code, columns, wanted)
 
     def _correct(
         self, metric: Float64Array, code: Float64Array, columns: list[int], scores: Float64Array

@@ -7,7 +7,8 @@ Faces are drawn, encoded again, and FaceNet's embedding of the picture is foreto
 *The metric of moves.* Of all changes d of a code that bring its scores where they are wanted, the one is taken that
 makes |people.T d|^2 + ``EASE`` d' S^-1 d least, S the covariance within the Gaussians: mostly the person stays, and
 what is changed is still what faces have. By S alone (the Gaussian's regression) everybody moves toward the mean of
-those who have the mark, and with it toward one person.
+those who have the mark, and with it toward one person. Where few words are asked for people are not alike anyway, and
+a mark is plainer the freer its move is: ``ease_of``.
 
 *Wider where people differ.* A wish narrows what is left to be different. Draws are ``APART`` times as wide along the R
 directions in which people differ (whitened by S, those of the largest change of person) and as the data elsewhere:
@@ -22,6 +23,7 @@ import numpy.typing as npt
 Float64Array = npt.NDArray[np.float64]
 
 EASE = 0.6
+EASE_OF_ONE = 3.0
 APART = 1.5
 
 
@@ -37,9 +39,14 @@ def reduced(reading: Float64Array, pooled: Float64Array, rank: int) -> Float64Ar
     return np.asarray(found * np.sqrt(len(found) / (found**2).sum()))
 
 
-def metric_of(people: Float64Array, pooled: Float64Array) -> Float64Array:
+def ease_of(words: int) -> float:
+    """How freely codes move to so many words: ``EASE_OF_ONE`` shared among them, ``EASE`` at least."""
+    return max(EASE, EASE_OF_ONE / max(words, 1))
+
+
+def metric_of(people: Float64Array, pooled: Float64Array, ease: float = EASE) -> Float64Array:
     """K K: the inverse of what a move costs."""
-    return np.asarray(np.linalg.inv(people @ people.T + EASE * np.linalg.inv(pooled)))
+    return np.asarray(np.linalg.inv(people @ people.T + ease * np.linalg.inv(pooled)))
 
 
 def stretched(people: Float64Array, pooled: Float64Array, by: float = APART) -> Float64Array:
