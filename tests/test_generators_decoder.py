@@ -7,7 +7,7 @@ import torch
 
 from mien.config import Config
 from mien.generators.critic import FeatureCritic, PatchCritic
-from mien.generators.decoder import Decoder, DecoderConfig, StyleEncoder
+from mien.generators.decoder import RIM_PX, Decoder, DecoderConfig, StyleEncoder, rimless
 from mien.generators.layers import Grain, Modulation, UpBlock, upsample
 
 SMALL = DecoderConfig(features=10, style=3, trunk=12, code=8, channels=(8, 8, 6, 4), rgb_from_px=8)
@@ -141,3 +141,13 @@ def test_critics_are_bounded_by_spectral_normalisation() -> None:
     critic.eval()
     for step in critic.steps:
         assert float(torch.linalg.matrix_norm(step.weight.detach().flatten(1), 2)) == pytest.approx(1.0, abs=0.05)
+
+
+def test_no_frame_runs_around_a_picture() -> None:
+    images = torch.rand(2, 3, 16, 16)
+    found = rimless(images)
+    assert found.shape == images.shape
+    assert torch.equal(found[..., RIM_PX:-RIM_PX, RIM_PX:-RIM_PX], images[..., RIM_PX:-RIM_PX, RIM_PX:-RIM_PX])
+    for k in range(RIM_PX):
+        assert torch.equal(found[:, :, k], found[:, :, RIM_PX])
+        assert torch.equal(found[..., -1 - k], found[..., -1 - RIM_PX])

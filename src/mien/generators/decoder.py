@@ -21,6 +21,7 @@ from mien.config import Config
 from mien.generators.layers import SLOPE, UpBlock, upsample
 
 FIRST_PX = 4
+RIM_PX = 2
 
 
 class DecoderConfig(Config):
@@ -82,13 +83,22 @@ class Decoder(nn.Module):
                 added = self.rgb[key](x).float()
                 image = added if image is None else upsample(image) + added  # N 3 H W
         assert image is not None
-        return torch.tanh(image)
+        return rimless(torch.tanh(image))
 
     def noise_planes(self, count: int, generator: torch.Generator) -> list[Tensor]:
         """Noise for ``count`` images: one plane (N 1 H W) for each block."""
         device = generator.device
         sizes = [FIRST_PX * 2 ** (i + 1) for i in range(len(self.blocks))]
         return [torch.randn(count, 1, size, size, generator=generator, device=device) for size in sizes]
+
+
+def rimless(images: Tensor) -> Tensor:
+    """Images (N C H W) whose outermost ``RIM_PX`` repeat what is within.
+
+    The convolutions see zeros beyond the edge, and what they make of them is a frame of a pixel or two around the picture.
+    """
+    inner = images[..., RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
+    return functional.pad(inner, (RIM_PX,) * 4, mode="replicate")
 
 
 class StyleEncoder(nn.Module):
