@@ -95,7 +95,7 @@ class Decoder(nn.Module):
 def rimless(images: Tensor) -> Tensor:
     """Images (N C H W) whose outermost ``RIM_PX`` repeat what is within.
 
-    The convolutions see zeros beyond the edge, and what they make of them is a frame of a pixel or two around the picture.
+    The convolutions see zeros beyond the edge; what they make of them is a frame of a pixel or two around the picture.
     """
     inner = images[..., RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
     return functional.pad(inner, (RIM_PX,) * 4, mode="replicate")
