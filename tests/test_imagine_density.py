@@ -141,6 +141,19 @@ def test_fewer_words_move_more_freely() -> None:
     assert change(Wish({names[0]: 0.5})) > 1.05 * change(Wish(dict.fromkeys(names, 0.5)))
 
 
+def test_an_age_is_brought_about_without_keeping_the_person() -> None:
+    kept, _ = told_apart()
+    plain = replace(kept, people=None)
+    for wish in (Wish({}, (10.0, 12.0)), Wish({"Smiling": True}, (10.0, 12.0))):
+        plan = kept.plan(wish)
+        assert [plan.columns[k] for k in plan.of_an_age] == [kept.probes.index(AGE)]
+        assert plan.chances == pytest.approx(plain.plan(wish).chances)
+    alone = Wish({}, (10.0, 12.0))
+    drawn, usual = (one.draw(one.plan(alone), sample_generator(3, 1)) for one in (kept, plain))
+    assert drawn == pytest.approx(usual, abs=1e-3)
+    assert kept.plan(Wish({"Smiling": True}, (16.0, 99.0), grown_up=True)).of_an_age == ()
+
+
 def test_people_who_share_a_wish_keep_it_and_are_more_different_people() -> None:
     kept, person = told_apart()
     wish, alike = Wish({"Smiling": True, "Eyeglasses": True}), []

@@ -36,6 +36,8 @@ REGULAR = 1e-4
 LENIENCE, LEAST, RARE = 0.11, 0.3, 0.5
 SURE = {"Male": 1.2}  # its strictness, however many words there are: it is what one sees first
 YOUNG, YOUNG_AT_MOST = ("Baby", "Child"), 0.2
+# Who is to be of an age is another person rather than the same one changed: nobody is kept who they are for these.
+OF_AN_AGE = (AGE, *YOUNG)
 # The power of a wish over which Gaussian a face comes from. At 1 all come from the one or two where it is least rare.
 LISTENS = 0.3
 
@@ -138,6 +140,7 @@ class Plan:
     starts: tuple[Start | None, ...]  # C
     typical: bool
     metric: Float64Array | None = None  # K K: what a move costs is its inverse; None: that of each Gaussian
+    of_an_age: tuple[int, ...] = ()  # places among ``columns`` that are brought about first, by each Gaussian
 
 
 @dataclass(frozen=True)
@@ -189,12 +192,14 @@ class FaceDensity:
         for k, (mean, covariance) in enumerate(zip(self.components.means, self.components.covariances, strict=True)):
             inner = directions.T @ covariance @ directions * temperature**2
             starts.append(start(mean @ directions + shift, inner, bounds, stream(0, "imagine", k)))
-        power = 1.0 if wish.typical or self.people is None else LISTENS
+        asked = {*wish.attributes, *([] if wish.ages_years is None or wish.grown_up else [AGE])}
+        of_an_age = tuple(k for k, c in enumerate(columns) if self.probes.names[c] in asked.intersection(OF_AN_AGE))
+        power = 1.0 if wish.typical or of_an_age or self.people is None else LISTENS
         log_chances = np.log(self.components.weights) + power * np.array([one.log_probability for one in starts])
         chances = np.exp(log_chances - log_chances.max())
         ease = ease_of(len(wish.attributes))
         metric = None if self.people is None else metric_of(self.people, self._pooled, ease)
-        return Plan(tuple(columns), bounds, chances / chances.sum(), tuple(starts), wish.typical, metric)
+        return Plan(tuple(columns), bounds, chances / chances.sum(), tuple(starts), wish.typical, metric, of_an_age)
 
     def draw(
         self,
@@ -212,7 +217,7 @@ class FaceDensity:
         mean, covariance = self.components.means[k], self.components.covariances[k]
         normals = draws.standard_normal(len(mean)) if free is None else free
         begin = plan.starts[k]
-        if plan.typical or begin is None:
+        if plan.typical or plan.of_an_age or begin is None:
             code = mean + temperature * (self.components.factors[k] @ normals)
         else:  # anybody: of the Gaussian only how it spreads, since its mean is what all who share the wish would share
             code = (mean if self.people is None else self.centre) + temperature * (self.factors[k] @ normals)
@@ -227,6 +232,9 @@ class FaceDensity:
             columns, scores = self._all_scores(k, columns, scores)
         if not columns:
             return np.asarray(code)
+        if plan.of_an_age and not plan.typical:
+            first = list(plan.of_an_age)
+            code = code + self._correct(covariance, code, [columns[k] for k in first], scores[first])
         metric = covariance if plan.typical or plan.metric is None else plan.metric
         return np.asarray(code + self._correct(metric, code, columns, scores))
 

@@ -32,7 +32,7 @@ from mien.seeding import fresh_seed, sample_generator, stream
 ROWS = 16  # of a batch
 AGE_WORDS = next(group for group in GROUPS if group.name == "age").members
 TEMPERATURE = 1.0  # deviation of codes, in theirs
-DRAWS = f"apart{GROUP}.2"  # how faces are drawn from the weights: another where a face of a seed becomes another
+DRAWS = f"apart{GROUP}.3"  # how faces are drawn from the weights: another where a face of a seed becomes another
 GROWN_YEARS = (16.0, 120.0)  # where no age was asked for: most attributes were only ever marked on photos of adults
 
 
