@@ -189,6 +189,25 @@ def test_the_mask_is_the_person_soft_at_the_edge(size: int, background: int) -> 
     assert np.array_equal(mask, person_mask(photo))
 
 
+@pytest.mark.parametrize("shade", [0, 40])
+def test_shoulders_and_long_hair_are_of_the_person_before_an_uneven_background(shade: int) -> None:
+    size = 128
+    photo, truth = drawn_person(size, 235)
+    photo[truth == 0] = 235
+    hair, suit = np.zeros_like(truth), np.zeros_like(truth)
+    hair[int(0.3 * size) : int(0.85 * size), int(0.14 * size) : int(0.86 * size)] = 1
+    cv2.ellipse(suit, (size // 2, size), (int(0.52 * size), int(0.22 * size)), 0, 180, 360, 1, -1)
+    photo[(hair == 1) & (truth == 0)] = (70, 50, 35)
+    photo[(suit == 1) & (truth == 0)] = (25, 30, 45)
+    whole = (truth == 1) | (hair == 1) | (suit == 1)
+    darker = np.linspace(0, shade, size)[None, :, None]  # from the left to the right
+    grain = np.random.default_rng(0).integers(-6, 7, photo.shape)
+    photo = np.clip(np.where(whole[..., None], photo, photo - darker) + grain, 0, 255).astype(np.uint8)
+    mask = person_mask(photo) > 0.5
+    assert (mask & whole).sum() / (mask | whole).sum() > 0.95
+    assert mask[int(0.97 * size), [int(0.06 * size), int(0.94 * size)]].all()  # both shoulders
+
+
 @given(value=st.integers(0, 255), share=st.floats(0, 1))
 def test_a_person_lies_over_any_colour(value: int, share: float) -> None:
     portrait = np.full((4, 4, 3), value, np.uint8)

@@ -24,6 +24,13 @@ MAYBE_HEAD = (0.50, 0.45, 0.36, 0.47)
 NECK, SHOULDERS = (0.36, 0.80, 0.64), (0.10, 0.87, 0.90)  # left, top, right; down to the lower edge
 CORNER = (0.22, 0.60)  # background: this wide at the top, down to here at the sides
 EDGE_PX_SHARE = 0.03  # width of those strips
+# What differs from the background by so much (CIE Lab, its hue 1.5 times) may be hair or shoulders, or is clothing; the
+# one from the first height down, the other from the second.
+DIFFERS, IS_ANOTHER = 18.0, 50.0
+SPREADS, SPREADS_OF_ANOTHER = 1.5, 3.0  # ... and by so many times what the background itself differs
+HAIR_FROM, CLOTHES_FROM = 0.25, 0.72
+ASIDE, SHOULDERS_AT = 0.34, 0.82  # so far from the middle, above this, what looks like background surely is
+HUE = np.array([1.0, 1.5, 1.5], np.float32)
 RIM_SHARE, REACH_SHARE = 0.01, 0.02  # how deep the background shines into hair; from how far hair's own colours come
 SURELY = 0.98
 VEIL = 0.06  # softer than that is nothing at all: faint veils far from the hair would show on other colours
@@ -33,7 +40,7 @@ def person_mask(portrait: UInt8Image) -> Float32Array:
     """A frontal portrait (S S 3) in mien's crop -> S S float32 in [0, 1]: 1 person, 0 background, soft between."""
     size = portrait.shape[0]
     small = portrait if size <= CUT_PX else resize(portrait, CUT_PX, CUT_PX)
-    labels = _beforehand(small.shape[0])
+    labels = _told_by_colour(_beforehand(small.shape[0]), small)
     models = np.zeros((2, 1, 65))
     cv2.setRNGSeed(0)  # its k-means would draw from a global state
     cv2.grabCut(np.ascontiguousarray(small), labels, None, models[0], models[1], ROUNDS, cv2.GC_INIT_WITH_MASK)
@@ -59,6 +66,30 @@ def _beforehand(size: int) -> npt.NDArray[np.uint8]:
         labels[round(top * size) :, round(left * size) : round(right * size)] = value
     ellipse(SURELY_FACE, cv2.GC_FGD)
     return labels
+
+
+def _told_by_colour(labels: npt.NDArray[np.uint8], portrait: UInt8Image) -> npt.NDArray[np.uint8]:
+    """``_beforehand`` with long hair and shoulders: what is beside and below the face in another colour than behind.
+
+    By place alone GrabCut takes a dark suit, which also lies where background was expected, for background. The colour
+    behind may run evenly from one side to the other.
+    """
+    size = len(labels)
+    colours = cv2.cvtColor(np.ascontiguousarray(portrait), cv2.COLOR_RGB2LAB).astype(np.float32) * HUE
+    down, across = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
+    places = np.stack([np.ones_like(down), across, down], -1)  # S S 3
+    behind = labels == cv2.GC_BGD
+    plane = np.linalg.lstsq(places[behind], colours[behind], rcond=None)[0]  # 3 3
+    off = np.linalg.norm(colours - places @ plane, axis=2)
+    spread = float(np.percentile(off[behind], 90))
+    off = cv2.GaussianBlur(off.astype(np.float32), (0, 0), size / 128)
+    found = labels.copy()
+    beside = (down + 0.5 >= HAIR_FROM) & np.isin(labels, (cv2.GC_PR_BGD, cv2.GC_PR_FGD))
+    found[beside] = cv2.GC_PR_BGD
+    found[beside & (np.abs(across) > ASIDE) & (down + 0.5 < SHOULDERS_AT) & (off < DIFFERS / 2)] = cv2.GC_BGD
+    found[beside & (off > max(DIFFERS, SPREADS * spread))] = cv2.GC_PR_FGD
+    found[beside & (down + 0.5 >= CLOTHES_FROM) & (off > max(IS_ANOTHER, SPREADS_OF_ANOTHER * spread))] = cv2.GC_FGD
+    return found
 
 
 def _whole(person: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
