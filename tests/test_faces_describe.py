@@ -158,6 +158,7 @@ SENTENCES = [
         {"female": 0.02, "age": 71, "likely": ["Bald", "Eyeglasses", "Goatee", "Mustache", "Wearing Necktie"]},
         "man, about 71, bald, goatee, moustache, eyeglasses, necktie, looking straight ahead",
     ),
+    ({"female": 0.02, "likely": ["Bald", "Curly Hair"]}, "man, about 34, curly hair, looking straight ahead"),
     ({"age": 0.4, "likely": ["Bald", "No Eyewear"]}, "baby, about 1, little hair, no eyewear, looking straight ahead"),
     ({"age": 2.0, "female": 0.02, "likely": ["Smiling"]}, "baby, about 2, smiling, looking straight ahead"),
     ({"age": 6.4, "female": 0.6, "likely": ["Blond Hair"]}, "child, about 6, blond hair, looking straight ahead"),

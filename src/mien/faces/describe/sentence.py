@@ -121,11 +121,11 @@ def _expression(described: FaceDescription) -> str:
 
 
 def _hair(described: FaceDescription) -> str:
-    """``brown wavy hair``, ``bald``; of a baby ``little hair``; nothing under a hat."""
+    """``brown wavy hair``, ``bald`` (unless with curls); of a baby ``little hair``; nothing under a hat."""
     hair = described.groups["hair"]
     if _marked(described, "Wearing Hat"):
         return ""
-    if hair["Bald"] >= SAY:
+    if hair["Bald"] >= SAY and not any(name in described.present for name in TEXTURES):
         return "little hair" if round(described.age_years) < CHILD_YEARS else "bald"
     colour = "" if described.quality.grey else _likely(hair, COLOURS, SAY)
     texture = _likely(described.groups["hair texture"], TEXTURES, SAY)
