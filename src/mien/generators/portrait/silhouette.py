@@ -21,7 +21,7 @@ CUT_PX = 128  # larger portraits are cut at this size: six times as fast, and th
 # All in shares of the crop's side: ellipses (centre x, centre y, half width, half height).
 SURELY_FACE = (0.50, 0.52, 0.25, 0.33)
 MAYBE_HEAD = (0.50, 0.45, 0.36, 0.47)
-NECK, SHOULDERS = (0.36, 0.80, 0.64), (0.10, 0.87, 0.90)  # left, top, right; down to the lower edge
+NECK = (0.36, 0.80, 0.64)  # left, top, right; down to the lower edge
 CORNER = (0.22, 0.60)  # background: this wide at the top, down to here at the sides
 EDGE_PX_SHARE = 0.03  # width of those strips
 # What differs from the background by so much (CIE Lab, its hue 1.5 times) may be hair or shoulders, or is clothing; the
@@ -62,8 +62,8 @@ def _beforehand(size: int) -> npt.NDArray[np.uint8]:
     labels[:strip, :high] = labels[:strip, size - high :] = cv2.GC_BGD
     labels[:low, :strip] = labels[:low, size - strip :] = cv2.GC_BGD
     ellipse(MAYBE_HEAD, cv2.GC_PR_FGD)
-    for (left, top, right), value in ((SHOULDERS, cv2.GC_PR_FGD), (NECK, cv2.GC_FGD)):
-        labels[round(top * size) :, round(left * size) : round(right * size)] = value
+    left, top, right = (round(part * size) for part in NECK)
+    labels[top:, left:right] = cv2.GC_FGD
     ellipse(SURELY_FACE, cv2.GC_FGD)
     return labels
 
