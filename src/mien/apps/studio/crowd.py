@@ -35,6 +35,7 @@ class Desk:
         self.variants: tuple[Frame, ...] = ()
         self.turn = 0
         self.shown = False
+        self.said = notice()  # the line of the newest turn
 
     def next_turn(self) -> int:
         """The number of a new turn; every older one is stale."""
@@ -223,7 +224,8 @@ class _Tab:
         try:
             yield *self._now(desk, notice_html=notice("Making faces", "busy", stop=True)), notice()
             for step in self.prints.make(places):
-                if desk.turn != turn:
+                if desk.turn != turn:  # what this turn said last may have come after the newer turn's words
+                    yield *self._now(desk, notice_html=desk.said), gr.skip()
                     return
                 if step.number is None:
                     yield gr.skip(), gr.skip(), notice(step.words, "busy", stop=True), gr.skip()
@@ -253,7 +255,10 @@ class _Tab:
         addresses = {place: one.kept.address for place, one in found.items() if one is not None}
         frame = None if chosen is None else sheet.frame(chosen)
         variants = [(one, self._address((chosen, one, size))) for one in desk.variants] if chosen is not None else []
-        status = notice_html if notice_html is not None else gr.skip() if words is None else notice(words)
+        if notice_html is None and words is not None:
+            notice_html = notice(words)
+        desk.said = desk.said if notice_html is None else notice_html
+        status = gr.skip() if notice_html is None else notice_html
         person = crowd_view.person_html(
             chosen, frame, None if chosen is None else addresses.get(chosen), chosen in sheet.locked, variants
         )

@@ -22,6 +22,7 @@ TITLE = "Describe"
 SHOWN_PX = 1200  # longer side of the photo on the page
 SHOWN_QUALITY = 88
 FORGOTTEN = "This photo is forgotten (photos are kept for an hour at most); drop it again."
+STOPPED = notice("Stopped. Drop a photo to go on.")
 log = logging.getLogger("mien.studio")
 
 
@@ -35,6 +36,7 @@ class Desk:
         self.json = ""  # address of the row
         self.face = 0
         self.turn = 0
+        self.stopped = False  # the newest turn is a stop
 
 
 def build(rooms: Rooms) -> None:
@@ -96,6 +98,7 @@ class _Tab:
     def again(self, desk: Desk, ethnicity: bool) -> Iterator[Any]:
         """Describe the photo that lies there."""
         desk.turn += 1
+        desk.stopped = False
         turn = desk.turn
         photo = self.rooms.photo(desk.token) if desk.token else None
         if photo is None:
@@ -107,7 +110,9 @@ class _Tab:
         yield describe_view.photo_html(shown, width, height, [], 0), "", notice("Reading the faces", "busy", stop=True)
         try:
             for step in self.rooms.ask("describe", [PhotoOrder(photo.image, {"with_ethnicity": ethnicity})]):
-                if desk.turn != turn:
+                if desk.turn != turn:  # what this turn said last may have come after the word of the stop
+                    if desk.stopped:
+                        yield gr.skip(), describe_view.nobody_html(), STOPPED
                     return
                 if step.answer is None:
                     yield gr.skip(), gr.skip(), notice(step.words, "busy", stop=True)
@@ -122,7 +127,8 @@ class _Tab:
         """A box, or the name of a face; or the way to stop."""
         if what == "stop":
             desk.turn += 1
-            yield gr.skip(), describe_view.nobody_html(), notice("Stopped. Drop a photo to go on.")
+            desk.stopped = True
+            yield gr.skip(), describe_view.nobody_html(), STOPPED
         elif what == "face" and desk.row is not None and 0 <= number < len(desk.row["faces"]):
             desk.face = number
             yield self._now(desk)

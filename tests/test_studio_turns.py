@@ -1,0 +1,63 @@
+"""What a stopped turn says last: words of older work that arrive late do not stand over those of the newer turn."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[studio]'")
+
+from service_live import FAKES, fake_crowd
+from studio_live import held
+
+from mien.apps.service.settings import ServiceSettings
+from mien.apps.studio import crowd, describe
+from mien.apps.studio.rooms import Rooms
+
+
+@pytest.fixture
+def gate() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def rooms(gate: threading.Event) -> Iterator[Rooms]:
+    """A studio whose makers wait for the gate."""
+    found = Rooms(ServiceSettings(stop_seconds=2), [*(held(maker, gate) for maker in (*FAKES, fake_crowd()))])
+    found.start()
+    yield found
+    gate.set()
+    found.stop()
+
+
+def test_a_stopped_crowd_ends_with_the_word_of_the_stop(rooms: Rooms) -> None:
+    tab, desk = crowd._Tab(rooms), crowd.Desk()
+    making = tab.again(desk)
+    assert "Making faces" in next(making)[2]
+    stopped = list(tab.act(desk, "stop", -1, -1))
+    assert "Stopped" in stopped[-1][2]
+    assert list(making)[-1][2] == stopped[-1][2]
+
+
+def test_an_older_crowd_ends_with_what_the_newer_says(rooms: Rooms, gate: threading.Event) -> None:
+    tab, desk = crowd._Tab(rooms), crowd.Desk()
+    old = tab.again(desk)
+    next(old)
+    new = tab.again(desk)
+    next(new)
+    gate.set()
+    assert "faces: " in list(new)[-1][2]
+    assert list(old)[-1][2] == desk.said
+
+
+def test_a_stopped_reading_ends_with_the_word_of_the_stop(rooms: Rooms) -> None:
+    tab, desk = describe._Tab(rooms), describe.Desk()
+    desk.token = rooms.take_in("a.png", np.zeros((32, 32, 3), np.uint8))
+    reading: Iterator[Any] = tab.again(desk, False)
+    assert "Reading" in next(reading)[2]
+    assert list(tab.act(desk, "stop", -1, -1))[-1][2] == describe.STOPPED
+    assert list(reading)[-1][2] == describe.STOPPED
