@@ -20,7 +20,7 @@ from mien.config import Config
 from mien.errors import DatasetError
 from mien.generators.decoder import Decoder
 from mien.generators.portrait.mien import MODEL, digest
-from mien.generators.portrait.neutral import READINGS, NeutralConfig, Neutraliser
+from mien.generators.portrait.neutral import AGE_FROM_YEARS, READINGS, NeutralConfig, Neutraliser
 from mien.generators.portrait.refine import STRIP, STRIP_LOW
 from mien.records import Float32Array, UInt8Image
 from mien.training.portrait_person import MOST_PHOTOS, person_directions
@@ -41,6 +41,7 @@ class NeutralFitConfig(Config):
     penalty: float = 0.05
     background_light: float = 1.5  # (mean of 0 to 255 - 128) / 40; at 3, white, long hair goes with the dark around it
     background_roughness: float = 0.3  # deviation / 20
+    hat: float = -2.0  # bare heads read -0.7, hats 0.7: at -0.7 every fifth hat left a shadow on the forehead
     person_directions: int = 128  # 0: features stay as they were read; more change no embedding by 0.002
     person_strength: float = 0.3  # of what is the photo's own; the model's 1 draws more alike, and others likewise
     person_floor: float = 0.3
@@ -59,6 +60,18 @@ class Seen:
     mouth_closed: npt.NDArray[np.bool_]  # N
     people: Sequence[str | None]  # N
     kept: npt.NDArray[np.bool_] | None = None  # N A: marks of attributes that are to stay (``KEPT``)
+    hat: npt.NDArray[np.bool_] | None = None  # N: the source marks it; None: nobody wears one
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """M more faces, of sources without marks and names: each is taken for a person of its own.
+
+    They widen what people differ in: among LFW's grown-ups children hardly count, and were drawn older.
+    """
+
+    known: Float32Array  # M F
+    ages_years: Float32Array  # M, NaN where unknown
 
 
 def light_readings(crops: UInt8Image) -> Float32Array:
@@ -98,16 +111,18 @@ def within_people(codes: Float32Array, people: Sequence[str | None]) -> Float32A
     return np.concatenate(rows).astype(np.float32)
 
 
-def fit(seen: Seen, config: NeutralFitConfig | None = None) -> Neutraliser:
-    """The neutraliser of faces ``seen``."""
+def fit(seen: Seen, config: NeutralFitConfig | None = None, *, others: Others | None = None) -> Neutraliser:
+    """The neutraliser of faces ``seen``; what is a person's is learned from ``others``, too, and how age is read."""
     config = config or NeutralFitConfig()
     codes = np.concatenate([seen.known, seen.style], 1)
-    marks = np.stack([seen.smiling, seen.mouth_closed], 1)
+    hat = np.zeros_like(seen.smiling) if seen.hat is None else seen.hat
+    marks = np.stack([seen.smiling, seen.mouth_closed, hat], 1)
+    scores = np.where(marks, 1.0, -1.0)
     targets = np.column_stack(
-        [seen.yaw_degrees / 10, seen.pitch_degrees / 10, np.where(marks, 1.0, -1.0), light_readings(seen.crops)]
+        [seen.yaw_degrees / 10, seen.pitch_degrees / 10, scores[:, :2], light_readings(seen.crops), scores[:, 2]]
     ).astype(np.float32)
     weights = np.ones_like(targets)
-    weights[:, 2:4] = balanced_weights(marks, np.ones_like(marks))
+    weights[:, [2, 3, 7]] = balanced_weights(marks, np.ones_like(marks))
     coefficients = ridge(codes, targets, weights, config.penalty).astype(np.float64)
     probes, offset = coefficients[:-1], coefficients[-1]
 
@@ -121,6 +136,8 @@ def fit(seen: Seen, config: NeutralFitConfig | None = None) -> Neutraliser:
         raise DatasetError("portraits: no training face looks ahead, marked 'Mouth Closed' and not 'Smiling'")
     wanted = (codes[neutral] @ probes + offset).mean(0)
     wanted[[0, 1, 4, 5, 6]] = 0.0, 0.0, 0.0, config.background_light, config.background_roughness
+    if hat.any():
+        wanted[7] = config.hat
 
     # What is kept is read like the rest and asked to stay as it is: its moves are never used.
     bound = probes if seen.kept is None else np.concatenate([probes, _probes_of(codes, seen.kept, config.penalty)], 1)
@@ -129,10 +146,17 @@ def fit(seen: Seen, config: NeutralFitConfig | None = None) -> Neutraliser:
     # (M^T P)^-1 M^T; a reading that is the same in all photos has no direction and moves nothing
     moves = np.linalg.pinv(along.T @ bound, rcond=1e-6, hermitian=True) @ along.T
     size, rank = seen.known.shape[1], min(config.person_directions, seen.known.shape[1])
-    made = Neutraliser(NeutralConfig(features=size, style=seen.style.shape[1], readings=READINGS, person=rank))
-    person = person_directions(
-        seen.known, seen.people, strength=config.person_strength, floor=config.person_floor, rank=rank
+    ageing = None if others is None else _ageing(others, config.penalty)
+    made = Neutraliser(
+        NeutralConfig(
+            features=size, style=seen.style.shape[1], readings=READINGS, person=rank, ageing=ageing is not None
+        )
     )
+    known, people = seen.known, list(seen.people)
+    if others is not None:
+        known = np.concatenate([known, others.known])
+        people += [f"other {place}" for place in range(len(others.known))]
+    person = person_directions(known, people, strength=config.person_strength, floor=config.person_floor, rank=rank)
     values = {
         "probes": probes,
         "offset": offset,
@@ -142,9 +166,22 @@ def fit(seen: Seen, config: NeutralFitConfig | None = None) -> Neutraliser:
     }
     if rank:
         values |= {"common": person.common, "inward": person.inward, "outward": person.outward}
+    if ageing is not None:
+        values["ageing"] = ageing
     for name, value in values.items():
         getattr(made, name).copy_(torch.from_numpy(np.ascontiguousarray(value)).float())
     return made
+
+
+def _ageing(others: Others, penalty: float) -> npt.NDArray[np.float64] | None:
+    """Ridge weights (F) of log(years + ``AGE_FROM_YEARS``) on features; None where no two ages are known."""
+    aged = np.isfinite(others.ages_years)
+    if len(np.unique(others.ages_years[aged])) < 2:
+        return None
+    x, years = others.known[aged].astype(np.float64), others.ages_years[aged].astype(np.float64)
+    x, y = x - x.mean(0), np.log(years + AGE_FROM_YEARS)
+    gram = x.T @ x + penalty * len(x) * np.eye(x.shape[1])
+    return np.asarray(np.linalg.solve(gram, x.T @ (y - y.mean())), np.float64)
 
 
 def _probes_of(codes: Float32Array, marks: npt.NDArray[np.bool_], penalty: float) -> npt.NDArray[np.float64]:

@@ -201,7 +201,7 @@ def _fit(options: common.TrainOptions) -> None:
     from mien.photos.batches import FaceDataset
     from mien.photos.features import features
     from mien.training.codes import standardised
-    from mien.training.portrait_neutral import KEPT, Seen, export, fit
+    from mien.training.portrait_neutral import KEPT, Others, Seen, export, fit
     from mien.training.state import initial_weights
 
     if options.start_from is None:
@@ -223,8 +223,14 @@ def _fit(options: common.TrainOptions) -> None:
     if not len(rows):
         raise DatasetError(f"{data.dest}: no training face with attributes; portraits are fitted to a source like lfw")
     faces = [data.faces[row] for row in rows]
+    nameless = np.array([row for row in data.rows("train").tolist() if data.faces[row].person is None], np.int64)
     with progress_bars() as told:
-        known = standardised(decoder, features(data, load_encoder("facenet"), rows, progress=told("features")))
+        encoder = load_encoder("facenet")
+        known = standardised(decoder, features(data, encoder, rows, progress=told("features")))
+        others = None
+        if len(nameless):
+            read = features(data, encoder, nameless, progress=told("features of the nameless"))
+            others = Others(standardised(decoder, read), data.ages_years[nameless].astype(np.float32))
         crops = np.ascontiguousarray(data.pixels(128, told("crops"))[rows])
         blocks = range(0, len(rows), 128)
         with torch.inference_mode():
@@ -238,13 +244,13 @@ def _fit(options: common.TrainOptions) -> None:
 
     seen = Seen(
         known, styles, crops, angles("yaw_degrees"), angles("pitch_degrees"), has("Smiling"), has("Mouth Closed"),
-        [face.person for face in faces], np.stack([has(name) for name in KEPT], 1),
+        [face.person for face in faces], np.stack([has(name) for name in KEPT], 1), has("Wearing Hat"),
     )  # fmt: skip
-    neutraliser = fit(seen)
+    neutraliser = fit(seen, others=others)
     packaged = (
         under("decoder.", unpacked(load_weights(PACKAGED_CROWD, model=CROWD)[0])) if PACKAGED_CROWD.is_file() else {}
     )
-    about = {"data": data.fingerprint(), "faces": len(rows), "decoder_images": images}
+    about = {"data": data.fingerprint(), "faces": len(rows), "nameless": len(nameless), "decoder_images": images}
     path = options.out / "weights.safetensors"
     export(path, neutraliser, decoder, about, with_decoder=digest(packaged) != digest(decoder.state_dict()))
     typer.echo(str(path))

@@ -1,4 +1,4 @@
-"""From the code of a face to the code of its portrait: looking ahead, mouth shut, even light, a light background.
+"""From the code of a face to the code of its portrait: looking ahead, mouth shut, no hat, even light, light behind it.
 
 Not of a paper. Encoder features say how a head is turned and lit as well as whose it is: linear probes read yaw with a
 correlation of 0.96 on people that they never saw. A portrait is the nearest code whose probes read the wanted values:
@@ -25,7 +25,11 @@ from mien.errors import RequestError
 
 # What the probes read: degrees / 10, degrees / 10, scores in [-1, 1], and of the photo's pixels the difference of light
 # between the halves of the face, the light of the background, and how rough it is (training/portrait_neutral).
-READINGS = ("yaw", "pitch", "Smiling", "Mouth Closed", "sidelight", "background light", "background roughness")
+READINGS = (
+    *("yaw", "pitch", "Smiling", "Mouth Closed", "sidelight", "background light", "background roughness"),
+    "Wearing Hat",
+)
+AGE_FROM_YEARS = 8.0  # ages are read as log(years + this): 2 and 4 years are as far apart as 20 and 25
 
 
 class NeutralConfig(Config):
@@ -35,6 +39,7 @@ class NeutralConfig(Config):
     style: int = 48
     readings: tuple[str, ...] = READINGS
     person: int = 0  # directions in which people are told apart; 0: features stay as they were read
+    ageing: bool = False  # age is read from features, too: redrawing holds it
 
 
 class Neutraliser(nn.Module):
@@ -48,6 +53,7 @@ class Neutraliser(nn.Module):
     common: Tensor
     inward: Tensor
     outward: Tensor
+    ageing: Tensor
 
     def __init__(self, config: NeutralConfig) -> None:
         super().__init__()
@@ -62,6 +68,8 @@ class Neutraliser(nn.Module):
             self.register_buffer("common", torch.zeros(config.features))  # m
             self.register_buffer("inward", torch.zeros(config.features, config.person))  # A
             self.register_buffer("outward", torch.zeros(config.person, config.features))  # B
+        if config.ageing:
+            self.register_buffer("ageing", torch.zeros(config.features))  # of log(years + AGE_FROM_YEARS)
 
     def person(self, known: Tensor) -> Tensor:
         """What standardised features (N F) of one photo each say of the person: N F."""
