@@ -123,6 +123,10 @@ class FakeJudges:
         advance(len(crops))
         return crops.mean((1, 2, 3)) / 255
 
+    def hats(self, crops, advance):
+        advance(len(crops))
+        return np.full(len(crops), crops.shape[1] / 512, np.float32)  # portraits here are smaller
+
 
 class FakeMaker:
     """A portrait is the crop at 64 px; as it is read it is one grey for everybody."""
@@ -151,6 +155,7 @@ def dataset(tmp_path):
                 CatalogRow(
                     id=f"f:{row}", source="f", key=str(row), licence="none", person=f"p{person}", shard="f-0.parquet",
                     split="test" if person < PEOPLE + 5 else "train", row_in_shard=row,
+                    attributes_present=("Wearing Hat",) if person % 3 == 0 else (),
                 )
             )  # fmt: skip
             jpegs.append(encode_jpeg(np.kron(looks, np.ones((16, 16, 1), np.uint8)) // 4 * 3 + 10 * photo))
@@ -187,7 +192,7 @@ def test_people_are_drawn_once_each_and_with_two_photos(dataset):
 
 def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path):
     out = tmp_path / "report"
-    words = ("evaluate", "portrait", "--data", dataset, "--out", out)
+    words = ("evaluate", "portrait", "--data", dataset, "--out", out, "--ages", 20)
     result = cli_here(*words)
     assert result.exception is None, result.output
     assert f"{PEOPLE} people: true accepts at FAR 0.1 % 100.0 % (target 58 %)" in result.output
@@ -202,6 +207,9 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path)
     assert told["decoded as read", "smile, judge's score"][0] == pytest.approx(99 / 255)
     assert told["decoded as read", "dlib: nearer than the photos"] == (1.0, PEOPLE)
     assert told["decoded as read", "dlib: those of two people"][0] == pytest.approx(0)
+    hats = "photos marked 'Wearing Hat': hat, judge's score"
+    assert told["photo", hats] == (0.5, 20)
+    assert told["portrait", hats] == (0.125, 20)
     assert {f"{name}.png" for name in ("page-1", "unlike", "turned")} == {path.name for path in out.glob("*.png")}
     ablation = next(part for part in values["sections"] if part["title"].startswith("Ablation"))
     assert ablation["text"].startswith("Not judged: no other weights were given")
@@ -322,4 +330,6 @@ def test_the_judges_see_a_made_face(models_cache):
     smiles = judges.smiles(crops, asked.append)
     assert smiles.min() >= 0
     assert smiles.max() <= 1
-    assert sum(asked) == 8
+    assert judges.ages(crops, asked.append).ages_years.shape == (2,)
+    assert judges.hats(crops, asked.append).max() <= 1
+    assert sum(asked) == 12

@@ -22,6 +22,7 @@ from mien.evaluation.features import Advance, NetworkJudges, Track
 from mien.evaluation.statistics import Float64Array
 from mien.evaluation.verification import Pairs, Verification, curve, verify
 from mien.faces import align, quality
+from mien.faces.age_sex import Estimates
 from mien.faces.attributes import NAMES
 from mien.faces.encoder import Encoder, load_encoder
 from mien.faces.find import PRESENCE
@@ -77,6 +78,14 @@ class PortraitJudges(Protocol):
         """How surely each smiles (N), in [0, 1]."""
         ...
 
+    def ages(self, crops: UInt8Image, advance: Advance) -> Estimates:
+        """How old each looks, and of which sex."""
+        ...
+
+    def hats(self, crops: UInt8Image, advance: Advance) -> Float32Array:
+        """How surely each wears a hat (N), in [0, 1]."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkPortraitJudges:
@@ -115,8 +124,17 @@ class NetworkPortraitJudges:
         return found
 
     def smiles(self, crops: UInt8Image, advance: Advance) -> Float32Array:
+        return self._scores("Smiling", crops, advance)
+
+    def ages(self, crops: UInt8Image, advance: Advance) -> Estimates:
+        return self.judges.estimate(crops, advance)
+
+    def hats(self, crops: UInt8Image, advance: Advance) -> Float32Array:
+        return self._scores("Wearing Hat", crops, advance)
+
+    def _scores(self, name: str, crops: UInt8Image, advance: Advance) -> Float32Array:
         seen = self.judges.attributes(crops, advance, races=False)
-        return np.asarray(seen.scores[:, NAMES.index("Smiling")], np.float32)
+        return np.asarray(seen.scores[:, NAMES.index(name)], np.float32)
 
 
 def conventional(size: int) -> Detection:

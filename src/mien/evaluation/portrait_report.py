@@ -43,11 +43,15 @@ def judge_portraits(
     judges: PortraitJudges,
     *,
     plain: Made | None,
+    kept: Section | None = None,
     title: str,
     provenance: Mapping[str, str | int | float | None],
     track: Track,
 ) -> Report:
-    """Judge portraits beside their photos (N 2 S S 3), what the decoder draws without neutralising, and other runs."""
+    """Judge portraits beside their photos (N 2 S S 3), what the decoder draws without neutralising, and other runs.
+
+    ``kept``: what was found of years and hats (``portrait_kept``), to stand among the sections.
+    """
     real = measure(Made(PHOTO, photos), judges, track)
     others = [measure(one, judges, track) for one in ([plain] if plain else []) + list(beside)]
     main = measure(made, judges, track)
@@ -62,6 +66,7 @@ def judge_portraits(
         _identity(real, columns),
         _pose(real, main, columns),
         _consistency(columns),
+        *([] if kept is None else [kept]),
         found,
         ablation(photos, [*zip(beside, others[-len(beside) :], strict=True), (made, main)] if beside else [], real),
         *([learned_from(made)] if made.learned_from else []),

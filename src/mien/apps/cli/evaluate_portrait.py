@@ -10,7 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from mien.evaluation.features import Track
-    from mien.evaluation.portrait import Made
+    from mien.evaluation.portrait import Made, PortraitJudges
+    from mien.evaluation.report import Section
     from mien.generators.portrait.make import PortraitMaker
     from mien.records import UInt8Image
 
@@ -31,9 +32,12 @@ def portrait(
     ] = None,
     count: Annotated[int, typer.Option(help="How many people, at most; each has two photos.", min=20)] = 240,
     seed: Annotated[int, typer.Option(help="The seed of the people, their photos and the folds.", min=0)] = 0,
+    ages: Annotated[
+        int, typer.Option(help="Further faces of each span of ages, and with hats, at most; 0: none.", min=0)
+    ] = 40,
     force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
 ) -> None:
-    """Judge portraits: identity, pose and expression, consistency, detection, sharpness; pages with the photographs.
+    """Judge portraits: identity, pose, expression, consistency, years, detection, sharpness; pages with the photos.
 
     The report holds photographs of persons. It is written to REPORT_DIR and nowhere else.
     """
@@ -60,12 +64,14 @@ def portrait(
         with track("photos read", len(rows)) as advance:
             crops = faces.read_faces(data, rows, CROP_PX, progress=advance).crops
         made = [_portraits(name, maker, crops, track) for name, maker in makers]
+        kept = _kept(data, ages, seed, makers[0][1], judges, track) if ages else None
         found = judge_portraits(
             crops.reshape(len(people), 2, *crops.shape[1:]),
             made[0],
             made[1:],
             judges,
             plain=_plain(makers[0][1], crops, track),
+            kept=kept,
             title=f"Portraits of {makers[0][1].drawer.name}, judged",
             provenance={
                 "mien": mien.__version__,
@@ -84,6 +90,31 @@ def portrait(
     page = report.write(found, out)
     typer.echo(found.summary)
     typer.echo(page)
+
+
+def _kept(
+    data: Path, each: int, seed: int, maker: PortraitMaker, judges: PortraitJudges, track: Track
+) -> Section | None:
+    """Portraits of faces of all ages and with hats, judged; None where the dataset knows of neither."""
+    import numpy as np
+
+    from mien.evaluation import faces
+    from mien.evaluation.portrait_kept import draw_kept, judge_kept
+    from mien.generators.portrait.make import CROP_PX
+    from mien.generators.portrait.silhouette import over
+
+    kept = draw_kept(data, each, seed=seed)
+    if not kept.rows:
+        return None
+    with track("photos of all ages read", len(kept.rows)) as advance:
+        crops = faces.read_faces(data, kept.rows, CROP_PX, progress=advance).crops
+    made = []
+    with track("portraits of all ages made", len(crops)) as advance:
+        for crop in crops:
+            made.append(over(*maker.of_crop(crop), WHITE))
+            advance(1)
+    with track("years and hats judged", 2 * len(crops)) as advance:
+        return judge_kept(kept, crops, [(PORTRAIT, np.stack(made))], judges, advance)
 
 
 def _portraits(name: str, maker: PortraitMaker, crops: Sequence[UInt8Image] | UInt8Image, track: Track) -> Made:
