@@ -17,9 +17,9 @@ from mien.errors import DatasetError, RequestError, WeightsError
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.portrait import mien as default
 from mien.generators.portrait.mien import MienPortrait, digest
-from mien.generators.portrait.neutral import AGE_FROM_YEARS, READINGS, NeutralConfig, Neutraliser
+from mien.generators.portrait.neutral import READINGS, NeutralConfig, Neutraliser
 from mien.generators.portrait.silhouette import cut_out, over, person_mask
-from mien.training.portrait_neutral import NeutralFitConfig, Others, Seen, export, fit, light_readings, within_people
+from mien.training.portrait_neutral import NeutralFitConfig, Seen, export, fit, light_readings, within_people
 
 FEATURES, STYLE = 12, 4
 DECODER = DecoderConfig(features=FEATURES, style=STYLE, trunk=8, code=8, channels=(8, 8, 8, 8), rgb_from_px=8)
@@ -95,25 +95,20 @@ def test_hats_are_taken_off_and_bare_heads_keep_the_person() -> None:
     assert fit(seen).targets[place] == pytest.approx(-1.0, abs=1e-3)  # nobody wears one: nothing is to move
 
 
-def test_what_only_other_sources_differ_in_is_the_persons_too() -> None:
+def test_what_makes_children_is_the_persons_too() -> None:
     seen, _ = people()
-    seen.known[:, 7] *= 0.05  # childhood: the marked source has next to none
+    seen.known[:, 7] *= 0.05  # childhood: those who are named have next to none
     draws = np.random.default_rng(3)
-    ages = draws.uniform(1, 80, 900).astype(np.float32)
-    known = draws.normal(size=(900, FEATURES)).astype(np.float32)
-    known[:, 7] = np.log(ages + AGE_FROM_YEARS) - 3
-    ages[:40] = np.nan
-    alone, both = fit(seen), fit(seen, others=Others(known, ages))
+    children = draws.normal(size=(300, FEATURES)).astype(np.float32)
+    children[:, 7] -= 2
     child = torch.zeros(1, FEATURES)
-    child[0, 7] = -1.0
-    kept = [float((made.person(child) - made.person(0 * child))[0, 7]) for made in (alone, both)]
-    assert abs(kept[0]) < 0.1
-    assert kept[1] < -0.35
-    assert not alone.config.ageing
-    assert both.config.ageing
-    assert float(both.ageing[7]) == pytest.approx(0.8, abs=0.2)  # held back by the penalty; 1 without
-    assert np.abs(np.delete(both.ageing.numpy(), 7)).max() < 0.05
-    assert not fit(seen, others=Others(known, np.full(900, np.nan, np.float32))).config.ageing
+    child[0, 7] = -2.0
+    kept = [
+        float((made.person(child) - made.person(0 * child))[0, 7])
+        for made in (fit(seen), fit(replace(seen, children=children)))
+    ]
+    assert abs(kept[0]) < 0.2
+    assert kept[1] < -1.2
 
 
 def test_differences_are_within_a_person_and_those_often_photographed_count_less() -> None:

@@ -81,23 +81,6 @@ def test_skin_does_not_drift_where_the_encoder_does_not_mind() -> None:
     assert drifts[1] < 0.5 * drifts[0]
 
 
-def test_age_costs_by_hand() -> None:
-    torch.manual_seed(0)
-    decoder = Decoder(SMALL).eval().requires_grad_(False)
-    images = torch.rand(2, 3, 64, 64) * 2 - 1
-    read = (Eye()(refine.align.encoder_window(images, 16), ())["pool"] - decoder.mean) / decoder.deviation
-    known = read.clone()
-    known[0, 3] -= 0.4  # the first picture reads 0.2 * 0.4 too old, the second as wanted
-    wanted = refine.Wanted(torch.ones(2, 3), known, tones(images))
-    ageing = torch.tensor([0.1, -0.1, 0.0, 0.2, 0.0, 0.0])
-    config = RefineConfig(turn=0.0, mouth=0.0, age=0.5)
-    both = [
-        refine.costs(images, Readers(Eye(), None, each), decoder, wanted, config)  # type: ignore[arg-type]
-        for each in (None, ageing)
-    ]
-    assert (both[1] - both[0]).tolist() == pytest.approx([0.5 * (0.08 / refine.AGE_UNIT) ** 2, 0.0], abs=1e-6)
-
-
 class Eye:
     """Reads the colours of quarters of the picture: six values, and their first three as embedding."""
 

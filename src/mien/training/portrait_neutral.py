@@ -20,7 +20,7 @@ from mien.config import Config
 from mien.errors import DatasetError
 from mien.generators.decoder import Decoder
 from mien.generators.portrait.mien import MODEL, digest
-from mien.generators.portrait.neutral import AGE_FROM_YEARS, READINGS, NeutralConfig, Neutraliser
+from mien.generators.portrait.neutral import READINGS, NeutralConfig, Neutraliser
 from mien.generators.portrait.refine import STRIP, STRIP_LOW
 from mien.records import Float32Array, UInt8Image
 from mien.training.portrait_person import MOST_PHOTOS, person_directions
@@ -61,17 +61,7 @@ class Seen:
     people: Sequence[str | None]  # N
     kept: npt.NDArray[np.bool_] | None = None  # N A: marks of attributes that are to stay (``KEPT``)
     hat: npt.NDArray[np.bool_] | None = None  # N: the source marks it; None: nobody wears one
-
-
-@dataclass(frozen=True, slots=True)
-class Others:
-    """M more faces, of sources without marks and names: each is taken for a person of its own.
-
-    They widen what people differ in: among LFW's grown-ups children hardly count, and were drawn older.
-    """
-
-    known: Float32Array  # M F
-    ages_years: Float32Array  # M, NaN where unknown
+    children: Float32Array | None = None  # M F: nameless children's features, each a person of its own
 
 
 def light_readings(crops: UInt8Image) -> Float32Array:
@@ -111,8 +101,8 @@ def within_people(codes: Float32Array, people: Sequence[str | None]) -> Float32A
     return np.concatenate(rows).astype(np.float32)
 
 
-def fit(seen: Seen, config: NeutralFitConfig | None = None, *, others: Others | None = None) -> Neutraliser:
-    """The neutraliser of faces ``seen``; what is a person's is learned from ``others``, too, and how age is read."""
+def fit(seen: Seen, config: NeutralFitConfig | None = None) -> Neutraliser:
+    """The neutraliser of faces ``seen``."""
     config = config or NeutralFitConfig()
     codes = np.concatenate([seen.known, seen.style], 1)
     hat = np.zeros_like(seen.smiling) if seen.hat is None else seen.hat
@@ -146,16 +136,11 @@ def fit(seen: Seen, config: NeutralFitConfig | None = None, *, others: Others | 
     # (M^T P)^-1 M^T; a reading that is the same in all photos has no direction and moves nothing
     moves = np.linalg.pinv(along.T @ bound, rcond=1e-6, hermitian=True) @ along.T
     size, rank = seen.known.shape[1], min(config.person_directions, seen.known.shape[1])
-    ageing = None if others is None else _ageing(others, config.penalty)
-    made = Neutraliser(
-        NeutralConfig(
-            features=size, style=seen.style.shape[1], readings=READINGS, person=rank, ageing=ageing is not None
-        )
-    )
+    made = Neutraliser(NeutralConfig(features=size, style=seen.style.shape[1], readings=READINGS, person=rank))
     known, people = seen.known, list(seen.people)
-    if others is not None:
-        known = np.concatenate([known, others.known])
-        people += [f"other {place}" for place in range(len(others.known))]
+    if seen.children is not None:
+        known = np.concatenate([known, seen.children])
+        people += [f"child {place}" for place in range(len(seen.children))]
     person = person_directions(known, people, strength=config.person_strength, floor=config.person_floor, rank=rank)
     values = {
         "probes": probes,
@@ -166,22 +151,9 @@ def fit(seen: Seen, config: NeutralFitConfig | None = None, *, others: Others | 
     }
     if rank:
         values |= {"common": person.common, "inward": person.inward, "outward": person.outward}
-    if ageing is not None:
-        values["ageing"] = ageing
     for name, value in values.items():
         getattr(made, name).copy_(torch.from_numpy(np.ascontiguousarray(value)).float())
     return made
-
-
-def _ageing(others: Others, penalty: float) -> npt.NDArray[np.float64] | None:
-    """Ridge weights (F) of log(years + ``AGE_FROM_YEARS``) on features; None where no two ages are known."""
-    aged = np.isfinite(others.ages_years)
-    if len(np.unique(others.ages_years[aged])) < 2:
-        return None
-    x, years = others.known[aged].astype(np.float64), others.ages_years[aged].astype(np.float64)
-    x, y = x - x.mean(0), np.log(years + AGE_FROM_YEARS)
-    gram = x.T @ x + penalty * len(x) * np.eye(x.shape[1])
-    return np.asarray(np.linalg.solve(gram, x.T @ (y - y.mean())), np.float64)
 
 
 def _probes_of(codes: Float32Array, marks: npt.NDArray[np.bool_], penalty: float) -> npt.NDArray[np.float64]:

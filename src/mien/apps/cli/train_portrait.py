@@ -10,6 +10,7 @@ import typer
 from mien.apps.cli import train as common
 
 if TYPE_CHECKING:
+    from mien.photos.catalog import CatalogRow
     from mien.photos.portrait_views import PortraitRules
     from mien.training.settings import Outcome
 
@@ -18,6 +19,8 @@ STEPS = 280_000  # the thesis: "after 280k iterations"
 BATCH = 16
 RATE = 2e-4
 WARM = 20_000
+CHILD_YEARS = 16.0
+CHILD_TO_FACES = 10  # preset mien: a child in so many faces
 PREVIEWED = 16  # "a preselected set of 16 images"
 
 
@@ -201,7 +204,7 @@ def _fit(options: common.TrainOptions) -> None:
     from mien.photos.batches import FaceDataset
     from mien.photos.features import features
     from mien.training.codes import standardised
-    from mien.training.portrait_neutral import KEPT, Others, Seen, export, fit
+    from mien.training.portrait_neutral import KEPT, Seen, export, fit
     from mien.training.state import initial_weights
 
     if options.start_from is None:
@@ -223,14 +226,14 @@ def _fit(options: common.TrainOptions) -> None:
     if not len(rows):
         raise DatasetError(f"{data.dest}: no training face with attributes; portraits are fitted to a source like lfw")
     faces = [data.faces[row] for row in rows]
-    nameless = np.array([row for row in data.rows("train").tolist() if data.faces[row].person is None], np.int64)
+    young = np.array([row for row in data.rows("train").tolist() if _nameless_child(data.faces[row])], np.int64)
+    young = young[:: max(1, round(len(young) * CHILD_TO_FACES / len(rows)))]  # more, and grown-ups are told apart less
     with progress_bars() as told:
         encoder = load_encoder("facenet")
         known = standardised(decoder, features(data, encoder, rows, progress=told("features")))
-        others = None
-        if len(nameless):
-            read = features(data, encoder, nameless, progress=told("features of the nameless"))
-            others = Others(standardised(decoder, read), data.ages_years[nameless].astype(np.float32))
+        children = None
+        if len(young):
+            children = standardised(decoder, features(data, encoder, young, progress=told("features of children")))
         crops = np.ascontiguousarray(data.pixels(128, told("crops"))[rows])
         blocks = range(0, len(rows), 128)
         with torch.inference_mode():
@@ -244,16 +247,21 @@ def _fit(options: common.TrainOptions) -> None:
 
     seen = Seen(
         known, styles, crops, angles("yaw_degrees"), angles("pitch_degrees"), has("Smiling"), has("Mouth Closed"),
-        [face.person for face in faces], np.stack([has(name) for name in KEPT], 1), has("Wearing Hat"),
+        [face.person for face in faces], np.stack([has(name) for name in KEPT], 1), has("Wearing Hat"), children,
     )  # fmt: skip
-    neutraliser = fit(seen, others=others)
+    neutraliser = fit(seen)
     packaged = (
         under("decoder.", unpacked(load_weights(PACKAGED_CROWD, model=CROWD)[0])) if PACKAGED_CROWD.is_file() else {}
     )
-    about = {"data": data.fingerprint(), "faces": len(rows), "nameless": len(nameless), "decoder_images": images}
+    about = {"data": data.fingerprint(), "faces": len(rows), "children": len(young), "decoder_images": images}
     path = options.out / "weights.safetensors"
     export(path, neutraliser, decoder, about, with_decoder=digest(packaged) != digest(decoder.state_dict()))
     typer.echo(str(path))
+
+
+def _nameless_child(face: CatalogRow) -> bool:
+    """Of a source without names: among grown-ups of LFW children hardly count as people, and were drawn older."""
+    return face.person is None and face.age_years is not None and face.age_years < CHILD_YEARS
 
 
 def _read_json(path: Path) -> Any:

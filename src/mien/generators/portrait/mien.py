@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -103,8 +102,6 @@ class MienPortrait:
         """As ``draw``, each drawn again until ``readers`` see the person of ``embedding`` (N 512) in it: ``refine``."""
         keep_freed_memory()
         decoder = self.decoder
-        if self.neutraliser.config.ageing:
-            readers = replace(readers, ageing=self.neutraliser.ageing)
         planes = [torch.zeros_like(plane) for plane in decoder.noise_planes(1, torch.Generator().manual_seed(0))]
         made = []
         for row, wanted in zip(features.float().clone(), embedding.float().clone(), strict=True):

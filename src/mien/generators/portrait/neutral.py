@@ -29,7 +29,6 @@ READINGS = (
     *("yaw", "pitch", "Smiling", "Mouth Closed", "sidelight", "background light", "background roughness"),
     "Wearing Hat",
 )
-AGE_FROM_YEARS = 8.0  # ages are read as log(years + this): 2 and 4 years are as far apart as 20 and 25
 
 
 class NeutralConfig(Config):
@@ -39,7 +38,6 @@ class NeutralConfig(Config):
     style: int = 48
     readings: tuple[str, ...] = READINGS
     person: int = 0  # directions in which people are told apart; 0: features stay as they were read
-    ageing: bool = False  # age is read from features, too: redrawing holds it
 
 
 class Neutraliser(nn.Module):
@@ -53,7 +51,6 @@ class Neutraliser(nn.Module):
     common: Tensor
     inward: Tensor
     outward: Tensor
-    ageing: Tensor
 
     def __init__(self, config: NeutralConfig) -> None:
         super().__init__()
@@ -68,8 +65,6 @@ class Neutraliser(nn.Module):
             self.register_buffer("common", torch.zeros(config.features))  # m
             self.register_buffer("inward", torch.zeros(config.features, config.person))  # A
             self.register_buffer("outward", torch.zeros(config.person, config.features))  # B
-        if config.ageing:
-            self.register_buffer("ageing", torch.zeros(config.features))  # of log(years + AGE_FROM_YEARS)
 
     def person(self, known: Tensor) -> Tensor:
         """What standardised features (N F) of one photo each say of the person: N F."""

@@ -3,14 +3,13 @@
 Not of a paper; the closest is projection into a generator's latent space (Abdal et al., Image2StyleGAN, 2019). What the
 decoder draws is read by the encoder and by the face mesh as a photo would be, and the code moves against
 
-    (1 - cos(e(x), e)) + (1 - cos(p(x), p)) + |turn|^2 + mouth^2 + dark^2 + |tone|^2 + age^2,
+    (1 - cos(e(x), e)) + (1 - cos(p(x), p)) + |turn|^2 + mouth^2 + dark^2 + |tone|^2,
 
 where e is the embedding of the person (who it is), p the standardised pooled features of the neutral code (how it is to
 look), turn the three angles of the head, mouth the opening of the lips, dark how far the background is from white, and
 tone how far the blurred face drifts from that of the first picture, in their units: the encoder does not mind skin that
-turns darker or redder, people do. Age is how far the picture's age, as a linear probe reads it from its features, is
-from that of p: children whose embeddings were followed alone grew two years older. Only the code moves, so that the
-picture stays one that the decoder can draw: pixels would learn to fool the encoder.
+turns darker or redder, people do. Only the code moves, so that the picture stays one that the decoder can draw: pixels
+would learn to fool the encoder.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ from mien.generators.layers import has_fast_bf16
 
 TURN_UNIT_DEGREES = 10.0
 MOUTH_UNIT = 0.1  # of the eyes' distance
-AGE_UNIT = 0.2  # of log(years + 8): at 30 years 7.6 years, at 4 years 2.4
 TONE_PX = 8  # pictures are so small where their tones are compared
 TONE_FACE = (slice(2, 7), slice(2, 6))  # rows and columns of them that are face
 STRIP, STRIP_LOW = 0.094, 0.39  # where background is looked for: shares of the picture's side
@@ -49,7 +47,6 @@ class RefineConfig(Config):
     mouth: float = 0.3
     dark: float = 0.3
     tone: float = 2.0
-    age: float = 0.1  # at 0.3 likenesses suffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,6 @@ class Readers:
 
     encoder: Encoder
     mesh: FaceMesh
-    ageing: Tensor | None = None  # F: how age is read from standardised features (``neutral.Neutraliser``); None: not
 
 
 def darkness(images: Tensor) -> Tensor:
@@ -99,8 +95,6 @@ def costs(images: Tensor, readers: Readers, decoder: Decoder, wanted: Wanted, c:
     cost = c.embedding * (1 - functional.cosine_similarity(seen["embedding"].float(), wanted.embedding))
     cost = cost + c.features * (1 - functional.cosine_similarity(read, wanted.known))
     cost = cost + c.tone * (tones(images) - wanted.tones).square().mean((1, 2, 3))
-    if c.age and readers.ageing is not None:
-        cost = cost + c.age * ((read - wanted.known) @ readers.ageing / AGE_UNIT).square()
     if c.turn or c.mouth:
         points = mesh_points(readers.mesh, align.window(images.float(), 0.0, 0.0, 1.0, INPUT_PX))
         cost = cost + c.turn * (angles_degrees(points) / TURN_UNIT_DEGREES).square().sum(1)
