@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from mien.errors import WeightsError
-from mien.faces.dlib_resnet import BLOCKS, DlibResNet, convert, dlib_crop
+from mien.errors import RequestError, WeightsError
+from mien.faces.dlib_resnet import BLOCKS, MAPS, DlibResNet, convert, dlib_crop, to_dlib
 from mien.faces.inner import grey_outside, inner_square
 from mien.images import to_tensor
 
@@ -92,6 +92,34 @@ def test_shapes_taps_and_gradient():
     assert crops.grad[..., :10, :].abs().sum() == 0  # outside dlib's window
     with pytest.raises(ValueError, match="wanted N 3 150 150"):
         network(torch.zeros(1, 3, 96, 96))
+
+
+def test_taps_of_the_last_levels_leave_the_embedding_as_it_is():
+    torch.manual_seed(0)
+    network = DlibResNet().eval()
+    chips = torch.rand(2, 3, 150, 150) * 2 - 1
+    with torch.no_grad():
+        taps = network(chips, ("level0", "embedding", "level1", "pool"))
+        usual = network(chips)
+        # By hand, as the network was before it had taps by name.
+        x = torch.nn.functional.relu(network.stem_affine(network.stem(to_dlib(chips))))
+        x = torch.nn.functional.max_pool2d(x, 3, 2)
+        maps = []
+        for block in network.blocks:
+            x = block(x)
+            maps.append(x)
+        embedding = network.project(x.mean((2, 3)))
+    assert list(taps) == ["level0", "embedding", "level1", "pool"]
+    assert {name: tuple(taps[name].shape) for name in taps} == {
+        "level1": (2, *MAPS["level1"]), "level0": (2, *MAPS["level0"]), "pool": (2, 256), "embedding": (2, 128),
+    }  # fmt: skip
+    assert torch.equal(taps["level1"], maps[-2])
+    assert torch.equal(taps["level0"], maps[-1])
+    assert torch.equal(taps["embedding"], embedding)
+    assert torch.equal(usual["embedding"], embedding)
+    assert list(usual) == ["pool", "embedding"]
+    with pytest.raises(RequestError, match="no tap 'level2'; allowed: level1, level0, pool, embedding"):
+        network(chips, ("level2",))
 
 
 def test_the_crop_takes_mien_eyes_to_dlib_eyes():

@@ -1,4 +1,4 @@
-"""dlib's face recognition ResNet (Davis King, 2017, CC0) as a torch module: identity features for judging.
+"""dlib's face recognition ResNet (Davis King, 2017, CC0) as a torch module: identity features, mostly for judging.
 
 The network is the 29-convolution ResNet of dlib's example ``dnn_face_recognition_ex.cpp``: a 7x7 stem, five levels of
 residual blocks (32, 64, 128, 256, 256 filters), global average pooling to 256 and a linear map to 128. Two photos of
@@ -11,7 +11,7 @@ a string is its length and its bytes, a tensor is version 2, four sizes and litt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mien.checkpoints import load_into, load_weights
-from mien.errors import WeightsError
+from mien.errors import RequestError, WeightsError
 from mien.faces.align import window
 from mien.images import to_unit
 
@@ -28,6 +28,8 @@ MODEL = "dlib-resnet"
 SIDE = 150  # px of the chip that the network reads
 SAME_PERSON = 0.6  # dlib's own threshold on the Euclidean distance of two embeddings
 FEATURES = {"pool": 256, "embedding": 128}
+MAPS = {"level1": (256, 4, 4), "level0": (256, 2, 2)}  # the last two levels, by dlib's names
+TAPS = (*MAPS, *FEATURES)
 MEAN = (122.782, 117.001, 104.298)  # RGB, of 255
 
 # The square of mien's crop that is dlib's own chip (get_face_chip_details, 150 px, padding 0.25, its 5-point shape
@@ -90,7 +92,11 @@ def _add(a: Tensor, b: Tensor) -> Tensor:
 
 
 class DlibResNet(nn.Module):
-    """Chips (N 3 150 150, tensor convention) -> taps: ``pool`` (N 256) and ``embedding`` (N 128). Differentiable."""
+    """Chips (N 3 150 150, tensor convention) -> ``taps`` by name. Differentiable.
+
+    ``level1`` (N 256 4 4) and ``level0`` (N 256 2 2) are the maps at the end of dlib's last levels, ``pool`` (N 256)
+    their average and ``embedding`` (N 128) what two photos are compared by; by default the latter two.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,16 +123,22 @@ class DlibResNet(nn.Module):
 
         return cls.of(load_weights(store.weights_path(MODEL), model=MODEL)[0])
 
-    def forward(self, chips: Tensor) -> dict[str, Tensor]:
+    def forward(self, chips: Tensor, taps: Sequence[str] = tuple(FEATURES)) -> dict[str, Tensor]:
+        unknown = [tap for tap in taps if tap not in TAPS]
+        if unknown:
+            raise RequestError(f"{MODEL}: no tap '{unknown[0]}'; allowed: {', '.join(TAPS)}")
         if chips.ndim != 4 or chips.shape[1:] != (3, SIDE, SIDE):
             raise ValueError(f"dlib-resnet: chips of shape {tuple(chips.shape)}, wanted N 3 {SIDE} {SIDE}")
         x = to_dlib(chips)  # N 3 150 150
         x = F.relu(self.stem_affine(self.stem(x)))  # N 32 72 72
         x = F.max_pool2d(x, 3, 2)  # N 32 35 35
-        for block in self.blocks:
-            x = block(x)  # 32x35x35, 64x17x17, 128x8x8, 256x4x4, 256x2x2
-        pool = x.mean((2, 3))  # N 256
-        return {"pool": pool, "embedding": self.project(pool)}
+        *before, last = self.blocks
+        for block in before:
+            x = block(x)  # 32x35x35, 64x17x17, 128x8x8, 256x4x4
+        found = {"level1": x, "level0": last(x)}  # N 256 4 4, N 256 2 2
+        found["pool"] = found["level0"].mean((2, 3))  # N 256
+        found["embedding"] = self.project(found["pool"])  # N 128
+        return {tap: found[tap] for tap in taps}
 
 
 def to_dlib(tensor: Tensor) -> Tensor:

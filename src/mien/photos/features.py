@@ -8,7 +8,7 @@ at the hair (``training/decoder.py``).
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,7 @@ from mien.seeding import stream
 View = Literal["plain", "tight"]
 TIGHT_LIKE = "utkface"
 BLOCK = 256  # rows a file of the cache is written in
+See = Callable[[Sequence[int]], npt.NDArray[np.float16]]  # rows (n) -> n D
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +74,33 @@ def features(
     progress: Progress | None = None,
 ) -> npt.NDArray[np.float16]:
     """Features (N D float16) of ``rows`` at ``tap`` of ``encoder``. What was computed once is read from the cache."""
-    keep_freed_memory()
     frames = Frames.of(data) if view == "tight" else None
     folder = data.dest / "cache" / f"{encoder.name}-{tap}-{view}-{data.crops_fingerprint}"
+    return kept(folder, rows, lambda part: _encode(data, encoder, part, tap, frames), batch=batch, progress=progress)
+
+
+def kept(
+    folder: Path, rows: Rows, see: See, *, batch: int = 32, progress: Progress | None = None
+) -> npt.NDArray[np.float16]:
+    """What ``see`` says of ``rows`` (N D float16): read from the cache ``folder``; what is missing there is computed.
+
+    ``see`` gets at most ``batch`` rows at a time and gives n D float16 of them.
+    """
+    keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[int, npt.NDArray[np.float16]] = {}
     wanted = {int(row) for row in rows}
     for block in sorted({row // BLOCK for row in wanted}):
         members = [row for row in range(block * BLOCK, (block + 1) * BLOCK) if row in wanted]
         path = folder / f"{block:05d}.npz"
-        kept = _read_block(path)
-        missing = [row for row in members if row not in kept]
+        seen = _read_block(path)
+        missing = [row for row in members if row not in seen]
         for start in range(0, len(missing), batch):
             part = missing[start : start + batch]
-            kept.update(zip(part, _encode(data, encoder, part, tap, frames), strict=True))
+            seen.update(zip(part, see(part), strict=True))
         if missing:
-            _write_block(path, kept)
-        found.update((row, kept[row]) for row in members)
+            _write_block(path, seen)
+        found.update((row, seen[row]) for row in members)
         if progress is not None:
             progress(len(found), len(wanted))
     return np.stack([found[int(row)] for row in rows])

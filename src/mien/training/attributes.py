@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,17 @@ class AttributesConfig(Config):
     ema_half_life_kimg: float = 0.0  # 0: no average
 
 
+class AgeTargets(Protocol):
+    """How an age becomes the distribution that is asked for, and what the distance of its mean costs."""
+
+    @property
+    def age_sigma_years(self) -> float: ...
+    @property
+    def age_sigma_growth(self) -> float: ...
+    @property
+    def age_l1_weight(self) -> float: ...
+
+
 def batches(
     truths: Truths, inputs: Inputs, config: AttributesConfig, settings: LoopSettings
 ) -> Callable[[int], Mapping[str, Any]]:
@@ -89,9 +100,9 @@ def batches(
     targets = group_targets(truths)
 
     def batch_at(step: int) -> Mapping[str, Any]:
-        dealt = [_deal(marked, first, step, settings.seed, "marked")]
+        dealt = [deal(marked, first, step, settings.seed, "marked")]
         if second:
-            dealt.append(_deal(unmarked, second, step, settings.seed, "unmarked"))
+            dealt.append(deal(unmarked, second, step, settings.seed, "unmarked"))
         rows = np.concatenate(dealt)
         return {
             **inputs(rows, stream(settings.seed, "inputs", step)),
@@ -111,7 +122,7 @@ def epoch_steps(truths: Truths, config: AttributesConfig, batch_size: int) -> in
     return max(1, -(-marked // max(share, 1)))
 
 
-def _deal(deck: Rows, count: int, step: int, seed: int, name: str) -> Rows:
+def deal(deck: Rows, count: int, step: int, seed: int, name: str) -> Rows:
     """Cards ``step * count`` and on of a deck that is shuffled anew each time it is through."""
     first = step * count
     rounds = range(first // len(deck), (first + count - 1) // len(deck) + 1)
@@ -175,7 +186,7 @@ def masked_marks(logits: Tensor, marks: Tensor, pairs: Tensor) -> Tensor:
     return (each * weight).sum() / known.sum().clamp(min=1)
 
 
-def masked_ages(logits: Tensor, ages: Tensor, config: AttributesConfig) -> Tensor:
+def masked_ages(logits: Tensor, ages: Tensor, config: AgeTargets) -> Tensor:
     """Cross entropy of age logits (N 101) with a Gaussian around the age (N years, NaN unknown), over the known."""
     known = ~ages.isnan()
     years = torch.where(known, ages, torch.zeros_like(ages)).clamp(0, AGES - 1)

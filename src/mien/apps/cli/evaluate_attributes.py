@@ -18,6 +18,11 @@ def attributes(
     weights: Annotated[Path | None, typer.Option(help="Weights of a run, instead of the packaged ones.")] = None,
     encoder: Annotated[str, typer.Option(help="facenet or vgg-face: what the heads were trained on.")] = "facenet",
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    second: Annotated[
+        Path | None,
+        typer.Option("--second", metavar="FILE", help="A second reader of sex (`mien train sex`), instead of ours."),
+    ] = None,
+    alone: Annotated[bool, typer.Option("--alone", help="The heads without a second reader of sex.")] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
 ) -> None:
@@ -32,6 +37,7 @@ def attributes(
     from mien.evaluation import report
     from mien.evaluation.attributes import Examined, examine
     from mien.faces.attributes.reader import AttributeReader
+    from mien.faces.attributes.second_reader import SecondReader
     from mien.photos.batches import FaceDataset
 
     if split not in SPLITS:
@@ -39,8 +45,13 @@ def attributes(
     report.check_directory(out, force=force)
     if threads is not None:
         torch.set_num_threads(threads)
+    if second is not None and alone:
+        raise RequestError("--second: a second reader given together with --alone, which is without one")
     dataset, reader = FaceDataset.open(data), AttributeReader.load(weights, encoder)
-    faces, raw = _read(dataset, reader, split)
+    if not alone:
+        version = str(reader.metadata.get("version"))
+        reader = reader.beside(SecondReader.load(second) if second else SecondReader.where_fetched(version))
+    faces, raw = read_split(dataset, reader, split)
     rows, truths = faces.rows[split], faces.truths[split]
     if not len(rows):
         raise DatasetError(f"{data}: no face with attributes, sex or age in the split '{split}'")
@@ -59,6 +70,7 @@ def attributes(
         provenance={
             "mien": mien.__version__,
             "weights": str(reader.metadata.get("version")),
+            "second reader of sex": reader.second.version if reader.second else "none",
             "encoder": reader.encoder.name,
             "split": split,
             "faces": len(rows),
@@ -77,11 +89,14 @@ def attributes(
 SPLITS = ("train", "validation", "test")
 
 
-def _read(dataset: FaceDataset, reader: AttributeReader, split: str) -> tuple[Any, RawReadings]:
-    """The faces of a split, and what the heads say of them, from features that are computed once and kept."""
+def read_split(dataset: FaceDataset, reader: AttributeReader, split: str) -> tuple[Any, RawReadings]:
+    """The faces of a split, and what the readers say of them, from features that are computed once and kept."""
+    from dataclasses import replace
+
     import torch
 
     from mien.apps.cli.train_attributes import LabelledFaces, look_at
+    from mien.apps.cli.train_sex import looks_of_rows
     from mien.faces.attributes.reader import RawReadings, raw_readings
     from mien.training.attributes import AttributesConfig
 
@@ -97,7 +112,11 @@ def _read(dataset: FaceDataset, reader: AttributeReader, split: str) -> tuple[An
         raw_readings(reader.heads, torch.from_numpy(features[start : start + 512]).float())
         for start in range(0, len(features), 512)
     ]
-    return faces, RawReadings.joined(parts)
+    raw = RawReadings.joined(parts)
+    if reader.second is not None:
+        looks = looks_of_rows(dataset, reader.second.network, faces.rows[split], split)
+        raw = replace(raw, second=reader.second.logits_of(torch.from_numpy(looks)))
+    return faces, raw
 
 
 def register(evaluate: typer.Typer) -> None:

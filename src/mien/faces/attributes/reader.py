@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from torch import Tensor
 from mien.checkpoints import WEIGHTS, load_into, load_weights
 from mien.errors import RequestError, WeightsError
 from mien.faces.attributes.calibration import Calibration, softmax
-from mien.faces.attributes.heads import AGES, FEMALE, AttributeHeads, HeadsConfig
+from mien.faces.attributes.heads import AGES, FEMALE, MALE, SEX, AttributeHeads, HeadsConfig
 from mien.faces.attributes.packing import calibration_of, unpack
+from mien.faces.attributes.second_reader import SecondReader, logit_of
 from mien.faces.attributes.sight import looks_of
 from mien.faces.attributes.vocabulary import GROUPS, NAMES
 from mien.faces.encoder import Encoder, load_encoder
@@ -53,23 +54,32 @@ class RawReadings:
     scores: Float32Array  # N 73
     groups: tuple[Float32Array, ...]  # 42, each N x classes: logits
     age_years: Float32Array  # N: the mean of the age distribution
+    second: Float32Array | None = None  # N: the logit of "female" of the second reader; None: the heads alone
 
     @classmethod
     def joined(cls, parts: list[RawReadings]) -> RawReadings:
-        """Parts one after the other."""
+        """Parts one after the other; with a second reader when all of them have one."""
         groups = tuple(np.concatenate([part.groups[k] for part in parts]) for k in range(len(GROUPS)))
         ages = np.concatenate([part.age_years for part in parts])
-        return cls(np.concatenate([part.scores for part in parts]), groups, ages)
+        second = [part.second for part in parts if part.second is not None]
+        both = np.concatenate(second) if len(second) == len(parts) else None
+        return cls(np.concatenate([part.scores for part in parts]), groups, ages, both)
 
 
 class AttributeReader:
     """The trained heads on their encoder, and how to ask them: crops in, ``Readings`` out."""
 
     def __init__(
-        self, encoder: Encoder, heads: AttributeHeads, calibration: Calibration, metadata: Mapping[str, Any]
+        self,
+        encoder: Encoder,
+        heads: AttributeHeads,
+        calibration: Calibration,
+        metadata: Mapping[str, Any],
+        second: SecondReader | None = None,
     ) -> None:
         self.encoder, self.calibration, self.metadata = encoder, calibration, dict(metadata)
         self.heads = heads.eval().requires_grad_(False)
+        self.second = second
 
     @classmethod
     def load(cls, path: str | Path | None = None, encoder: str = "facenet") -> AttributeReader:
@@ -95,6 +105,19 @@ class AttributeReader:
             )
         return cls(network, heads, calibration, metadata)
 
+    def beside(self, second: SecondReader | None) -> AttributeReader:
+        """This reader with a second one of sex (``None``: as it is); the version names both.
+
+        ``RequestError`` when the second was fitted beside other heads.
+        """
+        if second is None:
+            return self
+        version = str(self.metadata.get("version"))
+        if second.first != version:
+            raise RequestError(f"second reader of sex: fitted beside the heads '{second.first}', not '{version}'")
+        about = {**self.metadata, "version": f"{version}+{second.version}"}
+        return AttributeReader(self.encoder, self.heads, self.calibration, about, second)
+
     def read(
         self,
         crops: UInt8Image,
@@ -111,7 +134,11 @@ class AttributeReader:
         both = self.heads.config.mirrored if mirrored is None else mirrored
         parts = []
         for start in range(0, len(crops), batch_size):
-            parts.append(self._raw(crops[start : start + batch_size], both))
+            part = crops[start : start + batch_size]
+            parts.append(self._raw(part, both))
+            if self.second is not None:  # taught and calibrated with mirror images, whatever the heads are
+                said = self.second.logits(to_tensor(part), mirrored=mirrored is not False)
+                parts[-1] = replace(parts[-1], second=said)
             if progress is not None:
                 progress(len(parts[-1].scores))
         return self.calibrated(RawReadings.joined(parts) if parts else self._nothing())
@@ -135,12 +162,16 @@ class AttributeReader:
             group.name: softmax(logits, float(temperature)).astype(np.float32)
             for group, logits, temperature in zip(GROUPS, raw.groups, fitted.temperature, strict=True)
         }
+        if self.second is not None and raw.second is not None:
+            first = logit_of(raw.groups[GROUPS.index(SEX)])
+            groups[SEX.name][:, FEMALE] = self.second.sum.female(first, raw.second)
+            groups[SEX.name][:, MALE] = 1 - groups[SEX.name][:, FEMALE]
         ages = np.clip(fitted.age_slope * raw.age_years + fitted.age_intercept_years, 0, AGES - 1)
         return Readings(
             probabilities.astype(np.float32),
             probabilities >= fitted.balanced_threshold,
             groups,
-            groups["sex"][:, FEMALE],
+            groups[SEX.name][:, FEMALE],
             ages.astype(np.float32),
         )
 

