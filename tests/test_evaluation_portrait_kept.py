@@ -70,8 +70,8 @@ def crops(ages: list[int], women: list[int], hats: list[int]) -> np.ndarray:
 
 
 def test_years_sex_and_hats_are_counted_by_hand() -> None:
-    row = Row("f:1", "f", "test", "s", 0, "female", 5.0, None)
-    kept = Kept((((3, 13), (row, row)), ((60, 121), (row, row, row))), (row, row))
+    girl, man = (Row("f:1", "f", "test", "s", 0, sex, 5.0, None) for sex in ("female", "male"))
+    kept = Kept((((3, 13), (girl, girl)), ((60, 121), (girl, man, man))), (man, man))
     photos = crops([5, 7, 60, 70, 80, 30, 30], [200, 200, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 255, 204])
     made = crops([8, 8, 60, 69, 87, 30, 30], [200, 0, 0, 0, 0, 0, 0], [9, 9, 9, 9, 9, 51, 0])
     seen: list[int] = []
@@ -79,11 +79,13 @@ def test_years_sex_and_hats_are_counted_by_hand() -> None:
     told = {(figure.subject, figure.label): (figure.value, figure.n) for figure in section.figures}
     assert told["portrait", "3 to 12 years: read as older by"] == (pytest.approx(2.0), 2)
     assert told["portrait", "60 and over years: read as older by"] == (pytest.approx(2.0), 3)
-    assert told["portrait", "of the sex that the photo is read as"] == (pytest.approx(0.8), 5)
+    sex = "read as of the sex that is labelled, all ages"
+    assert told["photo", sex] == (pytest.approx(0.8), 5)
+    assert told["portrait", sex] == (pytest.approx(0.6), 5)
     assert told["photo", f"photos marked '{HAT}': hat, judge's score"] == (pytest.approx(0.9), 2)
     assert told["portrait", f"photos marked '{HAT}': hat, judge's score"] == (pytest.approx(0.1), 2)
     (table,) = section.tables
     assert [row[0] for row in table.rows] == ["3 to 12", "60 and over"]
-    assert table.rows[0][4:] == ("+2.0", "+2.0", "50.0 %")
-    assert table.rows[1][4:] == ("+2.0", "+0.0", "100.0 %")
+    assert table.rows[0][4:] == ("+2.0", "+2.0", "100.0 %", "50.0 %")
+    assert table.rows[1][4:] == ("+2.0", "+0.0", "66.7 %", "66.7 %")
     assert sum(seen) == 14

@@ -77,7 +77,7 @@ def judge_kept(
             Table(
                 (
                     *("years", "n", "photo read as", "portrait read as", "older by, mean", "older by, median"),
-                    "of the sex that the photo is read as",
+                    *("sex as labelled, photo", "sex as labelled, portrait"),
                 ),
                 tuple(_band_rows(kept, read[PHOTO], read[name])),
                 name,
@@ -85,6 +85,7 @@ def judge_kept(
             for name, _ in portraits
         ]
         figures += [figure for name, _ in portraits for figure in _band_figures(kept, name, read[PHOTO], read[name])]
+        figures += [_sex_figure(kept, name, found) for name, found in read.items()]
     if kept.hats:
         for name, images in columns:
             worn = judges.hats(images[aged:], advance)
@@ -125,11 +126,12 @@ def _band_rows(kept: Kept, photo: Estimates, portrait: Estimates) -> list[tuple[
     rows: list[tuple[str | int | float | None, ...]] = []
     for band, part in _places(kept):
         before, after = photo.ages_years[part], portrait.ages_years[part]
-        same = (photo.is_female[part] == portrait.is_female[part]).mean()
+        female = np.array([row.sex == "female" for row in kept.rows[part]])
+        right = [shown(float((read.is_female[part] == female).mean()), "%") for read in (photo, portrait)]
         rows.append(
             (
                 *(_name(band), len(before), shown(float(before.mean())), shown(float(after.mean()))),
-                *(f"{(after - before).mean():+.1f}", f"{np.median(after - before):+.1f}", shown(float(same), "%")),
+                *(f"{(after - before).mean():+.1f}", f"{np.median(after - before):+.1f}", *right),
             )
         )
     return rows
@@ -150,15 +152,17 @@ def _band_figures(kept: Kept, name: str, photo: Estimates, portrait: Estimates) 
                     better="near the real one",
                 )
             )
-    same = photo.is_female == portrait.is_female
-    found.append(
-        Figure.of(
-            proportion(int(same.sum()), len(same)),
-            name=metric_name("same-sex", "judge", len(same)),
-            label="of the sex that the photo is read as",
-            subject=name,
-            unit="%",
-            better="higher",
-        )
-    )
     return found
+
+
+def _sex_figure(kept: Kept, name: str, read: Estimates) -> Figure:
+    female = np.array([row.sex == "female" for _, rows in kept.bands for row in rows])
+    right = read.is_female == female
+    return Figure.of(
+        proportion(int(right.sum()), len(right)),
+        name=metric_name("sex", "judge", len(right)),
+        label="read as of the sex that is labelled, all ages",
+        subject=name,
+        unit="%",
+        better="near the real one",
+    )
