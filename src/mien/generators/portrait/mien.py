@@ -117,10 +117,13 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """16 hexadecimal digits that tell decoders apart, of their vectors in fp16: larger tensors may travel rounded."""
+def digest(tensors: Mapping[str, Tensor], *, whole: bool = False) -> str:
+    """16 hexadecimal digits that tell networks apart, of their values in fp16.
+
+    Of a decoder its vectors: its larger tensors may travel rounded. ``whole``: of everything.
+    """
     found = hashlib.sha256()
-    for name in sorted(name for name, tensor in tensors.items() if tensor.ndim == 1):
+    for name in sorted(name for name, tensor in tensors.items() if whole or tensor.ndim == 1):
         value: Any = tensors[name].detach().cpu().to(torch.float16).contiguous().numpy()
         found.update(name.encode() + value.tobytes())
     return found.hexdigest()[:16]
