@@ -111,21 +111,6 @@ def test_what_makes_children_is_the_persons_too() -> None:
     assert kept[1] < -1.2
 
 
-def test_sex_that_others_are_labelled_with_is_kept() -> None:
-    seen, _ = people()
-    seen.known[:, 6] += 2 * seen.known[:, 0]  # turned heads read as the other sex
-    draws = np.random.default_rng(4)
-    others = draws.normal(size=(900, FEATURES)).astype(np.float32)
-    female = others[:, 6] + 0.3 * draws.normal(size=900) > 0
-    known = torch.from_numpy(seen.known)
-    probe = torch.from_numpy(np.linalg.lstsq(others, np.where(female, 1.0, -1.0), rcond=None)[0]).float()
-    drift = [
-        float(((made(known)[:, :FEATURES] - known) @ probe).abs().mean())
-        for made in (fit(seen), fit(replace(seen, others=others, others_female=female)))
-    ]
-    assert drift[1] < 0.2 * drift[0]
-
-
 def test_differences_are_within_a_person_and_those_often_photographed_count_less() -> None:
     codes = np.array([[1.0, 0], [3, 0], [5, 9], [7, 9], [0, 100]], np.float32)
     rows = within_people(codes, ["a", "a", "b", "b", None])

@@ -62,10 +62,6 @@ class Seen:
     kept: npt.NDArray[np.bool_] | None = None  # N A: marks of attributes that are to stay (``KEPT``)
     hat: npt.NDArray[np.bool_] | None = None  # N: the source marks it; None: nobody wears one
     children: Float32Array | None = None  # M F: nameless children's features, each a person of its own
-    others: Float32Array | None = None  # L F: features of faces of all ages whose sex is labelled ...
-    others_female: npt.NDArray[np.bool_] | None = (
-        None  # L: ... as this: read, and kept; the marks of Male are grown-ups'
-    )
 
 
 def light_readings(crops: UInt8Image) -> Float32Array:
@@ -135,10 +131,6 @@ def fit(seen: Seen, config: NeutralFitConfig | None = None) -> Neutraliser:
 
     # What is kept is read like the rest and asked to stay as it is: its moves are never used.
     bound = probes if seen.kept is None else np.concatenate([probes, _probes_of(codes, seen.kept, config.penalty)], 1)
-    if seen.others is not None and seen.others_female is not None:
-        sex = _probes_of(seen.others, seen.others_female[:, None], config.penalty)
-        unread = np.zeros((seen.style.shape[1], sex.shape[1]))  # their styles are not known
-        bound = np.concatenate([bound, np.concatenate([sex, unread])], 1)
     differences = within_people(codes, seen.people).astype(np.float64)
     along = differences.T @ (differences @ bound) / len(differences)  # D k: M = C P
     # (M^T P)^-1 M^T; a reading that is the same in all photos has no direction and moves nothing

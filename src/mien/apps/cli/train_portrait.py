@@ -189,8 +189,6 @@ def train_paper(
 
 
 def _fit(options: common.TrainOptions) -> None:
-    from dataclasses import replace
-
     import numpy as np
     import torch
 
@@ -228,12 +226,14 @@ def _fit(options: common.TrainOptions) -> None:
     if not len(rows):
         raise DatasetError(f"{data.dest}: no training face with attributes; portraits are fitted to a source like lfw")
     faces = [data.faces[row] for row in rows]
-    others = [row for row in data.rows("train").tolist() if _labelled(data.faces[row])]
+    young = np.array([row for row in data.rows("train").tolist() if _nameless_child(data.faces[row])], np.int64)
+    young = young[:: max(1, round(len(young) * CHILD_TO_FACES / len(rows)))]  # more, and grown-ups are told apart less
     with progress_bars() as told:
         encoder = load_encoder("facenet")
         known = standardised(decoder, features(data, encoder, rows, progress=told("features")))
-        nameless = np.array(others, np.int64)
-        labelled = standardised(decoder, features(data, encoder, nameless, progress=told("features of the nameless")))
+        children = None
+        if len(young):
+            children = standardised(decoder, features(data, encoder, young, progress=told("features of children")))
         crops = np.ascontiguousarray(data.pixels(128, told("crops"))[rows])
         blocks = range(0, len(rows), 128)
         with torch.inference_mode():
@@ -247,31 +247,21 @@ def _fit(options: common.TrainOptions) -> None:
 
     seen = Seen(
         known, styles, crops, angles("yaw_degrees"), angles("pitch_degrees"), has("Smiling"), has("Mouth Closed"),
-        [face.person for face in faces], np.stack([has(name) for name in KEPT], 1), has("Wearing Hat"),
+        [face.person for face in faces], np.stack([has(name) for name in KEPT], 1), has("Wearing Hat"), children,
     )  # fmt: skip
-    young = np.flatnonzero(data.ages_years[nameless] < CHILD_YEARS)
-    young = young[:: max(1, round(len(young) * CHILD_TO_FACES / len(rows)))]  # more, and grown-ups are told apart less
-    if len(others):
-        seen = replace(seen, children=labelled[young], others=labelled, others_female=data.female[nameless] > 0.5)
     neutraliser = fit(seen)
     packaged = (
         under("decoder.", unpacked(load_weights(PACKAGED_CROWD, model=CROWD)[0])) if PACKAGED_CROWD.is_file() else {}
     )
-    about = {
-        "data": data.fingerprint(),
-        "faces": len(rows),
-        "labelled": len(others),
-        "children": len(young),
-        "decoder_images": images,
-    }
+    about = {"data": data.fingerprint(), "faces": len(rows), "children": len(young), "decoder_images": images}
     path = options.out / "weights.safetensors"
     export(path, neutraliser, decoder, about, with_decoder=digest(packaged) != digest(decoder.state_dict()))
     typer.echo(str(path))
 
 
-def _labelled(face: CatalogRow) -> bool:
-    """Of a source that knows ages and sexes and no names: it tells what LFW's grown-ups do not, as of children."""
-    return face.person is None and face.age_years is not None and face.sex is not None
+def _nameless_child(face: CatalogRow) -> bool:
+    """Of a source without names: among grown-ups of LFW children hardly count as people, and were drawn older."""
+    return face.person is None and face.age_years is not None and face.age_years < CHILD_YEARS
 
 
 def _read_json(path: Path) -> Any:
