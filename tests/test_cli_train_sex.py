@@ -15,6 +15,7 @@ from typer.testing import Result
 
 from mien.checkpoints import load_weights
 from mien.errors import RequestError, WeightsError
+from mien.faces import store
 from mien.faces.attributes.second_reader import SecondReader
 from mien.faces.dlib_resnet import DlibResNet
 
@@ -121,10 +122,14 @@ def test_a_photo_is_described_with_dlib_and_without(
     assert sum(yes == (row["sex"] == "female") for yes, row in zip(read, adults, strict=True)) >= 5
     assert spent / len(photos) < 2.5  # seconds with loading, on a busy machine; docs/describe.md has the figure
 
-    def absent(cls: type) -> DlibResNet:
-        raise WeightsError("the network 'dlib-resnet' is not on this machine; run: mien models fetch dlib-resnet")
+    there = store.weights_path
 
-    monkeypatch.setattr(DlibResNet, "load", classmethod(absent))
+    def absent(name: str) -> Path:
+        if name == "dlib-resnet":
+            raise WeightsError("the network 'dlib-resnet' is not on this machine; run: mien models fetch dlib-resnet")
+        return there(name)
+
+    monkeypatch.setattr(store, "weights_path", absent)
     alone = described()
     assert {row["model_version"] for row in alone} == {heads}
     for one, two in zip(alone, both, strict=True):

@@ -75,7 +75,7 @@ def test_years_sex_and_hats_are_counted_by_hand() -> None:
     photos = crops([5, 7, 60, 70, 80, 30, 30], [200, 200, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 255, 204])
     made = crops([8, 8, 60, 69, 87, 30, 30], [200, 0, 0, 0, 0, 0, 0], [9, 9, 9, 9, 9, 51, 0])
     seen: list[int] = []
-    section = judge_kept(kept, photos, [("portrait", made)], FakeJudges(), seen.append)
+    section = judge_kept(kept, photos, "portrait", made, FakeJudges(), seen.append)
     told = {(figure.subject, figure.label): (figure.value, figure.n) for figure in section.figures}
     assert told["portrait", "3 to 12 years: read as older by"] == (pytest.approx(2.0), 2)
     assert told["portrait", "60 and over years: read as older by"] == (pytest.approx(2.0), 3)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mien.checkpoints import WEIGHTS, save_weights
 from mien.errors import RequestError, WeightsError
+from mien.faces import store
 from mien.faces.attributes import second_reader as module
 from mien.faces.attributes.calibration import Calibration
 from mien.faces.attributes.heads import FEMALE, MALE, SEX, AttributeHeads, HeadsConfig
@@ -188,11 +189,21 @@ def test_without_dlib_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert SecondReader.where_fetched("any") is None
 
 
+def test_a_damaged_network_is_told_and_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    place = next(each.path for each in store.status() if each.model.name == "dlib-resnet")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"half of it")
+    with pytest.raises(WeightsError, match=place.name):
+        SecondReader.where_fetched("any")
+
+
 def test_the_packaged_one_is_for_the_packaged_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.checkpoints import load_weights
 
     heads = load_weights(WEIGHTS / "attributes.safetensors", model="attributes", dtype=None)[1]
     monkeypatch.setattr(DlibResNet, "load", classmethod(lambda cls: TinyDlib()))
+    monkeypatch.setattr(store, "weights_path", lambda name: Path(name))
     found = SecondReader.where_fetched(heads["version"])
     assert found is not None
     assert SecondReader.where_fetched("other heads") is None

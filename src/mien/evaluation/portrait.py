@@ -19,6 +19,7 @@ from mien.errors import PhotoError, TooFewError
 from mien.evaluation.detection import detects
 from mien.evaluation.faces import Row, dataset_rows
 from mien.evaluation.features import Advance, NetworkJudges, Track
+from mien.evaluation.portrait_kept import HAT, KeptJudges
 from mien.evaluation.statistics import Float64Array
 from mien.evaluation.verification import Pairs, Verification, curve, verify
 from mien.faces import align, quality
@@ -54,7 +55,7 @@ class Made:
     learned_from: tuple[tuple[str, int, int], ...] = ()  # each filter of its faces, how many it left, of them unknown
 
 
-class PortraitJudges(Protocol):
+class PortraitJudges(KeptJudges, Protocol):
     """Who judges: replaced by a fake in tests. Every crops is N S S 3."""
 
     @property
@@ -76,14 +77,6 @@ class PortraitJudges(Protocol):
 
     def smiles(self, crops: UInt8Image, advance: Advance) -> Float32Array:
         """How surely each smiles (N), in [0, 1]."""
-        ...
-
-    def ages(self, crops: UInt8Image, advance: Advance) -> Estimates:
-        """How old each looks, and of which sex."""
-        ...
-
-    def hats(self, crops: UInt8Image, advance: Advance) -> Float32Array:
-        """How surely each wears a hat (N), in [0, 1]."""
         ...
 
 
@@ -130,7 +123,7 @@ class NetworkPortraitJudges:
         return self.judges.estimate(crops, advance)
 
     def hats(self, crops: UInt8Image, advance: Advance) -> Float32Array:
-        return self._scores("Wearing Hat", crops, advance)
+        return self._scores(HAT, crops, advance)
 
     def _scores(self, name: str, crops: UInt8Image, advance: Advance) -> Float32Array:
         seen = self.judges.attributes(crops, advance, races=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -64,37 +63,31 @@ def draw_kept(dest: Path, each: int, *, seed: int = 0) -> Kept:
 
 
 def judge_kept(
-    kept: Kept, photos: UInt8Image, portraits: Sequence[tuple[str, UInt8Image]], judges: KeptJudges, advance: Advance
+    kept: Kept, photos: UInt8Image, name: str, portraits: UInt8Image, judges: KeptJudges, advance: Advance
 ) -> Section:
-    """What the judges say of photos (N S S 3, in the order of ``kept.rows``) and of their portraits (N T T 3)."""
-    columns = [(PHOTO, photos), *portraits]
+    """What the judges say of photos (N S S 3, in the order of ``kept.rows``) and of ``name``'s portraits (N T T 3)."""
+    columns = ((PHOTO, photos), (name, portraits))
     aged = sum(len(rows) for _, rows in kept.bands)
     figures: list[Figure] = []
     tables = []
     if aged:
-        read = {name: judges.ages(images[:aged], advance) for name, images in columns}
-        tables = [
-            Table(
-                (
-                    *("years", "n", "photo read as", "portrait read as", "older by, mean", "older by, median"),
-                    *("sex as labelled, photo", "sex as labelled, portrait"),
-                ),
-                tuple(_band_rows(kept, read[PHOTO], read[name])),
-                name,
-            )
-            for name, _ in portraits
-        ]
-        figures += [figure for name, _ in portraits for figure in _band_figures(kept, name, read[PHOTO], read[name])]
-        figures += [_sex_figure(kept, name, found) for name, found in read.items()]
+        read = {subject: judges.ages(images[:aged], advance) for subject, images in columns}
+        heading = (
+            *("years", "n", "photo read as", "portrait read as", "older by, mean", "older by, median"),
+            *("sex as labelled, photo", "sex as labelled, portrait"),
+        )
+        tables = [Table(heading, tuple(_band_rows(kept, read[PHOTO], read[name])), name)]
+        figures += _band_figures(kept, name, read[PHOTO], read[name])
+        figures += [_sex_figure(kept, subject, found) for subject, found in read.items()]
     if kept.hats:
-        for name, images in columns:
+        for subject, images in columns:
             worn = judges.hats(images[aged:], advance)
             figures.append(
                 Figure.of(
                     mean_interval(worn),
                     name=metric_name("hat", "judge", len(worn)),
                     label=f"photos marked '{HAT}': hat, judge's score",
-                    subject=name,
+                    subject=subject,
                     better="lower",
                 )
             )

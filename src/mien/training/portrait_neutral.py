@@ -41,7 +41,7 @@ class NeutralFitConfig(Config):
     penalty: float = 0.05
     background_light: float = 1.5  # (mean of 0 to 255 - 128) / 40; at 3, white, long hair goes with the dark around it
     background_roughness: float = 0.3  # deviation / 20
-    hat: float = -2.0  # bare heads read -0.7, hats 0.7: at -0.7 every fifth hat left a shadow on the forehead
+    hat: float = -2.0  # bare heads read -0.7, hats 0.7; at -0.7 some hats leave shadows on foreheads
     person_directions: int = 128  # 0: features stay as they were read; more change no embedding by 0.002
     person_strength: float = 0.3  # of what is the photo's own; the model's 1 draws more alike, and others likewise
     person_floor: float = 0.3

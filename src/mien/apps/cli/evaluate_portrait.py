@@ -114,7 +114,7 @@ def _kept(
             made.append(over(*maker.of_crop(crop), WHITE))
             advance(1)
     with track("years and hats judged", 2 * len(crops)) as advance:
-        return judge_kept(kept, crops, [(PORTRAIT, np.stack(made))], judges, advance)
+        return judge_kept(kept, crops, PORTRAIT, np.stack(made), judges, advance)
 
 
 def _portraits(name: str, maker: PortraitMaker, crops: Sequence[UInt8Image] | UInt8Image, track: Track) -> Made:

@@ -23,9 +23,11 @@ from torch import Tensor, nn
 from mien.checkpoints import WEIGHTS, load_into, load_weights
 from mien.config import Config
 from mien.errors import RequestError, WeightsError
+from mien.faces import store
 from mien.faces.attributes.calibration import fit_temperature, sigmoid
 from mien.faces.attributes.heads import CLIP, FEMALE, MALE
 from mien.faces.dlib_resnet import MAPS, DlibResNet, dlib_crop
+from mien.faces.dlib_resnet import MODEL as DLIB
 from mien.records import Float32Array
 
 MODEL = "sex-dlib"
@@ -163,11 +165,12 @@ class SecondReader:
     @classmethod
     def where_fetched(cls, first: str) -> SecondReader | None:
         """The packaged second reader beside heads of the version ``first``; ``None`` where dlib's network was not
-        fetched, and for heads that it was not fitted beside."""
+        fetched, and for heads that it was not fitted beside. ``WeightsError`` for damaged files."""
         try:
-            found = cls.load()
+            store.weights_path(DLIB)
         except WeightsError:
             return None
+        found = cls.load()
         return found if found.first == first else None
 
     @property
