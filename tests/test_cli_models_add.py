@@ -106,7 +106,10 @@ def test_a_bad_file_leaves_what_was_added(cli_here: Cli, file: Path, tmp_path: P
         (("fetch", "blazeface", "vgg-face"), "; run: mien models fetch blazeface"),
         (("add", "facenet", "x"), "'facenet' is not added from a file of your own; run: mien models fetch facenet"),
         (("add", "vgg", "x"), "no model that is added from a file is called 'vgg'; allowed: vgg-face"),
-        (("info", "vgg"), "no model is called 'vgg'; allowed: facenet, face-mesh, blazeface, dlib-resnet, vgg-face"),
+        (
+            ("info", "vgg"),
+            "no model is called 'vgg'; allowed: facenet, face-mesh, blazeface, dlib-resnet, faceres, vgg-face",
+        ),
     ],
 )
 def test_wrong_words_are_one_line_and_status_2(cli_here: Cli, cache: Path, words: tuple[str, ...], line: str) -> None:

@@ -47,7 +47,7 @@ def fetch(
         typer.Option("--from", metavar="FILE", help="Take it from this wheel, archive or network file; no network."),
     ] = None,
 ) -> None:
-    """Bring networks from the package index, check their SHA-256, and convert them to safetensors in the cache."""
+    """Bring networks from the package indexes, check their SHA-256, and convert them to safetensors in the cache."""
     from mien.faces import store
 
     with _bar() as progress:
@@ -108,7 +108,7 @@ def info(name: Annotated[str, typer.Argument(help="A name that `mien models list
             "what it is": model.what,
             "author": model.author,
             "licence": model.licence,
-            "package": f"{model.package}=={model.version} on the package index",
+            "package": f"{model.release} on {'the npm registry' if model.index == 'npm' else 'the package index'}",
             "archive": f"{model.filename} ({_megabytes(model.archive_bytes)})",
             "archive SHA-256": model.archive_sha256,
             "network file": model.member,

