@@ -210,8 +210,10 @@ def _pip(*words: str) -> str | None:
 
 
 def _failure(model: ForeignModel, part: Path, error: BaseException) -> FetchError:
-    reason = getattr(error, "reason", None) or error
     index = npm.registry_url() if model.index == "npm" else index_url()
+    reason = str(getattr(error, "reason", None) or error)
+    if password := urllib.parse.urlsplit(index).password:  # an address that cannot be read is repeated in the reason
+        reason = reason.replace(password, "...")
     kept = part.stat().st_size if part.is_file() else 0
     tail = f"; {kept} of {model.archive_bytes} bytes are kept, run it again to continue" if kept else ""
     return FetchError(
