@@ -10,28 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_cli_train_attributes import dest, narrow  # noqa: F401 (fixtures: the small dataset and its encoder)
-from test_faces_second_reader import TinyDlib
+from test_faces_sex_readers import networks  # noqa: F401 (fixture: networks that see brightness only)
 from typer.testing import Result
 
 from mien.checkpoints import load_weights
 from mien.errors import RequestError, WeightsError
 from mien.faces import store
-from mien.faces.attributes.second_reader import SecondReader
-from mien.faces.dlib_resnet import DlibResNet
+from mien.faces.attributes.sex_readers import SexReaders
 
 Run = Callable[..., Result]
 
 
-@pytest.fixture
-def dlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network that sees brightness only, in place of dlib's."""
-    monkeypatch.setattr(DlibResNet, "load", classmethod(lambda cls: TinyDlib()))
-
-
-def test_a_second_reader_is_trained_summed_and_examined(
+@pytest.mark.usefixtures("networks")
+def test_readers_are_trained_summed_and_examined(
     cli_here: Run,
     dest: Path,  # noqa: F811
-    dlib: None,
     tmp_path: Path,
 ) -> None:
     heads = tmp_path / "heads" / "weights.safetensors"
@@ -44,12 +37,15 @@ def test_a_second_reader_is_trained_summed_and_examined(
     assert done.exception is None, done.exception
     assert "of 60 validation faces read wrongly: " in done.stdout
     weights = tmp_path / "run" / "weights.safetensors"
-    tensors, about = load_weights(weights, model="sex-dlib")
+    tensors, about = load_weights(weights, model="sex-readers")
     version = load_weights(heads)[1]["version"]
     assert (about["first"], about["training_faces"], about["fitted_on"]) == (version, 120, 60)
-    assert about["errors_on_validation"]["second"] <= 1  # bright and dark are easily told apart
-    assert about["sum"]["temperature"] > 0
-    assert not any(name.startswith("age") for name in tensors)  # what only taught does not travel
+    assert set(about["errors_on_validation"]) == {"heads", "dlib-resnet", "faceres", "together"}
+    assert about["errors_on_validation"]["dlib-resnet"] <= 1  # bright and dark are easily told apart
+    assert about["errors_on_validation"]["faceres"] <= 1
+    assert list(about["sums"]) == ["dlib-resnet", "faceres", "dlib-resnet+faceres"]
+    assert not any("age" in name for name in tensors)  # what only taught does not travel
+    assert (tmp_path / "run" / "faceres" / "curves.png").stat().st_size > 1000
 
     # The same command with --resume is done already, another run of it gives the same weights, another seed others.
     before = weights.read_bytes()
@@ -61,10 +57,17 @@ def test_a_second_reader_is_trained_summed_and_examined(
     assert (tmp_path / "other" / "weights.safetensors").read_bytes() != before
 
     # Looked at once, kept for the next time.
-    kept = list((dest / "cache").glob("dlib-resnet-maps-both-*/*.npz"))
-    assert kept
-    with np.load(kept[0]) as file:
-        assert file["values"].shape == (180, 5120)
+    for network, width in (("dlib-resnet", 5120), ("faceres", 9216)):
+        kept = list((dest / "cache").glob(f"{network}-maps-both-*/*.npz"))
+        assert kept
+        with np.load(kept[0]) as file:
+            assert file["values"].shape == (180, width)
+
+    # One network alone.
+    one = [*words, "--networks", "faceres", "--out", str(tmp_path / "one")]
+    assert cli_here(*one).exception is None
+    _, alone_about = load_weights(tmp_path / "one" / "weights.safetensors", model="sex-readers")
+    assert list(alone_about["heads"]) == list(alone_about["sums"]) == ["faceres"]
 
     def examined(name: str, *words: str) -> dict:
         out = tmp_path / name
@@ -72,11 +75,12 @@ def test_a_second_reader_is_trained_summed_and_examined(
         assert done.exception is None, done.exception
         return json.loads((out / "report.json").read_text())
 
-    both, alone = examined("both", "--second", str(weights)), examined("alone", "--alone")
-    usual = examined("usual")  # the packaged second reader is for other heads
-    assert both["provenance"]["second reader of sex"] == f"sex-dlib-{about['version']}"
-    assert both["provenance"]["weights"] == f"{version}+sex-dlib-{about['version']}"
-    assert alone["provenance"]["second reader of sex"] == usual["provenance"]["second reader of sex"] == "none"
+    both, alone = examined("both", "--beside", str(weights)), examined("alone", "--alone")
+    usual = examined("usual")  # the packaged readers are for other heads
+    further = f"sex-readers-{about['version']}(dlib-resnet+faceres)"
+    assert both["provenance"]["further readers of sex"] == further
+    assert both["provenance"]["weights"] == f"{version}+{further}"
+    assert alone["provenance"]["further readers of sex"] == usual["provenance"]["further readers of sex"] == "none"
     told = [{each["label"]: each["value"] for each in found["figures"]} for found in (both, alone)]
     assert told[0]["sex right, all faces of known sex"] > 0.95
     for label in told[1]:
@@ -93,13 +97,15 @@ def test_what_cannot_be_is_said_in_one_line(
     assert isinstance(done.exception, RequestError)
     assert "--batch: 0 given" in str(done.exception)
     done = cli_here(
-        "evaluate", "attributes", "--data", str(dest), "--out", str(tmp_path / "r"), "--second", "x", "--alone"
+        "evaluate", "attributes", "--data", str(dest), "--out", str(tmp_path / "r"), "--beside", "x", "--alone"
     )
-    assert "--second: a second reader given together with --alone" in str(done.exception)
+    assert "--beside: readers of sex given together with --alone" in str(done.exception)
+    done = cli_here("train", "sex", "--data", str(dest), "--out", str(tmp_path / "run"), "--networks", "vgg")
+    assert "network: 'vgg' given; allowed: dlib-resnet, faceres" in str(done.exception)
 
 
 @pytest.mark.models
-def test_a_photo_is_described_with_dlib_and_without(
+def test_a_photo_is_described_with_further_readers_and_without(
     cli_here: Run, models_cache: Path, made_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [json.loads(line) for line in (made_faces / "manifest.jsonl").read_text().splitlines()]
@@ -115,21 +121,24 @@ def test_a_photo_is_described_with_dlib_and_without(
     started = time.process_time()
     both = described()
     spent = time.process_time() - started
-    second = SecondReader.load()
-    heads = second.first
-    assert {row["model_version"] for row in both} == {f"{heads}+{second.version}"}
+    others = SexReaders.load()
+    heads = others.first
+    assert {row["model_version"] for row in both} == {f"{heads}+{others.version}"}
     read = [row["faces"][0]["female"] > 0.5 for row in both]
     assert sum(yes == (row["sex"] == "female") for yes, row in zip(read, adults, strict=True)) >= 5
     assert spent / len(photos) < 2.5  # seconds with loading, on a busy machine; docs/describe.md has the figure
 
-    there = store.weights_path
+    there, gone = store.weights_path, {"faceres"}
 
     def absent(name: str) -> Path:
-        if name == "dlib-resnet":
-            raise WeightsError("the network 'dlib-resnet' is not on this machine; run: mien models fetch dlib-resnet")
+        if name in gone:
+            raise WeightsError(f"the network '{name}' is not on this machine; run: mien models fetch {name}")
         return there(name)
 
     monkeypatch.setattr(store, "weights_path", absent)
+    fewer = described()
+    assert {row["model_version"] for row in fewer} == {f"{heads}+{others.version}".replace("+faceres", "")}
+    gone.add("dlib-resnet")
     alone = described()
     assert {row["model_version"] for row in alone} == {heads}
     for one, two in zip(alone, both, strict=True):

@@ -18,11 +18,11 @@ def attributes(
     weights: Annotated[Path | None, typer.Option(help="Weights of a run, instead of the packaged ones.")] = None,
     encoder: Annotated[str, typer.Option(help="facenet or vgg-face: what the heads were trained on.")] = "facenet",
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    second: Annotated[
+    beside: Annotated[
         Path | None,
-        typer.Option("--second", metavar="FILE", help="A second reader of sex (`mien train sex`), instead of ours."),
+        typer.Option("--beside", metavar="FILE", help="Readers of sex (`mien train sex`), instead of ours."),
     ] = None,
-    alone: Annotated[bool, typer.Option("--alone", help="The heads without a second reader of sex.")] = False,
+    alone: Annotated[bool, typer.Option("--alone", help="The heads without further readers of sex.")] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
 ) -> None:
@@ -37,7 +37,7 @@ def attributes(
     from mien.evaluation import report
     from mien.evaluation.attributes import Examined, examine
     from mien.faces.attributes.reader import AttributeReader
-    from mien.faces.attributes.second_reader import SecondReader
+    from mien.faces.attributes.sex_readers import SexReaders
     from mien.photos.batches import FaceDataset
 
     if split not in SPLITS:
@@ -45,12 +45,12 @@ def attributes(
     report.check_directory(out, force=force)
     if threads is not None:
         torch.set_num_threads(threads)
-    if second is not None and alone:
-        raise RequestError("--second: a second reader given together with --alone, which is without one")
+    if beside is not None and alone:
+        raise RequestError("--beside: readers of sex given together with --alone, which is without them")
     dataset, reader = FaceDataset.open(data), AttributeReader.load(weights, encoder)
     if not alone:
         version = str(reader.metadata.get("version"))
-        reader = reader.beside(SecondReader.load(second) if second else SecondReader.where_fetched(version))
+        reader = reader.beside(SexReaders.load(beside) if beside else SexReaders.where_fetched(version))
     faces, raw = read_split(dataset, reader, split)
     rows, truths = faces.rows[split], faces.truths[split]
     if not len(rows):
@@ -70,7 +70,7 @@ def attributes(
         provenance={
             "mien": mien.__version__,
             "weights": str(reader.metadata.get("version")),
-            "second reader of sex": reader.second.version if reader.second else "none",
+            "further readers of sex": reader.others.version if reader.others else "none",
             "encoder": reader.encoder.name,
             "split": split,
             "faces": len(rows),
@@ -93,6 +93,7 @@ def read_split(dataset: FaceDataset, reader: AttributeReader, split: str) -> tup
     """The faces of a split, and what the readers say of them, from features that are computed once and kept."""
     from dataclasses import replace
 
+    import numpy as np
     import torch
 
     from mien.apps.cli.train_attributes import LabelledFaces, look_at
@@ -113,9 +114,12 @@ def read_split(dataset: FaceDataset, reader: AttributeReader, split: str) -> tup
         for start in range(0, len(features), 512)
     ]
     raw = RawReadings.joined(parts)
-    if reader.second is not None:
-        looks = looks_of_rows(dataset, reader.second.network, faces.rows[split], split)
-        raw = replace(raw, second=reader.second.logits_of(torch.from_numpy(looks)))
+    if reader.others is not None:
+        said = []
+        for each in reader.others.readers:
+            looks = looks_of_rows(dataset, each.sight, each.network, faces.rows[split], split)
+            said.append(each.logits_of(torch.from_numpy(looks)))
+        raw = replace(raw, others=np.stack(said, 1))
     return faces, raw
 
 

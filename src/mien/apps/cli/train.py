@@ -52,8 +52,7 @@ def _finish(outcome: Any, out: Path) -> None:
     from mien.errors import MienError, TrainingError
     from mien.training.logbook import plot_curves
 
-    runs = [part for part in (out, out / "decoder", out / "density") if (part / "logbook.jsonl").is_file()]
-    for run in runs:
+    for run in sorted(book.parent for book in (*out.glob("logbook.jsonl"), *out.glob("*/logbook.jsonl"))):
         try:
             plot_curves(run)
         except MienError as error:  # curves are an extra

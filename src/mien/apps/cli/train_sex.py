@@ -1,4 +1,4 @@
-"""`mien train sex`: the second reader of sex, a small head on dlib's network, beside the attribute heads."""
+"""`mien train sex`: further readers of sex, small heads on other networks, beside the attribute heads."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mien.faces.attributes.reader import AttributeReader
-    from mien.faces.attributes.second_reader import Network
+    from mien.faces.attributes.sex_sights import Network, Sight
     from mien.photos.batches import FaceDataset, Rows
     from mien.training.loop import Outcome
-    from mien.training.second_reader import SecondReaderConfig
+    from mien.training.sex_readers import SexReaderConfig
 
 
 def sex(
     data: common.Data,
     out: common.Out,
+    networks: Annotated[
+        str, typer.Option(metavar="NAMES", help="What sex is read from: dlib-resnet, faceres, or both.")
+    ] = "dlib-resnet,faceres",
     heads: Annotated[
         Path | None,
         typer.Option("--heads", metavar="FILE", help="Attribute heads of a run, instead of the packaged ones."),
@@ -38,24 +41,24 @@ def sex(
     precision: common.Precision = None,
     minutes: common.Minutes = None,
 ) -> None:
-    """Train the second reader of sex: a head on dlib's network, and its sum with the attribute heads."""
-    import numpy as np
+    """Train further readers of sex: heads on other networks, and their sum with the attribute heads."""
     import torch
 
     from mien.errors import DatasetError, RequestError
     from mien.faces.attributes.reader import AttributeReader
-    from mien.faces.dlib_resnet import DlibResNet
+    from mien.faces.attributes.sex_sights import sight_of
     from mien.photos.batches import FaceDataset
-    from mien.training import second_reader as training
+    from mien.training import sex_readers as training
 
     for name, count in (("--steps", steps), ("--batch", batch), ("--threads", threads)):
         if count is not None and count < 1:
             raise RequestError(f"{name}: {count} given, allowed are 1 and more")
+    sights = [sight_of(name.strip()) for name in dict.fromkeys(networks.split(","))]
     if threads is not None:
         torch.set_num_threads(threads)
     dataset, reader = FaceDataset.open(data), AttributeReader.load(heads, encoder)
-    network = DlibResNet.load().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    rows = {split: _known(dataset, split) for split in ("train", "validation")}
+    loaded = [(sight, sight.load()) for sight in sights]
+    rows = {split: known_rows(dataset, split) for split in ("train", "validation")}
     for split, known in rows.items():
         if len(set(dataset.female[known].tolist())) < 2:
             raise DatasetError(f"{data}: no faces of both sexes in the split '{split}'")
@@ -63,21 +66,25 @@ def sex(
     planned = steps or training.EPOCHS * training.epoch_steps(len(rows["train"]), size)
     options = common.TrainOptions(data, out, resume, planned, size, seed, threads, device, precision, minutes)
     settings = common._settings(options, precision="bf16", checkpoint_minutes=5.0)
-    config = training.SecondReaderConfig()
-    outcome = training.train_second_reader(
-        looks_of_rows(dataset, network, rows["train"], "train"),
-        dataset.female[rows["train"]],
-        np.asarray(dataset.ages_years[rows["train"]]),
-        out,
-        config,
-        settings,
-        resume=resume,
-    )
-    _write(outcome, dataset, reader, network, rows, config, out)
-    common._finish(outcome, out)
+    outcomes: list[Outcome] = []
+    for sight, network in loaded:
+        outcome = training.train_sex_reader(
+            looks_of_rows(dataset, sight, network, rows["train"], "train"),
+            dataset.female[rows["train"]],
+            dataset.ages_years[rows["train"]],
+            out / sight.network,
+            training.config_of(sight),
+            settings,
+            resume=resume,
+        )
+        outcomes.append(outcome)
+        if not outcome.finished:
+            common._finish(outcome, out)  # says so
+    _write(outcomes, dataset, reader, loaded, rows, out)
+    common._finish(outcomes[-1], out)
 
 
-def _known(dataset: FaceDataset, split: str) -> Rows:
+def known_rows(dataset: FaceDataset, split: str) -> Rows:
     """The faces of known sex in a split."""
     import numpy as np
 
@@ -85,25 +92,26 @@ def _known(dataset: FaceDataset, split: str) -> Rows:
     return rows[np.isfinite(dataset.female[rows])]
 
 
-def looks_of_rows(dataset: FaceDataset, network: Network, rows: Rows, what: str) -> npt.NDArray[np.float16]:
-    """N D: what dlib's network sees of faces, computed once and kept; a bar on stderr."""
+def looks_of_rows(
+    dataset: FaceDataset, sight: Sight, network: Network, rows: Rows, what: str
+) -> npt.NDArray[np.float16]:
+    """N D: what is seen of faces, computed once and kept; a bar on stderr."""
     from mien.apps.cli.train_crowd import progress_bars
-    from mien.photos.second_looks import second_looks
+    from mien.photos.sex_looks import sex_looks
 
     with progress_bars() as told:
-        return second_looks(dataset, network, rows, progress=told(f"dlib's features, {what}"))
+        return sex_looks(dataset, sight, network, rows, progress=told(f"{sight.network}'s features, {what}"))
 
 
 def _write(
-    outcome: Outcome,
+    outcomes: list[Outcome],
     dataset: FaceDataset,
     reader: AttributeReader,
-    network: Network,
+    loaded: list[tuple[Sight, Network]],
     rows: dict[str, Rows],
-    config: SecondReaderConfig,
     out: Path,
 ) -> None:
-    """Fit the sum on the validation split and write ``RUN/weights.safetensors``."""
+    """Fit the sums on the validation split and write ``RUN/weights.safetensors``."""
     from dataclasses import asdict
 
     import numpy as np
@@ -112,45 +120,54 @@ def _write(
     from mien.apps.cli.evaluate_attributes import read_split
     from mien.checkpoints import save_weights
     from mien.faces.attributes.heads import SEX
-    from mien.faces.attributes.second_reader import MODEL, SexHead, fit_sum, logit_of
+    from mien.faces.attributes.sex_readers import MODEL, SexHead, SexReader, fit_sums, logit_of
+    from mien.faces.attributes.sex_sights import networks_of
     from mien.faces.attributes.vocabulary import GROUPS
+    from mien.training.sex_readers import config_of
 
-    head = outcome.shown["head"]
-    assert isinstance(head, SexHead)
     held_out = rows["validation"]
     faces, raw = read_split(dataset, reader, "validation")
     known = np.isin(faces.rows["validation"], held_out)
     first = logit_of(raw.groups[GROUPS.index(SEX)])[known]
-    with torch.no_grad():
-        seen = torch.from_numpy(looks_of_rows(dataset, network, held_out, "validation")).float()
-        second = head.eval()(seen).float().numpy()
-    female = dataset.female[held_out]
-    total = fit_sum(first, second, female)
-    wrong = [int(((logits > 0) != (female > 0.5)).sum()) for logits in (first, second, total.logit(first, second))]
+    tensors: dict[str, torch.Tensor] = {}
+    said, heads = [], {}
+    for outcome, (sight, network) in zip(outcomes, loaded, strict=True):
+        head = outcome.shown["head"]
+        assert isinstance(head, SexHead)
+        looks = torch.from_numpy(looks_of_rows(dataset, sight, network, held_out, "validation"))
+        said.append(SexReader(sight, network, head.eval()).logits_of(looks))
+        tensors |= {f"{sight.network}.{name}": value for name, value in head.state_dict().items()}
+        heads[sight.network] = head.config.model_dump()
+    others, female = np.stack(said, 1), dataset.female[held_out]
+    sights = [sight for sight, _ in loaded]
+    sums = fit_sums(first, others, female, sights)
+    each = {"heads": first} | {sight.network: others[:, k] for k, sight in enumerate(sights)}
+    each["together"] = sums[networks_of(sights)].logit(first, others)
+    wrong = {name: int(((logits > 0) != (female > 0.5)).sum()) for name, logits in each.items()}
+    configs = [config_of(sight) for sight in sights]
     about = {
         "model": MODEL,
-        "version": f"1-{dataset.fingerprint()[:8]}-{_digest(config)}-{outcome.step}",
-        "head": config.head.model_dump(),
-        "config": config.model_dump(),
+        "version": f"1-{dataset.fingerprint()[:8]}-{_digest(configs)}-{outcomes[-1].step}",
+        "heads": heads,
+        "config": {s.network: config.model_dump() for s, config in zip(sights, configs, strict=True)},
         "first": str(reader.metadata.get("version")),
-        "sum": asdict(total),
+        "sums": {chosen: asdict(total) for chosen, total in sums.items()},
         "training_faces": len(rows["train"]),
-        "images_seen": outcome.images,
+        "images_seen": outcomes[-1].images,
         "fitted_on": len(held_out),
-        "errors_on_validation": dict(zip(("first", "second", "together"), wrong, strict=True)),
+        "errors_on_validation": wrong,
         "sources": sorted({dataset.faces[int(row)].source for row in rows["train"]}),
-        "input": "dlib-resnet level1 and level0 of mien's aligned crop, mean of the face and its mirror image",
+        "input": "maps of mien's aligned crop, mean of the face and its mirror image: "
+        + ", ".join(f"{s.network} {' and '.join(tap for tap, _, _ in s.looks)}" for s in sights),
     }
-    save_weights(out / "weights.safetensors", head.state_dict(), about, dtype=torch.float16)
-    typer.echo(
-        f"of {len(held_out)} validation faces read wrongly: {wrong[0]} by the heads, {wrong[1]} by the second reader, "
-        f"{wrong[2]} by both together"
-    )
+    save_weights(out / "weights.safetensors", tensors, about, dtype=torch.float16)
+    told = ", ".join(f"{count} by {name}" for name, count in wrong.items() if name != "together")
+    typer.echo(f"of {len(held_out)} validation faces read wrongly: {told}, {wrong['together']} by all together")
 
 
-def _digest(config: SecondReaderConfig) -> str:
+def _digest(configs: list[SexReaderConfig]) -> str:
     """Four hexadecimal digits of what was trained and how."""
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:4]
+    return hashlib.sha256("".join(config.model_dump_json() for config in configs).encode()).hexdigest()[:4]
 
 
 def register(train_app: typer.Typer) -> None:

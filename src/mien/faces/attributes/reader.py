@@ -17,7 +17,7 @@ from mien.errors import RequestError, WeightsError
 from mien.faces.attributes.calibration import Calibration, softmax
 from mien.faces.attributes.heads import AGES, FEMALE, MALE, SEX, AttributeHeads, HeadsConfig
 from mien.faces.attributes.packing import calibration_of, unpack
-from mien.faces.attributes.second_reader import SecondReader, logit_of
+from mien.faces.attributes.sex_readers import SexReaders, logit_of
 from mien.faces.attributes.sight import looks_of
 from mien.faces.attributes.vocabulary import GROUPS, NAMES
 from mien.faces.encoder import Encoder, load_encoder
@@ -54,16 +54,16 @@ class RawReadings:
     scores: Float32Array  # N 73
     groups: tuple[Float32Array, ...]  # 42, each N x classes: logits
     age_years: Float32Array  # N: the mean of the age distribution
-    second: Float32Array | None = None  # N: the logit of "female" of the second reader; None: the heads alone
+    others: Float32Array | None = None  # N R: logits of "female" of the further readers; None: the heads alone
 
     @classmethod
     def joined(cls, parts: list[RawReadings]) -> RawReadings:
-        """Parts one after the other; with a second reader when all of them have one."""
+        """Parts one after the other; with what further readers said when all of them have it."""
         groups = tuple(np.concatenate([part.groups[k] for part in parts]) for k in range(len(GROUPS)))
         ages = np.concatenate([part.age_years for part in parts])
-        second = [part.second for part in parts if part.second is not None]
-        both = np.concatenate(second) if len(second) == len(parts) else None
-        return cls(np.concatenate([part.scores for part in parts]), groups, ages, both)
+        others = [part.others for part in parts if part.others is not None]
+        said = np.concatenate(others) if len(others) == len(parts) else None
+        return cls(np.concatenate([part.scores for part in parts]), groups, ages, said)
 
 
 class AttributeReader:
@@ -75,11 +75,11 @@ class AttributeReader:
         heads: AttributeHeads,
         calibration: Calibration,
         metadata: Mapping[str, Any],
-        second: SecondReader | None = None,
+        others: SexReaders | None = None,
     ) -> None:
         self.encoder, self.calibration, self.metadata = encoder, calibration, dict(metadata)
         self.heads = heads.eval().requires_grad_(False)
-        self.second = second
+        self.others = others
 
     @classmethod
     def load(cls, path: str | Path | None = None, encoder: str = "facenet") -> AttributeReader:
@@ -105,18 +105,18 @@ class AttributeReader:
             )
         return cls(network, heads, calibration, metadata)
 
-    def beside(self, second: SecondReader | None) -> AttributeReader:
-        """This reader with a second one of sex (``None``: as it is); the version names both.
+    def beside(self, others: SexReaders | None) -> AttributeReader:
+        """This reader with further ones of sex (``None``: as it is); the version names them all.
 
-        ``RequestError`` when the second was fitted beside other heads.
+        ``RequestError`` when they were fitted beside other heads.
         """
-        if second is None:
+        if others is None:
             return self
         version = str(self.metadata.get("version"))
-        if second.first != version:
-            raise RequestError(f"second reader of sex: fitted beside the heads '{second.first}', not '{version}'")
-        about = {**self.metadata, "version": f"{version}+{second.version}"}
-        return AttributeReader(self.encoder, self.heads, self.calibration, about, second)
+        if others.first != version:
+            raise RequestError(f"readers of sex: fitted beside the heads '{others.first}', not '{version}'")
+        about = {**self.metadata, "version": f"{version}+{others.version}"}
+        return AttributeReader(self.encoder, self.heads, self.calibration, about, others)
 
     def read(
         self,
@@ -136,9 +136,9 @@ class AttributeReader:
         for start in range(0, len(crops), batch_size):
             part = crops[start : start + batch_size]
             parts.append(self._raw(part, both))
-            if self.second is not None:  # taught and calibrated with mirror images, whatever the heads are
-                said = self.second.logits(to_tensor(part), mirrored=mirrored is not False)
-                parts[-1] = replace(parts[-1], second=said)
+            if self.others is not None:  # taught and calibrated with mirror images, whatever the heads are
+                said = self.others.logits(to_tensor(part), mirrored=mirrored is not False)
+                parts[-1] = replace(parts[-1], others=said)
             if progress is not None:
                 progress(len(parts[-1].scores))
         return self.calibrated(RawReadings.joined(parts) if parts else self._nothing())
@@ -162,9 +162,9 @@ class AttributeReader:
             group.name: softmax(logits, float(temperature)).astype(np.float32)
             for group, logits, temperature in zip(GROUPS, raw.groups, fitted.temperature, strict=True)
         }
-        if self.second is not None and raw.second is not None:
+        if self.others is not None and raw.others is not None:
             first = logit_of(raw.groups[GROUPS.index(SEX)])
-            groups[SEX.name][:, FEMALE] = self.second.sum.female(first, raw.second)
+            groups[SEX.name][:, FEMALE] = self.others.sum.female(first, raw.others)
             groups[SEX.name][:, MALE] = 1 - groups[SEX.name][:, FEMALE]
         ages = np.clip(fitted.age_slope * raw.age_years + fitted.age_intercept_years, 0, AGES - 1)
         return Readings(

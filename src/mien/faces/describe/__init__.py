@@ -82,7 +82,7 @@ class Reader(Protocol):
 
 
 class Describer:
-    """The networks (detector, mesh, heads on their encoder, and a second reader of sex), loaded once."""
+    """The networks (detector, mesh, heads on their encoder, and further readers of sex), loaded once."""
 
     def __init__(self, finder: Finder, reader: Reader) -> None:
         self.finder, self.reader = finder, reader
@@ -91,7 +91,7 @@ class Describer:
     def load(cls, preset: str = "mien", *, weights: str | None = None, device: str | None = None) -> Describer:
         """The heads that travel with the package, or those of a run's ``weights``, and the fetched networks.
 
-        Beside the packaged heads dlib's network reads sex, too, where it was fetched (``model_version`` names it).
+        Beside the packaged heads two more networks read sex, where they were fetched (``model_version`` names them).
         ``WeightsError`` says what is missing and how to bring it; ``RequestError`` for another
         preset than ``mien`` and another device than the CPU.
         """
@@ -100,18 +100,18 @@ class Describer:
         if device not in (None, "cpu"):
             raise RequestError(f"device: '{device}' given; faces are described on the cpu")
         from mien.faces.attributes.reader import AttributeReader
-        from mien.faces.attributes.second_reader import SecondReader
+        from mien.faces.attributes.sex_readers import SexReaders
         from mien.faces.find import FaceFinder
         from mien.memory import keep_freed_memory
 
         keep_freed_memory()
         reader = AttributeReader.load(weights)
-        second = SecondReader.where_fetched(str(reader.metadata.get("version")))
-        return cls(FaceFinder.load(), reader.beside(second))
+        others = SexReaders.where_fetched(str(reader.metadata.get("version")))
+        return cls(FaceFinder.load(), reader.beside(others))
 
     @property
     def model_version(self) -> str:
-        """The version of the heads, and of the second reader of sex where there is one: ``HEADS+sex-dlib-...``."""
+        """The version of the heads, and of the further readers of sex where there are: ``HEADS+sex-readers-...``."""
         return str(self.reader.metadata.get("version", "unknown"))
 
     def describe(self, photo: UInt8Image | str | os.PathLike[str], *, with_ethnicity: bool = False) -> PhotoDescription:

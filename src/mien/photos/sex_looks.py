@@ -1,4 +1,4 @@
-"""What the second reader of sex sees of a dataset (``faces/attributes/second_reader``), kept in ``DEST/cache``."""
+"""What the further readers of sex see of a dataset (``faces/attributes/sex_sights``), kept in ``DEST/cache``."""
 
 from __future__ import annotations
 
@@ -8,26 +8,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mien.faces.attributes.second_reader import WIDTH, Network
-from mien.faces.attributes.second_reader import second_looks as seen_of
-from mien.faces.dlib_resnet import MODEL
+from mien.faces.attributes.sex_sights import Network, Sight
 from mien.images import to_tensor
 from mien.photos.batches import FaceDataset, Progress, Rows
 from mien.photos.features import kept
 
 
-def second_looks(
-    data: FaceDataset, network: Network, rows: Rows, *, batch: int = 32, progress: Progress | None = None
+def sex_looks(
+    data: FaceDataset, sight: Sight, network: Network, rows: Rows, *, batch: int = 32, progress: Progress | None = None
 ) -> npt.NDArray[np.float16]:
     """N D float16, each the mean over a face and its mirror image, from bf16 arithmetic."""
 
     def see(part: Sequence[int]) -> npt.NDArray[np.float16]:
         crops = to_tensor(data.decoded(np.array(part, np.int64)))
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            values: npt.NDArray[np.float16] = seen_of(network, crops).numpy().astype(np.float16)
+            values: npt.NDArray[np.float16] = sight.seen(network, crops).numpy().astype(np.float16)
         return values
 
     if not len(rows):
-        return np.zeros((0, WIDTH), np.float16)
-    folder = data.dest / "cache" / f"{MODEL}-maps-both-{data.crops_fingerprint}"
+        return np.zeros((0, sum(sight.widths)), np.float16)
+    folder = data.dest / "cache" / f"{sight.network}-maps-both-{data.crops_fingerprint}"
     return kept(folder, rows, see, batch=batch, progress=progress)

@@ -1,4 +1,4 @@
-"""Training of the second reader of sex (``faces/attributes/second_reader``): a head on cached looks of dlib's network.
+"""Training of a further reader of sex (``faces/attributes/sex_readers``): a head on cached looks of a network.
 
 The loss is the binary cross entropy of sex. A linear layer that is thrown away afterwards reads the age from the same
 inner values, so that they hold more of the face than 23,000 yes or no answers would teach them.
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from mien.config import Config
 from mien.errors import DatasetError
 from mien.faces.attributes.heads import AGES
-from mien.faces.attributes.second_reader import SexHead, SexHeadConfig
+from mien.faces.attributes.sex_readers import SexHead, SexHeadConfig
+from mien.faces.attributes.sex_sights import Sight
 from mien.training.attributes import deal, masked_ages
 from mien.training.ema import EmaConfig
 from mien.training.loop import LoopSettings, Outcome, train
@@ -30,10 +31,10 @@ BATCH = 256
 MOMENTS_EVERY = 3  # the mean and deviation of the looks are those of every third face
 
 
-class SecondReaderConfig(Config):
+class SexReaderConfig(Config):
     """What is trained and how; with ``LoopSettings`` enough to repeat a run."""
 
-    head: SexHeadConfig = SexHeadConfig()
+    head: SexHeadConfig
     learning_rate: float = 3e-3
     weight_decay: float = 0.02
     age_weight: float = 0.5  # of the loss of age beside that of sex
@@ -41,6 +42,11 @@ class SecondReaderConfig(Config):
     age_sigma_growth: float = 0.05  # ... and its growth a year of age
     age_l1_weight: float = 0.1
     ema_half_life_kimg: float = 20.0
+
+
+def config_of(sight: Sight) -> SexReaderConfig:
+    """How a reader on a network is trained."""
+    return SexReaderConfig(head=SexHeadConfig(widths=sight.widths, inner=sight.inner))
 
 
 def epoch_steps(faces: int, batch_size: int) -> int:
@@ -58,14 +64,14 @@ def batches(
     sexes, years = np.asarray(female, np.float32), np.asarray(ages, np.float32)
     if not len(looks) == len(sexes) == len(years) or np.isnan(sexes).any():
         raise DatasetError(
-            f"second reader: {len(looks)} faces, {len(sexes)} sexes, all known, {len(years)} ages wanted"
+            f"reader of sex: {len(looks)} faces, {len(sexes)} sexes, all known, {len(years)} ages wanted"
         )
     if len(set(sexes.tolist())) < 2:
-        raise DatasetError("second reader: faces of known sex wanted, of both sexes")
+        raise DatasetError("reader of sex: faces of known sex wanted, of both sexes")
     deck = np.arange(len(looks))
 
     def batch_at(step: int) -> Mapping[str, Tensor]:
-        rows = deal(deck, settings.batch_size, step, settings.seed, "second reader")
+        rows = deal(deck, settings.batch_size, step, settings.seed, "reader of sex")
         return {
             "looks": torch.from_numpy(looks[rows].astype(np.float32)),  # N D
             "female": torch.from_numpy(sexes[rows]),
@@ -75,13 +81,13 @@ def batches(
     return batch_at
 
 
-def objective(config: SecondReaderConfig) -> Callable[[Networks, Batch, torch.Generator, StepInfo], Terms]:
+def objective(config: SexReaderConfig) -> Callable[[Networks, Batch, torch.Generator, StepInfo], Terms]:
     """The loss of a batch."""
 
     def terms(networks: Networks, batch: Batch, generator: torch.Generator, info: StepInfo) -> Terms:
         head = networks["head"]
         if not isinstance(head, SexHead):
-            raise TypeError(f"second reader: the network 'head' is {type(head).__name__}")
+            raise TypeError(f"reader of sex: the network 'head' is {type(head).__name__}")
         inner = head.inner(batch["looks"])
         sex = F.binary_cross_entropy_with_logits(head.sex(inner)[:, 0].float(), batch["female"])
         age = masked_ages(networks["age"](inner), batch["ages"], config)
@@ -90,12 +96,12 @@ def objective(config: SecondReaderConfig) -> Callable[[Networks, Batch, torch.Ge
     return terms
 
 
-def train_second_reader(
+def train_sex_reader(
     looks: npt.NDArray[np.float16],
     female: npt.ArrayLike,
     ages: npt.ArrayLike,
     run_dir: Path,
-    config: SecondReaderConfig,
+    config: SexReaderConfig,
     settings: LoopSettings,
     *,
     resume: bool = False,
@@ -107,7 +113,7 @@ def train_second_reader(
     some = torch.from_numpy(looks[::MOMENTS_EVERY].astype(np.float32))
     head.standardise(some.mean(0), some.std(0, correction=0))
     phase = Phase(
-        name="second reader",
+        name="reader of sex",
         networks=("head", "age"),
         objective=objective(config),
         learning_rate=cosine(config.learning_rate, steps=settings.steps, warmup=min(50, settings.steps // 10)),
