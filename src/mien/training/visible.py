@@ -7,7 +7,7 @@ those scores from the code that was drawn. Conditions on *them* are conditions o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,17 +16,21 @@ import numpy.typing as npt
 
 from mien.generators.contract import FaceRequest
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Probes, Wish
+from mien.generators.imagine.unasked import UNASKED, readings
 from mien.records import UInt8Image
 from mien.seeding import sample_generator, stream
 from mien.training.probes import ridge
 
 Draw = Callable[[Float64Array, list[FaceRequest]], list[UInt8Image]]  # features N F -> pictures
+Told = Callable[[int, int], None] | None
 Encode = Callable[[list[UInt8Image]], npt.NDArray[Any]]  # pictures -> features N F
 
 PAGE = 16
 WISHES = 3  # attributes asked for at once, at most: the probes learn where they will be used
 PENALTY = 0.1
 TEMPERATURE = 1.15  # of the draws: somewhat wider than faces are, so that nothing is foretold beyond what was seen
+LIGHT_PENALTY = 0.02  # of the readings that nobody asks for: of pixels, so they have little noise
+WITHIN = (0.2, 0.8)
 REACH = 3.0  # deviations of a score over all draws: a level farther out asks for what the decoder cannot show
 
 
@@ -36,17 +40,18 @@ def drawn_and_seen(
     encode: Encode,
     count: int,
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Told = None,
+    temperature: float = TEMPERATURE,
 ) -> tuple[Float64Array, Float64Array]:
-    """(codes N K that were drawn under random wishes, features N F of their pictures)."""
-    names = [name for name in density.probes.names if name != AGE]
+    """(codes N K that were drawn under random wishes, what ``encode`` sees of their pictures, N F)."""
+    names = [name for name in density.probes.names if name not in (AGE, *UNASKED)]
     codes, seen = [], []
     for first in range(0, count, PAGE):
         draws = stream(seed, "wishes", first)
         chosen = draws.choice(len(names), int(draws.integers(0, WISHES + 1)), replace=False)
-        plan = density.plan(Wish({names[k]: bool(draws.random() < 0.75) for k in chosen}), TEMPERATURE)
+        plan = density.plan(Wish({names[k]: bool(draws.random() < 0.75) for k in chosen}), temperature)
         requests = [FaceRequest(seed, index) for index in range(first, first + PAGE)]
-        drawn = np.stack([density.draw(plan, sample_generator(r.seed, r.index), TEMPERATURE) for r in requests])
+        drawn = np.stack([density.draw(plan, sample_generator(r.seed, r.index), temperature) for r in requests])
         pictures = draw(density.frame.features(drawn), requests)
         codes.append(drawn)
         seen.append(np.asarray(encode(pictures), np.float64))
@@ -71,3 +76,46 @@ def visible_probes(probes: Probes, codes: Float64Array, scores: Float64Array) ->
     weights = np.ones(scores.shape, np.float32)
     found = ridge(codes.astype(np.float32), scores.astype(np.float32), weights, PENALTY).astype(np.float64)
     return replace(probes, weights=found[:-1], intercepts=found[-1])
+
+
+def with_unasked(
+    density: FaceDensity, draw: Draw, photographs: UInt8Image, count: int, seed: int, progress: Told = None
+) -> FaceDensity:
+    """The density that keeps light and colour within those of photographs (whole crops, N H W 3).
+
+    ``count`` faces are drawn under random wishes, as wide as ``Imagine`` draws them, and their pictures are read; the
+    bounds are the ``WITHIN`` quantiles of the photographs. The second half of them is drawn within those bounds
+    already, so that the readings hold where they are asked for.
+    """
+    bounds = np.quantile(readings(photographs), WITHIN, axis=0)
+    now = replace(density, probes=_probes_of(density.probes, UNASKED, without=True))
+    codes, seen = np.zeros((0, len(density.frame.scale))), np.zeros((0, len(UNASKED)))
+    for number, part in enumerate((count - count // 2, count // 2)):
+
+        def told(done: int, of: int, before: int = len(codes)) -> None:
+            if progress is not None:
+                progress(before + done, count)
+
+        more = drawn_and_seen(now, draw, readings, part, seed + number, told, temperature=1.0)
+        codes, seen = np.concatenate([codes, more[0]]), np.concatenate([seen, more[1]])
+        weights = np.ones(seen.shape, np.float32)
+        found = ridge(codes.astype(np.float32), seen.astype(np.float32), weights, LIGHT_PENALTY).astype(np.float64)
+        own = _probes_of(now.probes, UNASKED, without=True)
+        now = replace(
+            now,
+            probes=Probes(
+                (*own.names, *UNASKED),
+                np.concatenate([own.weights, found[:-1]], 1),
+                np.concatenate([own.intercepts, found[-1]]),
+                np.concatenate([own.present, bounds[1]]),
+                np.concatenate([own.absent, bounds[0]]),
+            ),
+        )
+    return now
+
+
+def _probes_of(probes: Probes, names: Sequence[str], *, without: bool = False) -> Probes:
+    """The probes of ``names``, or all but them."""
+    keep = [k for k, name in enumerate(probes.names) if (name in names) is not without]
+    arrays = (probes.weights, probes.intercepts, probes.present, probes.absent)
+    return Probes(tuple(probes.names[k] for k in keep), *(values[..., keep] for values in arrays))

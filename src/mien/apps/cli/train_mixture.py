@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mien.photos.batches import FaceDataset, Rows
 
 DRAWN = 3072
+PHOTOGRAPHS, LIGHT_DRAWN = 2048, 2400  # read for light and colour: photographs, and faces that are drawn
 SET_SIZE = 100
 SGD_STEPS = 2000
 BLOCK = 256
@@ -88,8 +89,11 @@ def _mien(
         faces = [data.faces[int(row)] for row in rows]
         density = fit_density(values, faces, person_weights(faces), config, told("Gaussians"))
         renderer = DecoderRenderer.load(decoder)
+        explained: dict[str, float] = {}
         if drawn:
             density, codes, scores = _seen(density, renderer, encoder, drawn, seed, told)
+            explained = _explained(codes, scores, density)
+            density = with_light(density, renderer, data, seed, told("light and colour"))
         held_out = data.rows("validation")
         nats = density.log_density(features(data, encoder, held_out, progress=told("held-out features")))
     width = len(density.frame.mean)
@@ -104,7 +108,7 @@ def _mien(
     return about | {
         "held_out_faces": len(held_out),
         "held_out_nats_per_dimension": float(np.mean(nats)) / width,
-        "explained": _explained(codes, scores, density) if drawn else {},
+        "explained": explained,
     }
 
 
@@ -130,6 +134,17 @@ def _seen(density: Any, renderer: Any, encoder: Encoder, drawn: int, seed: int, 
         scores = density.probes.scores(density.frame.codes(seen))
         now = with_people(with_visible_probes(density, codes, scores), codes, _embedded(encoder, seen))
     return now, codes, scores
+
+
+def with_light(density: Any, renderer: Any, data: FaceDataset, seed: int, progress: Any = None) -> Any:
+    """The density that keeps light and colour within those of photographs of the training split."""
+    from mien.seeding import stream
+    from mien.training.visible import with_unasked
+
+    rows = data.rows("train")
+    rows = rows[stream(seed, "light").permutation(len(rows))[:PHOTOGRAPHS]]
+    photographs = data.decoded(rows, renderer.size_px)
+    return with_unasked(density, renderer.draw, photographs, LIGHT_DRAWN, seed, progress)
 
 
 def _explained(codes: Any, seen: Any, density: Any) -> dict[str, float]:

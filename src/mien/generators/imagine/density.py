@@ -24,6 +24,7 @@ import numpy.typing as npt
 from mien.errors import RequestError
 from mien.generators.imagine.conditional import Bounds, Start, correction, sample_scores, start
 from mien.generators.imagine.people import ease_of, metric_of, stretched
+from mien.generators.imagine.unasked import UNASKED
 from mien.seeding import stream
 
 Float64Array = npt.NDArray[np.float64]
@@ -64,7 +65,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """Scores of A attributes: ``codes @ weights + intercepts``; what they are where the attribute is there and not."""
+    """Scores of A attributes: ``codes @ weights + intercepts``; what they are where the attribute is there and not.
+
+    Of readings that nobody asks for (``unasked.py``) the two levels are the bounds that they are kept within.
+    """
 
     names: tuple[str, ...]
     weights: Float64Array  # K A
@@ -245,13 +249,17 @@ class FaceDensity:
         return np.asarray(features + (self.frame.features(after) - self.frame.features(code))[0])
 
     def move(self, code: Float64Array, plan: Plan, component: int | None = None) -> Float64Array:
-        """A given code (K), changed as little as the plan's metric allows so that it keeps the plan's bounds."""
-        columns = list(plan.columns)
+        """A given code (K), changed as little as the plan's metric allows so that it keeps the bounds of what is asked.
+
+        What nobody asks for stays as it is given.
+        """
+        asked = [k for k, column in enumerate(plan.columns) if self.probes.names[column] not in UNASKED]
+        columns = [plan.columns[k] for k in asked]
         if not columns:
             return code
         own = int(self.components.log_each(code[None])[0].argmax()) if component is None else component
         scores = self.probes.scores(code[None])[0][columns]
-        wanted = np.clip(scores, plan.bounds.low, plan.bounds.high)
+        wanted = np.clip(scores, plan.bounds.low[asked], plan.bounds.high[asked])
         metric = self.components.covariances[own] if plan.metric is None else plan.metric
         return code + self._correct(metric, code, columns, wanted)
 
@@ -294,6 +302,11 @@ class FaceDensity:
             columns.append(self.probes.index(AGE))
             low.append(wish.ages_years[0] / 100)
             high.append(wish.ages_years[1] / 100)
+        for name in UNASKED:
+            if name in self.probes.names:
+                columns.append(self.probes.index(name))
+                low.append(float(self.probes.absent[columns[-1]]))
+                high.append(float(self.probes.present[columns[-1]]))
         return columns, low, high
 
     def _least(self, name: str, there: bool, words: int) -> float:

@@ -23,8 +23,10 @@ from mien.errors import RequestError
 from mien.faces.attributes import GROUP_OF
 from mien.generators.imagine.conditional import correction
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Plan
+from mien.generators.imagine.unasked import UNASKED
 
 CLOSENESS = 0.85
+SMALLEST = 1e-9
 KEEP = 1.0  # chosen among 0.25, 0.5, 1 and none by looking: below 0.5 a smile that goes leaves a grimace
 
 
@@ -86,6 +88,8 @@ def degree_of(density: FaceDensity, features: Float64Array, attribute: str) -> f
 
 
 def _group(attribute: str) -> str:
+    if attribute in UNASKED:
+        return attribute
     return AGE if attribute == AGE else GROUP_OF[attribute].name  # the group of baby to senior has the same name
 
 
@@ -98,5 +102,5 @@ def _given_scores(covariance: Float64Array, directions: Float64Array, noise: flo
     """K K: the covariance given scores (directions K M), each with a noise of that share of its deviation."""
     spread = covariance @ directions  # K M
     inner = directions.T @ spread
-    seen = inner + noise**2 * np.diag(np.diag(inner))
+    seen = inner + noise**2 * np.diag(np.diag(inner)) + SMALLEST * np.eye(len(inner))  # scores may not vary at all
     return np.asarray(covariance - spread @ np.linalg.solve(seen, spread.T))
