@@ -32,19 +32,19 @@ def picture(behind: tuple[int, int, int], face: tuple[int, int, int] = GREY, siz
 def test_readings_are_those_of_lab() -> None:
     found = readings([picture(GREY), picture(YELLOW), picture(BLUE), picture(GREY, YELLOW, 200)])
     assert found.shape == (4, len(UNASKED))
-    assert found[0] == pytest.approx([50, 0, 0, 0, 0], abs=0.6)
+    assert found[0] == pytest.approx([50, 0, 0, 50, 0, 0], abs=0.6)
     for row, colour in ((1, YELLOW), (2, BLUE)):
         lab = cv2.cvtColor(np.float32([[colour]]) / 255, cv2.COLOR_RGB2Lab)[0, 0]
         assert found[row, :3] == pytest.approx(lab, abs=0.5)
-        assert found[row, 3:] == pytest.approx([0, 0], abs=0.6)
+        assert found[row, 3:] == pytest.approx([50, 0, 0], abs=0.6)
     assert found[3, :3] == pytest.approx([50, 0, 0], abs=0.6)
-    assert found[3, 4] > 40
+    assert found[3, 5] > 40
 
 
 def test_contrast_is_that_of_the_face() -> None:
     shaded = picture(GREY)
     shaded[:, 64:] = 0
-    assert readings([shaded])[0, 3] > 20 > readings([picture(YELLOW)])[0, 3]
+    assert readings([shaded])[0, 4] > 20 > readings([picture(YELLOW)])[0, 4]
 
 
 def coloured(density: FaceDensity, code: np.ndarray) -> UInt8Image:

@@ -30,7 +30,8 @@ WISHES = 3  # attributes asked for at once, at most: the probes learn where they
 PENALTY = 0.1
 TEMPERATURE = 1.15  # of the draws: somewhat wider than faces are, so that nothing is foretold beyond what was seen
 LIGHT_PENALTY = 0.02  # of the readings that nobody asks for: of pixels, so they have little noise
-WITHIN = (0.2, 0.8)
+WITHIN = {"face light": (0.05, 0.95)}  # quantiles of photographs ...
+USUALLY_WITHIN = (0.2, 0.8)  # ... of the other readings: skin is to be as dark and as light as people's
 REACH = 3.0  # deviations of a score over all draws: a level farther out asks for what the decoder cannot show
 
 
@@ -84,10 +85,13 @@ def with_unasked(
     """The density that keeps light and colour within those of photographs (whole crops, N H W 3).
 
     ``count`` faces are drawn under random wishes, as wide as ``Imagine`` draws them, and their pictures are read; the
-    bounds are the ``WITHIN`` quantiles of the photographs. The second half of them is drawn within those bounds
+    bounds are quantiles of the photographs (``WITHIN``). The second half of them is drawn within those bounds
     already, so that the readings hold where they are asked for.
     """
-    bounds = np.quantile(readings(photographs), WITHIN, axis=0)
+    real = readings(photographs)
+    bounds = np.stack(
+        [np.quantile(real[:, k], WITHIN.get(name, USUALLY_WITHIN)) for k, name in enumerate(UNASKED)], 1
+    )  # 2 R
     now = replace(density, probes=_probes_of(density.probes, UNASKED, without=True))
     codes, seen = np.zeros((0, len(density.frame.scale))), np.zeros((0, len(UNASKED)))
     for number, part in enumerate((count - count // 2, count // 2)):

@@ -20,7 +20,7 @@ from mien.records import UInt8Image
 
 Float64Array = npt.NDArray[np.float64]
 
-UNASKED = ("background light", "background red", "background yellow", "face contrast", "face colour")
+UNASKED = ("background light", "background red", "background yellow", "face light", "face contrast", "face colour")
 READ_PX = 64
 SKY = 30 / 64  # the background is read above this height ...
 BESIDE = 8 / 64  # ... and within so much of either side
@@ -28,9 +28,9 @@ FACE = (22 / 64, 48 / 64, 20 / 64, 44 / 64)  # top, bottom, left, right of where
 
 
 def readings(pictures: Sequence[UInt8Image] | UInt8Image) -> Float64Array:
-    """Whole crops (H W 3 uint8, any size) -> N 5 in the order of ``UNASKED``.
+    """Whole crops (H W 3 uint8, any size) -> N 6 in the order of ``UNASKED``.
 
-    L*, a* and b* of the upper corners, the deviation of L* within the face, and the face's mean chroma.
+    L*, a* and b* of the upper corners, the mean and the deviation of L* within the face, and the face's mean chroma.
     """
     found = np.zeros((len(pictures), len(UNASKED)))
     sky, beside = round(SKY * READ_PX), round(BESIDE * READ_PX)
@@ -41,5 +41,5 @@ def readings(pictures: Sequence[UInt8Image] | UInt8Image) -> Float64Array:
         corners = np.concatenate([lab[:sky, :beside], lab[:sky, -beside:]], 1).reshape(-1, 3)
         face = lab[top:bottom, left:right].reshape(-1, 3).astype(np.float64)
         chroma = np.hypot(face[:, 1].mean(), face[:, 2].mean())
-        found[row] = (*corners.mean(0), face[:, 0].std(), chroma)
+        found[row] = (*corners.mean(0), face[:, 0].mean(), face[:, 0].std(), chroma)
     return found
