@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mien.config import Config
 from mien.errors import DatasetError
 from mien.faces.attributes.heads import AGES
-from mien.faces.attributes.sex_readers import SexHead, SexHeadConfig
+from mien.faces.attributes.sex_readers import SexHead, SexHeadConfig, merged
 from mien.faces.attributes.sex_sights import Sight
 from mien.training.attributes import deal, masked_ages
 from mien.training.ema import EmaConfig
@@ -129,3 +129,32 @@ def train_sex_reader(
         ema=EmaConfig(names=("head",), half_life_kimg=config.ema_half_life_kimg, ramp=0.5),
         resume=resume,
     )
+
+
+def train_sex_readers(
+    looks: npt.NDArray[np.float16],
+    female: npt.ArrayLike,
+    ages: npt.ArrayLike,
+    run_dir: Path,
+    config: SexReaderConfig,
+    settings: LoopSettings,
+    *,
+    starts: int,
+    resume: bool = False,
+) -> tuple[Outcome, SexHead]:
+    """Train heads that differ in their random start, in ``run_dir``-0, ``run_dir``-1, ..., as one that averages them.
+
+    The outcome is that of the last run, or of the first that was stopped.
+    """
+    found: list[SexHead] = []
+    for start in range(starts):
+        own = settings.model_copy(update={"seed": settings.seed + start})
+        run = run_dir.with_name(f"{run_dir.name}-{start}")
+        outcome = train_sex_reader(looks, female, ages, run, config, own, resume=resume)
+        head = outcome.shown["head"]
+        if not isinstance(head, SexHead):
+            raise TypeError(f"reader of sex: the network 'head' is {type(head).__name__}")
+        found.append(head)
+        if not outcome.finished:
+            break
+    return outcome, merged(found)

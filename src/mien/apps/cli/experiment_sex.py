@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mien.faces.attributes.sex_sights import Sight
     from mien.photos.batches import FaceDataset, Rows
 
-Sizes = tuple[tuple[int, ...], tuple[int, ...]]  # widths of a head's looks, and of what they are brought to
+Sizes = tuple[tuple[int, ...], tuple[int, ...], int]  # widths of a head's looks, of what they are brought to; starts
 FACENET_INNER = 256  # what a head brings FaceNet's pooled features to: as the attribute heads' layer of sex and age
 
 
@@ -73,7 +73,7 @@ def sex(
 def looks_by_reader(
     dataset: FaceDataset, sights: list[Sight], rows: Rows
 ) -> dict[str, tuple[npt.NDArray[np.float16], Sizes]]:
-    """Reader -> (what it sees of ``rows``, N D; widths of its looks and of what they are brought to)."""
+    """Reader -> (what it sees of ``rows``, N D; the sizes of its head)."""
     import numpy as np
 
     from mien.apps.cli.experiment import _features
@@ -81,10 +81,12 @@ def looks_by_reader(
     from mien.faces.encoder import load_encoder
 
     pool = _features(dataset, load_encoder("facenet"), rows, "pool").astype(np.float16)
-    found: dict[str, tuple[npt.NDArray[np.float16], Sizes]] = {"facenet": (pool, ((pool.shape[1],), (FACENET_INNER,)))}
+    found: dict[str, tuple[npt.NDArray[np.float16], Sizes]] = {
+        "facenet": (pool, ((pool.shape[1],), (FACENET_INNER,), 1))
+    }
     for sight in sights:
         looks = looks_of_rows(dataset, sight, sight.load(), rows, "all splits")
-        found[sight.network] = (looks, (sight.widths, sight.inner))
+        found[sight.network] = (looks, (sight.widths, sight.inner, sight.starts))
     return found
 
 
@@ -103,7 +105,7 @@ def cross_validated(
     import numpy as np
     import torch
 
-    from mien.faces.attributes.sex_readers import SexHead, SexHeadConfig
+    from mien.faces.attributes.sex_readers import SexHeadConfig
     from mien.training import sex_readers as training
     from mien.training.loop import LoopSettings
 
@@ -124,9 +126,9 @@ def cross_validated(
         )
         female, ages = dataset.female[rows[others]], dataset.ages_years[rows[others]]
         run = out / f"fold-{part}"
-        outcome = training.train_sex_reader(looks[others], female, ages, run, config, settings, resume=True)
-        head = outcome.shown["head"].eval()
-        assert isinstance(head, SexHead)
+        _, head = training.train_sex_readers(
+            looks[others], female, ages, run, config, settings, starts=sizes[2], resume=True
+        )
         with torch.inference_mode():
             for start in range(0, len(own), 2048):
                 some = own[start : start + 2048]

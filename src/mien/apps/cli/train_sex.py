@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mien.faces.attributes.reader import AttributeReader
+    from mien.faces.attributes.sex_readers import SexHead
     from mien.faces.attributes.sex_sights import Network, Sight
     from mien.photos.batches import FaceDataset, Rows
     from mien.training.loop import Outcome
@@ -66,22 +67,23 @@ def sex(
     planned = steps or training.EPOCHS * training.epoch_steps(len(rows["train"]), size)
     options = common.TrainOptions(data, out, resume, planned, size, seed, threads, device, precision, minutes)
     settings = common._settings(options, precision="bf16", checkpoint_minutes=5.0)
-    outcomes: list[Outcome] = []
+    heads_of: dict[str, SexHead] = {}
     for sight, network in loaded:
-        outcome = training.train_sex_reader(
-            looks_of_rows(dataset, sight, network, rows["train"], "train"),
+        looks = looks_of_rows(dataset, sight, network, rows["train"], "train")
+        outcome, heads_of[sight.network] = training.train_sex_readers(
+            looks,
             dataset.female[rows["train"]],
             dataset.ages_years[rows["train"]],
             out / sight.network,
             training.config_of(sight),
             settings,
+            starts=sight.starts,
             resume=resume,
         )
-        outcomes.append(outcome)
         if not outcome.finished:
             common._finish(outcome, out)  # says so
-    _write(outcomes, dataset, reader, loaded, rows, out)
-    common._finish(outcomes[-1], out)
+    _write(heads_of, outcome, dataset, reader, loaded, rows, out)
+    common._finish(outcome, out)
 
 
 def known_rows(dataset: FaceDataset, split: str) -> Rows:
@@ -104,7 +106,8 @@ def looks_of_rows(
 
 
 def _write(
-    outcomes: list[Outcome],
+    heads_of: dict[str, SexHead],
+    outcome: Outcome,
     dataset: FaceDataset,
     reader: AttributeReader,
     loaded: list[tuple[Sight, Network]],
@@ -120,7 +123,7 @@ def _write(
     from mien.apps.cli.evaluate_attributes import read_split
     from mien.checkpoints import save_weights
     from mien.faces.attributes.heads import SEX
-    from mien.faces.attributes.sex_readers import MODEL, SexHead, SexReader, fit_sums, logit_of
+    from mien.faces.attributes.sex_readers import MODEL, SexReader, fit_sums, logit_of, packed
     from mien.faces.attributes.sex_sights import networks_of
     from mien.faces.attributes.vocabulary import GROUPS
     from mien.training.sex_readers import config_of
@@ -131,12 +134,11 @@ def _write(
     first = logit_of(raw.groups[GROUPS.index(SEX)])[known]
     tensors: dict[str, torch.Tensor] = {}
     said, heads = [], {}
-    for outcome, (sight, network) in zip(outcomes, loaded, strict=True):
-        head = outcome.shown["head"]
-        assert isinstance(head, SexHead)
+    for sight, network in loaded:
+        head = heads_of[sight.network]
         looks = torch.from_numpy(looks_of_rows(dataset, sight, network, held_out, "validation"))
-        said.append(SexReader(sight, network, head.eval()).logits_of(looks))
-        tensors |= {f"{sight.network}.{name}": value for name, value in head.state_dict().items()}
+        said.append(SexReader(sight, network, head).logits_of(looks))
+        tensors |= {f"{sight.network}.{name}": value for name, value in packed(head).items()}
         heads[sight.network] = head.config.model_dump()
     others, female = np.stack(said, 1), dataset.female[held_out]
     sights = [sight for sight, _ in loaded]
@@ -145,29 +147,32 @@ def _write(
     each["together"] = sums[networks_of(sights)].logit(first, others)
     wrong = {name: int(((logits > 0) != (female > 0.5)).sum()) for name, logits in each.items()}
     configs = [config_of(sight) for sight in sights]
+    digest = _digest(configs, [sight.starts for sight in sights])
     about = {
         "model": MODEL,
-        "version": f"1-{dataset.fingerprint()[:8]}-{_digest(configs)}-{outcomes[-1].step}",
+        "version": f"1-{dataset.fingerprint()[:8]}-{digest}-{outcome.step}",
         "heads": heads,
         "config": {s.network: config.model_dump() for s, config in zip(sights, configs, strict=True)},
+        "starts": {sight.network: sight.starts for sight in sights},
         "first": str(reader.metadata.get("version")),
         "sums": {chosen: asdict(total) for chosen, total in sums.items()},
         "training_faces": len(rows["train"]),
-        "images_seen": outcomes[-1].images,
+        "images_seen": outcome.images,
         "fitted_on": len(held_out),
         "errors_on_validation": wrong,
         "sources": sorted({dataset.faces[int(row)].source for row in rows["train"]}),
         "input": "maps of mien's aligned crop, mean of the face and its mirror image: "
         + ", ".join(f"{s.network} {' and '.join(tap for tap, _, _ in s.looks)}" for s in sights),
     }
-    save_weights(out / "weights.safetensors", tensors, about, dtype=torch.float16)
+    save_weights(out / "weights.safetensors", tensors, about, dtype=None)
     told = ", ".join(f"{count} by {name}" for name, count in wrong.items() if name != "together")
     typer.echo(f"of {len(held_out)} validation faces read wrongly: {told}, {wrong['together']} by all together")
 
 
-def _digest(configs: list[SexReaderConfig]) -> str:
+def _digest(configs: list[SexReaderConfig], starts: list[int]) -> str:
     """Four hexadecimal digits of what was trained and how."""
-    return hashlib.sha256("".join(config.model_dump_json() for config in configs).encode()).hexdigest()[:4]
+    said = "".join(config.model_dump_json() for config in configs) + str(starts)
+    return hashlib.sha256(said.encode()).hexdigest()[:4]
 
 
 def register(train_app: typer.Typer) -> None:

@@ -27,6 +27,7 @@ from mien.errors import RequestError, WeightsError
 from mien.faces import store
 from mien.faces.attributes.calibration import fit_temperature, sigmoid
 from mien.faces.attributes.heads import CLIP, FEMALE, MALE
+from mien.faces.attributes.packing import from_steps, in_steps
 from mien.faces.attributes.sex_sights import SIGHTS, Network, Sight, networks_of, sight_of
 from mien.records import Float32Array
 
@@ -78,6 +79,46 @@ class SexHead(nn.Module):
     def forward(self, looks: Tensor) -> Tensor:
         logits: Tensor = self.sex(self.inner(looks))[:, 0]
         return logits
+
+
+def merged(heads: Sequence[SexHead]) -> SexHead:
+    """One head whose logit is the mean of those of several that read the same looks, standardised alike."""
+    first = heads[0].config
+    if any(head.config.widths != first.widths for head in heads):
+        raise RequestError(f"{MODEL}: heads of different looks cannot be one")
+    inner = tuple(sum(head.config.inner[k] for head in heads) for k in range(len(first.widths)))
+    whole = SexHead(first.model_copy(update={"inner": inner}))
+    whole.load_state_dict({name: heads[0].state_dict()[name] for name in ("mean", "scale")}, strict=False)
+    last = []
+    for k, layer in enumerate(whole.looks):
+        own = [head.looks[k] for head in heads]
+        layer.load_state_dict({name: torch.cat([one.state_dict()[name] for one in own]) for name in ("weight", "bias")})
+        places = [sum(head.config.inner[:k]) for head in heads]
+        last += [head.sex.weight[:, a : a + head.config.inner[k]] for head, a in zip(heads, places, strict=True)]
+    bias = torch.stack([head.sex.bias for head in heads]).mean(0)
+    whole.sex.load_state_dict({"weight": torch.cat(last, 1) / len(heads), "bias": bias})
+    return whole.eval()
+
+
+def packed(head: SexHead) -> dict[str, Tensor]:
+    """The tensors of a weights file: the layers of the looks in 8 bits, each row in steps of its own, the rest fp16."""
+    found: dict[str, Tensor] = {}
+    for name, value in head.state_dict().items():
+        if name.startswith("looks.") and name.endswith(".weight"):
+            found[name], found[f"{name}.steps"] = in_steps(value, (value.shape[1],))
+        else:
+            found[name] = value.to(torch.float16)
+    return found
+
+
+def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state of a head from the tensors of a weights file."""
+    whole = {name: value for name, value in tensors.items() if not name.endswith(".steps")}
+    for name, steps in tensors.items():
+        if name.endswith(".steps"):
+            own = name.removesuffix(".steps")
+            whole[own] = from_steps(whole[own], steps, (whole[own].shape[1],))
+    return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +228,7 @@ class SexReaders:
         for sight in there:
             own = {k.removeprefix(f"{sight.network}."): v for k, v in tensors.items() if k.startswith(sight.network)}
             head = SexHead(SexHeadConfig.make(heads[sight.network], where=name))
-            load_into(head, own, name=f"{name}: {sight.network}")
+            load_into(head, unpacked(own), name=f"{name}: {sight.network}")
             readers.append(SexReader(sight, sight.load(), head))
         return cls(readers, total, metadata)
 

@@ -21,7 +21,8 @@ class Sight:
     """One network, and what of it a head of sex reads.
 
     ``looks`` are (tap, places, width): maps averaged over ``places`` x ``places`` regions (0: a vector as it is), which
-    makes ``width`` numbers. ``inner`` is what the head brings each look to (chosen by cross-validation, model card).
+    makes ``width`` numbers. ``inner`` is what a head brings each look to, and ``starts`` is how many heads that differ
+    in their random start are averaged (all chosen by cross-validation, model card).
     """
 
     network: str  # as `mien models` calls it
@@ -29,6 +30,7 @@ class Sight:
     window: str  # module:function of crops (N 3 S S)
     looks: tuple[tuple[str, int, int], ...]
     inner: tuple[int, ...]
+    starts: int = 1
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -67,6 +69,7 @@ FACERES = Sight(
     window="mien.faces.faceres:faceres_crop",
     looks=(("maps", 3, 9216),),  # 1,024 maps of 7 x 7
     inner=(192,),
+    starts=3,
 )
 SIGHTS = (DLIB, FACERES)  # in the order in which readers are summed
 

