@@ -93,13 +93,13 @@ def test_the_command_reads_everybody_by_heads_that_never_saw_them(
 
     monkeypatch.setattr(experiment_sex, "looks_by_reader", without_facenet)
     learnt: list[int] = []
-    train = sex_readers.train_sex_reader
+    train = sex_readers.train_sex_readers
 
     def told(looks, female, ages, *rest, **more):  # type: ignore[no-untyped-def]
         learnt.append(len(looks))
-        return train(looks, female, ages, *rest, **more)
+        return train(looks, female, ages, *rest, **{**more, "starts": min(2, more["starts"])})
 
-    monkeypatch.setattr(sex_readers, "train_sex_reader", told)
+    monkeypatch.setattr(sex_readers, "train_sex_readers", told)
     monkeypatch.setattr(sex_readers, "BATCH", 16)
     words = ["experiment", "sex", "--data", str(dest), "--folds", "3", "--steps", "40", "--seed", "1"]
     done = cli_here(*words, "--out", str(tmp_path / "r"))

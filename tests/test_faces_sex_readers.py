@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ from mien.faces.attributes.sex_readers import (
     fit_sum,
     fit_sums,
     logit_of,
+    merged,
+    packed,
+    unpacked,
 )
 from mien.faces.attributes.sex_sights import DLIB, FACERES, SIGHTS, Sight, networks_of, sight_of
 from mien.faces.attributes.vocabulary import GROUPS
@@ -200,6 +204,30 @@ def test_readers_are_summed_and_nothing_else_changes(sights: Sequence[Sight]) ->
     assert np.array_equal(both.calibrated(raw).female, alone.calibrated(raw).female)
 
 
+def test_heads_that_differ_in_their_start_are_averaged_as_one() -> None:
+    sight = replace(DLIB, inner=(5, 3))
+    heads = [head(sight, seed) for seed in (1, 2, 3)]
+    whole = merged(heads)
+    assert whole.config.inner == (15, 9)
+    looks = torch.randn(6, sum(sight.widths))
+    wanted = torch.stack([one(looks) for one in heads]).mean(0)
+    assert torch.allclose(whole(looks), wanted, atol=1e-5)
+    assert wanted.std() > 1e-3
+    assert torch.allclose(merged(heads[:1])(looks), heads[0](looks), atol=1e-6)
+    with pytest.raises(RequestError, match="heads of different looks"):
+        merged([heads[0], head(FACERES)])
+
+
+def test_a_head_is_kept_in_eight_bits() -> None:
+    made = head()
+    tensors = packed(made)
+    assert tensors["looks.0.weight"].dtype == torch.int8
+    state = unpacked({name: value.float() if value.is_floating_point() else value for name, value in tensors.items()})
+    assert set(state) == set(made.state_dict())
+    step = made.looks[0].weight.abs().amax(1) / 127
+    assert ((state["looks.0.weight"] - made.looks[0].weight).abs() <= 0.51 * step[:, None]).all()
+
+
 def test_parts_are_joined_with_what_others_said_or_without() -> None:
     raw = reader()._raw(tiny_crops(2), False)
     groups, ages = raw.groups, raw.age_years
@@ -228,8 +256,8 @@ def saved(path: Path, **changes: Any) -> dict[str, SexHead]:
     made = {sight.network: head(sight) for sight in SIGHTS}
     about = {"model": MODEL, "version": "s", "first": FIRST, "sums": SUMS,
              "heads": {name: one.config.model_dump() for name, one in made.items()}} | changes  # fmt: skip
-    tensors = {f"{name}.{key}": value for name, one in made.items() for key, value in one.state_dict().items()}
-    save_weights(path, tensors, about, dtype=torch.float16)
+    tensors = {f"{name}.{key}": value for name, one in made.items() for key, value in packed(one).items()}
+    save_weights(path, tensors, about)
     return made
 
 
@@ -293,6 +321,6 @@ def test_the_packaged_ones_are_for_the_packaged_heads(monkeypatch: pytest.Monkey
     assert fewer is not None
     assert fewer.networks == "dlib-resnet"
     file, card = WEIGHTS / f"{MODEL}.safetensors", (WEIGHTS / f"{MODEL}.md").read_text()
-    assert file.stat().st_size < 6_000_000
+    assert file.stat().st_size < 7_000_000
     assert f"# Model card: sex-readers {found.metadata['version']}" in card
     assert f"`{heads['version']}`" in card
