@@ -55,11 +55,27 @@ def held(maker: Maker, gate: threading.Event, begun: threading.Event | None = No
 
 
 def ready(one: Visit, tab: str, query: str = "") -> Any:
-    """The page at a tab, once its scripts listen and its events are tied: Gradio's own first event was answered."""
+    """The page at a tab, once its scripts listen and its events are tied: Gradio's own first event was answered.
+
+    A page whose stream of events broke while it was opened stays empty; as a person would, it is opened once more.
+    """
+    shown = {"imagine": "#imagine-board .chip", "portrait": "#portrait-drop .drop"}[tab]
     with one.page.expect_response("**/queue/join**"):
         page = one.open(f"?tab={tab}{query}")
-    page.wait_for_selector({"imagine": "#imagine-board .chip", "portrait": "#portrait-drop .drop"}[tab])
+    if not _seen(page, shown, PATIENCE_MS / 3):
+        one.open(f"?tab={tab}{query}")
+        page.wait_for_selector(shown)
     last = {"imagine": "imagine-board", "portrait": "portrait-cards"}[tab]
     page.wait_for_selector(f"#{last}[data-ready], #{last} [data-ready]", state="attached")
     page.wait_for_timeout(2000)
     return page
+
+
+def _seen(page: Any, selector: str, patience_ms: float) -> bool:
+    from playwright.sync_api import TimeoutError as Late
+
+    try:
+        page.wait_for_selector(selector, timeout=patience_ms)
+    except Late:
+        return False
+    return True

@@ -129,6 +129,19 @@ def test_locked_faces_stay_when_the_rest_is_new_and_the_link_brings_them_back(
     assert "This link was made with model 0; here is 1" in other.locator("#crowd-status").inner_text()
 
 
+def test_the_tab_of_the_address_is_shown_though_the_servers_answer_is_late(
+    discs: str, visit: Callable[..., Visit]
+) -> None:
+    anna = visit(discs)
+    anna.page.route("**/queue/data**", lambda route: None)  # answers of events never come
+    page = anna.open("?tab=portrait")
+    page.wait_for_selector("#portrait-drop .drop")
+    assert page.locator("#tab-portrait-button").get_attribute("aria-selected") == "true"
+    page.locator("#tab-crowd-button").click()  # who chooses another stays there
+    page.wait_for_timeout(1500)
+    assert page.locator("#tab-crowd-button").get_attribute("aria-selected") == "true"
+
+
 def test_one_person_at_other_ages_and_of_the_other_sex(discs: str, visit: Callable[..., Visit]) -> None:
     anna = visit(discs)
     page = anna.open("?count=3&seed=3")

@@ -55,7 +55,7 @@ EVENTS_WAITING = 64
 def page(rooms: Rooms) -> gr.Blocks:
     """All tabs."""
     with gr.Blocks(title="mien studio", analytics_enabled=False, fill_width=True) as blocks:
-        gr.HTML(theme.HEADER, elem_id="masthead")
+        gr.HTML(theme.HEADER, elem_id="masthead", js_on_load=widgets.script("tab_of_address.js"))
         with gr.Tabs(elem_id="tabs") as tabs:
             addresses, shown = {}, {}
             for name, tab in TABS.items():
