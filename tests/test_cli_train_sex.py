@@ -102,7 +102,9 @@ def test_what_cannot_be_is_said_in_one_line(
     )
     assert "--beside: readers of sex given together with --alone" in str(done.exception)
     done = cli_here("train", "sex", "--data", str(dest), "--out", str(tmp_path / "run"), "--networks", "vgg")
-    assert "network: 'vgg' given; allowed: dlib-resnet, faceres" in str(done.exception)
+    assert str(done.exception) == "--networks: 'vgg' given, allowed: dlib-resnet, faceres"
+    done = cli_here("experiment", "sex", "--data", str(dest), "--out", str(tmp_path / "run"), "--networks", "")
+    assert str(done.exception) == "--networks: '' given, allowed: dlib-resnet, faceres"
 
 
 @pytest.mark.models

@@ -38,16 +38,16 @@ def sex(
     import torch
 
     from mien.apps.cli.experiment import done, provenance
+    from mien.apps.cli.train_sex import sights_named
     from mien.errors import DatasetError
     from mien.evaluation import report
     from mien.evaluation.experiments.sex import Sexed, folds_of, sex_report
-    from mien.faces.attributes.sex_sights import sight_of
     from mien.photos.batches import FaceDataset
 
     report.check_directory(out, force=force)
     if threads is not None:
         torch.set_num_threads(threads)
-    sights = [sight_of(name.strip()) for name in dict.fromkeys(networks.split(","))]
+    sights = sights_named(networks)
     dataset = FaceDataset.open(data)
     rows = np.flatnonzero(np.isfinite(dataset.female))
     if len(set(dataset.female[rows].tolist())) < 2:

@@ -47,14 +47,13 @@ def sex(
 
     from mien.errors import DatasetError, RequestError
     from mien.faces.attributes.reader import AttributeReader
-    from mien.faces.attributes.sex_sights import sight_of
     from mien.photos.batches import FaceDataset
     from mien.training import sex_readers as training
 
     for name, count in (("--steps", steps), ("--batch", batch), ("--threads", threads)):
         if count is not None and count < 1:
             raise RequestError(f"{name}: {count} given, allowed are 1 and more")
-    sights = [sight_of(name.strip()) for name in dict.fromkeys(networks.split(","))]
+    sights = sights_named(networks)
     if threads is not None:
         torch.set_num_threads(threads)
     dataset, reader = FaceDataset.open(data), AttributeReader.load(heads, encoder)
@@ -84,6 +83,19 @@ def sex(
             common._finish(outcome, out)  # says so
     _write(heads_of, outcome, dataset, reader, loaded, rows, out)
     common._finish(outcome, out)
+
+
+def sights_named(networks: str) -> list[Sight]:
+    """The sights of ``--networks``; ``RequestError`` with what is allowed."""
+    from mien.errors import RequestError
+    from mien.faces.attributes.sex_sights import SIGHTS, sight_of
+
+    names = [name.strip() for name in networks.split(",") if name.strip()]
+    allowed = ", ".join(sight.network for sight in SIGHTS)
+    for name in names or [networks]:
+        if all(name != sight.network for sight in SIGHTS):
+            raise RequestError(f"--networks: '{name}' given, allowed: {allowed}")
+    return [sight_of(name) for name in dict.fromkeys(names)]
 
 
 def known_rows(dataset: FaceDataset, split: str) -> Rows:
