@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +114,13 @@ def test_the_command_reads_everybody_by_heads_that_never_saw_them(
     assert figures["dlib-resnet", "sex right, every face"]["value"] > 0.95  # bright and dark are easily told apart
     assert figures["together", "sex right, every face"]["value"] > 0.95
     assert (tmp_path / "r" / "report.html").is_file()
+
+    # A run that was stopped early judges nobody.
+    def stopped(*given, **more):  # type: ignore[no-untyped-def]
+        outcome, head = train(*given, **{**more, "starts": 1})
+        return replace(outcome, finished=False, stopped_by="SIGTERM"), head
+
+    monkeypatch.setattr(sex_readers, "train_sex_readers", stopped)
+    done = cli_here(*words, "--out", str(tmp_path / "s"))
+    assert "stopped by SIGTERM; the same command goes on" in str(done.exception)
+    assert not (tmp_path / "s" / "report.html").exists()

@@ -7,7 +7,7 @@ those scores from the code that was drawn. Conditions on *them* are conditions o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -92,7 +92,8 @@ def with_unasked(
     bounds = np.stack(
         [np.quantile(real[:, k], WITHIN.get(name, USUALLY_WITHIN)) for k, name in enumerate(UNASKED)], 1
     )  # 2 R
-    now = replace(density, probes=_probes_of(density.probes, UNASKED, without=True))
+    own = _asked(density.probes)
+    now = replace(density, probes=own)
     codes, seen = np.zeros((0, len(density.frame.scale))), np.zeros((0, len(UNASKED)))
     for number, part in enumerate((count - count // 2, count // 2)):
 
@@ -104,7 +105,6 @@ def with_unasked(
         codes, seen = np.concatenate([codes, more[0]]), np.concatenate([seen, more[1]])
         weights = np.ones(seen.shape, np.float32)
         found = ridge(codes.astype(np.float32), seen.astype(np.float32), weights, LIGHT_PENALTY).astype(np.float64)
-        own = _probes_of(now.probes, UNASKED, without=True)
         now = replace(
             now,
             probes=Probes(
@@ -118,8 +118,8 @@ def with_unasked(
     return now
 
 
-def _probes_of(probes: Probes, names: Sequence[str], *, without: bool = False) -> Probes:
-    """The probes of ``names``, or all but them."""
-    keep = [k for k, name in enumerate(probes.names) if (name in names) is not without]
+def _asked(probes: Probes) -> Probes:
+    """The probes but those that nobody asks for."""
+    keep = [k for k, name in enumerate(probes.names) if name not in UNASKED]
     arrays = (probes.weights, probes.intercepts, probes.present, probes.absent)
     return Probes(tuple(probes.names[k] for k in keep), *(values[..., keep] for values in arrays))

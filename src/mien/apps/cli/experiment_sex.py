@@ -55,9 +55,10 @@ def sex(
     people = [dataset.faces[int(row)] for row in rows]
     fold = folds_of([face.person or face.id for face in people], folds, seed)
     seen = looks_by_reader(dataset, sights, rows)
+    runs = out / "runs" / f"{dataset.fingerprint()[:8]}-{folds}-{seed}"  # other faces, folds or seed: other runs
     logits = {
-        name: cross_validated(looks, inner, dataset, rows, fold, out / "runs" / name, seed=seed, steps=steps)
-        for name, (looks, inner) in seen.items()
+        name: cross_validated(looks, sizes, dataset, rows, fold, runs / name, seed=seed, steps=steps)
+        for name, (looks, sizes) in seen.items()
     }
     faces = Sexed(
         dataset.female[rows],
@@ -105,6 +106,7 @@ def cross_validated(
     import numpy as np
     import torch
 
+    from mien.errors import TrainingError
     from mien.faces.attributes.sex_readers import SexHeadConfig
     from mien.training import sex_readers as training
     from mien.training.loop import LoopSettings
@@ -126,9 +128,11 @@ def cross_validated(
         )
         female, ages = dataset.female[rows[others]], dataset.ages_years[rows[others]]
         run = out / f"fold-{part}"
-        _, head = training.train_sex_readers(
+        outcome, head = training.train_sex_readers(
             looks[others], female, ages, run, config, settings, starts=sizes[2], resume=True
         )
+        if not outcome.finished:  # a head that has not learnt to its end judges nobody
+            raise TrainingError(f"{run}: stopped by {outcome.stopped_by}; the same command goes on")
         with torch.inference_mode():
             for start in range(0, len(own), 2048):
                 some = own[start : start + 2048]

@@ -226,7 +226,9 @@ class SexReaders:
             raise WeightsError(f"{name}: it does not say which networks are read, or how they are summed") from error
         readers = []
         for sight in there:
-            own = {k.removeprefix(f"{sight.network}."): v for k, v in tensors.items() if k.startswith(sight.network)}
+            own = {
+                k.removeprefix(f"{sight.network}."): v for k, v in tensors.items() if k.startswith(f"{sight.network}.")
+            }
             head = SexHead(SexHeadConfig.make(heads[sight.network], where=name))
             load_into(head, unpacked(own), name=f"{name}: {sight.network}")
             readers.append(SexReader(sight, sight.load(), head))
