@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.checkpoints import load_weights, save_weights
+from mien.attributes.age_sex import AgeSexJudge
+from mien.core.checkpoints import load_weights, save_weights
+from mien.core.contract import requests_for
+from mien.core.records import Labels, UInt8Image
 from mien.evaluation.detection import detection_rate
 from mien.evaluation.faces import Faces, dataset_rows, read_faces, shuffled
 from mien.evaluation.metrics import frechet_distance
 from mien.evaluation.statistics import Moments
-from mien.faces.age_sex import AgeSexJudge
-from mien.generators.contract import requests_for
 from mien.generators.crowd.mien import MODEL, MienCrowd, SamplingConfig
-from mien.records import Labels, UInt8Image
 
 AGES = tuple(range(2, 93, 6))
 

@@ -26,7 +26,7 @@ ALONE = """
 import json, statistics, sys, time, torch
 torch.set_num_threads({threads})
 import mien
-from mien.images import read_photo
+from mien.core.images import read_photo
 start = time.perf_counter()
 describer = mien.load("describe")
 loaded = time.perf_counter() - start
@@ -56,7 +56,7 @@ print(json.dumps(figures))
 def made_photo(path: Path) -> None:
     """A photo with one face that mien made."""
     import mien
-    from mien.images import resize, write_png
+    from mien.core.images import resize, write_png
 
     face = mien.load("crowd").sample(1, sex="female", age=30, seed=1)[0].image
     page = np.full((HEIGHT_PX, WIDTH_PX, 3), 190, np.uint8)

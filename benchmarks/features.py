@@ -2,7 +2,8 @@
 
     python benchmarks/features.py [--data DEST] [--count 10000] [--threads 1 --threads 2] [--json FILE]
 
-The way is that of ``mien.photos.features``: JPEG crops of 256 px are decoded, the encoder's window is cut, the network
+The way is that of ``mien.datasets.features``: JPEG crops of 256 px are decoded, the encoder's window is cut, the
+network
 runs in bf16. Without --data the crops are drawn: the speed does not depend on what is on them. Nothing is read from a
 cache of features or written to one. Every figure comes from a process of its own, after one batch to warm up.
 
@@ -27,13 +28,13 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from mien.core.images import decode_crop, encode_jpeg, resize, to_tensor
+from mien.core.memory import keep_freed_memory
+from mien.core.seeding import stream
+from mien.datasets import catalog
+from mien.datasets.batches import FaceDataset
 from mien.faces.align import encoder_window
 from mien.faces.encoder import Encoder, load_encoder
-from mien.images import decode_crop, encode_jpeg, resize, to_tensor
-from mien.memory import keep_freed_memory
-from mien.photos import catalog
-from mien.photos.batches import FaceDataset
-from mien.seeding import stream
 
 TAPS = {"facenet": "embedding", "vgg-face": "fc7"}
 CROP_PX = 256

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.faces.attributes.sight import Look
-from mien.faces.attributes.targets import Truths
-from mien.faces.attributes.vocabulary import NAMES
+from mien.attributes.features import Look
+from mien.attributes.targets import Truths
+from mien.attributes.vocabulary import NAMES
 
 RECIPE = (Look("window", "pool"), Look("crop", "second", 2))
 WIDTHS = (6, 4 * 6)

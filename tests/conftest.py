@@ -101,7 +101,7 @@ def made_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stand in for photographs wherever a test needs a face: no photograph of a person is in the repository.
     """
     import mien
-    from mien.images import write_png
+    from mien.core.images import write_png
 
     if not (CHECKOUT / "src" / "mien" / "weights" / "crowd-mien.safetensors").is_file():
         pytest.skip("no faces to test with: src/mien/weights/crowd-mien.safetensors is not there yet")

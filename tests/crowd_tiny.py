@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from mien.checkpoints import save_weights
+from mien.core.checkpoints import save_weights
 from mien.generators.crowd.mien import MODEL, MienConfig, MienCrowd
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.density import Density, DensityConfig

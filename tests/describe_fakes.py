@@ -9,11 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mien.faces.attributes.vocabulary import GROUPS, NAMES
-from mien.faces.describe import FaceDescription
+from mien.attributes.describe.describer import FaceDescription
+from mien.attributes.vocabulary import GROUPS, NAMES
+from mien.core.records import Box, Detection, Face, Pose, UInt8Image
 from mien.faces.pose import CAMERA_AXES, mean_shape, rotation_of_pose
 from mien.faces.quality import Quality, mesh_box
-from mien.records import Box, Detection, Face, Pose, UInt8Image
 
 GOOD = Quality(200.0, 0.5, 0.7, 0.5, 0.0, 0.0, 0.0, False, 0.95, 1.0)
 STRAIGHT = Pose(0.0, 0.0, 0.0)

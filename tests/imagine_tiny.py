@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.core.seeding import stream
 from mien.generators.imagine.density import AGE, Components, FaceDensity, Frame, Probes
-from mien.seeding import stream
 from mien.training.imagine import export_density
 
 FEATURES, AXES = 12, 5

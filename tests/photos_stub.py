@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mien import images
-from mien.photos.filters import Rules
-from mien.photos.prepare import Job
-from mien.records import Box, Detection, Face, Labels, Pose, SourcePhoto, UInt8Image
+from mien.core import images
+from mien.core.records import Box, Detection, Face, Labels, Pose, SourcePhoto, UInt8Image
+from mien.datasets.filters import Rules
+from mien.datasets.prepare import Job
 
 SIDE_PX = 96
 

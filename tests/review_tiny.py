@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.core.images import encode_jpeg
+from mien.core.records import UInt8Image
+from mien.datasets import catalog
+from mien.datasets.catalog import CatalogRow
 from mien.evaluation.label_quality import Suspicions
 from mien.evaluation.label_views import CROSSED, View
-from mien.images import encode_jpeg
-from mien.photos import catalog
-from mien.photos.catalog import CatalogRow
-from mien.records import UInt8Image
 
 LICENCE = "made by mien"
 

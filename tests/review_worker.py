@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mien.apps.review.desk import Desk, Seat
-from mien.photos.corrections import Decision
-from mien.photos.corrections_store import SCHEMA
-from mien.store import open_store
+from mien.core.database import open_store
+from mien.datasets.corrections import Decision
+from mien.datasets.corrections_store import SCHEMA
 
 FACES = 24
 

@@ -16,8 +16,8 @@ from mien.apps.service.forms import CrowdForm, ImagineForm
 from mien.apps.service.makers import FacesOrder, Maker, PhotoOrder, Picture, crowd_wish, imagine_wish, make_crowd
 from mien.apps.service.run import address_of, server_of
 from mien.apps.service.settings import ServiceSettings
-from mien.generators.contract import FakeGenerator
-from mien.generators.crowd import Crowd
+from mien.core.contract import FakeGenerator
+from mien.generators.crowd.sampler import Crowd
 
 
 def fake_crowd(generator: Any = None) -> Maker:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.core.images import write_png
+from mien.core.seeding import stream
 from mien.evaluation.study.answers import Judged
 from mien.evaluation.study.design import REAL, Design, Rule, StudyPicture
 from mien.evaluation.study.freeze import Wish, freeze
 from mien.evaluation.study.sources import candidates
-from mien.images import write_png
-from mien.seeding import stream
 
 
 def design_of(

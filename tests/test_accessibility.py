@@ -24,10 +24,10 @@ from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio.theme import PALETTE
 from mien.apps.study.app import create_study
 from mien.apps.study.book import SCHEMA, Book
-from mien.images import encode_png
-from mien.photos.batches import FaceDataset
-from mien.photos.corrections import settle_place
-from mien.store import open_store
+from mien.core.database import open_store
+from mien.core.images import encode_png
+from mien.datasets.batches import FaceDataset
+from mien.datasets.corrections import settle_place
 
 LOOKS = {"day": {}, "night": {"color_scheme": "dark"}, "phone": PHONE}
 READ_ON = ("paper", "card", "sheet", "wash")

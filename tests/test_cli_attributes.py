@@ -9,8 +9,8 @@ import pytest
 from typer.testing import Result
 
 from mien.apps.cli.crowd import parse_attributes
-from mien.errors import RequestError
-from mien.faces.attributes import GROUPS, NAMES, parse
+from mien.attributes import GROUPS, NAMES, parse
+from mien.core.errors import RequestError
 
 CliHere = Callable[..., Result]
 

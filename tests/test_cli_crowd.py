@@ -16,13 +16,13 @@ import mien.apps.cli as command_line
 import mien.apps.cli.crowd as crowd_command
 from mien.apps.cli.crowd import parse_ages, parse_attributes
 from mien.apps.cli.sheets import labelled_sheet
-from mien.errors import RequestError
-from mien.generators.crowd import Crowd
-from mien.images import caption, read_photo, read_png_metadata
+from mien.core.errors import RequestError
+from mien.core.images import caption, read_photo, read_png_metadata
+from mien.core.records import MadeFace
+from mien.generators.crowd.sampler import Crowd
 from mien.provenance import credentials
 from mien.provenance.marks import Marks
 from mien.provenance.watermark import mark
-from mien.records import MadeFace
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -13,11 +13,11 @@ import pytest
 from photos_stub import SIDE_PX, StubFinder, draw, write_photos
 from typer.testing import Result
 
-from mien import images
-from mien.errors import RequestError, SourceError
-from mien.photos import catalog, chunks, filters, prepare, sources
-from mien.photos.batches import FaceDataset
-from mien.records import Box, Detection, Labels, SourcePhoto, UInt8Image
+from mien.core import images
+from mien.core.errors import RequestError, SourceError
+from mien.core.records import Box, Detection, Labels, SourcePhoto, UInt8Image
+from mien.datasets import catalog, chunks, filters, prepare, sources
+from mien.datasets.batches import FaceDataset
 
 Here = Callable[..., Result]
 

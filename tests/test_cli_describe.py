@@ -19,8 +19,8 @@ from describe_fakes import FakeFinder, FakeReader, face_at, textured
 import mien
 import mien.apps.cli as command_line
 from mien.apps.cli.describe import describe_one, forget_old, photo_files, picture_name
-from mien.faces.describe import WHAT_ETHNICITY_IS, WHY_NO_ETHNICITY, Describer
-from mien.images import encode_jpeg, read_photo, read_png_metadata, sheet, write_png
+from mien.attributes.describe.describer import WHAT_ETHNICITY_IS, WHY_NO_ETHNICITY, Describer
+from mien.core.images import encode_jpeg, read_photo, read_png_metadata, sheet, write_png
 
 Run = Callable[..., tuple[int, str, str]]
 PHOTO = textured(240, 320)
@@ -335,7 +335,7 @@ def test_twenty_faces_are_found_and_all_described(real: Describer, people: list,
 
 @pytest.mark.models
 def test_a_large_photo_is_searched_in_a_smaller_copy_and_measured_in_itself(real: Describer, people: list) -> None:
-    from mien.images import resize
+    from mien.core.images import resize
 
     page = sheet(people[20:24], 2, gap=60)
     small, large = real.describe(page), real.describe(resize(page, 8 * page.shape[0], 8 * page.shape[1]))
@@ -348,7 +348,7 @@ def test_a_large_photo_is_searched_in_a_smaller_copy_and_measured_in_itself(real
 
 @pytest.mark.models
 def test_a_face_of_three_pixels_is_no_face(real: Describer, people: list, tmp_path: Path) -> None:
-    from mien.images import resize
+    from mien.core.images import resize
 
     page = np.full((300, 400, 3), 200, np.uint8)
     page[150:154, 200:204] = resize(people[22], 4, 4)
@@ -368,7 +368,7 @@ def test_a_photo_without_a_face_has_none(real: Describer, size: tuple[int, int],
 
 @pytest.mark.models
 def test_a_grey_photo_is_described_and_said_to_be_grey(real: Describer, people: list, tmp_path: Path) -> None:
-    from mien.images import grey
+    from mien.core.images import grey
 
     photo = np.repeat(grey(people[22])[..., None], 3, 2)
     (face,), problem = described(real, tmp_path, photo)

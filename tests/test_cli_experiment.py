@@ -12,12 +12,12 @@ import pytest
 import torch
 from typer.testing import Result
 
-from mien.errors import RequestError, TooFewError
+from mien.core.errors import RequestError, TooFewError
+from mien.core.images import encode_jpeg
+from mien.datasets import catalog
 from mien.faces import encoder as encoders
 from mien.faces.encoder import VggFaceEncoder
-from mien.faces.vggface import VggFace, Widths
-from mien.images import encode_jpeg
-from mien.photos import catalog
+from mien.pretrained.vggface import VggFace, Widths
 
 RANDOM = np.random.default_rng(8)
 SPLITS = ("train", "train", "validation", "test")

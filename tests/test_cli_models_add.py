@@ -10,11 +10,12 @@ import pytest
 import torch
 from typer.testing import Result
 
-from mien import images
-from mien.checkpoints import load_weights
-from mien.errors import MienError, RequestError, WeightsError
-from mien.faces import store, vggface
+from mien.core import images
+from mien.core.checkpoints import load_weights
+from mien.core.errors import MienError, RequestError, WeightsError
 from mien.faces.encoder import ENCODERS, load_encoder
+from mien.pretrained import registry as store
+from mien.pretrained import vggface
 
 Cli = Callable[..., Result]
 TINY = vggface.Widths(blocks=(2, 2, 2, 2, 2), hidden=3, people=4, input_size=32)

@@ -12,8 +12,8 @@ import PIL.Image
 import pytest
 
 from mien.apps.cli.portrait import parse_background
-from mien.errors import RequestError
-from mien.images import read_png_metadata, write_png
+from mien.core.errors import RequestError
+from mien.core.images import read_png_metadata, write_png
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mien.errors import RequestError
+from mien.core.errors import RequestError
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ import pytest
 import torch
 from typer.testing import Result
 
-from mien.checkpoints import load_weights
-from mien.errors import RequestError
+from mien.attributes.reader import AttributeReader
+from mien.core.checkpoints import load_weights
+from mien.core.errors import RequestError
+from mien.core.images import decode_crop, encode_jpeg
+from mien.datasets import catalog
 from mien.faces import encoder as encoders
-from mien.faces.attributes.reader import AttributeReader
 from mien.faces.encoder import VggFaceEncoder
-from mien.faces.vggface import VggFace, Widths
-from mien.images import decode_crop, encode_jpeg
-from mien.photos import catalog
+from mien.pretrained.vggface import VggFace, Widths
 
 PX = 48
 SPLITS = ("train", "train", "validation", "test")

@@ -13,13 +13,13 @@ from crowd_tiny import write_tiny_weights
 from torch import Tensor, nn
 from typer.testing import Result
 
+import mien.datasets.batches
+import mien.datasets.patches
 import mien.faces.encoder
-import mien.photos.batches
-import mien.photos.patches
-from mien.errors import RequestError, TrainingError
+from mien.core.errors import RequestError, TrainingError
+from mien.core.seeding import stream
+from mien.datasets.patches import Detailed
 from mien.generators.enlarger import Enlarger
-from mien.photos.patches import Detailed
-from mien.seeding import stream
 
 Run = Callable[..., Result]
 
@@ -52,9 +52,9 @@ def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, ...]:
     """A dataset of two faces, an encoder of one layer, and a tiny crowd."""
     faces = tuple(stream(0, "faces").integers(0, 256, (2, 256, 256, 3)).astype(np.uint8))
     seen = Detailed(faces, tuple(np.ones((32, 32), bool) for _ in faces))
-    monkeypatch.setattr(mien.photos.batches.FaceDataset, "open", lambda dest: StubData())
-    monkeypatch.setattr(mien.photos.patches, "detailed_rows", lambda data, split, rules, seed: np.arange(2))
-    monkeypatch.setattr(mien.photos.patches, "detailed", lambda data, rows, progress=None: seen)
+    monkeypatch.setattr(mien.datasets.batches.FaceDataset, "open", lambda dest: StubData())
+    monkeypatch.setattr(mien.datasets.patches, "detailed_rows", lambda data, split, rules, seed: np.arange(2))
+    monkeypatch.setattr(mien.datasets.patches, "detailed", lambda data, rows, progress=None: seen)
     monkeypatch.setattr(mien.faces.encoder, "load_encoder", lambda name: StubEncoder())
     crowd = write_tiny_weights(tmp_path / "crowd.safetensors")
     return "--data", str(tmp_path), "--crowd", str(crowd), "--batch", "2", "--threads", "1", "--precision", "fp32"

@@ -13,11 +13,11 @@ from test_cli_train_attributes import dest, narrow  # noqa: F401 (fixtures: the 
 from test_faces_sex_readers import networks  # noqa: F401 (fixture: networks that see brightness only)
 from typer.testing import Result
 
-from mien.checkpoints import load_weights
-from mien.errors import RequestError, WeightsError
-from mien.faces import store
-from mien.faces.attributes.sex_readers import SexReaders, fetched
-from mien.faces.attributes.sex_sights import SIGHTS
+from mien.attributes.sex_readers import SexReaders, fetched
+from mien.attributes.sex_sights import SIGHTS
+from mien.core.checkpoints import load_weights
+from mien.core.errors import RequestError, WeightsError
+from mien.pretrained import registry as store
 
 Run = Callable[..., Result]
 

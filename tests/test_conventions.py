@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien import records
+from mien.core import records
+from mien.core.images import resize
+from mien.core.records import Pose
 from mien.faces import align, pose
-from mien.images import resize
-from mien.records import Pose
 
 UNITS = ("px", "degrees", "seconds", "mib", "years")
 

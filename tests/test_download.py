@@ -22,13 +22,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import Result
 
-from mien.errors import SourceError
-from mien.photos import download as downloads
-from mien.photos.download import Found, Journal, Manners, Wish, download, host_of
-from mien.photos.reasons import REASONS
-from mien.photos.sources import find
-from mien.photos.sources.pubfig import fetch, read_rectangle, share_inside
-from mien.records import Box
+from mien.core.errors import SourceError
+from mien.core.records import Box
+from mien.datasets import download as downloads
+from mien.datasets.download import Found, Journal, Manners, Wish, download, host_of
+from mien.datasets.reasons import REASONS
+from mien.datasets.sources import find
+from mien.datasets.sources.pubfig import fetch, read_rectangle, share_inside
 
 FAST = Manners(host_pause_seconds=0, first_wait_seconds=0.01, read_seconds=0.6, connect_seconds=2, file_seconds=1.0)
 

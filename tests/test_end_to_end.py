@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.images import read_photo
+from mien.core.images import read_photo
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 FOUND_AT_LEAST = 0.9  # of the faces that mien made, by the detector

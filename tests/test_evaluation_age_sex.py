@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.checkpoints import save_weights
-from mien.errors import DatasetError, WeightsError
-from mien.faces import age_sex
-from mien.faces.age_sex import AGES, AgeSexJudge, AgeSexNet, expected_age, judge_window
-from mien.images import resize
+from mien.attributes import age_sex
+from mien.attributes.age_sex import AGES, AgeSexJudge, AgeSexNet, expected_age, judge_window
+from mien.core.checkpoints import save_weights
+from mien.core.errors import DatasetError, WeightsError
+from mien.core.images import resize
 from mien.training.age_sex import (
     STORED_SIDE,
     AgeSexConfig,

@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from mien.errors import TooFewError
+from mien.attributes.calibration import Calibration
+from mien.attributes.reader import Readings
+from mien.attributes.targets import Truths
+from mien.attributes.vocabulary import GROUPS, NAMES
+from mien.core.errors import TooFewError
 from mien.evaluation.attributes import Examined, examine, sex_of_people
 from mien.evaluation.attributes_metrics import (
     area_under_curve,
@@ -19,10 +23,6 @@ from mien.evaluation.attributes_metrics import (
     calibration_error,
     scores,
 )
-from mien.faces.attributes.calibration import Calibration
-from mien.faces.attributes.reader import Readings
-from mien.faces.attributes.targets import Truths
-from mien.faces.attributes.vocabulary import GROUPS, NAMES
 
 faces = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2, max_size=60)
 

@@ -10,17 +10,17 @@ import pytest
 import torch
 
 import mien
-from mien.checkpoints import load_weights, save_weights
-from mien.errors import DatasetError, RequestError
+from mien.attributes import NAMES
+from mien.attributes.age_sex import Estimates
+from mien.attributes.attribute_judge import Seen
+from mien.core.checkpoints import load_weights, save_weights
+from mien.core.contract import FakeGenerator
+from mien.core.errors import DatasetError, RequestError
+from mien.core.images import encode_jpeg
+from mien.datasets import catalog
+from mien.datasets.catalog import CatalogRow
 from mien.evaluation import features
-from mien.faces.age_sex import Estimates
-from mien.faces.attribute_judge import Seen
-from mien.faces.attributes import NAMES
-from mien.generators.contract import FakeGenerator
-from mien.generators.crowd import Crowd
-from mien.images import encode_jpeg
-from mien.photos import catalog
-from mien.photos.catalog import CatalogRow
+from mien.generators.crowd.sampler import Crowd
 
 
 class FakeJudges:

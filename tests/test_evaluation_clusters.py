@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import silhouette_score
 
-from mien.errors import DatasetError, TooFewError
+from mien.core.errors import DatasetError, TooFewError
+from mien.datasets.catalog import CatalogRow
 from mien.evaluation.clusters import gathering, purity, silhouettes, tsne_map
 from mien.evaluation.experiments.distribution import distribution_report
 from mien.evaluation.experiments.tsne import tsne_report
 from mien.evaluation.marks import Marks, marks, one_a_person
-from mien.photos.catalog import CatalogRow
 
 RANDOM = np.random.default_rng(11)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mien.attributes import NAMES
+from mien.attributes.age_sex import Estimates
+from mien.attributes.attribute_judge import RACES, Seen
 from mien.evaluation.crowd import MadeCrowd, RealCrowd, judge_crowd
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces
 from mien.evaluation.crowd_judged import Sweep
 from mien.evaluation.faces import Faces
 from mien.evaluation.report import Report, write
-from mien.faces.age_sex import Estimates
-from mien.faces.attribute_judge import RACES, Seen
-from mien.faces.attributes import NAMES
 
 SIZE = 24
 AGES = (5.0, 20.0, 40.0, 60.0, 80.0)

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mien.errors import TooFewError
+from mien.attributes import NAMES
+from mien.attributes.age_sex import Estimates
+from mien.attributes.attribute_judge import RACES, Seen
+from mien.core.errors import TooFewError
 from mien.evaluation import attribute_judge, crowd_attributes
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces, WordJudged
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import untracked
 from mien.evaluation.report import Section, write
-from mien.faces.age_sex import Estimates
-from mien.faces.attribute_judge import RACES, Seen
-from mien.faces.attributes import NAMES
 
 SMILING, HAT = NAMES.index("Smiling"), NAMES.index("Wearing Hat")
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.errors import TooFewError, WeightsError
+from mien.core.errors import TooFewError, WeightsError
+from mien.core.images import read_photo
 from mien.evaluation import detection
-from mien.images import read_photo
 
 
 def test_all_seven_cascades_of_the_paper_load():

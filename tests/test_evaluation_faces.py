@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mien.errors import DatasetError
+from mien.core.errors import DatasetError
+from mien.core.images import encode_jpeg
+from mien.datasets import catalog
+from mien.datasets.catalog import CatalogRow
 from mien.evaluation.faces import Faces, dataset_rows, fingerprint, read_faces, shuffled
 from mien.evaluation.features import stored_identity
-from mien.images import encode_jpeg
-from mien.photos import catalog
-from mien.photos.catalog import CatalogRow
 
 
 @pytest.fixture

@@ -14,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.apps.cli import imagine_ways
-from mien.errors import DatasetError, RequestError, TooFewError
+from mien.attributes import GROUP_OF, NAMES, parse
+from mien.attributes.age_sex import Estimates
+from mien.attributes.attribute_judge import Seen
+from mien.core.contract import FaceRequest
+from mien.core.errors import DatasetError, RequestError, TooFewError
+from mien.core.images import encode_jpeg, to_photos
+from mien.core.seeding import stream
+from mien.datasets import catalog
+from mien.datasets.catalog import CatalogRow
 from mien.evaluation import features
 from mien.evaluation.faces import Row
 from mien.evaluation.features import unknown_labels
@@ -30,17 +38,9 @@ from mien.evaluation.imagine_sets import (
     who_share,
 )
 from mien.evaluation.imagine_variety import RealPairs
-from mien.faces.age_sex import Estimates
-from mien.faces.attribute_judge import Seen
-from mien.faces.attributes import GROUP_OF, NAMES, parse
-from mien.generators.contract import FaceRequest
 from mien.generators.imagine.density import Wish
-from mien.generators.imagine.descent import Descent
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
-from mien.images import encode_jpeg, to_photos
-from mien.photos import catalog
-from mien.photos.catalog import CatalogRow
-from mien.seeding import stream
+from mien.papers.deepface_2016.descent import Descent
 
 SIDE, PEOPLE, SAMPLES = 32, 24, 3
 COLUMNS = {name: NAMES.index(name) for name in ("Male", "Smiling", "Bald", "Eyeglasses")}
@@ -318,7 +318,7 @@ def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_cro
     from mien.apps.cli.evaluate_imagine_slow import slow_methods
     from mien.evaluation.features import untracked
     from mien.faces import encoder
-    from mien.generators.imagine.mixture import ClassMixture, Gaussians
+    from mien.papers.deepface_2016.mixture import ClassMixture, Gaussians
 
     asked = []
     gaussians = Gaussians(("Male", "Smiling"), np.ones((2, 12)), np.ones((2, 12)))

@@ -12,11 +12,11 @@ import review_tiny
 
 pytest.importorskip("sklearn")
 
-from mien.errors import DatasetError, MienError, RequestError, WeightsError
+from mien.core.errors import DatasetError, MienError, RequestError, WeightsError
+from mien.datasets.batches import FaceDataset
 from mien.evaluation import label_views
 from mien.evaluation.label_quality import Suspicions, chosen, quality, suspicions
 from mien.evaluation.label_views import CROSSED, JUDGED, View, given, labels_of, views
-from mien.photos.batches import FaceDataset
 
 COUNT, WIDTH = 600, 24
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg, spatial, stats
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
 from mien.evaluation.metrics import (
     area_under_curve,
     frechet_distance,

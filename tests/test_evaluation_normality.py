@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mien.errors import RequestError, TooFewError
+from mien.core.errors import RequestError, TooFewError
 from mien.evaluation.experiments.activations import activations_report
 from mien.evaluation.marks import Marks
 from mien.evaluation.normality import (

@@ -10,7 +10,11 @@ import pytest
 from scipy.spatial.distance import cdist
 
 import mien
-from mien.errors import RequestError, TooFewError
+from mien.core.errors import RequestError, TooFewError
+from mien.core.images import encode_jpeg, resize, write_png
+from mien.core.records import Face, Pose
+from mien.datasets import catalog
+from mien.datasets.catalog import CatalogRow
 from mien.evaluation import portrait as measures
 from mien.evaluation.portrait import (
     NetworkPortraitJudges,
@@ -27,10 +31,6 @@ from mien.faces import align
 from mien.faces.landmarks import IBUG_68
 from mien.faces.pose import CAMERA_AXES, mean_shape, rotation_of_pose
 from mien.generators.portrait.make import PortraitMaker
-from mien.images import encode_jpeg, resize, write_png
-from mien.photos import catalog
-from mien.photos.catalog import CatalogRow
-from mien.records import Face, Pose
 
 PEOPLE = 24
 

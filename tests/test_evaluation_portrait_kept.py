@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.attributes.age_sex import Estimates
+from mien.datasets import catalog
+from mien.datasets.catalog import CatalogRow
 from mien.evaluation.faces import Row
 from mien.evaluation.portrait_kept import HAT, Kept, draw_kept, judge_kept
-from mien.faces.age_sex import Estimates
-from mien.photos import catalog
-from mien.photos.catalog import CatalogRow
 
 
 class FakeJudges:

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from mien.errors import RequestError
+from mien.core.errors import RequestError
+from mien.core.images import read_photo
 from mien.evaluation import plots
 from mien.evaluation.report import (
     Figure,
@@ -22,7 +23,6 @@ from mien.evaluation.report import (
     write,
 )
 from mien.evaluation.statistics import proportion
-from mien.images import read_photo
 
 
 def report(**changes) -> Report:

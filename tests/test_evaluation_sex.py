@@ -13,7 +13,7 @@ from test_cli_train_attributes import dest, narrow  # noqa: F401 (fixtures: the 
 from test_faces_sex_readers import networks  # noqa: F401 (fixture: networks that see brightness only)
 from typer.testing import Result
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
 from mien.evaluation.experiments.sex import TOGETHER, Sexed, folds_of, sex_report, standardised_sum
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
 from mien.evaluation.statistics import Moments, difference, mean_interval, moments, proportion
 
 

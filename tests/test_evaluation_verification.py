@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
 from mien.evaluation.experiments.verification import verification_report
 from mien.evaluation.verification import Pairs, best_threshold, cosine, curve, draw_pairs, verify
 
@@ -103,8 +103,8 @@ def test_facenet_tells_people_of_lfw_apart(models_cache: Path, shared_data: Path
     """100 + 100 pairs of LFW, cut from the middle of deep-funneled photos: well over nine in ten."""
     import torch
 
+    from mien.core.images import read_photo, to_tensor
     from mien.faces.encoder import load_encoder
-    from mien.images import read_photo, to_tensor
 
     folder = shared_data / "lfw" / "lfw-deepfunneled"
     people = sorted(p.name for p in folder.iterdir() if p.is_dir() and len(list(p.iterdir())) > 1)[:120]

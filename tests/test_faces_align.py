@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.errors import PhotoError
+from mien.core.errors import PhotoError
 from mien.faces import align
 from mien.faces.crop_picture import draw_convention
 from mien.faces.pose import CAMERA_AXES, mean_shape
@@ -181,7 +181,7 @@ def test_the_encoder_window_keeps_flat_areas_and_gives_gradients_everywhere_insi
 def test_the_picture_of_the_documentation_is_the_one_that_is_drawn(checkout: object) -> None:
     from pathlib import Path
 
-    from mien.images import read_photo
+    from mien.core.images import read_photo
 
     saved = read_photo(Path(str(checkout)) / "docs" / "pictures" / "crop-convention.png")
     drawn = draw_convention()

@@ -12,17 +12,17 @@ from attributes_tiny import RECIPE, WIDTHS, TinyEncoder, tiny_crops, tiny_truths
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.checkpoints import save_weights
-from mien.errors import RequestError, WeightsError
-from mien.faces.attributes import reader as reader_module
-from mien.faces.attributes.calibration import Calibration
-from mien.faces.attributes.heads import AttributeHeads, HeadsConfig, slug
-from mien.faces.attributes.packing import from_steps, in_steps, pack
-from mien.faces.attributes.reader import AttributeReader
-from mien.faces.attributes.sight import Look, joined, look, looks_of, regions
-from mien.faces.attributes.targets import STARTS, Truths, group_classes, group_targets
-from mien.faces.attributes.vocabulary import GROUPS, NAMES
-from mien.images import to_tensor
+from mien.attributes import reader as reader_module
+from mien.attributes.calibration import Calibration
+from mien.attributes.features import Look, joined, look, looks_of, regions
+from mien.attributes.heads import AttributeHeads, HeadsConfig, slug
+from mien.attributes.packing import from_steps, in_steps, pack
+from mien.attributes.reader import AttributeReader
+from mien.attributes.targets import STARTS, Truths, group_classes, group_targets
+from mien.attributes.vocabulary import GROUPS, NAMES
+from mien.core.checkpoints import save_weights
+from mien.core.errors import RequestError, WeightsError
+from mien.core.images import to_tensor
 
 NAMES_OF_RECIPE = tuple(each.name for each in RECIPE)
 

@@ -10,12 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.checkpoints import save_weights
-from mien.errors import DatasetError, WeightsError
-from mien.faces import attribute_judge
-from mien.faces.age_sex import AgeSexNet
-from mien.faces.attribute_judge import LABELS, RACES, SIDE, AttributeJudge, AttributeNet, marks
-from mien.faces.attributes import GROUP_OF, NAMES
+from mien.attributes import GROUP_OF, NAMES, attribute_judge
+from mien.attributes.age_sex import AgeSexNet
+from mien.attributes.attribute_judge import LABELS, RACES, SIDE, AttributeJudge, AttributeNet, marks
+from mien.core.checkpoints import save_weights
+from mien.core.errors import DatasetError, WeightsError
 from mien.training.attribute_judge import (
     STORED_SIDE,
     AttributeJudgeConfig,

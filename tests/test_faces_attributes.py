@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mien.errors import RequestError
-from mien.faces.attributes import GROUP_OF, GROUPS, NAMES, Group, parse
-from mien.faces.attributes.words import CONTRADICTIONS, SYNONYMS, WORDS, plain, synonyms_of
+from mien.attributes import GROUP_OF, GROUPS, NAMES, Group, parse
+from mien.attributes.words import CONTRADICTIONS, SYNONYMS, WORDS, plain, synonyms_of
+from mien.core.errors import RequestError
 from mien.generators.conditions import ATTRIBUTES
 
 SHARED_GROUPS = [group for group in GROUPS if len(group.members) > 1]

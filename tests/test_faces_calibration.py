@@ -7,19 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.faces.attributes.calibration import (
-    Goal,
-    best_threshold,
-    fit_line,
-    fit_platt,
-    fit_temperature,
-    sigmoid,
-    softmax,
-)
-from mien.faces.attributes.fitting import fit
-from mien.faces.attributes.reader import RawReadings
-from mien.faces.attributes.targets import Truths
-from mien.faces.attributes.vocabulary import GROUPS
+from mien.attributes.calibration import Goal, best_threshold, fit_line, fit_platt, fit_temperature, sigmoid, softmax
+from mien.attributes.fitting import fit
+from mien.attributes.reader import RawReadings
+from mien.attributes.targets import Truths
+from mien.attributes.vocabulary import GROUPS
 
 
 def test_platt_finds_the_line_that_made_the_marks() -> None:

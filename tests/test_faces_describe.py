@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mien
-from mien.errors import PhotoError, RequestError
-from mien.faces.attributes.vocabulary import GROUPS, NAMES
-from mien.faces.describe import Describer, problem_of
-from mien.faces.describe.picture import COLOURS, draw
-from mien.faces.describe.rows import broken_row, photo_row
-from mien.faces.describe.sections import SECTIONS, sections
-from mien.faces.describe.sentence import counted, looking, sentence
-from mien.images import write_png
-from mien.records import Face, Pose
+from mien.attributes.describe.describer import Describer, problem_of
+from mien.attributes.describe.picture import COLOURS, draw
+from mien.attributes.describe.rows import broken_row, photo_row
+from mien.attributes.describe.sections import SECTIONS, sections
+from mien.attributes.describe.sentence import counted, looking, sentence
+from mien.attributes.vocabulary import GROUPS, NAMES
+from mien.core.errors import PhotoError, RequestError
+from mien.core.images import write_png
+from mien.core.records import Face, Pose
 
 PHOTO = textured(300, 400)
 ETHNICITIES = {"Asian", "White", "Black", "Indian"}

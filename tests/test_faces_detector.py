@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien import images
+from mien.core import images
+from mien.core.records import Box, Detection
 from mien.faces import detector
 from mien.faces.find import FaceFinder, central_index
-from mien.records import Box, Detection
 
 UTKFACE_WITHOUT_A_FACE = "28_0_1_20170117020012900.jpg.chip.jpg"  # blue cloth
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from mien.errors import RequestError, WeightsError
+from mien.core.errors import RequestError, WeightsError
+from mien.core.images import to_tensor
 from mien.faces.dlib_resnet import BLOCKS, MAPS, DlibResNet, convert, dlib_crop, to_dlib
 from mien.faces.inner import grey_outside, inner_square
-from mien.images import to_tensor
 
 
 def integer(value: int) -> bytes:

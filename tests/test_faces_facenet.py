@@ -14,10 +14,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien import images
-from mien.errors import RequestError, WeightsError
-from mien.faces import facenet, graphdef, store
+from mien.core import images
+from mien.core.errors import RequestError, WeightsError
 from mien.faces.encoder import FaceNetEncoder, load_encoder
+from mien.pretrained import facenet, graphdef
+from mien.pretrained import registry as store
 
 # --- the graph reader -------------------------------------------------------------------------------------------------
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mien.errors import RequestError, WeightsError
-from mien.faces import store
-from mien.faces.faceres import SIDE, TAPS, FaceRes, convert, faceres_crop
-from mien.images import to_tensor
+from mien.core.errors import RequestError, WeightsError
+from mien.core.images import to_tensor
+from mien.pretrained import registry as store
+from mien.pretrained.faceres import SIDE, TAPS, FaceRes, convert, faceres_crop
 
 Array = np.ndarray[Any, Any]
 CHANNELS = [(32, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512)]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from mien import images
-from mien.errors import WeightsError
+from mien.core import images
+from mien.core.errors import WeightsError
+from mien.core.records import Box, Detection
 from mien.faces import align, detector, landmarks
-from mien.faces.tflite_graph import TFLiteGraph, convert
-from mien.records import Box, Detection
+from mien.pretrained.tflite_graph import TFLiteGraph, convert
 
 # What LiteRT 2.3.0 (ai-edge-litert) gives for ``pattern``: phase -> (presence logit, points 0, 33, 61, 152, 263, 467).
 LITERT_POINTS = (0, 33, 61, 152, 263, 467)
@@ -69,8 +69,8 @@ def test_both_networks_give_the_numbers_of_litert(mesh: landmarks.FaceMesh) -> N
 def test_litert_itself_agrees_where_it_is_installed(mesh: landmarks.FaceMesh) -> None:
     """Every one of the 468 points, on noise, against the original runtime and the original file."""
     runtime = pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed")
-    from mien.faces import store
-    from mien.faces.store.archives import read_member
+    from mien.pretrained import registry as store
+    from mien.pretrained.archives import read_member
 
     model = store.find("face-mesh")
     archive = store.cache_dir() / "archives" / model.filename

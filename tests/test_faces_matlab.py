@@ -14,9 +14,9 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mien.errors import WeightsError
-from mien.faces import matlab_file
-from mien.faces.matlab_file import read_matlab
+from mien.core.errors import WeightsError
+from mien.pretrained import matlab_file
+from mien.pretrained.matlab_file import read_matlab
 
 
 def _bytes(content: dict[str, Any], compressed: bool = False) -> bytes:

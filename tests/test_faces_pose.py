@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien import images
-from mien.errors import PhotoError
+from mien.core import images
+from mien.core.errors import PhotoError
+from mien.core.records import Pose
 from mien.faces import pose as P
-from mien.records import Pose
 
 ANGLES = st.floats(-80, 80)
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.errors import RequestError
-from mien.faces.attributes import GROUPS, NAMES, parse
-from mien.faces.attributes.prose import near, read
-from mien.faces.attributes.prose_words import DEGREES, FILLERS, PHRASES
-from mien.faces.attributes.words import WORDS, plain
+from mien.attributes import GROUPS, NAMES, parse
+from mien.attributes.prose import near, read
+from mien.attributes.prose_words import DEGREES, FILLERS, PHRASES
+from mien.attributes.words import WORDS, plain
+from mien.core.errors import RequestError
 
 
 @pytest.mark.parametrize(

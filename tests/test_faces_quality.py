@@ -11,9 +11,9 @@ from describe_fakes import GOOD, STRAIGHT, face_at, textured
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.errors import PhotoError
+from mien.core.errors import PhotoError
+from mien.core.records import Face, Pose
 from mien.faces.quality import MEANING, PROFILE_YAW_DEGREES, measure, mesh_box, remarks
-from mien.records import Face, Pose
 
 FACE = face_at(200, 200, 150)
 PHOTO = textured(400, 400)

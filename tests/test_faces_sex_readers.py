@@ -15,13 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from mien.checkpoints import WEIGHTS, save_weights
-from mien.errors import RequestError, WeightsError
-from mien.faces import store
-from mien.faces.attributes.calibration import Calibration
-from mien.faces.attributes.heads import FEMALE, MALE, SEX, AttributeHeads, HeadsConfig
-from mien.faces.attributes.reader import AttributeReader, RawReadings
-from mien.faces.attributes.sex_readers import (
+from mien.attributes.calibration import Calibration
+from mien.attributes.heads import FEMALE, MALE, SEX, AttributeHeads, HeadsConfig
+from mien.attributes.reader import AttributeReader, RawReadings
+from mien.attributes.sex_readers import (
     MODEL,
     SexHead,
     SexHeadConfig,
@@ -35,11 +32,14 @@ from mien.faces.attributes.sex_readers import (
     packed,
     unpacked,
 )
-from mien.faces.attributes.sex_sights import DLIB, FACERES, SIGHTS, Sight, networks_of, sight_of
-from mien.faces.attributes.vocabulary import GROUPS
+from mien.attributes.sex_sights import DLIB, FACERES, SIGHTS, Sight, networks_of, sight_of
+from mien.attributes.vocabulary import GROUPS
+from mien.core.checkpoints import WEIGHTS, save_weights
+from mien.core.errors import RequestError, WeightsError
+from mien.core.images import to_tensor
 from mien.faces.dlib_resnet import DlibResNet
-from mien.faces.faceres import FaceRes
-from mien.images import to_tensor
+from mien.pretrained import registry as store
+from mien.pretrained.faceres import FaceRes
 
 FIRST = "heads-1"
 
@@ -308,7 +308,7 @@ def test_a_damaged_network_is_told_and_not_passed_over(tmp_path: Path, monkeypat
 
 @pytest.mark.usefixtures("networks")
 def test_the_packaged_ones_are_for_the_packaged_heads(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mien.checkpoints import load_weights
+    from mien.core.checkpoints import load_weights
 
     heads = load_weights(WEIGHTS / "attributes.safetensors", model="attributes", dtype=None)[1]
     has(monkeypatch, "dlib-resnet", "faceres")

@@ -23,10 +23,10 @@ from typing import Any
 import pytest
 import torch
 
-from mien.checkpoints import load_weights
-from mien.errors import FetchError, MienError, RequestError, WeightsError
-from mien.faces import store
-from mien.faces.store import catalogue, download, npm
+from mien.core.checkpoints import load_weights
+from mien.core.errors import FetchError, MienError, RequestError, WeightsError
+from mien.pretrained import catalogue, download, npm
+from mien.pretrained import registry as store
 
 REAL_MODELS = catalogue.MODELS
 NETWORK = bytes(range(256)) * 3000  # 768,000 bytes: several chunks

@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mien import checkpoints, images
-from mien.errors import RequestError, WeightsError
-from mien.faces import vggface, vggface_files
+from mien.core import checkpoints, images
+from mien.core.errors import RequestError, WeightsError
 from mien.faces.encoder import VggFaceEncoder, load_encoder
+from mien.pretrained import vggface, vggface_files
 
 # Every width of its own, so that no two layers can be exchanged; pool5 is 2 x 2, so that its order counts.
 TINY = vggface.Widths(blocks=(2, 3, 4, 5, 6), hidden=7, people=8, input_size=64)

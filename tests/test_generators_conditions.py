@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.errors import RequestError
+from mien.core.errors import RequestError
+from mien.core.records import Labels
 from mien.generators.conditions import ATTRIBUTES, GROUPS, RACES, WIDTH, condition
-from mien.records import Labels
 
 LABELS = st.builds(
     Labels,

@@ -11,14 +11,14 @@ from crowd_tiny import CONFIG, VERSION, tiny_crowd, write_tiny_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.checkpoints import load_weights, save_weights
-from mien.errors import RequestError, WeightsError
-from mien.generators import contract
-from mien.generators.contract import FaceRequest, FakeGenerator, requests_for
-from mien.generators.crowd import CHUNK, Crowd, age_range
+from mien.core import contract
+from mien.core.checkpoints import load_weights, save_weights
+from mien.core.contract import FaceRequest, FakeGenerator, requests_for
+from mien.core.errors import RequestError, WeightsError
+from mien.core.records import Labels
 from mien.generators.crowd.mien import ROWS, MienCrowd
-from mien.generators.crowd.paper import Generator, PaperConfig, PaperCrowd
-from mien.records import Labels
+from mien.generators.crowd.sampler import CHUNK, Crowd, age_range
+from mien.papers.cgan_sanche.networks import Generator, PaperConfig, PaperCrowd
 
 MIEN = tiny_crowd()
 
@@ -36,7 +36,7 @@ def crowd(request: pytest.FixtureRequest) -> Crowd:
     return Crowd(MAKERS[request.param]())
 
 
-# What every generator promises (generators/contract.py).
+# What every generator promises (core/contract.py).
 
 
 def test_faces_come_in_order_with_their_labels(crowd: Crowd) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mien.config import Config
+from mien.core.config import Config
+from mien.core.layers import Grain, Modulation, UpBlock, upsample
 from mien.generators.critic import FeatureCritic, PatchCritic
 from mien.generators.decoder import RIM_PX, Decoder, DecoderConfig, StyleEncoder, rimless
-from mien.generators.layers import Grain, Modulation, UpBlock, upsample
 
 SMALL = DecoderConfig(features=10, style=3, trunk=12, code=8, channels=(8, 8, 6, 4), rgb_from_px=8)
 

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagine_tiny import write_tiny_density
 
-from mien.checkpoints import WEIGHTS, save_weights
-from mien.errors import RequestError, WeightsError
-from mien.generators.contract import FakeGenerator, Generator
-from mien.generators.crowd import Crowd
+from mien.core.checkpoints import WEIGHTS, save_weights
+from mien.core.contract import FakeGenerator, Generator
+from mien.core.errors import RequestError, WeightsError
+from mien.core.images import to_photos, to_tensor
+from mien.core.seeding import stream
+from mien.generators.crowd.sampler import Crowd
 from mien.generators.enlarged import EnlargedGenerator, generator_at
 from mien.generators.enlarger import MODEL, Enlarger, EnlargerConfig, EnlargerNetwork, bicubic
 from mien.generators.imagine.mien import Imagine
-from mien.images import to_photos, to_tensor
-from mien.seeding import stream
 
 TINY = EnlargerConfig(channels=8, blocks=1, deep_channels=8, deep_blocks=1)
 

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.checkpoints import load_weights, save_weights
-from mien.generators.packing import packed, unpacked
+from mien.core.checkpoints import load_weights, save_weights
+from mien.core.quantise import packed, unpacked
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:

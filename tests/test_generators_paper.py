@@ -11,12 +11,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.errors import RequestError, WeightsError
-from mien.generators import contract
-from mien.generators.contract import FaceRequest, FakeGenerator, complete, in_fixed_rows, requests_for
-from mien.generators.crowd.paper import Discriminator, Generator, PaperConfig, PaperCrowd, draw_noise, encode_labels
-from mien.records import Labels
-from mien.seeding import stream
+from mien.core import contract
+from mien.core.contract import FaceRequest, FakeGenerator, complete, in_fixed_rows, requests_for
+from mien.core.errors import RequestError, WeightsError
+from mien.core.records import Labels
+from mien.core.seeding import stream
+from mien.papers.cgan_sanche.networks import (
+    Discriminator,
+    Generator,
+    PaperConfig,
+    PaperCrowd,
+    draw_noise,
+    encode_labels,
+)
 from mien.training.crowd_paper import (
     CrowdPaperConfig,
     detection_hook,
@@ -139,7 +146,7 @@ def test_the_preview_holds_the_noise_and_moves_the_labels() -> None:
     assert page.shape == (8 * 66 + 2, 8 * 66 + 2, 3)
 
 
-# What every generator promises (generators/contract.py).
+# What every generator promises (core/contract.py).
 
 
 def small_paper_crowd() -> PaperCrowd:

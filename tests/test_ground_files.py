@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from mien import checkpoints, files
-from mien.checkpoints import load_into, load_weights, save_weights
-from mien.config import Config
-from mien.errors import RequestError, WeightsError
+from mien.core import checkpoints, files
+from mien.core.checkpoints import load_into, load_weights, save_weights
+from mien.core.config import Config
+from mien.core.errors import RequestError, WeightsError
 
 META = {"model": "tiny", "version": "1"}
 
@@ -45,7 +45,7 @@ def test_a_file_size_limit_leaves_the_old_file_whole(tmp_path: Path) -> None:
     target = tmp_path / "a.bin"
     script = f"""
 import resource, signal
-from mien.files import write_bytes
+from mien.core.files import write_bytes
 write_bytes({str(target)!r}, b"old")
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -15,10 +15,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien import images
-from mien.errors import PhotoError, RequestError
-from mien.images import decode_crop, decode_photo, encode_jpeg, read_photo, to_photos, to_tensor
-from mien.seeding import stream
+from mien.core import images
+from mien.core.errors import PhotoError, RequestError
+from mien.core.images import decode_crop, decode_photo, encode_jpeg, read_photo, to_photos, to_tensor
+from mien.core.seeding import stream
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

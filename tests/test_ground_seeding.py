@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien import seeding
-from mien.records import Box, Detection, Face, Labels, MadeFace, Pose, SourcePhoto
-from mien.seeding import sample_generator, stream, torch_seed
+from mien.core import seeding
+from mien.core.records import Box, Detection, Face, Labels, MadeFace, Pose, SourcePhoto
+from mien.core.seeding import sample_generator, stream, torch_seed
 
 PINNED = {
     "sample 1 0": [7241026597958641548, 3713748563699980390, 274737397427809050, 8332748993223490192],
@@ -39,7 +39,7 @@ def test_the_numbers_are_pinned_forever() -> None:
 
 
 def test_another_process_with_another_hash_seed_draws_the_same() -> None:
-    script = "from mien.seeding import sample_generator as s; print(s(1, 0).integers(0, 2**63, 4).tolist())"
+    script = "from mien.core.seeding import sample_generator as s; print(s(1, 0).integers(0, 2**63, 4).tolist())"
     for hash_seed in ("0", "77"):
         done = subprocess.run(
             [sys.executable, "-c", script],

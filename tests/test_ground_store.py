@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
-from mien.errors import RequestError, StoreError
-from mien.store import Schema, address, open_store
+from mien.core.database import Schema, address, open_store
+from mien.core.errors import RequestError, StoreError
 
 TABLES = sql.MetaData()
 COUNTS = sql.Table(
@@ -156,7 +156,7 @@ def test_a_store_in_a_folder_that_cannot_be_written_is_read_and_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_many(str(tmp_path / "a.sqlite"), 3)
-    monkeypatch.setattr("mien.store.os.access", lambda path, mode: False)  # root may write everywhere
+    monkeypatch.setattr("mien.core.database.os.access", lambda path, mode: False)  # root may write everywhere
     store = open_store(tmp_path / "a.sqlite", TRIAL, make=False)
     with store.reading() as rows:
         assert rows.scalar(sql.select(COUNTS.c.n)) == 3

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mien
-from mien.faces.age_sex import AgeSexJudge
-from mien.faces.attributes import parse
+from mien.attributes import parse
+from mien.attributes.age_sex import AgeSexJudge
 from mien.generators.imagine.density import Wish
 
 COUNT = 12

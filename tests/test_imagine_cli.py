@@ -13,11 +13,11 @@ from imagine_tiny import VERSION, tiny_density, write_tiny_density
 from typer.testing import Result
 
 from mien.apps.cli.imagine import parse_words
-from mien.errors import RequestError
-from mien.generators.contract import FaceRequest
+from mien.core.contract import FaceRequest
+from mien.core.errors import RequestError
+from mien.core.images import read_photo, read_png_metadata, resize
 from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
-from mien.images import read_photo, read_png_metadata, resize
 
 Run = Callable[..., Result]
 

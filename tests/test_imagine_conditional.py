@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mien.core.seeding import stream
 from mien.generators.imagine.conditional import Bounds, correction, sample_scores, start, truncated_normal
-from mien.seeding import stream
 
 MEAN = np.array([0.2, -0.3, 0.1])
 COVARIANCE = np.array([[1.0, 0.7, -0.2], [0.7, 1.5, 0.1], [-0.2, 0.1, 0.8]])

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imagine_tiny import AXES, FEATURES, NAMES, tiny_density
 
-from mien.checkpoints import load_weights
-from mien.errors import RequestError, WeightsError
+from mien.core.checkpoints import load_weights
+from mien.core.errors import RequestError, WeightsError
+from mien.core.seeding import sample_generator, stream
 from mien.generators.imagine.conditional import Bounds
 from mien.generators.imagine.density import AGE, FaceDensity, Wish
 from mien.generators.imagine.people import APART, reduced
 from mien.generators.imagine.weights import MODEL, from_tensors
-from mien.seeding import sample_generator, stream
 from mien.training.imagine import export_density
 
 

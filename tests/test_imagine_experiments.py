@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
+from mien.core.seeding import stream
 from mien.evaluation import report
 from mien.evaluation.experiments.inversion import Inverted, inversion_report
 from mien.evaluation.experiments.likeness import Described, Likenesses, Ruler, likeness_report
-from mien.seeding import stream
 
 PEOPLE, WIDTH, PAIRS = 5, 64, 40
 DRAWS = stream(3, "likeness")

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.checkpoints import load_weights, save_weights
-from mien.errors import RequestError, TooFewError, WeightsError
-from mien.generators.imagine.mixture import (
+from mien.core.checkpoints import load_weights, save_weights
+from mien.core.errors import RequestError, TooFewError, WeightsError
+from mien.core.seeding import stream
+from mien.papers.deepface_2016.mixture import (
     ClassMixture,
     DiagonalMoments,
     Gaussians,
@@ -21,8 +22,7 @@ from mien.generators.imagine.mixture import (
     learn_weights,
     together,
 )
-from mien.generators.imagine.paper_weights import MODEL, from_tensors, to_tensors
-from mien.seeding import stream
+from mien.papers.deepface_2016.mixture_weights import MODEL, from_tensors, to_tensors
 
 IMAGES, WIDTH, ATTRIBUTES = 60, 7, 4
 PENALTY = 0.01

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imagine_tiny import NAMES, tiny_density
 
-from mien.errors import RequestError
+from mien.core.errors import RequestError
+from mien.core.seeding import stream
 from mien.generators.imagine.density import AGE, Wish
 from mien.generators.imagine.near import changed, degree_of, near
-from mien.seeding import stream
 
 DENSITY = tiny_density()
 FACE = DENSITY.frame.features(stream(3, "face").standard_normal((1, 5)))[0]

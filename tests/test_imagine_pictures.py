@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mien.errors import RequestError
-from mien.generators.imagine.descent import Offsets, converged, descend, search_rates, windows
-from mien.generators.imagine.invert import canvas_of, fixed, invert, noise_canvas, of_picture
-from mien.generators.imagine.picture import (
+from mien.core.errors import RequestError
+from mien.papers.deepface_2016.descent import Offsets, converged, descend, search_rates, windows
+from mien.papers.deepface_2016.invert import canvas_of, fixed, invert, noise_canvas, of_picture
+from mien.papers.deepface_2016.picture import (
     MIEN,
     PAPER,
     DescentConfig,
@@ -26,7 +26,7 @@ from mien.generators.imagine.picture import (
     regularisers,
     variation,
 )
-from mien.generators.imagine.visualise import boost, visualise
+from mien.papers.deepface_2016.visualise import boost, visualise
 
 SIZE = 24
 BARE: dict[str, Any] = {"variation_luma": 0.0, "variation_chroma": 0.0, "anchor": 0.0}

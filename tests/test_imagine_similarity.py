@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
 from mien.evaluation.similarity import SimilarityScale, cosines
 
 

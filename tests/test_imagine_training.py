@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from imagine_tiny import tiny_density
 
-from mien.checkpoints import load_weights
-from mien.errors import TrainingError
-from mien.faces.attributes import NAMES
-from mien.generators.contract import FaceRequest
+from mien.attributes import NAMES
+from mien.core.checkpoints import load_weights
+from mien.core.contract import FaceRequest
+from mien.core.errors import TrainingError
+from mien.core.records import UInt8Image
+from mien.core.seeding import sample_generator, stream
 from mien.generators.imagine.density import AGE, FaceDensity, Wish
 from mien.generators.imagine.weights import MODEL
-from mien.records import UInt8Image
-from mien.seeding import sample_generator, stream
 from mien.training.imagine import (
     ImagineConfig,
     export_density,

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from imagine_tiny import tiny_density
 
-from mien.checkpoints import WEIGHTS, load_weights
-from mien.generators.contract import FaceRequest
+from mien.core.checkpoints import WEIGHTS, load_weights
+from mien.core.contract import FaceRequest
+from mien.core.records import UInt8Image
+from mien.core.seeding import sample_generator
 from mien.generators.imagine.density import FaceDensity, Probes, Wish
 from mien.generators.imagine.near import changed
 from mien.generators.imagine.unasked import UNASKED, readings
 from mien.generators.imagine.weights import MODEL, from_tensors, to_tensors
-from mien.records import UInt8Image
-from mien.seeding import sample_generator
 from mien.training.visible import with_unasked
 
 GREY, YELLOW, BLUE = (119, 119, 119), (200, 180, 40), (60, 80, 200)

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from photos_stub import StubFinder, draw, job, write_photos
 
-from mien import images
-from mien.errors import DatasetError
-from mien.photos import prepare
-from mien.photos.batches import AGE_EDGES_YEARS, FaceDataset, age_bin, balanced, sex_age_bins
-from mien.seeding import stream
+from mien.core import images
+from mien.core.errors import DatasetError
+from mien.core.seeding import stream
+from mien.datasets import prepare
+from mien.datasets.batches import AGE_EDGES_YEARS, FaceDataset, age_bin, balanced, sex_age_bins
 
 AGES = (5.0, 12.0, 24.0, 37.0, 41.0, 55.0, 60.0, 73.0, 90.0, None)
 COUNT = 60

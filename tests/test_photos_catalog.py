@@ -11,10 +11,10 @@ import PIL.Image
 import pyarrow.parquet as pq
 import pytest
 
-from mien import images
-from mien.errors import DatasetError
-from mien.photos import catalog
-from mien.photos.catalog import CatalogRow
+from mien.core import images
+from mien.core.errors import DatasetError
+from mien.datasets import catalog
+from mien.datasets.catalog import CatalogRow
 
 ROWS = [
     CatalogRow(id="s:a", source="s", key="a", licence="free", person="Ann", sex="female", age_years=31.5,

@@ -11,14 +11,14 @@ import review_tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.errors import DatasetError, RequestError
+from mien.core.errors import DatasetError, RequestError
+from mien.datasets import catalog
+from mien.datasets.batches import FaceDataset
+from mien.datasets.catalog import CatalogRow
+from mien.datasets.corrections import Decision, Value, label_of, settle_place, with_decision
+from mien.datasets.corrections_store import DECISIONS
+from mien.datasets.marks import truths
 from mien.evaluation.faces import dataset_rows
-from mien.photos import catalog
-from mien.photos.batches import FaceDataset
-from mien.photos.catalog import CatalogRow
-from mien.photos.corrections import Decision, Value, label_of, settle_place, with_decision
-from mien.photos.corrections_store import DECISIONS
-from mien.photos.marks import truths
 
 
 def say(dest: Path, *decisions: Decision) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien import images
-from mien.photos import hashes
+from mien.core import images
+from mien.datasets import hashes
 
 
 def picture(seed: int, side: int = 128) -> np.ndarray:

@@ -19,13 +19,13 @@ import PIL.Image
 import pytest
 from photos_stub import BrokenFinder, ChokingFinder, SlowFinder, StubFinder, draw, job, write_photos
 
-from mien import images
-from mien.errors import DatasetError, MienError
-from mien.photos import catalog, prepare
-from mien.photos.batches import FaceDataset
-from mien.photos.catalog import CatalogRow
-from mien.photos.filters import Rules
-from mien.records import Box
+from mien.core import images
+from mien.core.errors import DatasetError, MienError
+from mien.core.records import Box
+from mien.datasets import catalog, prepare
+from mien.datasets.batches import FaceDataset
+from mien.datasets.catalog import CatalogRow
+from mien.datasets.filters import Rules
 
 
 def contents(dest: Path) -> dict[str, bytes]:
@@ -235,7 +235,7 @@ def test_a_fault_that_most_photos_share_ends_the_run(tmp_path: Path, jobs: int) 
 SLOW_RUN = """
 import sys
 from pathlib import Path
-from mien.photos import prepare
+from mien.datasets import prepare
 from photos_stub import SlowFinder, job
 prepare.CHUNK_PHOTOS = 4
 if __name__ == "__main__":

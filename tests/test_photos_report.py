@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from photos_stub import StubFinder, draw, job, write_photos
 
-from mien import images
-from mien.errors import DatasetError
+from mien.core import images
+from mien.core.errors import DatasetError
+from mien.datasets import catalog, prepare, report
 from mien.evaluation import report as reports
 from mien.evaluation.dataset import dataset_report
-from mien.photos import catalog, prepare, report
 
 
 @pytest.fixture(scope="module")

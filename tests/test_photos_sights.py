@@ -9,10 +9,10 @@ import pytest
 import torch
 from attributes_tiny import RECIPE, TinyEncoder, tiny_crops
 
-from mien.faces.attributes.sight import Look, look
-from mien.images import to_tensor
-from mien.photos import sights as module
-from mien.photos.sights import joined, sights, widths
+from mien.attributes.features import Look, look
+from mien.core.images import to_tensor
+from mien.datasets import sights as module
+from mien.datasets.sights import joined, sights, widths
 
 
 class Data:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.photos import catalog, hashes, splits
-from mien.photos.catalog import CatalogRow
-from mien.photos.prepare import decide_splits
+from mien.datasets import catalog, hashes, splits
+from mien.datasets.catalog import CatalogRow
+from mien.datasets.prepare import decide_splits
 
 
 def row(number: int, person: str | None, picture: int, flipped_bits: int = 0) -> CatalogRow:

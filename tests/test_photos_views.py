@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from photos_stub import StubFinder, draw, job, write_photos
 from torch import Tensor
 
-from mien import images
-from mien.errors import DatasetError
+from mien.core import images
+from mien.core.errors import DatasetError
+from mien.core.seeding import stream
+from mien.datasets import prepare
+from mien.datasets.batches import FaceDataset
+from mien.datasets.features import Frames, features
+from mien.datasets.views import decoder_views, epoch_places, view_batches
 from mien.faces import align
-from mien.photos import prepare
-from mien.photos.batches import FaceDataset
-from mien.photos.features import Frames, features
-from mien.photos.views import decoder_views, epoch_places, view_batches
-from mien.seeding import stream
 
 SIZE = 32
 

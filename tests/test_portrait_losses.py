@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mien.faces.landmarks68 import PAIRS, RELIABLE, mean_points
-from mien.training.portrait_losses import (
+from mien.papers.frontal_wang_2019.losses import (
     LandmarkWeights,
     adversarial_discriminator,
     adversarial_generator,

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.checkpoints import save_weights
-from mien.errors import DatasetError, RequestError, WeightsError
+from mien.core.checkpoints import save_weights
+from mien.core.errors import DatasetError, RequestError, WeightsError
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.portrait import mien as default
 from mien.generators.portrait.mien import MienPortrait, digest

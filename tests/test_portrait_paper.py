@@ -10,19 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mien.errors import RequestError, WeightsError
-from mien.generators.portrait.paper import (
-    Discriminator,
-    PaperConfig,
-    PaperPortrait,
-    PortraitDecoder,
-    composed,
-)
-from mien.seeding import stream
+from mien.core.errors import RequestError, WeightsError
+from mien.core.seeding import stream
+from mien.papers.frontal_wang_2019.losses import FRAME_PX
+from mien.papers.frontal_wang_2019.networks import Discriminator, PaperConfig, PaperPortrait, PortraitDecoder, composed
 from mien.training.logbook import read_logbook
 from mien.training.loop import LoopSettings
 from mien.training.phases import StepInfo
-from mien.training.portrait_losses import FRAME_PX
 from mien.training.portrait_paper import (
     PortraitPaperConfig,
     canonical_warp,

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.checkpoints import load_weights
-from mien.errors import DatasetError
+from mien.core.checkpoints import load_weights
+from mien.core.errors import DatasetError
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.portrait.make import PortraitMaker
 from mien.generators.portrait.mien import MienPortrait
@@ -147,7 +147,7 @@ def test_no_rim_of_the_old_background_shines_on_another() -> None:
 @pytest.mark.models
 @pytest.mark.slow
 def test_a_photo_and_its_mirror_image_give_one_portrait(models_cache: Path, made_faces: Path) -> None:
-    from mien.images import read_photo
+    from mien.core.images import read_photo
 
     maker = PortraitMaker.load()
     crop = read_photo(made_faces / "00015.png")

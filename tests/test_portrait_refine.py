@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from mien.core.records import Pose
+from mien.core.seeding import stream
 from mien.faces.pose import angles_degrees, mean_shape, pose, rotation_of_pose
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.portrait import refine
 from mien.generators.portrait.refine import Readers, RefineConfig, darkness, mouth_gap, refined, tones
-from mien.records import Pose
-from mien.seeding import stream
 
 SMALL = DecoderConfig(features=6, style=2, trunk=8, code=8, channels=(8, 8, 8, 8), rgb_from_px=8)
 

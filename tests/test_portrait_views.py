@@ -12,11 +12,10 @@ import torch
 from photos_stub import StubFinder, job, write_photos
 from torch import Tensor, nn
 
-from mien.errors import DatasetError, RequestError
-from mien.faces.landmarks68 import NETWORKS, load_landmarks, mean_points
-from mien.photos import prepare
-from mien.photos.batches import FaceDataset
-from mien.photos.portrait_views import (
+from mien.core.errors import DatasetError, RequestError
+from mien.datasets import prepare
+from mien.datasets.batches import FaceDataset
+from mien.datasets.portrait_views import (
     LANDMARK_FRAME_PX,
     PortraitRules,
     Remaining,
@@ -25,6 +24,7 @@ from mien.photos.portrait_views import (
     portrait_batches,
     portrait_views,
 )
+from mien.faces.landmarks68 import NETWORKS, load_landmarks, mean_points
 
 OPEN = PortraitRules(yaw_degrees=None, pitch_from_degrees=None, pitch_to_degrees=None)
 
@@ -141,7 +141,7 @@ def test_an_unknown_landmark_network_is_named() -> None:
 @pytest.mark.models
 def test_the_mesh_sees_its_own_points_wherever_the_face_is(models_cache: Path, made_faces: Path) -> None:
     """On made faces that look ahead the 68 points lie near the mean face's, and gradients reach the pixels."""
-    from mien.images import read_photo, to_tensor
+    from mien.core.images import read_photo, to_tensor
 
     network = load_landmarks()
     photos = np.stack([read_photo(made_faces / f"{k:05d}.png") for k in range(15, 20)])

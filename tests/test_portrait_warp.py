@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import RBFInterpolator
 
-from mien.errors import RequestError
-from mien.generators.portrait.warp import (
+from mien.core.errors import RequestError
+from mien.papers.frontal_wang_2019.warp import (
     Warp,
     border_points,
     look_up,

@@ -14,16 +14,16 @@ import pytest
 from typer.testing import Result
 
 from mien.apps.cli.verify import verdict
-from mien.errors import RequestError
-from mien.images import encode_png, read_photo
+from mien.core.errors import RequestError
+from mien.core.images import encode_png, read_photo
+from mien.core.records import UInt8Image
+from mien.core.seeding import stream
 from mien.provenance import certificate, credentials
 from mien.provenance.certificate import CERTIFICATE, KEY, Credential, algorithm, credential, self_made
 from mien.provenance.credentials import SOURCE_TYPE, Signer
 from mien.provenance.marks import Marks
 from mien.provenance.reading import examine, examine_bytes
 from mien.provenance.watermark import mark
-from mien.records import UInt8Image
-from mien.seeding import stream
 
 ABOUT = {
     "Software": "mien",

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.images import decode_photo, encode_png, read_photo, resize
+from mien.core.images import decode_photo, encode_png, read_photo, resize
+from mien.core.records import UInt8Image
+from mien.core.seeding import stream
 from mien.provenance import watermark
 from mien.provenance.watermark import LEAST_PX, THRESHOLD, find, mark
-from mien.records import UInt8Image
-from mien.seeding import stream
 
 
 def jpeg(photo: UInt8Image, quality: int = 75) -> UInt8Image:

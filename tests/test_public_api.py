@@ -16,7 +16,7 @@ import pytest
 from typer.testing import Result
 
 import mien
-from mien import errors
+from mien.core import errors
 
 HELP_SECONDS_WANTED = 0.4
 HELP_SECONDS_ALLOWED = 1.0  # CI's machine may be busy with something else
@@ -40,7 +40,7 @@ def test_load_is_called_as_documented() -> None:
 
 
 def test_sample_is_called_as_documented() -> None:
-    from mien.generators.crowd import Crowd
+    from mien.generators.crowd.sampler import Crowd
 
     assert {"self", "count", "sex", "age", "seed"} <= inspect.signature(Crowd.sample).parameters.keys()
     assert list(inspect.signature(Crowd.sample).parameters)[:2] == ["self", "count"]

@@ -20,10 +20,10 @@ from mien.apps.review.desk import Desk
 from mien.apps.review.room import ReviewRoom
 from mien.apps.service.keys import add_key
 from mien.apps.service.settings import ServiceSettings
-from mien.errors import RequestError
-from mien.images import to_photos
-from mien.photos.batches import FaceDataset
-from mien.photos.corrections import settle_place, standing
+from mien.core.errors import RequestError
+from mien.core.images import to_photos
+from mien.datasets.batches import FaceDataset
+from mien.datasets.corrections import settle_place, standing
 
 Come = Callable[..., TestClient]
 

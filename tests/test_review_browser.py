@@ -16,7 +16,7 @@ import pytest
 import review_tiny
 
 import mien
-from mien.photos.batches import FaceDataset
+from mien.datasets.batches import FaceDataset
 
 WAIT_SECONDS = 300  # a busy machine is no failure
 

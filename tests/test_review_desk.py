@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from review_worker import FACES, review_everything
 
 from mien.apps.review.desk import Desk, Seat, TakenError
-from mien.errors import RequestError, StoreError
-from mien.photos.batches import FaceDataset
-from mien.photos.corrections import Decision, review_place, settle_place, standing
-from mien.photos.corrections_store import SCHEMA
-from mien.store import Store, open_store
+from mien.core.database import Store, open_store
+from mien.core.errors import RequestError, StoreError
+from mien.datasets.batches import FaceDataset
+from mien.datasets.corrections import Decision, review_place, settle_place, standing
+from mien.datasets.corrections_store import SCHEMA
 
 QUEUE = tuple(f"f{place}" for place in range(8))
 ADA, BEN = Seat("a" * 20, "Ada"), Seat("b" * 20, "Ben")
@@ -166,7 +166,7 @@ _OF = {
 
 
 def _standing(store: Store) -> dict[str, Decision]:
-    from mien.photos.corrections_store import standing
+    from mien.datasets.corrections_store import standing
 
     return standing(store, "d")
 
@@ -195,7 +195,7 @@ def test_a_killed_server_loses_nothing_that_it_accepted(tmp_path: Path) -> None:
         import os, signal, sys
         from pathlib import Path
         from mien.apps.review.desk import Desk, Seat
-        from mien.photos.corrections import Decision, settle_place
+        from mien.datasets.corrections import Decision, settle_place
         place, store = settle_place(Path(sys.argv[1]))
         desk = Desk(store, place.dataset, [f"made:{k:05d}.png" for k in range(12)])
         seat = Seat("s" * 20, "Ada")

@@ -24,11 +24,11 @@ from mien.apps.service.app import create_app
 from mien.apps.service.keys import Keys, add_key
 from mien.apps.service.makers import MAKERS, Maker
 from mien.apps.service.settings import ServiceSettings
-from mien.errors import RequestError, WeightsError
-from mien.images import decode_photo, encode_jpeg, encode_png
+from mien.core.errors import RequestError, WeightsError
+from mien.core.images import decode_photo, encode_jpeg, encode_png
+from mien.core.records import UInt8Image
+from mien.core.seeding import stream
 from mien.provenance.reading import examine_bytes
-from mien.records import UInt8Image
-from mien.seeding import stream
 
 PHOTO: UInt8Image = stream(1, "photo").integers(0, 255, (40, 50, 3)).astype(np.uint8)
 SETTINGS = ServiceSettings(direct_faces=4, most_faces=40, upload_mib=1, json_kib=4, upload_megapixels=1)

@@ -25,8 +25,8 @@ from mien.apps.service.app import create_app
 from mien.apps.service.run import Discreet
 from mien.apps.service.settings import MIB, ServiceSettings
 from mien.apps.service.workshop import Allowance, FullError
-from mien.generators.contract import FakeGenerator
-from mien.images import encode_jpeg, encode_png
+from mien.core.contract import FakeGenerator
+from mien.core.images import encode_jpeg, encode_png
 
 WHITE_MEGAPIXEL = np.full((1000, 1000, 3), 255, np.uint8)
 

@@ -24,8 +24,8 @@ from service_live import FAKES, fake_crowd, fake_describe, live
 from mien.apps.jobs import ATTEMPTS, JobStore
 from mien.apps.service.makers import MAKERS
 from mien.apps.service.settings import ServiceSettings
-from mien.generators.contract import FaceRequest, FakeGenerator
-from mien.records import MadeFace
+from mien.core.contract import FaceRequest, FakeGenerator
+from mien.core.records import MadeFace
 
 CLIENTS = 200
 

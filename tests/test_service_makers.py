@@ -10,9 +10,9 @@ import pytest
 
 from mien.apps.service.forms import CrowdForm, ImagineForm
 from mien.apps.service.makers import MAKERS, FacesOrder, Maker, PhotoOrder, Picture, Seeds, order_of
-from mien.errors import PhotoError
-from mien.images import resize
-from mien.records import UInt8Image
+from mien.core.errors import PhotoError
+from mien.core.images import resize
+from mien.core.records import UInt8Image
 
 BY_NAME = {maker.name: maker for maker in MAKERS}
 

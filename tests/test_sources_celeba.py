@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from mien.errors import SourceError
-from mien.faces.attributes import NAMES
-from mien.photos.sources import find
-from mien.photos.sources.celeba import UNMAPPED, mien_name
-from mien.records import SourcePhoto
+from mien.attributes import NAMES
+from mien.core.errors import SourceError
+from mien.core.records import SourcePhoto
+from mien.datasets.sources import find
+from mien.datasets.sources.celeba import UNMAPPED, mien_name
 
 FORTY = (
     "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips",

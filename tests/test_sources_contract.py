@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.errors import RequestError, SourceError
-from mien.photos.reasons import REASONS, Reason
-from mien.photos.sources import SOURCES, find
-from mien.photos.sources.listing import csv_cells, image_names, read_lines, text_key, with_unique_keys
-from mien.records import Labels, SourcePhoto
+from mien.core.errors import RequestError, SourceError
+from mien.core.records import Labels, SourcePhoto
+from mien.datasets.reasons import REASONS, Reason
+from mien.datasets.sources import SOURCES, find
+from mien.datasets.sources.listing import csv_cells, image_names, read_lines, text_key, with_unique_keys
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
@@ -50,10 +50,10 @@ def test_an_unknown_name_lists_the_names() -> None:
 
 
 def test_listing_the_names_loads_no_format_and_nothing_heavy() -> None:
-    code = "import sys, mien.photos.sources as s; sorted(s.SOURCES); print(*sorted(sys.modules))"
+    code = "import sys, mien.datasets.sources as s; sorted(s.SOURCES); print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert not loaded & {"torch", "cv2", "scipy", "httpx", "PIL", "mien.photos.sources.lfw"}
+    assert not loaded & {"torch", "cv2", "scipy", "httpx", "PIL", "mien.datasets.sources.lfw"}
 
 
 def test_every_reason_has_a_sentence() -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mien.errors import SourceError
-from mien.photos.reasons import REASONS
-from mien.photos.sources import find
-from mien.records import Labels, SourcePhoto
+from mien.core.errors import SourceError
+from mien.core.records import Labels, SourcePhoto
+from mien.datasets.reasons import REASONS
+from mien.datasets.sources import find
 
 
 def make(root: Path, *names: str) -> Path:

@@ -12,11 +12,11 @@ import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.errors import SourceError
-from mien.photos.reasons import REASONS
-from mien.photos.sources import find
-from mien.photos.sources.imdb_wiki import age_on_1_july, face_box
-from mien.records import Box, SourcePhoto
+from mien.core.errors import SourceError
+from mien.core.records import Box, SourcePhoto
+from mien.datasets.reasons import REASONS
+from mien.datasets.sources import find
+from mien.datasets.sources.imdb_wiki import age_on_1_july, face_box
 
 
 def datenum(year: int, month: int, day: int) -> int:

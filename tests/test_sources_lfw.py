@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mien.errors import SourceError
-from mien.faces.attributes import NAMES
-from mien.photos.sources import find
-from mien.photos.sources.kumar import confident
-from mien.records import SourcePhoto
+from mien.attributes import NAMES
+from mien.core.errors import SourceError
+from mien.core.records import SourcePhoto
+from mien.datasets.sources import find
+from mien.datasets.sources.kumar import confident
 
 
 def make(root: Path, *names: str) -> None:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.errors import SourceError
-from mien.photos.reasons import REASONS
-from mien.photos.sources import find
-from mien.photos.sources.utkface import RACES, parse_name
+from mien.core.errors import SourceError
+from mien.datasets.reasons import REASONS
+from mien.datasets.sources import find
+from mien.datasets.sources.utkface import RACES, parse_name
 
 SEXES = ("male", "female")
 

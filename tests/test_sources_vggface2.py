@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.errors import SourceError
-from mien.photos.sources import find
-from mien.photos.sources.vggface2 import read_box, read_points
-from mien.records import Box, SourcePhoto
+from mien.core.errors import SourceError
+from mien.core.records import Box, SourcePhoto
+from mien.datasets.sources import find
+from mien.datasets.sources.vggface2 import read_box, read_points
 
 META = '''Class_ID, Name, Sample_Num, Flag, Gender
 n000001," ""14th_Dalai_Lama""",424,0, m

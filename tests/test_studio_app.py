@@ -23,9 +23,9 @@ from mien.apps.service.makers import FacesOrder, Maker
 from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio.app import TABS, create_app
 from mien.apps.studio.rooms import Rooms, Shelf
-from mien.errors import RequestError, WeightsError
-from mien.images import encode_jpeg, encode_png
-from mien.records import Labels
+from mien.core.errors import RequestError, WeightsError
+from mien.core.images import encode_jpeg, encode_png
+from mien.core.records import Labels
 
 HERE = "http://127.0.0.1"
 JPEG = encode_jpeg(np.full((20, 30, 3), 90, np.uint8))

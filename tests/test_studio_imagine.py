@@ -30,9 +30,9 @@ from mien.apps.studio.imagine_story import (
     step_of,
 )
 from mien.apps.studio.imagine_words import BOARD, CHIPS, LABELS, in_words, lit, replaced, unlit
-from mien.errors import RequestError
-from mien.faces.attributes import GROUPS, NAMES, parse
-from mien.faces.attributes.prose import read
+from mien.attributes import GROUPS, NAMES, parse
+from mien.attributes.prose import read
+from mien.core.errors import RequestError
 from mien.generators.imagine import density
 from mien.generators.imagine import mien as imagine_mien
 from mien.generators.imagine.mien import DecoderRenderer, Imagine

@@ -20,7 +20,7 @@ from studio_live import fakes, held, ready, studio
 
 from mien.apps.service.makers import Picture
 from mien.apps.studio import imagine_slow
-from mien.images import encode_png, write_png
+from mien.core.images import encode_png, write_png
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PASTE = """async bytes => {

@@ -23,12 +23,12 @@ from mien.apps.studio import portrait, portrait_page
 from mien.apps.studio.portrait_make import MAKER, MAKERS, FaceOrder, Likeness, PhotoOrder, faces, likeness, make
 from mien.apps.studio.portrait_page import Finished, cards
 from mien.apps.studio.rooms import Rooms
-from mien.errors import PhotoError
+from mien.core.errors import PhotoError
+from mien.core.images import decode_photo, encode_jpeg, encode_png
+from mien.core.records import UInt8Image
 from mien.faces.dlib_resnet import SAME_PERSON
 from mien.generators.portrait.make import SAME_BY_ENCODER
-from mien.images import decode_photo, encode_jpeg, encode_png
 from mien.provenance.reading import examine_bytes
-from mien.records import UInt8Image
 
 GREY = np.full((256, 256, 3), 128, np.uint8)
 

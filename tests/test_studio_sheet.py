@@ -14,7 +14,7 @@ pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[
 
 from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, SWEEP_AGES_YEARS, Frame, Mix, Sheet, sweep
 from mien.apps.studio.crowd_view import link
-from mien.errors import RequestError
+from mien.core.errors import RequestError
 
 WORDS = ("", "smiling", "smiling, not bald", "eyeglasses")
 mixes = st.builds(

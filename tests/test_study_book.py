@@ -11,11 +11,11 @@ import sqlalchemy as sql
 from study_tiny import design_of
 
 from mien.apps.study.book import ANSWERS, PEOPLE, SCHEMA, STALE_SECONDS, Book, new_code, tidy
-from mien.errors import RequestError
+from mien.core.database import open_store
+from mien.core.errors import RequestError
 from mien.evaluation.study.answers import judged
 from mien.evaluation.study.assignment import trials_of
 from mien.evaluation.study.simulate import Truth, simulate
-from mien.store import open_store
 
 DESIGN = design_of(("a",), pool=12, trials_a_model=3, scrambled=1, cards=1)
 

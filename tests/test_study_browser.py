@@ -13,9 +13,9 @@ from test_study_cli import running
 from typer.testing import Result
 
 from mien.apps.study.book import ANSWERS, SCHEMA, Book
+from mien.core.database import open_store
 from mien.evaluation.study.assignment import real_on_left, trials_of
 from mien.evaluation.study.design import ANSWERS_FILE, Design
-from mien.store import open_store
 
 WAIT_SECONDS = 120  # a busy machine is no failure
 READY = "#left:not([disabled]), #over-go:visible"

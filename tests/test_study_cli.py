@@ -17,7 +17,7 @@ import pytest
 from study_tiny import write_folder
 from typer.testing import Result
 
-from mien.errors import MienError
+from mien.core.errors import MienError
 from mien.evaluation.study.assignment import trials_of
 from mien.evaluation.study.design import Design
 

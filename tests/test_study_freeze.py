@@ -13,14 +13,14 @@ import pytest
 import review_tiny
 from study_tiny import make_study, write_folder
 
-from mien.errors import RequestError
+from mien.core.errors import RequestError
+from mien.core.images import read_photo, write_png
+from mien.core.seeding import stream
+from mien.datasets import catalog
 from mien.evaluation.study.design import REAL, Design, Rule, picture_path
 from mien.evaluation.study.freeze import Wish, freeze
 from mien.evaluation.study.sources import candidates
 from mien.evaluation.study.treatment import GREY, mask_of, oval, scrambled, shown_inside, treated
-from mien.images import read_photo, write_png
-from mien.photos import catalog
-from mien.seeding import stream
 
 
 def wish(**other: object) -> Wish:

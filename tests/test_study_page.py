@@ -15,10 +15,10 @@ from mien.apps.service.keys import add_key
 from mien.apps.service.settings import ServiceSettings
 from mien.apps.study.app import create_study
 from mien.apps.study.book import SCHEMA, Book
-from mien.errors import RequestError
+from mien.core.database import open_store
+from mien.core.errors import RequestError
 from mien.evaluation.study.assignment import practice_of, trials_of
 from mien.evaluation.study.design import Design, picture_path
-from mien.store import open_store
 
 Make = Callable[..., tuple[TestClient, Book]]
 

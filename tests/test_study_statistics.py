@@ -11,14 +11,14 @@ from hypothesis import given
 from scipy.special import ndtr, ndtri
 from study_tiny import design_of, judged_of
 
-from mien.errors import RequestError, TooFewError
+from mien.core.errors import RequestError, TooFewError
+from mien.core.seeding import stream
 from mien.evaluation.statistics import proportion
 from mien.evaluation.study import crossed
 from mien.evaluation.study.answers import Answer, Judged, Session, judged
 from mien.evaluation.study.assignment import trials_of, window
 from mien.evaluation.study.design import REAL, Design, Rule
 from mien.evaluation.study.simulate import Truth, simulate
-from mien.seeding import stream
 
 
 def made_up(design: Design, truth: Truth, people: int, seed: int) -> Judged:

@@ -13,12 +13,12 @@ import pytest
 import torch
 from attributes_tiny import RECIPE, WIDTHS, TinyEncoder, tiny_crops, tiny_truths
 
-from mien.errors import RequestError
-from mien.faces.attributes.heads import AttributeHeads, HeadsConfig, slug
-from mien.faces.attributes.sight import joined, look
-from mien.faces.attributes.targets import STARTS, Truths, group_targets
-from mien.faces.attributes.vocabulary import GROUPS
-from mien.images import to_tensor
+from mien.attributes.features import joined, look
+from mien.attributes.heads import AttributeHeads, HeadsConfig, slug
+from mien.attributes.targets import STARTS, Truths, group_targets
+from mien.attributes.vocabulary import GROUPS
+from mien.core.errors import RequestError
+from mien.core.images import to_tensor
 from mien.training.attributes import (
     AttributesConfig,
     batches,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import mien.training.state as state_module
-from mien.errors import MienError, RequestError, TrainingError, WeightsError
+from mien.core.errors import MienError, RequestError, TrainingError, WeightsError
 from mien.training.ema import Ema, EmaConfig
 from mien.training.logbook import Logbook, Totals, plot_curves, read_logbook
 from mien.training.machine import asked_to_stop, batches_ahead, keep_memory

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from mien.core.seeding import stream
 from mien.faces import align
-from mien.seeding import stream
 from mien.training.cycle import SIDE_PX, cycle, laid, mixed, spaced
 
 

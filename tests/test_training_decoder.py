@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from mien.errors import TrainingError
+from mien.core.errors import TrainingError
+from mien.core.seeding import stream
+from mien.datasets.views import epoch_places
 from mien.faces import align
 from mien.generators.decoder import Decoder, DecoderConfig
-from mien.photos.views import epoch_places
-from mien.seeding import stream
 from mien.training.decoder import (
     NEAR_TAPS,
     POOL,

@@ -14,13 +14,13 @@ from crowd_tiny import tiny_networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mien.core.contract import FaceRequest
+from mien.core.records import Labels
+from mien.core.seeding import stream
 from mien.generators.conditions import ATTRIBUTES, GROUPS, WIDTH, condition
-from mien.generators.contract import FaceRequest
 from mien.generators.crowd.mien import MienCrowd
 from mien.generators.decoder import StyleEncoder
 from mien.generators.density import DensityConfig, sample
-from mien.records import Labels
-from mien.seeding import stream
 from mien.training.codes import export, frame_of, labelled_codes, soft_scores, standardised
 from mien.training.density import (
     DensityTrainingConfig,

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mien.errors import DatasetError
+from mien.core.errors import DatasetError
+from mien.core.images import to_photos, to_tensor
+from mien.core.seeding import stream
+from mien.datasets.patches import Detailed, DetailRules, detailed, detailed_rows, native_px, patch_batches
 from mien.generators.enlarger import Enlarger, EnlargerConfig, EnlargerNetwork, bicubic
-from mien.images import to_photos, to_tensor
-from mien.photos.patches import Detailed, DetailRules, detailed, detailed_rows, native_px, patch_batches
-from mien.seeding import stream
 from mien.training.enlarger import (
     EnlargerTrainingConfig,
     enlarger_networks,

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from training_toy import ToyConfig, toy_arguments
 
 import mien.training.loop as loop_module
-from mien.errors import RequestError, TrainingError
+from mien.core.errors import RequestError, TrainingError
 from mien.training.logbook import read_logbook
 from mien.training.loop import Hook, train
 from mien.training.state import read_checkpoint

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mien.files import write_json
+from mien.core.files import write_json
 from mien.training.state import initial_weights, write_checkpoint
 
 

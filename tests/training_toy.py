@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mien.config import Config
-from mien.seeding import stream
+from mien.core.config import Config
+from mien.core.seeding import stream
 from mien.training.ema import EmaConfig
 from mien.training.loop import LoopSettings
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, pause_below

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, overload
 
-__version__ = "0.1.0"
+from mien.core.version import __version__
+
 __all__ = ["__version__", "load"]
 
 if TYPE_CHECKING:
-    from mien.faces.describe import Describer
-    from mien.generators.crowd import Crowd
+    from mien.attributes.describe.describer import Describer
+    from mien.generators.crowd.sampler import Crowd
     from mien.generators.imagine.mien import Imagine
     from mien.generators.portrait.make import PortraitMaker
 
@@ -53,9 +54,9 @@ def load(
     made on the CPU). Raises ``RequestError`` for an unknown name.
     """
     if name == "describe":
-        from mien.faces.describe import Describer
+        from mien.attributes.describe.describer import Describer
 
         return Describer.load(preset, weights=weights, device=device)
-    from mien.generators import load as load_generator
+    from mien.pipelines.load import load as load_generator
 
     return load_generator(name, preset=preset, weights=weights, device=device)

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mien.errors import MienError, RequestError
-from mien.files import write_json
+from mien.core.errors import MienError, RequestError
+from mien.core.files import write_json
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "cancelled")

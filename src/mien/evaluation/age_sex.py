@@ -8,14 +8,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.attributes.age_sex import Estimates
+from mien.core.errors import TooFewError
 from mien.evaluation import plots
 from mien.evaluation.crowd_judged import ADULT_YEARS
 from mien.evaluation.faces import Faces
 from mien.evaluation.metrics import mean_absolute_error, metric_name
 from mien.evaluation.report import Figure, Picture, Report, Section, Table, shown
 from mien.evaluation.statistics import mean_interval, proportion
-from mien.faces.age_sex import Estimates
 
 AGE_BINS = (0, 5, 10, 20, 35, 50, 65, 80, 120)  # years, lower edges
 

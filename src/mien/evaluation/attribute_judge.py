@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.attributes import NAMES
+from mien.attributes.attribute_judge import MODEL, RACES, Seen
+from mien.core.errors import TooFewError
+from mien.core.records import Float32Array
 from mien.evaluation import plots
 from mien.evaluation.metrics import area_under_curve, metric_name
 from mien.evaluation.report import Figure, Picture, Report, Section, Table, shown
 from mien.evaluation.statistics import mean_interval, proportion
-from mien.faces.attribute_judge import MODEL, RACES, Seen
-from mien.faces.attributes import NAMES
-from mien.records import Float32Array
 
 FEWEST = 5  # faces of either kind: with fewer an attribute is not examined
 

@@ -9,17 +9,17 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.attributes.calibration import Calibration
+from mien.attributes.reader import Readings
+from mien.attributes.targets import Truths
+from mien.attributes.vocabulary import GROUPS, NAMES
+from mien.core.errors import TooFewError
+from mien.core.seeding import stream
 from mien.evaluation import plots
 from mien.evaluation.attributes_metrics import Scores, area_under_curve, balanced_accuracy, scores
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Figure, Picture, Report, Section, Table, shown
 from mien.evaluation.statistics import Interval, mean_interval, proportion
-from mien.faces.attributes.calibration import Calibration
-from mien.faces.attributes.reader import Readings
-from mien.faces.attributes.targets import Truths
-from mien.faces.attributes.vocabulary import GROUPS, NAMES
-from mien.seeding import stream
 
 ADULT_YEARS = 20
 AGE_BINS = (0, 5, 10, 20, 35, 50, 65, 80, 120)  # years, lower edges
@@ -159,7 +159,7 @@ def _marks(faces: Examined, fitted: Calibration, usual: npt.NDArray[np.float64])
 
 def _heads(faces: Examined, rows: npt.NDArray[np.int64]) -> Table:
     """How often each of the 42 softmaxes picks the class that is right, on faces of which one is known."""
-    from mien.faces.attributes.targets import group_classes
+    from mien.attributes.targets import group_classes
 
     truths = faces.truths.of(rows)
     lines: list[tuple[str | int | float | None, ...]] = []

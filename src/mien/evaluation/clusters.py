@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import MienError, TooFewError
+from mien.core.errors import MienError, TooFewError
 from mien.evaluation.metrics import nearest
 from mien.evaluation.statistics import Float64Array
 

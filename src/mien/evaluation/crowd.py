@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
+from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation import crowd_attributes, crowd_labels, crowd_likeness
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces
 from mien.evaluation.crowd_judged import Judged, Memory, Sweep
@@ -26,7 +27,6 @@ from mien.evaluation.detection import detects
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import Judges, Track, untracked
 from mien.evaluation.report import Report, Section
-from mien.records import Float32Array, UInt8Image
 
 MEMORY_SAMPLES = 1000
 

@@ -1,6 +1,6 @@
 """Sections of a crowd's report on labels beyond sex and age: are the words of ``--with`` obeyed, and is race?
 
-The judge (``faces/attribute_judge``) shares no weights and no features with a generator, and it errs; so its word on
+The judge (``attributes/attribute_judge``) shares no weights and no features with a generator, and it errs; its word on
 generated faces stands beside its word on real ones that are marked and that are not.
 """
 
@@ -12,6 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mien.attributes import NAMES
+from mien.attributes.attribute_judge import MODEL, RACES
+from mien.core.images import caption, resize, sheet
+from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation.attribute_judge import confusion
 from mien.evaluation.crowd_judged import slug_of
 from mien.evaluation.faces import Faces
@@ -19,10 +23,6 @@ from mien.evaluation.features import Judges, Track
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Figure, Picture, Section, Table, shown
 from mien.evaluation.statistics import difference, mean_interval, proportion
-from mien.faces.attribute_judge import MODEL, RACES
-from mien.faces.attributes import NAMES
-from mien.images import caption, resize, sheet
-from mien.records import Float32Array, UInt8Image
 
 Mask = npt.NDArray[np.bool_]
 

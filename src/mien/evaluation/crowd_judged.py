@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mien.attributes.age_sex import Estimates
+from mien.core.records import Float32Array
 from mien.evaluation import metrics
 from mien.evaluation.faces import Faces
 from mien.evaluation.report import shown
 from mien.evaluation.statistics import Float64Array
-from mien.faces.age_sex import Estimates
-from mien.records import Float32Array
 
 ADULT_YEARS = 20
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
+from mien.core.images import resize, sheet
+from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation import metrics, plots
 from mien.evaluation.crowd_judged import Judged, Memory, Sweep, age_error, sex_right, slug_of
 from mien.evaluation.detection import rate_name
@@ -15,8 +17,6 @@ from mien.evaluation.features import APPEARANCE, IDENTITY
 from mien.evaluation.report import Figure, Picture, Section, shown
 from mien.evaluation.statistics import proportion
 from mien.faces.dlib_resnet import SAME_PERSON
-from mien.images import resize, sheet
-from mien.records import Float32Array, UInt8Image
 
 PAPER_DETECTION = "The paper printed 84.83 % of 100,000 generated against 86.12 % of its real images."
 

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from mien import __version__, images
-from mien.errors import DatasetError
+from mien.core import images
+from mien.core.errors import DatasetError
+from mien.core.version import __version__
+from mien.datasets import catalog, corrections, report
+from mien.datasets.batches import FaceDataset
+from mien.datasets.catalog import CatalogRow
+from mien.datasets.reasons import REASONS
+from mien.datasets.report import SourceTally
+from mien.datasets.splits import SPLITS
 from mien.evaluation import plots
 from mien.evaluation.report import Figure, Picture, Report, Section, Table
-from mien.photos import catalog, corrections, report
-from mien.photos.batches import FaceDataset
-from mien.photos.catalog import CatalogRow
-from mien.photos.reasons import REASONS
-from mien.photos.report import SourceTally
-from mien.photos.splits import SPLITS
 
 _Cells = tuple[tuple[str | int | float | None, ...], ...]
 

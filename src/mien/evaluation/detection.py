@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import WeightsError
+from mien.core.errors import WeightsError
+from mien.core.images import grey, resize
+from mien.core.records import UInt8Image
 from mien.evaluation.statistics import Interval, proportion
-from mien.images import grey, resize
-from mien.records import UInt8Image
 
 SIDE = 64  # px
 MIN_SIDE, MAX_SIDE = 32, 64  # px of a hit

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import DatasetError
-from mien.faces.attribute_judge import marks
-from mien.faces.attributes import NAMES
-from mien.images import decode_crop
-from mien.photos import catalog, corrections
-from mien.records import Float32Array, UInt8Image
-from mien.seeding import stream
+from mien.attributes import NAMES
+from mien.attributes.attribute_judge import marks
+from mien.core.errors import DatasetError
+from mien.core.images import decode_crop
+from mien.core.records import Float32Array, UInt8Image
+from mien.core.seeding import stream
+from mien.datasets import catalog, corrections
 
 Progress = Callable[[int], None]
 

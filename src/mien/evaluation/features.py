@@ -17,14 +17,14 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from mien.attributes.age_sex import AgeSexJudge, Estimates
+from mien.attributes.attribute_judge import AttributeJudge, Seen
+from mien.core.files import write_bytes
+from mien.core.images import to_tensor
+from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation.faces import Faces, Row, fingerprint, read_faces
-from mien.faces.age_sex import AgeSexJudge, Estimates
-from mien.faces.attribute_judge import AttributeJudge, Seen
 from mien.faces.dlib_resnet import DlibResNet, dlib_crop
 from mien.faces.inner import grey_outside
-from mien.files import write_bytes
-from mien.images import to_tensor
-from mien.records import Float32Array, UInt8Image
 
 IDENTITY = "dlib-resnet128-inner"
 APPEARANCE = "judge-age-sex144-inner"

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.attributes import NAMES
+from mien.attributes.attribute_judge import MODEL as JUDGE
+from mien.core.errors import TooFewError
+from mien.core.images import sheet
+from mien.core.records import Float32Array, UInt8Image
+from mien.core.seeding import stream
 from mien.evaluation import crowd_likeness
 from mien.evaluation.crowd import MEMORY_SAMPLES, judge_faces
 from mien.evaluation.crowd_judged import Judged, Memory, slug_of
@@ -24,11 +29,6 @@ from mien.evaluation.imagine_variety import Answers, RealPairs, figure_of, real_
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Better, Figure, Picture, Report, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, Interval, mean_interval
-from mien.faces.attribute_judge import MODEL as JUDGE
-from mien.faces.attributes import NAMES
-from mien.images import sheet
-from mien.records import Float32Array, UInt8Image
-from mien.seeding import stream
 
 BoolArray = npt.NDArray[np.bool_]
 

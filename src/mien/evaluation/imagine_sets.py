@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.attributes import GROUP_OF, NAMES
+from mien.attributes.words import CONTRADICTIONS
+from mien.core.errors import TooFewError
+from mien.core.seeding import stream
 from mien.evaluation.faces import Row, shuffled
-from mien.faces.attributes import GROUP_OF, NAMES
-from mien.faces.attributes.words import CONTRADICTIONS
-from mien.seeding import stream
 
 LEAST, MOST = 3, 6  # attributes of a set, its sex included
 

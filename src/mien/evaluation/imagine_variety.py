@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from mien.core.records import UInt8Image
 from mien.evaluation.crowd_judged import Judged
 from mien.evaluation.features import IDENTITY, Judges, Track
 from mien.evaluation.imagine_sets import AttributeSet
@@ -17,7 +18,6 @@ from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Better, Figure, Section
 from mien.evaluation.similarity import cosines
 from mien.evaluation.statistics import Float64Array, Interval, mean_interval
-from mien.records import UInt8Image
 
 BoolArray = npt.NDArray[np.bool_]
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import DatasetError, MienError, RequestError
+from mien.attributes.vocabulary import NAMES
+from mien.core.errors import DatasetError, MienError, RequestError
+from mien.core.files import write_bytes
+from mien.datasets.batches import FaceDataset
 from mien.evaluation.label_views import Told, View, cache_of, file_of, given, labels_of, views
-from mien.faces.attributes.vocabulary import NAMES
 from mien.faces.encoder import Encoder
-from mien.files import write_bytes
-from mien.photos.batches import FaceDataset
 
 ALL = "attributes"  # every attribute that the dataset speaks of
 

@@ -20,15 +20,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import MienError, WeightsError
-from mien.faces.attributes.vocabulary import NAMES
+from mien.attributes.vocabulary import NAMES
+from mien.core.errors import MienError, WeightsError
+from mien.core.files import write_bytes
+from mien.core.records import Float32Array
+from mien.datasets import corrections
+from mien.datasets.batches import FaceDataset
+from mien.datasets.corrections import label_of
+from mien.datasets.features import features
 from mien.faces.encoder import Encoder
-from mien.files import write_bytes
-from mien.photos import corrections
-from mien.photos.batches import FaceDataset
-from mien.photos.corrections import label_of
-from mien.photos.features import features
-from mien.records import Float32Array
 
 VERSION = 1  # of the views in a cache
 FOLDS = 5
@@ -171,8 +171,8 @@ def _judged(data: FaceDataset, labels: Sequence[str], told: Told) -> list[View]:
     """Views of the packaged judges, which know sex, age and the 73 attributes; of faces that have none of ``labels``,
     nothing: they are not looked at.
     """
-    from mien.faces.age_sex import AgeSexJudge
-    from mien.faces.attribute_judge import AttributeJudge
+    from mien.attributes.age_sex import AgeSexJudge
+    from mien.attributes.attribute_judge import AttributeJudge
 
     people = AgeSexJudge.load() if {"sex", "age"} & set(labels) else None
     looks = AttributeJudge.load() if set(NAMES) & set(labels) else None

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import DatasetError
-from mien.faces.attributes import NAMES
-from mien.photos.catalog import CatalogRow
+from mien.attributes import NAMES
+from mien.core.errors import DatasetError
+from mien.datasets.catalog import CatalogRow
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

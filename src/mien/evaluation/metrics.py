@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
 from mien.evaluation.statistics import Float64Array, Interval, Moments
 
 BLOCK_ROWS = 1024  # rows of a distance matrix held at once: 1024 x 10,000 float64 = 80 MB

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import MienError, TooFewError
+from mien.core.errors import MienError, TooFewError
 from mien.evaluation.statistics import Float64Array
 
 Mask = npt.NDArray[np.bool_]

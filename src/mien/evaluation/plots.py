@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import MienError
-from mien.records import UInt8Image
+from mien.core.errors import MienError
+from mien.core.records import UInt8Image
 
 DPI = 110
 COLOURS = ("#3b5bdb", "#e8590c", "#2b8a3e", "#862e9c", "#5c5f66")

@@ -15,7 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mien.errors import PhotoError, TooFewError
+from mien.attributes import NAMES
+from mien.attributes.age_sex import Estimates
+from mien.core.errors import PhotoError, TooFewError
+from mien.core.images import resize, to_tensor
+from mien.core.records import Box, Detection, Face, Float32Array, UInt8Image
+from mien.core.seeding import stream
 from mien.evaluation.detection import detects
 from mien.evaluation.faces import Row, dataset_rows
 from mien.evaluation.features import Advance, NetworkJudges, Track
@@ -23,16 +28,11 @@ from mien.evaluation.portrait_kept import HAT, KeptJudges
 from mien.evaluation.statistics import Float64Array
 from mien.evaluation.verification import Pairs, Verification, curve, verify
 from mien.faces import align, quality
-from mien.faces.age_sex import Estimates
-from mien.faces.attributes import NAMES
 from mien.faces.encoder import Encoder, load_encoder
 from mien.faces.find import PRESENCE
 from mien.faces.landmarks import IBUG_68, ROI_SCALE, FaceMesh, load_mesh, locate
 from mien.faces.landmarks68 import INNER_LIPS
 from mien.faces.pose import mean_shape, pose
-from mien.images import resize, to_tensor
-from mien.records import Box, Detection, Face, Float32Array, UInt8Image
-from mien.seeding import stream
 
 FOLDS = 10
 FEWEST_PEOPLE = 2 * FOLDS

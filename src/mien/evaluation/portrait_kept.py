@@ -8,14 +8,14 @@ from typing import Protocol
 
 import numpy as np
 
-from mien.errors import DatasetError
+from mien.attributes.age_sex import Estimates
+from mien.core.errors import DatasetError
+from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation.faces import Row, dataset_rows, shuffled
 from mien.evaluation.features import Advance
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Figure, Section, Table, shown
 from mien.evaluation.statistics import mean_interval, proportion
-from mien.faces.age_sex import Estimates
-from mien.records import Float32Array, UInt8Image
 
 BANDS_YEARS = ((0, 3), (3, 13), (13, 20), (20, 60), (60, 121))  # from, up to but not with
 HAT = "Wearing Hat"

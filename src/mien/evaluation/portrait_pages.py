@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mien.core.images import resize, sheet
+from mien.core.records import UInt8Image
 from mien.evaluation.portrait import (
     CLOSED_MOUTH,
     FALSE_ACCEPTS,
@@ -17,8 +19,6 @@ from mien.evaluation.portrait import (
     verified,
 )
 from mien.evaluation.report import Picture, Section, Table, shown
-from mien.images import resize, sheet
-from mien.records import UInt8Image
 
 TILE_PX = 128
 PEOPLE_A_PAGE, PAGES, FAILURES = 24, 2, 12

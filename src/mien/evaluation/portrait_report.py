@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from mien.core.records import UInt8Image
 from mien.evaluation.detection import rate_name
 from mien.evaluation.features import IDENTITY, Track
 from mien.evaluation.metrics import metric_name
@@ -28,7 +29,6 @@ from mien.evaluation.portrait import apart as distances_to_photos
 from mien.evaluation.portrait_pages import ablation, failures, learned_from, pages
 from mien.evaluation.report import Better, Figure, Report, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, mean_interval, proportion
-from mien.records import UInt8Image
 
 PHOTO = "photo"
 FACENET = "facenet512"

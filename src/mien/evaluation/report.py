@@ -14,11 +14,11 @@ from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any, Literal
 
-from mien.errors import MienError, RequestError
+from mien.core.errors import MienError, RequestError
+from mien.core.files import write_json, write_text
+from mien.core.images import write_png
+from mien.core.records import UInt8Image
 from mien.evaluation.statistics import Interval
-from mien.files import write_json, write_text
-from mien.images import write_png
-from mien.records import UInt8Image
 
 FORMAT_VERSION = 1
 JSON_FILE, HTML_FILE = "report.json", "report.html"

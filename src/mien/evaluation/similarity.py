@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
-from mien.seeding import stream
+from mien.core.errors import TooFewError
+from mien.core.seeding import stream
 
 Float64Array = npt.NDArray[np.float64]
 

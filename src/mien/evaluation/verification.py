@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
+from mien.core.seeding import stream
 from mien.evaluation.statistics import Float64Array, Interval
-from mien.seeding import stream
 
 Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mien.errors import PhotoError
-from mien.records import Float32Array, UInt8Image
+from mien.core.errors import PhotoError
+from mien.core.records import Float32Array, UInt8Image
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mien.core.records import UInt8Image
 from mien.faces import align
 from mien.faces.landmarks import IBUG_68
 from mien.faces.pose import CAMERA_AXES, mean_shape
-from mien.records import UInt8Image
 
 SIZE_PX = 512
 MARGIN_PX = 64

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mien import checkpoints, images
-from mien.faces.tflite_graph import TFLiteGraph
-from mien.memory import keep_freed_memory
-from mien.records import Box, Detection, UInt8Image
+from mien.core import checkpoints, images
+from mien.core.memory import keep_freed_memory
+from mien.core.records import Box, Detection, UInt8Image
+from mien.pretrained.tflite_graph import TFLiteGraph
 
 INPUT_PX = 128
 THRESHOLD = 0.5  # of the score, as MediaPipe
@@ -38,7 +38,7 @@ class BlazeFace(TFLiteGraph):
 
 def load_detector(device: str | torch.device = "cpu") -> BlazeFace:
     """The detector from the cache of fetched models (``mien models fetch blazeface``)."""
-    from mien.faces import store
+    from mien.pretrained import registry as store
 
     keep_freed_memory()
     tensors, metadata = checkpoints.load_weights(store.weights_path("blazeface"), model="blazeface", dtype=None)

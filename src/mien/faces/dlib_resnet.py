@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.checkpoints import load_into, load_weights
-from mien.errors import RequestError, WeightsError
+from mien.core.checkpoints import load_into, load_weights
+from mien.core.errors import RequestError, WeightsError
+from mien.core.images import to_unit
 from mien.faces.align import window
-from mien.images import to_unit
 
 MODEL = "dlib-resnet"
 SIDE = 150  # px of the chip that the network reads
@@ -119,7 +119,7 @@ class DlibResNet(nn.Module):
     @classmethod
     def load(cls) -> DlibResNet:
         """The network from the cache of fetched models; ``WeightsError`` says how to fetch it."""
-        from mien.faces import store
+        from mien.pretrained import registry as store
 
         return cls.of(load_weights(store.weights_path(MODEL), model=MODEL)[0])
 

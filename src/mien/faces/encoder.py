@@ -1,6 +1,6 @@
 """Face encoders by name: a network that turns faces into features, with a tap at each of its layers.
 
-Every encoder reads the tensor form of ``mien.images`` (N 3 H W, RGB, -1 to 1) and applies its own preprocessing, so
+Each encoder reads the tensor form of ``mien.core.images`` (N 3 H W, RGB, -1 to 1) and applies its own preprocessing, so
 that what stands downstream (attribute heads, inversion, perceptual losses) takes any of them.
 """
 
@@ -12,10 +12,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mien import checkpoints, images
-from mien.errors import RequestError
-from mien.faces import facenet, vggface
-from mien.faces.store import weights_path
+from mien.core import checkpoints, images
+from mien.core.errors import RequestError
+from mien.pretrained import facenet, vggface
+from mien.pretrained.registry import weights_path
 
 
 class Encoder(Protocol):
@@ -42,7 +42,7 @@ class Encoder(Protocol):
 
 
 class FaceNetEncoder:
-    """FaceNet (``mien.faces.facenet``) behind the contract of ``Encoder``."""
+    """FaceNet (``mien.pretrained.facenet``) behind the contract of ``Encoder``."""
 
     name = "facenet"
     input_size = facenet.INPUT_SIZE
@@ -67,7 +67,7 @@ def _facenet(device: torch.device) -> Encoder:
 
 
 class VggFaceEncoder:
-    """VGG-Face (``mien.faces.vggface``) behind the contract of ``Encoder``; the user adds its weights."""
+    """VGG-Face (``mien.pretrained.vggface``) behind the contract of ``Encoder``; the user adds its weights."""
 
     name = "vgg-face"
     input_size = vggface.PUBLISHED.input_size

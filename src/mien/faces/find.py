@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from mien.core.images import resize
+from mien.core.records import Box, Detection, Face, UInt8Image
 from mien.faces import detector, landmarks
-from mien.images import resize
-from mien.records import Box, Detection, Face, UInt8Image
 
 TILED_PX = 2048  # longer side of what tiles are cut from
 PRESENCE = 0.5  # probability below which the mesh does not lie on a face

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mien import checkpoints, images
+from mien.core import checkpoints, images
+from mien.core.memory import keep_freed_memory
+from mien.core.records import Detection, Face, UInt8Image
 from mien.faces import align
-from mien.faces.tflite_graph import TFLiteGraph
-from mien.memory import keep_freed_memory
-from mien.records import Detection, Face, UInt8Image
+from mien.pretrained.tflite_graph import TFLiteGraph
 
 INPUT_PX = 192
 POINTS = 468
@@ -48,7 +48,7 @@ class FaceMesh(TFLiteGraph):
 
 def load_mesh(device: str | torch.device = "cpu") -> FaceMesh:
     """The face mesh from the cache of fetched models (``mien models fetch face-mesh``)."""
-    from mien.faces import store
+    from mien.pretrained import registry as store
 
     keep_freed_memory()
     tensors, metadata = checkpoints.load_weights(store.weights_path("face-mesh"), model="face-mesh", dtype=None)

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.errors import RequestError
+from mien.core.errors import RequestError
+from mien.core.records import Float32Array
 from mien.faces import align
 from mien.faces.landmarks import IBUG_68, INPUT_PX, FaceMesh, load_mesh, mesh_points
 from mien.faces.pose import CAMERA_AXES, mean_shape
-from mien.records import Float32Array
 
 POINTS = 68
 

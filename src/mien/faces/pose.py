@@ -24,9 +24,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mien import checkpoints
-from mien.errors import PhotoError
-from mien.records import Pose
+from mien.core import checkpoints
+from mien.core.errors import PhotoError
+from mien.core.records import Pose
 
 Float64Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

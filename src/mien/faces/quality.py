@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mien import images
+from mien.core import images
+from mien.core.records import Box, Face, Pose, UInt8Image
 from mien.faces import align
-from mien.records import Box, Face, Pose, UInt8Image
 
 Remark = Literal["small", "blurred", "dark", "overexposed", "flat", "profile", "tilted", "cut off", "grey", "unsure"]
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import RequestError
-from mien.records import Labels
+from mien.core.errors import RequestError
+from mien.core.records import Labels
 
 RACES = ("White", "Black", "Asian", "Indian", "Other")
 # Attributes of the vocabulary of Kumar et al. that a crowd can be asked for, and their words on the command line.

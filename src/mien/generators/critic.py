@@ -14,7 +14,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from mien.generators.layers import SLOPE
+from mien.core.layers import SLOPE
 
 
 class PatchCritic(nn.Module):

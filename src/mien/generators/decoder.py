@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from mien.config import Config
-from mien.generators.layers import SLOPE, UpBlock, upsample
+from mien.core.config import Config
+from mien.core.layers import SLOPE, UpBlock, upsample
 
 FIRST_PX = 4
 RIM_PX = 2

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from mien.config import Config
+from mien.core.config import Config
 from mien.generators.conditions import WIDTH
 
 TIMES = 16

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mien.errors import RequestError
-from mien.generators.contract import WHOLE_CROP, FaceRequest, Generator
+from mien.core.contract import WHOLE_CROP, FaceRequest, Generator
+from mien.core.errors import RequestError
+from mien.core.records import MadeFace, UInt8Image
 from mien.generators.enlarger import FACTOR, Enlarger
-from mien.records import MadeFace, UInt8Image
 
 
 class Renderer(Protocol):

@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from mien.checkpoints import WEIGHTS, load_into, load_weights
-from mien.config import Config
-from mien.errors import RequestError, WeightsError
-from mien.generators.layers import SLOPE, has_fast_bf16
-from mien.images import to_photos, to_tensor
-from mien.memory import keep_freed_memory
-from mien.records import UInt8Image
+from mien.core.checkpoints import WEIGHTS, load_into, load_weights
+from mien.core.config import Config
+from mien.core.errors import RequestError, WeightsError
+from mien.core.images import to_photos, to_tensor
+from mien.core.layers import SLOPE, has_fast_bf16
+from mien.core.memory import keep_freed_memory
+from mien.core.records import UInt8Image
 
 MODEL = "enlarger"
 FACTOR = 2

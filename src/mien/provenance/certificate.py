@@ -18,7 +18,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from mien.errors import RequestError
+from mien.core.errors import RequestError
 
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 VARIABLE = "MIEN_CREDENTIALS"

@@ -12,8 +12,8 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from mien import __version__
-from mien.errors import MienError, RequestError
+from mien.core.errors import MienError, RequestError
+from mien.core.version import __version__
 from mien.provenance.certificate import Credential, algorithm
 
 # The kind of source that C2PA wants of generated pictures (IPTC digital source types).

@@ -10,12 +10,12 @@ from typing import Self
 
 import numpy as np
 
-from mien.files import write_bytes
-from mien.images import encode_png
+from mien.core.files import write_bytes
+from mien.core.images import encode_png
+from mien.core.records import UInt8Image
 from mien.provenance import watermark
 from mien.provenance.certificate import credential
 from mien.provenance.credentials import Signer
-from mien.records import UInt8Image
 
 WATERMARK, CREDENTIALS = "watermark", "credentials"
 

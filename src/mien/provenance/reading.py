@@ -12,8 +12,8 @@ from typing import Any
 
 import PIL.Image
 
-from mien.errors import PhotoError
-from mien.images import FORMATS, decode_photo
+from mien.core.errors import PhotoError
+from mien.core.images import FORMATS, decode_photo
 from mien.provenance import credentials
 from mien.provenance.credentials import Credentials
 from mien.provenance.watermark import Watermark, find

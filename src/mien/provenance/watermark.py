@@ -23,9 +23,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mien.images import grey, resize
-from mien.records import Float32Array, UInt8Image
-from mien.seeding import stream
+from mien.core.images import grey, resize
+from mien.core.records import Float32Array, UInt8Image
+from mien.core.seeding import stream
 
 TILE_PX = 64
 BAND_CYCLES = (3.0, 17.0)  # of frequencies, in cycles a tile: periods of 21 to 4 px

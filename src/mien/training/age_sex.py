@@ -17,15 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mien.checkpoints import load_into
-from mien.config import Config
-from mien.errors import DatasetError
-from mien.faces.age_sex import AGES, MODEL, SIDE, AgeSexNet, expected_age
+from mien.attributes.age_sex import AGES, MODEL, SIDE, AgeSexNet, expected_age
+from mien.core.checkpoints import load_into
+from mien.core.config import Config
+from mien.core.errors import DatasetError
+from mien.core.images import to_photos, to_tensor
+from mien.core.records import UInt8Image
+from mien.core.seeding import stream
 from mien.faces.align import window
 from mien.faces.inner import INNER_SIDE, INNER_X, INNER_Y
-from mien.images import to_photos, to_tensor
-from mien.records import UInt8Image
-from mien.seeding import stream
 from mien.training.ema import EmaConfig
 from mien.training.loop import LoopSettings, Outcome, train
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms

@@ -18,16 +18,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mien.checkpoints import load_into
-from mien.config import Config
-from mien.errors import DatasetError
-from mien.faces.attribute_judge import MODEL, RACES, SIDE, AttributeNet
-from mien.faces.attributes.calibration import best_threshold
-from mien.faces.attributes.vocabulary import NAMES
+from mien.attributes.attribute_judge import MODEL, RACES, SIDE, AttributeNet
+from mien.attributes.calibration import best_threshold
+from mien.attributes.vocabulary import NAMES
+from mien.core.checkpoints import load_into
+from mien.core.config import Config
+from mien.core.errors import DatasetError
+from mien.core.images import resize, to_tensor
+from mien.core.records import Float32Array, UInt8Image
+from mien.core.seeding import stream
 from mien.faces.inner import grey_outside
-from mien.images import resize, to_tensor
-from mien.records import Float32Array, UInt8Image
-from mien.seeding import stream
 from mien.training.age_sex import framed, hidden, relit, softened
 from mien.training.ema import EmaConfig
 from mien.training.loop import LoopSettings, Outcome, train

@@ -4,7 +4,7 @@ Cate, Dalvi and Hussain (2016), sections 3.2, 5.1 and 6: softmax heads on a netw
 frozen up to one, "dropout after every layer", a learning rate of 5e-6 for 50 epochs, and rates that may fall with the
 distance from the heads. With everything frozen the network need not run at all: its features are the input.
 
-The loss of a face is the mean of the cross entropies of the heads that know its class (``faces/attributes/targets``),
+The loss of a face is the mean of the cross entropies of the heads that know its class (``attributes/targets``),
 plus, where the heads have them, binary cross entropies of the marks and the cross entropy of the age distribution.
 
 *Imbalance.* A class that is marked on 1 % of the photos would be learnt last. Classes are weighted by
@@ -27,14 +27,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.config import Config
-from mien.errors import DatasetError, RequestError
-from mien.faces.attributes.heads import AGES, SEX, Answers, AttributeHeads, HeadsConfig
-from mien.faces.attributes.sight import joined, look
-from mien.faces.attributes.targets import STARTS, Truths, group_targets
-from mien.faces.attributes.vocabulary import GROUPS
+from mien.attributes.features import joined, look
+from mien.attributes.heads import AGES, SEX, Answers, AttributeHeads, HeadsConfig
+from mien.attributes.targets import STARTS, Truths, group_targets
+from mien.attributes.vocabulary import GROUPS
+from mien.core.config import Config
+from mien.core.errors import DatasetError, RequestError
+from mien.core.seeding import stream
 from mien.faces.encoder import Encoder
-from mien.seeding import stream
 from mien.training.attributes_axes import Axes, keep_axes
 from mien.training.attributes_layers import Layers, dropout_after, groups_by_layer, layers_from
 from mien.training.ema import EmaConfig

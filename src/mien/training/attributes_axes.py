@@ -21,8 +21,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mien.errors import TrainingError
-from mien.faces.attributes.heads import AttributeHeads
+from mien.attributes.heads import AttributeHeads
+from mien.core.errors import TrainingError
 
 Float32Array = npt.NDArray[np.float32]
 

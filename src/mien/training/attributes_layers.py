@@ -9,8 +9,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.errors import RequestError
-from mien.faces.attributes.sight import Recipe
+from mien.attributes.features import Recipe
+from mien.core.errors import RequestError
 from mien.faces.encoder import Encoder
 
 Layers = list[tuple[str, list[nn.Parameter]]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mien.errors import RequestError
-from mien.faces.attributes.heads import HeadsConfig
-from mien.faces.attributes.sight import Look, Recipe
+from mien.attributes.features import Look, Recipe
+from mien.attributes.heads import HeadsConfig
+from mien.core.errors import RequestError
 from mien.training.attributes import AttributesConfig
 
 PRESETS = ("mien", "paper")

@@ -13,13 +13,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from mien.checkpoints import save_weights
+from mien.core.checkpoints import save_weights
+from mien.core.images import to_tensor
+from mien.core.quantise import packed
+from mien.core.records import Labels, Sex
 from mien.generators.conditions import ATTRIBUTES, WIDTH, condition
 from mien.generators.crowd.mien import MODEL, MienConfig
 from mien.generators.density import DensityConfig
-from mien.generators.packing import packed
-from mien.images import to_tensor
-from mien.records import Labels, Sex
 from mien.training.density import principal_axes
 from mien.training.loop import Outcome
 from mien.training.probes import balanced_weights, ridge, scores
@@ -47,7 +47,7 @@ class FaceRow(Protocol):
 
 
 class ViewSet(Protocol):
-    """What is read of a set of views (``photos/views.py``)."""
+    """What is read of a set of views (``datasets/views.py``)."""
 
     @property
     def features(self) -> npt.NDArray[np.float16]: ...

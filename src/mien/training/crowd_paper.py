@@ -1,4 +1,4 @@
-"""Training the conditional GAN of D. Sanche (section 3 of the paper; networks: ``generators/crowd/paper.py``).
+"""Training the conditional GAN of D. Sanche (section 3 of the paper; networks: ``papers/cgan_sanche/networks.py``).
 
 As printed: Adam; rate 5e-4 times 0.996 after every 100 batches, never below 5e-5; sigmoid cross entropy; the networks
 learn in turn, each only its own weights; the discriminator pauses while its cost is below half the generator's, the
@@ -14,7 +14,7 @@ Where the paper is silent, we decided:
 - *Labels of generated images* are those of the batch, so they come from the 16 bins in equal share, too.
 - *Noise* is drawn anew for each of the two turns. No augmentation, no label smoothing, no averaging of weights.
 - *A paused network's cost* is measured on, with the batch at hand; the rule compares the costs of the batch before.
-- *Edges of the eight age bins*: decades, with 80 to 100 years in one (``photos/batches.AGE_EDGES_YEARS``).
+- *Edges of the eight age bins*: decades, with 80 to 100 years in one (``datasets/batches.AGE_EDGES_YEARS``).
 """
 
 from __future__ import annotations
@@ -26,20 +26,13 @@ from typing import cast
 import numpy as np
 import torch
 
-from mien.checkpoints import save_weights
-from mien.config import Config
-from mien.generators.crowd.paper import (
-    MODEL,
-    Discriminator,
-    Generator,
-    PaperConfig,
-    draw_noise,
-    encode_labels,
-)
-from mien.generators.packing import packed
-from mien.images import sheet, to_photos, to_tensor
-from mien.records import Sex, UInt8Image
-from mien.seeding import stream, torch_seed
+from mien.core.checkpoints import save_weights
+from mien.core.config import Config
+from mien.core.images import sheet, to_photos, to_tensor
+from mien.core.quantise import packed
+from mien.core.records import Sex, UInt8Image
+from mien.core.seeding import stream, torch_seed
+from mien.papers.cgan_sanche.networks import MODEL, Discriminator, Generator, PaperConfig, draw_noise, encode_labels
 from mien.training.loop import BatchAt, Hook, LoopSettings, Outcome, train
 from mien.training.objectives import cross_entropy_discriminator, cross_entropy_generator
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms, pause_below

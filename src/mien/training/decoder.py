@@ -24,12 +24,12 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from mien.config import Config
+from mien.core.config import Config
+from mien.core.images import sheet, to_photos, to_tensor
+from mien.core.records import UInt8Image
+from mien.core.seeding import torch_seed
 from mien.generators.critic import FeatureCritic, PatchCritic
 from mien.generators.decoder import Decoder, DecoderConfig, StyleEncoder
-from mien.images import sheet, to_photos, to_tensor
-from mien.records import UInt8Image
-from mien.seeding import torch_seed
 from mien.training.cycle import cycle, laid, mixed, spaced
 from mien.training.ema import EmaConfig
 from mien.training.loop import LoopSettings, Outcome, train
@@ -260,7 +260,7 @@ def train_decoder(
     initial: Mapping[str, State] | None = None,
     resume: bool = False,
 ) -> Outcome:
-    """Train a decoder on ``batch_at`` (photos/views.py). ``features`` (N F) are those of the training views.
+    """Train a decoder on ``batch_at`` (datasets/views.py). ``features`` (N F) are those of the training views.
 
     ``encoder`` is the frozen network whose early maps serve as perceptual distance. ``preview`` is a batch of held-out
     views. The averaged decoder and style encoder are in ``outcome.shown``.

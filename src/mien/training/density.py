@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mien.checkpoints import load_into
-from mien.config import Config
+from mien.core.checkpoints import load_into
+from mien.core.config import Config
+from mien.core.seeding import stream, torch_seed
 from mien.generators.conditions import GROUPS
 from mien.generators.density import Density, DensityConfig
-from mien.seeding import stream, torch_seed
 from mien.training.ema import EmaConfig
 from mien.training.loop import Hook, LoopSettings, Outcome, train
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms

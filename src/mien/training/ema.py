@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mien.config import Config
+from mien.core.config import Config
 
 
 class EmaConfig(Config):

@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from mien.checkpoints import save_weights
-from mien.config import Config
+from mien.core.checkpoints import save_weights
+from mien.core.config import Config
+from mien.core.images import sheet, to_photos, to_tensor
+from mien.core.records import UInt8Image
+from mien.core.seeding import torch_seed
 from mien.generators.critic import PatchCritic
 from mien.generators.enlarger import FACTOR, MODEL, EnlargerConfig, EnlargerNetwork, bicubic
-from mien.images import sheet, to_photos, to_tensor
-from mien.records import UInt8Image
-from mien.seeding import torch_seed
 from mien.training.ema import EmaConfig
 from mien.training.loop import BatchAt, Hook, LoopSettings, Outcome, train
 from mien.training.objectives import hinge_discriminator, hinge_generator
@@ -49,7 +49,7 @@ class EnlargerTrainingConfig(Config):
     critic_from: float = 0.15  # share of the run after which the critic works
     drawn_share: float = 0.375  # of a batch
     data: str = ""  # fingerprint
-    rules: dict[str, Any] = pydantic.Field(default_factory=dict)  # of the patches (photos/patches.py)
+    rules: dict[str, Any] = pydantic.Field(default_factory=dict)  # of the patches (datasets/patches.py)
     drawn_by: str = ""  # version of the decoder that drew
     images_before: int = 0  # patches seen by the networks that this run starts with
 
@@ -200,7 +200,7 @@ def train_enlarger(
     initial: Mapping[str, State] | None = None,
     resume: bool = False,
 ) -> Outcome:
-    """Train on ``batch_at`` (photos/patches.py) in ``run_dir``; a run that ended writes ``weights.safetensors``.
+    """Train on ``batch_at`` (datasets/patches.py) in ``run_dir``; a run that ended writes ``weights.safetensors``.
 
     ``encoder`` is the frozen network whose first maps serve as perceptual distance.
     """

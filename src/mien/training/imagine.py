@@ -13,13 +13,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mien.checkpoints import save_weights
-from mien.config import Config
-from mien.errors import TrainingError
-from mien.faces.attributes import GROUPS, NAMES
+from mien.attributes import GROUPS, NAMES
+from mien.core.checkpoints import save_weights
+from mien.core.config import Config
+from mien.core.errors import TrainingError
+from mien.core.seeding import stream
 from mien.generators.imagine.density import AGE, Components, FaceDensity, Float64Array, Frame, Probes
 from mien.generators.imagine.weights import MODEL, to_tensors
-from mien.seeding import stream
 from mien.training.codes import FaceRow
 from mien.training.probes import balanced_weights, ridge
 

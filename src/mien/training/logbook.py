@@ -19,10 +19,10 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
-from mien.errors import MienError
-from mien.files import write_text
-from mien.images import write_png
-from mien.records import UInt8Image
+from mien.core.errors import MienError
+from mien.core.files import write_text
+from mien.core.images import write_png
+from mien.core.records import UInt8Image
 
 FILE = "logbook.jsonl"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.checkpoints import load_into
-from mien.config import Config
-from mien.errors import RequestError, TrainingError
-from mien.files import write_json
-from mien.records import UInt8Image
-from mien.seeding import torch_seed
+from mien.core.checkpoints import load_into
+from mien.core.config import Config
+from mien.core.errors import RequestError, TrainingError
+from mien.core.files import write_json
+from mien.core.records import UInt8Image
+from mien.core.seeding import torch_seed
 from mien.training.ema import Ema, EmaConfig
 from mien.training.logbook import Logbook, ProgressLine, Totals, disk_is_full
 from mien.training.machine import Machine, asked_to_stop, batches_ahead

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from mien.errors import MienError, RequestError
+from mien.core.errors import MienError, RequestError
 
 
 def _leave() -> None:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mien.config import Config
-from mien.errors import RequestError
+from mien.core.config import Config
+from mien.core.errors import RequestError
 from mien.training.schedules import Schedule
 
 Networks = Mapping[str, nn.Module]

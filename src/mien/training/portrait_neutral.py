@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mien.checkpoints import save_weights
-from mien.config import Config
-from mien.errors import DatasetError
+from mien.core.checkpoints import save_weights
+from mien.core.config import Config
+from mien.core.errors import DatasetError
+from mien.core.records import Float32Array, UInt8Image
 from mien.generators.decoder import Decoder
 from mien.generators.portrait.mien import MODEL, digest
 from mien.generators.portrait.neutral import READINGS, NeutralConfig, Neutraliser
 from mien.generators.portrait.refine import STRIP, STRIP_LOW
-from mien.records import Float32Array, UInt8Image
 from mien.training.portrait_person import MOST_PHOTOS, person_directions
 from mien.training.probes import balanced_weights, ridge
 

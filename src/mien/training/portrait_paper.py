@@ -1,5 +1,5 @@
-"""Training the portrait decoder of A. Wang's thesis (2019): networks in ``generators/portrait/paper``, losses in
-``portrait_losses``, data in batches that come in (``photos/portrait_views``).
+"""Training the decoder of A. Wang's thesis (2019): networks in ``papers/frontal_wang_2019/networks``, losses in
+``portrait_losses``, data in batches that come in (``datasets/portrait_views``).
 
 As printed: FaceNet and the landmark network are frozen; texture is compared after the input and the output are warped
 to canonical landmarks, the 14 reliable ones; the discriminator sees the noisy face F_N and the input photos; the
@@ -42,27 +42,15 @@ import pydantic
 import torch
 from torch import Tensor, nn
 
-from mien.checkpoints import save_weights
-from mien.config import Config
+from mien.core.checkpoints import save_weights
+from mien.core.config import Config
+from mien.core.images import sheet, to_facenet, to_photos, to_tensor
+from mien.core.quantise import packed
+from mien.core.records import UInt8Image
+from mien.core.seeding import torch_seed
 from mien.faces import align
 from mien.faces.landmarks68 import RELIABLE, mean_points
-from mien.generators.packing import packed
-from mien.generators.portrait.paper import (
-    ENCODER_TAP,
-    MODEL,
-    Discriminator,
-    Drawn,
-    PaperConfig,
-    PortraitDecoder,
-)
-from mien.generators.portrait.warp import Warp
-from mien.images import sheet, to_facenet, to_photos, to_tensor
-from mien.records import UInt8Image
-from mien.seeding import torch_seed
-from mien.training.ema import EmaConfig
-from mien.training.loop import BatchAt, Hook, LoopSettings, Outcome, train
-from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms
-from mien.training.portrait_losses import (
+from mien.papers.frontal_wang_2019.losses import (
     FRAME_PX,
     LandmarkWeights,
     adversarial_discriminator,
@@ -72,6 +60,18 @@ from mien.training.portrait_losses import (
     mask_loss,
     texture,
 )
+from mien.papers.frontal_wang_2019.networks import (
+    ENCODER_TAP,
+    MODEL,
+    Discriminator,
+    Drawn,
+    PaperConfig,
+    PortraitDecoder,
+)
+from mien.papers.frontal_wang_2019.warp import Warp
+from mien.training.ema import EmaConfig
+from mien.training.loop import BatchAt, Hook, LoopSettings, Outcome, train
+from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms
 from mien.training.schedules import constant
 
 ENCODER_PX = 160
@@ -99,7 +99,7 @@ class PortraitPaperConfig(Config):
     beta2: float = 0.999
     rules: dict[str, Any] = pydantic.Field(
         default_factory=dict
-    )  # which faces were chosen (photos/portrait_views.PortraitRules)
+    )  # which faces were chosen (datasets/portrait_views.PortraitRules)
     faces: tuple[tuple[str, int, int], ...] = ()  # filter, faces that it left, of them unknown to it
     data: str = ""  # fingerprint
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import DatasetError
-from mien.records import Float32Array
+from mien.core.errors import DatasetError
+from mien.core.records import Float32Array
 
 MOST_PHOTOS = 6  # of one person count in full; more only share that weight
 Matrix = npt.NDArray[np.float64]

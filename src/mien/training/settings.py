@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mien.config import Config
+from mien.core.config import Config
 from mien.training.phases import Networks
 
 BatchAt = Callable[[int], Mapping[str, Any]]  # pure: the same number, the same batch

@@ -1,4 +1,4 @@
-"""Training of a further reader of sex (``faces/attributes/sex_readers``): a head on cached looks of a network.
+"""Training of a further reader of sex (``attributes/sex_readers``): a head on cached looks of a network.
 
 The loss is the binary cross entropy of sex. A linear layer that is thrown away afterwards reads the age from the same
 inner values, so that they hold more of the face than 23,000 yes or no answers would teach them.
@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.config import Config
-from mien.errors import DatasetError
-from mien.faces.attributes.heads import AGES
-from mien.faces.attributes.sex_readers import SexHead, SexHeadConfig, merged
-from mien.faces.attributes.sex_sights import Sight
+from mien.attributes.heads import AGES
+from mien.attributes.sex_readers import SexHead, SexHeadConfig, merged
+from mien.attributes.sex_sights import Sight
+from mien.core.config import Config
+from mien.core.errors import DatasetError
 from mien.training.attributes import deal, masked_ages
 from mien.training.ema import EmaConfig
 from mien.training.loop import LoopSettings, Outcome, train

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.checkpoints import load_weights, save_weights
-from mien.errors import RequestError, TrainingError
-from mien.files import write_json
+from mien.core.checkpoints import load_weights, save_weights
+from mien.core.errors import RequestError, TrainingError
+from mien.core.files import write_json
 
 fcntl: ModuleType | None
 try:

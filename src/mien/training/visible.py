@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mien.generators.contract import FaceRequest
+from mien.core.contract import FaceRequest
+from mien.core.records import UInt8Image
+from mien.core.seeding import sample_generator, stream
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Probes, Wish
 from mien.generators.imagine.unasked import UNASKED, readings
-from mien.records import UInt8Image
-from mien.seeding import sample_generator, stream
 from mien.training.probes import ridge
 
 Draw = Callable[[Float64Array, list[FaceRequest]], list[UInt8Image]]  # features N F -> pictures

@@ -39,7 +39,7 @@ COMMANDS = (
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from mien import __version__
+        from mien.core.version import __version__
 
         typer.echo(f"mien {__version__}")
         raise typer.Exit
@@ -64,7 +64,7 @@ _WORDS_NOT_UNDERSTOOD: Any = typer.BadParameter.__mro__[2]
 
 def main() -> None:
     """Run the command line; a MienError or a misused option becomes one line on stderr and its exit status."""
-    from mien.errors import MienError
+    from mien.core.errors import MienError
 
     # Threads that wait by spinning make torch ten times slower beside any other busy process; read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

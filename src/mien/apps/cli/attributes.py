@@ -12,8 +12,8 @@ def attributes(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON: a list of groups.")] = False,
 ) -> None:
     """List the 73 attributes of a face in their 42 groups, with other words for them."""
-    from mien.faces.attributes import GROUPS
-    from mien.faces.attributes.words import synonyms_of
+    from mien.attributes import GROUPS
+    from mien.attributes.words import synonyms_of
 
     if as_json:
         rows = [

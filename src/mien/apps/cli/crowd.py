@@ -15,14 +15,14 @@ import typer
 from mien.apps.cli.options import Credentials, Force, Unmarked
 
 if TYPE_CHECKING:
+    from mien.core.records import MadeFace
     from mien.provenance.marks import Marks
-    from mien.records import MadeFace
 
 SHEET_COLUMNS = 8
 WRITERS = 2  # threads that write files while the next faces are made: waiting for the disk costs no time
 MANIFEST = "manifest.jsonl"
 FACE_NAME = re.compile(r"\d{5,}\.png")
-PAPER_AGE_FROM_YEARS = 10  # its data begins there (generators/crowd/paper.py)
+PAPER_AGE_FROM_YEARS = 10  # its data begins there (papers/cgan_sanche/networks.py)
 
 
 def crowd(
@@ -69,8 +69,8 @@ def crowd(
     ] = False,
 ) -> None:
     """Make faces with the sex and age asked for, and write them to OUT with a manifest."""
-    from mien.errors import RequestError
-    from mien.seeding import fresh_seed
+    from mien.core.errors import RequestError
+    from mien.core.seeding import fresh_seed
 
     if count < 1 or count > 1_000_000:
         raise RequestError(f"--count: {count} given; allowed are 1 to 1000000")
@@ -83,8 +83,8 @@ def crowd(
     chosen = fresh_seed() if seed is None else seed
 
     from mien import load
-    from mien.files import write_jsonl
-    from mien.generators.crowd import CHUNK
+    from mien.core.files import write_jsonl
+    from mien.generators.crowd.sampler import CHUNK
     from mien.provenance.marks import Marks
 
     marks = Marks.load(not unmarked, credentials)
@@ -121,7 +121,7 @@ def crowd(
 def write_face(out: Path, face: MadeFace, marks: Marks) -> dict[str, Any]:
     """Write OUT/<index>.png, which says of itself what it is; returns its row of the manifest."""
     from mien.apps.pictures import face_row, marked_row, png_of
-    from mien.files import write_bytes
+    from mien.core.files import write_bytes
 
     row = marked_row(face_row(face), marks)
     write_bytes(out / row["file"], png_of(face.image, row, marks))
@@ -130,8 +130,8 @@ def write_face(out: Path, face: MadeFace, marks: Marks) -> dict[str, Any]:
 
 def parse_ages(text: str) -> tuple[float, float]:
     """'30' or '20-35' -> (low, high) in years."""
-    from mien.errors import RequestError
-    from mien.generators.crowd import age_range
+    from mien.core.errors import RequestError
+    from mien.generators.crowd.sampler import age_range
 
     low, dash, high = text.partition("-")
     try:
@@ -142,7 +142,7 @@ def parse_ages(text: str) -> tuple[float, float]:
 
 def parse_attributes(text: str | None) -> dict[str, bool]:
     """'smiling, not bald' -> attribute names of the vocabulary and whether they are wanted."""
-    from mien.faces.attributes import parse
+    from mien.attributes import parse
     from mien.generators.conditions import ATTRIBUTES
 
     found = parse(text or "", option="--with", known=ATTRIBUTES, strengths=False)
@@ -151,7 +151,7 @@ def parse_attributes(text: str | None) -> dict[str, bool]:
 
 def check_known(preset: str, race: str | None, attributes: Mapping[str, bool], ages: tuple[float, float]) -> None:
     """``RequestError`` for a race that there is not, and for what the paper's network was never told."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
     from mien.generators.conditions import RACES
 
     if race is not None and race not in RACES:
@@ -168,7 +168,7 @@ def check_known(preset: str, race: str | None, attributes: Mapping[str, bool], a
 
 def refuse_to_overwrite(out: Path, force: bool) -> None:
     """``RequestError`` where OUT is a file, or holds faces and --force was not given."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     if out.exists() and not out.is_dir():
         raise RequestError(f"--out: {out} is a file; a directory is wanted")

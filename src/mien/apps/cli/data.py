@@ -13,7 +13,7 @@ import typer
 from mien.apps.cli.data_review import review
 
 if TYPE_CHECKING:
-    from mien.photos.prepare import Job, Progress, Summary
+    from mien.datasets.prepare import Job, Progress, Summary
 
 data = typer.Typer(no_args_is_help=True, help="Make photos ready for training, report on them, check their labels.")
 data.command()(review)
@@ -51,8 +51,8 @@ def prepare(
 
     Run it again with another source on the same DEST to add that source. A run that was stopped goes on where it was.
     """
-    from mien.photos.chunks import Networks
-    from mien.photos.prepare import prepare as run
+    from mien.datasets.chunks import Networks
+    from mien.datasets.prepare import prepare as run
 
     Networks()  # a missing network is one line here, not a traceback out of a worker
     if download:
@@ -82,7 +82,7 @@ def _cores() -> int:
 
 def _download(source_format: str, source_dir: Path, transfers: int) -> None:
     """Bring what a source of links lacks; other sources have nothing to bring."""
-    from mien.photos import sources
+    from mien.datasets import sources
 
     fetch = sources.find(source_format).fetch
     if fetch is None:
@@ -107,9 +107,9 @@ def _job(
 ) -> Job:
     from itertools import islice
 
-    from mien.photos import sources
-    from mien.photos.filters import rules_of
-    from mien.photos.prepare import Job
+    from mien.datasets import sources
+    from mien.datasets.filters import rules_of
+    from mien.datasets.prepare import Job
 
     source = sources.find(source_format)
     photos = tuple(islice(source.rows(source_dir, labels), limit))
@@ -129,7 +129,7 @@ def _with_bar(job: Job, dest: Path, jobs: int, run: Callable[..., Summary]) -> S
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    from mien.photos.chunks import Networks
+    from mien.datasets.chunks import Networks
 
     columns = (
         TextColumn("{task.description}"),

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mien.errors import PhotoError
-    from mien.faces.describe import Describer, PhotoDescription
-    from mien.records import UInt8Image
+    from mien.attributes.describe.describer import Describer, PhotoDescription
+    from mien.core.errors import PhotoError
+    from mien.core.records import UInt8Image
 
 DESCRIPTION = "description.jsonl"
 PICTURE_END = ".faces.png"  # tells our pictures from the photos, should OUT hold both
@@ -51,7 +51,7 @@ def describe(
     force: Annotated[bool, typer.Option("--force", help="Overwrite descriptions that lie in OUT.")] = False,
 ) -> None:
     """Describe every face on photos (``HELP``)."""
-    from mien.faces.describe.rows import broken_row, photo_row
+    from mien.attributes.describe.rows import broken_row, photo_row
 
     files = photo_files(photos)
     if out is not None:
@@ -82,7 +82,7 @@ def describe(
                 told(1)
     finally:  # an interrupted run still says what lies there
         if out is not None and rows:
-            from mien.files import write_jsonl
+            from mien.core.files import write_jsonl
 
             write_jsonl(out / DESCRIPTION, rows)
     if not as_json and any(row["faces"] for row in rows):
@@ -99,9 +99,9 @@ def describe_one(
     describer: Describer, file: Path, with_ethnicity: bool = False
 ) -> tuple[UInt8Image | None, PhotoDescription | None, PhotoError | None]:
     """(the photo, what is on it, what is wrong): the first two are ``None`` for a file that cannot be read."""
-    from mien.errors import PhotoError
-    from mien.faces.describe import problem_of
-    from mien.images import read_photo
+    from mien.attributes.describe.describer import problem_of
+    from mien.core.errors import PhotoError
+    from mien.core.images import read_photo
 
     try:
         if file.is_dir():
@@ -144,8 +144,8 @@ def picture_name(file: Path, taken: set[str]) -> str:
 
 def write_picture(path: Path, photo: UInt8Image, described: PhotoDescription) -> None:
     """The photo with boxes as PNG; it says of itself that what it tells was guessed."""
-    from mien.faces.describe.picture import draw
-    from mien.images import write_png
+    from mien.attributes.describe.picture import draw
+    from mien.core.images import write_png
 
     about = f"described by mien, model {described.model_version}: guesses of a network about looks, not facts"
     write_png(path, draw(photo, described), {"Software": "mien", "Comment": about})
@@ -153,7 +153,7 @@ def write_picture(path: Path, photo: UInt8Image, described: PhotoDescription) ->
 
 def refuse_to_overwrite(out: Path, force: bool) -> None:
     """``RequestError`` where OUT is a file, or holds descriptions and --force was not given."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     if out.exists() and not out.is_dir():
         raise RequestError(f"--out: {out} is a file; a directory is wanted")

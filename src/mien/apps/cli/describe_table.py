@@ -10,14 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mien.faces.describe.records import (
-    WHAT_ETHNICITY_IS,
-    WHY_NO_ETHNICITY,
-    FaceDescription,
-    PhotoDescription,
-)
-from mien.faces.describe.sections import Entry, sections
-from mien.faces.describe.sentence import counted, sex_words
+from mien.attributes.describe.records import WHAT_ETHNICITY_IS, WHY_NO_ETHNICITY, FaceDescription, PhotoDescription
+from mien.attributes.describe.sections import Entry, sections
+from mien.attributes.describe.sentence import counted, sex_words
 from mien.faces.quality import MEANING
 
 LIKELY, UNLIKELY = "bold", "dim"

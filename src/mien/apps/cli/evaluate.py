@@ -13,11 +13,11 @@ import typer
 if TYPE_CHECKING:
     import numpy as np
 
+    from mien.core.contract import Generator
+    from mien.core.records import UInt8Image
     from mien.evaluation.crowd import MadeCrowd, RealCrowd
     from mien.evaluation.faces import Faces, Row
     from mien.evaluation.features import Advance, Judges, Track
-    from mien.generators.contract import Generator
-    from mien.records import UInt8Image
 
 evaluate = typer.Typer(no_args_is_help=True, help="Judge what mien makes, beside real faces: report.json, report.html.")
 
@@ -117,7 +117,7 @@ def judge(
 ) -> None:
     """Examine a judge itself, that of sex and age or that of attributes and race, on real faces that it never saw."""
     from mien.apps.cli import judge as desk
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     examined = {"mien": desk.examine, "attributes": desk.examine_attributes}
     if preset not in examined:
@@ -133,8 +133,8 @@ def _column(name: str) -> str:
 def _subject(name: str) -> tuple[Generator, Path | None]:
     """A generator by preset or weights file, and its weights file where that is known."""
     import mien
-    from mien.checkpoints import WEIGHTS, load_weights
-    from mien.errors import RequestError
+    from mien.core.checkpoints import WEIGHTS, load_weights
+    from mien.core.errors import RequestError
 
     if name in PRESETS:
         packaged = WEIGHTS / f"crowd-{name}.safetensors"
@@ -156,7 +156,7 @@ def _real(
     from mien.evaluation.crowd import RealCrowd
     from mien.evaluation.crowd_attributes import RealMarks
     from mien.evaluation.features import stored_identity
-    from mien.faces import store
+    from mien.pretrained import registry as store
 
     limit = 300 if quick else None
 
@@ -218,11 +218,11 @@ def _made(
     import numpy as np
 
     from mien.apps.cli.evaluate_labels import make, raced_faces, word_faces
+    from mien.core.contract import FaceRequest
+    from mien.core.records import Labels
     from mien.evaluation.crowd import MadeCrowd
     from mien.evaluation.faces import Faces
-    from mien.generators.contract import FaceRequest
-    from mien.generators.crowd import AGES_YEARS
-    from mien.records import Labels
+    from mien.generators.crowd.sampler import AGES_YEARS
 
     places = np.arange(count) % len(labels)
     female = labels.female[places]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mien.faces.attributes.reader import AttributeReader, RawReadings
-    from mien.photos.batches import FaceDataset
+    from mien.attributes.reader import AttributeReader, RawReadings
+    from mien.datasets.batches import FaceDataset
 
 
 def attributes(
@@ -33,12 +33,12 @@ def attributes(
     import torch
 
     import mien
-    from mien.errors import DatasetError, RequestError
+    from mien.attributes.reader import AttributeReader
+    from mien.attributes.sex_readers import SexReaders
+    from mien.core.errors import DatasetError, RequestError
+    from mien.datasets.batches import FaceDataset
     from mien.evaluation import report
     from mien.evaluation.attributes import Examined, examine
-    from mien.faces.attributes.reader import AttributeReader
-    from mien.faces.attributes.sex_readers import SexReaders
-    from mien.photos.batches import FaceDataset
 
     if split not in SPLITS:
         raise RequestError(f"--split: '{split}' given, allowed: {', '.join(SPLITS)}")
@@ -98,7 +98,7 @@ def read_split(dataset: FaceDataset, reader: AttributeReader, split: str) -> tup
 
     from mien.apps.cli.train_attributes import LabelledFaces, look_at
     from mien.apps.cli.train_sex import looks_of_rows
-    from mien.faces.attributes.reader import RawReadings, raw_readings
+    from mien.attributes.reader import RawReadings, raw_readings
     from mien.training.attributes import AttributesConfig
 
     config = AttributesConfig.make(reader.metadata["config"], where="the weights' configuration")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mien.evaluation.imagine_variety import RealPairs
     from mien.generators.imagine.density import Wish
     from mien.generators.imagine.mien import Imagine
-    from mien.generators.imagine.mixture import ClassMixture
+    from mien.papers.deepface_2016.mixture import ClassMixture
 
 SHARING = 4  # real people looked for who share a description
 WARM_TRIES = 5
@@ -58,7 +58,7 @@ def imagine(
     from mien.apps.cli.evaluate import tracking
     from mien.apps.cli.evaluate_imagine_slow import KEPT, slow_methods
     from mien.apps.cli.imagine_ways import load_mixture
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
     from mien.evaluation import report
     from mien.evaluation.features import NetworkJudges
     from mien.evaluation.imagine import judge_imagine
@@ -103,13 +103,13 @@ def _real(
     data: Path, count: int, size: int, words: Sequence[str], judges: Judges, seed: int, quick: bool, track: Track
 ) -> tuple[list[AttributeSet], RealFaces, dict[str, str | int]]:
     """Descriptions of people of the test split, their photographs, others of the validation split, and training."""
-    from mien.errors import DatasetError
+    from mien.attributes import NAMES
+    from mien.core.errors import DatasetError
     from mien.evaluation import faces
     from mien.evaluation.features import stored_identity
     from mien.evaluation.imagine import LEAST_SETS, RealFaces
     from mien.evaluation.imagine_sets import choose_sets
-    from mien.faces import store
-    from mien.faces.attributes import NAMES
+    from mien.pretrained import registry as store
 
     held_out = [faces.dataset_rows(data, split) for split in ("test", "validation")]
     chosen = choose_sets(held_out[0], count, seed=seed, known=words)
@@ -182,7 +182,7 @@ def _mien(makes: Imagine, chosen: Sequence[AttributeSet], samples: int, seed: in
     """
     import numpy as np
 
-    from mien.generators.contract import FaceRequest
+    from mien.core.contract import FaceRequest
     from mien.generators.imagine.density import Wish
 
     def features(place: int) -> Any:
@@ -224,7 +224,7 @@ def _paper(
     import numpy as np
 
     from mien.apps.cli.imagine_ways import names_of
-    from mien.seeding import sample_generator
+    from mien.core.seeding import sample_generator
 
     def features(place: int) -> Any:
         names = names_of(chosen[place].wanted, "mixture")
@@ -240,8 +240,8 @@ def _decoded(name: str, makes: Imagine, features: Any, count: int, samples: int,
 
     import numpy as np
 
+    from mien.core.contract import FaceRequest
     from mien.evaluation.imagine import MadeFaces
-    from mien.generators.contract import FaceRequest
 
     size, begun = makes.renderer.size_px, time.monotonic()
     crops = np.empty((count, samples, size, size, 3), np.uint8)

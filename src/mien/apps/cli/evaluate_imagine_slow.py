@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mien.core.records import UInt8Image
     from mien.evaluation.features import Track
     from mien.evaluation.imagine import MadeFaces
     from mien.evaluation.imagine_sets import AttributeSet
-    from mien.generators.imagine.descent import Descent
-    from mien.generators.imagine.picture import DescentConfig
-    from mien.records import UInt8Image
+    from mien.papers.deepface_2016.descent import Descent
+    from mien.papers.deepface_2016.picture import DescentConfig
 
 WHOLE_CROP = (0.0, 0.0, 1.0)
 KEPT = "pictures"  # a directory in that of the report
@@ -41,9 +41,9 @@ def slow_methods(
 
     from mien.apps.cli.imagine_pictures import INVERT_LAYER, Inverter, Visualiser, configuration
     from mien.apps.cli.imagine_ways import classes_of, load_mixture, names_of
+    from mien.core.images import to_tensor
+    from mien.core.seeding import sample_generator
     from mien.faces.encoder import load_encoder
-    from mien.images import to_tensor
-    from mien.seeding import sample_generator
 
     papers, mean_face, metadata = load_mixture(mixture)
     _, mean_crop, _ = load_mixture(None)
@@ -84,7 +84,7 @@ def slow_methods(
 def window_of(config: DescentConfig | None) -> tuple[float, float, float]:
     """The square of a crop that inverted pictures show: (left, top, side); with a margin where there is jitter."""
     from mien.faces import align
-    from mien.generators.imagine.picture import MARGIN
+    from mien.papers.deepface_2016.picture import MARGIN
 
     side = align.EYE_DISTANCE / align.ENCODER_EYE_DISTANCE
     grown = side * MARGIN if config is not None and config.jitter else 0.0
@@ -110,10 +110,10 @@ def _painted(
     import numpy as np
 
     from mien.apps.cli.imagine_pictures import draws_of, rows_at_once
+    from mien.core.images import in_crop, to_photos
+    from mien.core.memory import keep_freed_memory
     from mien.evaluation.imagine import MadeFaces
-    from mien.generators.imagine.picture import MIEN
-    from mien.images import in_crop, to_photos
-    from mien.memory import keep_freed_memory
+    from mien.papers.deepface_2016.picture import MIEN
 
     keep_freed_memory()
     total, at_once, seconds = count * samples, rows_at_once(MIEN), 0.0
@@ -137,7 +137,7 @@ def _painted(
 def _keep(path: Path, crops: UInt8Image, seconds: float) -> None:
     import numpy as np
 
-    from mien.files import write_bytes
+    from mien.core.files import write_bytes
 
     buffer = io.BytesIO()
     np.savez_compressed(buffer, crops=crops, seconds=seconds)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from mien.core.contract import FaceRequest, Generator
+    from mien.core.records import Labels, Sex, UInt8Image
     from mien.evaluation.crowd_attributes import WordFaces
     from mien.evaluation.faces import Faces
     from mien.evaluation.features import Advance, Track
-    from mien.generators.contract import FaceRequest, Generator
-    from mien.records import Labels, Sex, UInt8Image
 
 WORD_AGES_YEARS = (20.0, 70.0)  # of the faces that words are asked of
 # The photographs that words are learned from hardly show these on the other sex.
@@ -28,7 +28,7 @@ def make(generator: Generator, requests: Sequence[FaceRequest], size: int, advan
     """The images (N size size 3) of requests, in order, made a few hundred at a time."""
     import numpy as np
 
-    from mien.images import in_crop
+    from mien.core.images import in_crop
 
     images = np.empty((len(requests), size, size, 3), np.uint8)
     for start in range(0, len(requests), 256):
@@ -45,9 +45,9 @@ def raced_faces(
 
     ``None`` where no race is known or the generator knows none.
     """
+    from mien.core.contract import FaceRequest
+    from mien.core.records import Labels
     from mien.evaluation.faces import Faces
-    from mien.generators.contract import FaceRequest
-    from mien.records import Labels
 
     places = [place for place, race in enumerate(labels.races) if race and place < len(ages)]
     wanted = [Labels("female" if labels.female[k] else "male", float(ages[k]), race=labels.races[k]) for k in places]
@@ -68,10 +68,10 @@ def word_faces(
     """
     import numpy as np
 
+    from mien.core.contract import FaceRequest
+    from mien.core.records import Labels
     from mien.evaluation.crowd_attributes import WordFaces
     from mien.generators.conditions import ATTRIBUTES
-    from mien.generators.contract import FaceRequest
-    from mien.records import Labels
 
     adults = np.flatnonzero((labels.ages_years >= WORD_AGES_YEARS[0]) & (labels.ages_years <= WORD_AGES_YEARS[1]))
     if not count or not len(adults) or not knows(generator, Labels(attributes={next(iter(ATTRIBUTES)): True})):
@@ -104,8 +104,8 @@ def word_faces(
 
 def knows(generator: Generator, labels: Labels) -> bool:
     """Whether a generator takes such labels, by trying one face."""
-    from mien.errors import RequestError
-    from mien.generators.contract import FaceRequest
+    from mien.core.contract import FaceRequest
+    from mien.core.errors import RequestError
 
     try:
         generator.make([FaceRequest(0, 0, labels)])

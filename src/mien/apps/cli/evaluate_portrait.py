@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from mien.core.records import UInt8Image
     from mien.evaluation.features import Track
     from mien.evaluation.portrait import Made, PortraitJudges
     from mien.evaluation.report import Section
     from mien.generators.portrait.make import PortraitMaker
-    from mien.records import UInt8Image
 
 WHITE = (255, 255, 255)
 PORTRAIT, PLAIN = "portrait", "decoded as read"
@@ -46,7 +46,7 @@ def portrait(
 
     import mien
     from mien.apps.cli.evaluate import tracking
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
     from mien.evaluation import faces, report
     from mien.evaluation.portrait import NetworkPortraitJudges, draw_people
     from mien.evaluation.portrait_report import judge_portraits

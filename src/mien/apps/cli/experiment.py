@@ -12,10 +12,10 @@ import typer
 if TYPE_CHECKING:
     import numpy as np
 
+    from mien.datasets.batches import FaceDataset
     from mien.evaluation.report import Report
     from mien.evaluation.verification import Pairs
     from mien.faces.encoder import Encoder
-    from mien.photos.batches import FaceDataset
 
 experiment = typer.Typer(
     no_args_is_help=True, help="The papers' experiments on faces of DEST: report.json, report.html and plots."
@@ -51,10 +51,10 @@ def register(app: typer.Typer) -> None:
 @experiment.command("distribution")
 def distribution(data: Data, out: Out, force: Force = False) -> None:
     """How often each attribute occurs (figure 7; poster, figure 3)."""
+    from mien.datasets.batches import FaceDataset
     from mien.evaluation import report
     from mien.evaluation.experiments.distribution import distribution_report
     from mien.evaluation.marks import marks
-    from mien.photos.batches import FaceDataset
 
     report.check_directory(out, force=force)
     faces = FaceDataset.open(data)
@@ -77,11 +77,11 @@ def tsne(
     """A map of encoder features by attribute, and how well each gathers (figure 3; poster, figure 2)."""
     import numpy as np
 
+    from mien.core.seeding import stream
+    from mien.datasets.batches import FaceDataset
     from mien.evaluation import report
     from mien.evaluation.experiments.tsne import tsne_report
     from mien.evaluation.marks import marks, one_a_person
-    from mien.photos.batches import FaceDataset
-    from mien.seeding import stream
 
     report.check_directory(out, force=force)
     faces, network = FaceDataset.open(data), _encoder(encoder, [layer] if layer else [])
@@ -111,13 +111,13 @@ def activations(
     """Tests of normality on every element of a layer, for the faces of an attribute (figure 6)."""
     import numpy as np
 
-    from mien.errors import RequestError
+    from mien.attributes import parse
+    from mien.core.errors import RequestError
+    from mien.core.seeding import stream
+    from mien.datasets.batches import FaceDataset
     from mien.evaluation import report
     from mien.evaluation.experiments.activations import NARROW, activations_report
     from mien.evaluation.marks import marks, one_a_person
-    from mien.faces.attributes import parse
-    from mien.photos.batches import FaceDataset
-    from mien.seeding import stream
 
     report.check_directory(out, force=force)
     said = [parse(word, option="--attribute", strengths=False) for word in attribute or ("Black", "Male")]
@@ -157,11 +157,11 @@ def verification(
     force: Force = False,
 ) -> None:
     """LFW's protocol: pairs of one person and of two, told apart at the best threshold of the other folds."""
-    from mien.errors import DatasetError
+    from mien.core.errors import DatasetError
+    from mien.datasets.batches import FaceDataset
     from mien.evaluation import report
     from mien.evaluation.experiments.verification import verification_report
     from mien.evaluation.verification import draw_pairs
-    from mien.photos.batches import FaceDataset
 
     report.check_directory(out, force=force)
     faces, network = FaceDataset.open(data), _encoder(encoder, [layer] if layer else [])
@@ -200,10 +200,10 @@ def unfreezing(
     The same command goes on where it was stopped: runs that ended are read from DIR/runs.
     """
     from mien.apps.cli import experiment_unfreezing as runs
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
+    from mien.datasets.batches import FaceDataset
     from mien.evaluation import report
     from mien.evaluation.experiments.unfreezing import unfreezing_report
-    from mien.photos.batches import FaceDataset
 
     report.check_directory(out, force=force)
     if lr <= 0:
@@ -222,7 +222,7 @@ def unfreezing(
 
 def _encoder(name: str, layers: Sequence[str]) -> Encoder:
     """The encoder, once every layer asked for is one of its taps."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
     from mien.faces.encoder import load_encoder
 
     network = load_encoder(name)
@@ -242,7 +242,7 @@ def _features(data: FaceDataset, encoder: Encoder, rows: np.ndarray[Any, Any], t
     from rich.console import Console
     from rich.progress import Progress
 
-    from mien.photos.features import features
+    from mien.datasets.features import features
 
     bottleneck = getattr(encoder.network, "bottleneck", None)
     if tap == "embedding" and isinstance(bottleneck, torch.nn.Linear):

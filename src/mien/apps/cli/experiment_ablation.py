@@ -41,9 +41,9 @@ def ablation(
     """
     from mien.apps.cli.evaluate_portrait import portrait as judge
     from mien.apps.cli.train_portrait import train_paper
-    from mien.errors import RequestError, TrainingError
+    from mien.core.errors import RequestError, TrainingError
+    from mien.datasets.portrait_views import PortraitRules
     from mien.evaluation import report
-    from mien.photos.portrait_views import PortraitRules
 
     if rate <= 0:
         raise RequestError(f"--rate: {rate:g} given; allowed are rates above 0")

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mien.apps.cli.imagine_pictures import Inverter
+    from mien.core.records import UInt8Image
     from mien.evaluation.experiments.inversion import Inverted
     from mien.evaluation.experiments.likeness import Likenesses, Ruler
     from mien.evaluation.faces import Row
     from mien.evaluation.features import Judges, Track
     from mien.faces.encoder import Encoder
-    from mien.generators.imagine.descent import Descent
-    from mien.records import UInt8Image
+    from mien.papers.deepface_2016.descent import Descent
 
 WORDS = "black, man, black hair"  # of the paper's figure 5
 LEAST_MARKS = 8  # attributes of a photograph that is used
@@ -59,14 +59,14 @@ def inversion(
     from mien.apps.cli.imagine import parse_words
     from mien.apps.cli.imagine_pictures import Inverter, configuration, draws_of
     from mien.apps.cli.imagine_ways import crop_of, load_mixture, names_of
+    from mien.core.images import to_photos, to_tensor
+    from mien.core.memory import keep_freed_memory
+    from mien.core.seeding import sample_generator
     from mien.evaluation import report
     from mien.evaluation.experiments.inversion import inversion_report
     from mien.faces.encoder import load_encoder
-    from mien.generators.imagine.invert import canvas_of
     from mien.generators.imagine.mien import Imagine
-    from mien.images import to_photos, to_tensor
-    from mien.memory import keep_freed_memory
-    from mien.seeding import sample_generator
+    from mien.papers.deepface_2016.invert import canvas_of
 
     report.check_directory(out, force=force)
     keep_freed_memory()
@@ -114,8 +114,8 @@ def _inverted(
     import numpy as np
     import torch
 
+    from mien.core.images import to_photos
     from mien.evaluation.experiments.inversion import Inverted
-    from mien.images import to_photos
 
     size = inverter.encoder.input_size
     edge = (found.pictures.shape[-1] - size) // 2
@@ -147,11 +147,11 @@ def likeness(
     """How alike a face is to the held-out person whose attributes made it, in per cent (figure 8, table 2)."""
     import numpy as np
 
+    from mien.datasets.batches import FaceDataset
     from mien.evaluation import faces, report
     from mien.evaluation.experiments.likeness import Described, likeness_report
     from mien.evaluation.features import NetworkJudges
     from mien.faces.encoder import load_encoder
-    from mien.photos.batches import FaceDataset
 
     report.check_directory(out, force=force)
     encoder, judges = load_encoder("facenet"), NetworkJudges.load()
@@ -186,7 +186,7 @@ def _likenesses(name: str, crops: UInt8Image, seen: dict[str, Any]) -> Likenesse
 
 def _described(data: Path, count: int, seed: int) -> list[Row]:
     """One photograph of each of ``count`` people of the test split, with enough attributes to say something."""
-    from mien.errors import TooFewError
+    from mien.core.errors import TooFewError
     from mien.evaluation import faces
 
     found: dict[str, Row] = {}
@@ -207,11 +207,11 @@ def _methods(
     from mien.apps.cli.evaluate_imagine_slow import window_of
     from mien.apps.cli.imagine_pictures import Inverter, configuration, draws_of, rows_at_once
     from mien.apps.cli.imagine_ways import load_mixture
+    from mien.core.contract import FaceRequest
+    from mien.core.images import in_crop, to_photos
     from mien.faces.encoder import load_encoder
-    from mien.generators.contract import FaceRequest
     from mien.generators.imagine.density import Wish
     from mien.generators.imagine.mien import Imagine
-    from mien.images import in_crop, to_photos
 
     makes = Imagine.load(enlarged=False)
     papers, _, _ = load_mixture(None)
@@ -254,8 +254,8 @@ def _embedded(
     import numpy as np
     import torch
 
+    from mien.core.images import to_tensor
     from mien.faces.align import encoder_window
-    from mien.images import to_tensor
 
     with track(f"{name}: features", 2 * len(crops)) as advance:
         parts = []

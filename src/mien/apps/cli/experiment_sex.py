@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from mien.faces.attributes.sex_sights import Sight
-    from mien.photos.batches import FaceDataset, Rows
+    from mien.attributes.sex_sights import Sight
+    from mien.datasets.batches import FaceDataset, Rows
 
 Sizes = tuple[tuple[int, ...], tuple[int, ...], int]  # widths of a head's looks, of what they are brought to; starts
 FACENET_INNER = 256  # what a head brings FaceNet's pooled features to: as the attribute heads' layer of sex and age
@@ -39,10 +39,10 @@ def sex(
 
     from mien.apps.cli.experiment import done, provenance
     from mien.apps.cli.train_sex import sights_named
-    from mien.errors import DatasetError
+    from mien.core.errors import DatasetError
+    from mien.datasets.batches import FaceDataset
     from mien.evaluation import report
     from mien.evaluation.experiments.sex import Sexed, folds_of, sex_report
-    from mien.photos.batches import FaceDataset
 
     report.check_directory(out, force=force)
     if threads is not None:
@@ -106,8 +106,8 @@ def cross_validated(
     import numpy as np
     import torch
 
-    from mien.errors import TrainingError
-    from mien.faces.attributes.sex_readers import SexHeadConfig
+    from mien.attributes.sex_readers import SexHeadConfig
+    from mien.core.errors import TrainingError
     from mien.training import sex_readers as training
     from mien.training.loop import LoopSettings
 

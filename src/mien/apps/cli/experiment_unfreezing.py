@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mien.errors import DatasetError, TrainingError
+from mien.attributes import NAMES
+from mien.attributes.features import Look, joined, look
+from mien.attributes.heads import AttributeHeads, HeadsConfig
+from mien.core.errors import DatasetError, TrainingError
+from mien.core.files import write_json
+from mien.core.images import to_tensor
+from mien.core.memory import keep_freed_memory
+from mien.core.seeding import stream
+from mien.datasets.batches import FaceDataset, Rows
+from mien.datasets.features import features
+from mien.datasets.marks import truths
 from mien.evaluation.experiments.unfreezing import Curve, Examined, Unfrozen
-from mien.faces.attributes import NAMES
-from mien.faces.attributes.heads import AttributeHeads, HeadsConfig
-from mien.faces.attributes.sight import Look, joined, look
 from mien.faces.encoder import Encoder, load_encoder
-from mien.files import write_json
-from mien.images import to_tensor
-from mien.memory import keep_freed_memory
-from mien.photos.batches import FaceDataset, Rows
-from mien.photos.features import features
-from mien.photos.marks import truths
-from mien.seeding import stream
 from mien.training.attributes import AttributesConfig, train_attributes, validation_hook
 from mien.training.attributes_layers import layers_from
 from mien.training.logbook import read_logbook
 from mien.training.settings import LoopSettings
 
 if TYPE_CHECKING:
-    from mien.faces.attributes.targets import Truths
+    from mien.attributes.targets import Truths
 
 HEADS_ONLY = "heads only"
 # From the last layers to the whole upper half: FaceNet's 3 x 3 stage, what leads to it, its 8 x 8 stage; VGG-Face's

@@ -13,8 +13,8 @@ from mien.apps.cli.options import Credentials, Force, Unmarked
 
 if TYPE_CHECKING:
     from mien.apps.cli.imagine_ways import Way
+    from mien.core.records import UInt8Image
     from mien.provenance.marks import Marks
-    from mien.records import UInt8Image
 
 SHEET_COLUMNS = 8
 COUNT_LIMIT = 100_000
@@ -95,7 +95,7 @@ def imagine(
     words: Annotated[bool, typer.Option("--words", help="List the words and stop.")] = False,
 ) -> None:
     """Make faces from words, and write them to OUT with a manifest."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     if words:
         from mien.apps.cli.attributes import attributes
@@ -114,8 +114,8 @@ def imagine(
     refuse_to_overwrite(out, force)
 
     from mien.apps.cli.imagine_ways import Asked, is_optimised, way_of
+    from mien.core.seeding import fresh_seed
     from mien.provenance.marks import Marks
-    from mien.seeding import fresh_seed
 
     asked = Asked(
         preset=preset,
@@ -159,8 +159,8 @@ def write_faces(
     sheet: bool = False,
 ) -> None:
     """Make faces 0 to ``count`` - 1 of a seed and write them with their manifest, and a sheet if asked for."""
-    from mien.files import write_jsonl
-    from mien.images import sheet as lay_out
+    from mien.core.files import write_jsonl
+    from mien.core.images import sheet as lay_out
 
     about = {"model": way.model, "model_version": way.version, "attributes": dict(wanted), **way.about}
     rows: list[dict[str, Any]] = []
@@ -190,7 +190,7 @@ def write_face(
 ) -> dict[str, Any]:
     """Write OUT/<index>.png, which says of itself what it is; returns its row of the manifest."""
     from mien.apps.pictures import marked_row, png_of
-    from mien.files import write_bytes
+    from mien.core.files import write_bytes
 
     row = marked_row({"file": f"{index:05d}.png", "seed": seed, "index": index, **about}, marks)
     note = "the face of a photo, remade" if "photo" in about else "this person does not exist"
@@ -213,8 +213,8 @@ def _way_there(way: Way, index: int) -> dict[str, Any]:
 
 def write_curves(out: Path, way: Way) -> Path:
     """OUT/curves.png: the loss of each picture (the first five) by step."""
+    from mien.core.images import write_png
     from mien.evaluation.plots import lines
-    from mien.images import write_png
 
     shown = {f"{index:05d}.png": losses for index, (losses, _) in sorted(way.losses.items())[:5]}
     write_png(out / "curves.png", lines(shown, x="step", y="loss"))
@@ -223,7 +223,7 @@ def write_curves(out: Path, way: Way) -> Path:
 
 def parse_fields(text: str) -> dict[str, str]:
     """'l2=0.1, jitter=false' -> name -> value, as written."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     found = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -236,7 +236,7 @@ def parse_fields(text: str) -> dict[str, str]:
 
 def parse_words(text: str, avoid: str = "") -> dict[str, bool | float]:
     """Words wanted and words to avoid -> attribute -> True, False or how far; contradictions name both."""
-    from mien.faces.attributes import parse
+    from mien.attributes import parse
 
     parse(text, option="WORDS")
     against = parse(avoid, option="--avoid")

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from mien.faces.attributes.reader import AttributeReader
+    from mien.attributes.reader import AttributeReader
     from mien.faces.encoder import Encoder
-    from mien.generators.imagine.descent import Descent, Progress
-    from mien.generators.imagine.picture import DescentConfig
+    from mien.papers.deepface_2016.descent import Descent, Progress
+    from mien.papers.deepface_2016.picture import DescentConfig
 
 INVERT_LAYER = "block17_10"  # the deepest layer of FaceNet that still inverts to a face
 ROWS = 16  # pictures at once: a step of one alone costs twice as much
@@ -30,7 +30,7 @@ def rows_at_once(config: DescentConfig) -> int:
     """How many pictures to make together. One where that would let them depend on each other in their last bits."""
     import torch
 
-    from mien.generators.layers import has_fast_bf16
+    from mien.core.layers import has_fast_bf16
 
     return ROWS if config.optimiser != "lbfgs" and has_fast_bf16(torch.device("cpu")) else 1
 
@@ -39,7 +39,7 @@ def draws_of(seed: int, method: str, index: int) -> torch.Generator:
     """The generator of picture ``index`` of a seed."""
     import torch
 
-    from mien.seeding import torch_seed
+    from mien.core.seeding import torch_seed
 
     return torch.Generator().manual_seed(torch_seed(seed, method, index))
 
@@ -55,7 +55,7 @@ class Visualiser:
     @classmethod
     def load(cls, heads: Path | None, encoder: str, mean_face: Tensor, config: DescentConfig) -> Visualiser:
         """``heads``: weights of `mien train attributes`; ``None``: the packaged ones."""
-        from mien.faces.attributes.reader import AttributeReader
+        from mien.attributes.reader import AttributeReader
 
         return cls(AttributeReader.load(heads, encoder), mean_face, config)
 
@@ -70,11 +70,11 @@ class Visualiser:
         """N crops with the attributes ``wanted`` (N sets of classes of the heads)."""
         import torch
 
-        from mien.faces.attributes import GROUPS
-        from mien.faces.attributes.sight import joined, look
-        from mien.generators.imagine.picture import canvas_px
-        from mien.generators.imagine.visualise import visualise
-        from mien.generators.layers import has_fast_bf16
+        from mien.attributes import GROUPS
+        from mien.attributes.features import joined, look
+        from mien.core.layers import has_fast_bf16
+        from mien.papers.deepface_2016.picture import canvas_px
+        from mien.papers.deepface_2016.visualise import visualise
 
         reader, looks = self.reader, self.reader.heads.config.looks
 
@@ -100,8 +100,8 @@ class Inverter:
         self, layer: str, crops: Tensor, draws: Sequence[torch.Generator], progress: Progress | None = None
     ) -> Descent:
         """N pictures from noise toward the activations of crops (N 3 S S)."""
-        from mien.generators.imagine.invert import canvas_of, check_layer, invert, noise_canvas, of_picture
-        from mien.generators.imagine.picture import canvas_px
+        from mien.papers.deepface_2016.invert import canvas_of, check_layer, invert, noise_canvas, of_picture
+        from mien.papers.deepface_2016.picture import canvas_px
 
         check_layer(self.encoder, layer)
         size = canvas_px(self.encoder.input_size, self.config)
@@ -118,7 +118,7 @@ class Inverter:
         progress: Progress | None = None,
     ) -> Descent:
         """N pictures from noise toward activations (N ...). Without jitter, since these targets lie still."""
-        from mien.generators.imagine.invert import canvas_of, noise_canvas
+        from mien.papers.deepface_2016.invert import canvas_of, noise_canvas
 
         config = self.config.model_copy(update={"jitter": False})
         mean = canvas_of(self.mean_face, self.encoder.input_size, wider=False)
@@ -134,7 +134,7 @@ class Inverter:
         progress: Progress | None = None,
     ) -> Descent:
         """The poster's "Barack-inator": begin at crops (N 3 S S), walk toward activations (N ...)."""
-        from mien.generators.imagine.invert import canvas_of
+        from mien.papers.deepface_2016.invert import canvas_of
 
         config = self.config.model_copy(update={"jitter": False, "begin_noise": 0.0})
         begin = canvas_of(crops, self.encoder.input_size, wider=False)
@@ -152,7 +152,7 @@ class Inverter:
     ) -> Descent:
         import torch
 
-        from mien.generators.imagine.invert import fixed, invert
+        from mien.papers.deepface_2016.invert import fixed, invert
 
         aim = fixed(torch.from_numpy(targets).float())
         return invert(self.encoder, layer, aim, begin, config, draws, mean_face=mean, progress=progress)
@@ -167,7 +167,7 @@ def resized(tensor: Tensor, size: int) -> Tensor:
 
 def configuration(settings: str, steps: int | None, given: dict[str, Any]) -> DescentConfig:
     """The settings called ``settings``, with ``given`` fields instead of theirs; ``RequestError`` for wrong ones."""
-    from mien.generators.imagine.picture import PRESETS, DescentConfig
+    from mien.papers.deepface_2016.picture import PRESETS, DescentConfig
 
     values = PRESETS[settings].model_dump() | given | ({} if steps is None else {"steps": steps})
     return DescentConfig.make(values, where="--descent")

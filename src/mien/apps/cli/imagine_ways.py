@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from mien.core.records import UInt8Image
     from mien.faces.encoder import Encoder
-    from mien.generators.imagine.descent import Descent
     from mien.generators.imagine.mien import Imagine
-    from mien.generators.imagine.mixture import ClassMixture
-    from mien.generators.imagine.picture import DescentConfig
-    from mien.records import UInt8Image
+    from mien.papers.deepface_2016.descent import Descent
+    from mien.papers.deepface_2016.mixture import ClassMixture
+    from mien.papers.deepface_2016.picture import DescentConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,10 @@ def _like(asked: Asked) -> Way:
     import numpy as np
     import torch
 
+    from mien.core.images import to_tensor
     from mien.faces.align import encoder_window
     from mien.generators.imagine.density import Wish
     from mien.generators.imagine.mien import ROWS
-    from mien.images import to_tensor
 
     assert asked.like is not None
     makes = _imagine(asked)
@@ -101,7 +101,7 @@ def one_by_one(make: Callable[[int], UInt8Image], model: str, version: str, abou
 
 def way_of(asked: Asked) -> Way:
     """What answers a request; ``RequestError`` for options that do not go together."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     refuse_unread(asked)
     if asked.preset == "mien" and asked.method == "mixture":
@@ -122,7 +122,7 @@ def is_optimised(asked: Asked) -> bool:
 
 def refuse_unread(asked: Asked) -> None:
     """``RequestError`` for an option that the method does not read."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     optimised = is_optimised(asked)
     rules = (
@@ -142,7 +142,7 @@ def refuse_unread(asked: Asked) -> None:
 
 
 def _density(asked: Asked) -> Way:
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
     from mien.generators.imagine.density import Wish
     from mien.generators.imagine.mien import ROWS
 
@@ -168,7 +168,7 @@ def _imagine(asked: Asked) -> Imagine:
 
 def names_of(wanted: Mapping[str, bool | float], method: str) -> tuple[str, ...]:
     """The set C of the paper. It knows no denials and no strengths: ``RequestError``."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     graded = [name for name, degree in wanted.items() if degree is not True and not (name == "Male" and not degree)]
     if graded:
@@ -181,10 +181,10 @@ def names_of(wanted: Mapping[str, bool | float], method: str) -> tuple[str, ...]
 
 def load_mixture(path: Path | None) -> tuple[ClassMixture, Tensor, dict[str, Any]]:
     """The paper's mixture, the mean face (1 3 S S tensor) that travels with it, and the metadata."""
-    from mien.checkpoints import WEIGHTS, load_weights
-    from mien.errors import WeightsError
-    from mien.generators.imagine.paper_weights import MODEL, from_tensors
-    from mien.images import to_tensor
+    from mien.core.checkpoints import WEIGHTS, load_weights
+    from mien.core.errors import WeightsError
+    from mien.core.images import to_tensor
+    from mien.papers.deepface_2016.mixture_weights import MODEL, from_tensors
 
     path = path or WEIGHTS / f"{MODEL}.safetensors"
     tensors, metadata = load_weights(path, model=MODEL)
@@ -211,8 +211,8 @@ def _optimised(
     import numpy as np
 
     from mien.apps.cli.imagine_pictures import draws_of, rows_at_once
-    from mien.images import to_photos
-    from mien.memory import keep_freed_memory
+    from mien.core.images import to_photos
+    from mien.core.memory import keep_freed_memory
 
     losses: dict[int, tuple[list[float], float]] = {}
 
@@ -232,12 +232,12 @@ def _mixture(asked: Asked) -> Way:
     import numpy as np
 
     from mien.apps.cli.imagine_pictures import Inverter
-    from mien.errors import RequestError
-    from mien.generators.contract import FaceRequest
+    from mien.core.contract import FaceRequest
+    from mien.core.errors import RequestError
+    from mien.core.seeding import sample_generator
     from mien.generators.enlarged import renderer_at
     from mien.generators.enlarger import FACTOR
     from mien.generators.imagine.mien import DecoderRenderer
-    from mien.seeding import sample_generator
 
     mixture, mean_face, metadata = load_mixture(asked.weights)
     names = names_of(asked.wanted, "mixture")
@@ -271,9 +271,9 @@ def _invert(asked: Asked) -> Way:
     import numpy as np
 
     from mien.apps.cli.imagine_pictures import Inverter
-    from mien.errors import RequestError
-    from mien.generators.imagine.invert import check_layer
-    from mien.seeding import sample_generator
+    from mien.core.errors import RequestError
+    from mien.core.seeding import sample_generator
+    from mien.papers.deepface_2016.invert import check_layer
 
     if asked.photo is None:
         raise RequestError("--photo: not given; the method 'invert' wants the photo whose activations it inverts")
@@ -318,7 +318,7 @@ def classes_of(wanted: Mapping[str, bool | float]) -> list[str]:
 
 def _visualise(asked: Asked) -> Way:
     from mien.apps.cli.imagine_pictures import Visualiser
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     names = classes_of(asked.wanted)
     if not names:
@@ -341,10 +341,10 @@ def _encoder(asked: Asked, trained_on: str) -> Encoder:
 
 def crop_of(path: Path) -> Tensor:
     """The central face of a photo as an aligned crop (1 3 256 256)."""
-    from mien.errors import PhotoError
+    from mien.core.errors import PhotoError
+    from mien.core.images import read_photo, to_tensor
     from mien.faces import align
     from mien.faces.find import FaceFinder
-    from mien.images import read_photo, to_tensor
 
     photo = read_photo(path)
     face = FaceFinder.load().central([photo])[0]

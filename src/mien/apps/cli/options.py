@@ -29,7 +29,7 @@ LOOPBACK = "127.0.0.1"
 def key_made(keys: Path | None, name: str) -> str:
     """A new key for ``name`` in the file ``keys``; ``RequestError`` where there is no file, or the name has a key."""
     from mien.apps.service.keys import add_key
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     if keys is None:
         raise RequestError("--new-key: --keys not given; a file for the hashed keys is wanted")
@@ -39,7 +39,7 @@ def key_made(keys: Path | None, name: str) -> str:
 @contextmanager
 def needing(extra: str, command: str) -> Iterator[None]:
     """What is imported within may be absent: then ``RequestError`` tells which extra of mien brings it."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     try:
         yield

@@ -10,9 +10,9 @@ import typer
 from mien.apps.cli.options import Credentials, Force, Unmarked
 
 if TYPE_CHECKING:
+    from mien.core.records import Pose, UInt8Image
     from mien.generators.portrait.make import Portrait, PortraitMaker
     from mien.provenance.marks import Marks
-    from mien.records import Pose, UInt8Image
 
 SIZE_PX = 256
 TILE_PX = 160
@@ -55,8 +55,8 @@ def portrait(
     evidence of how a person looks.
     """
     from mien.apps.cli.crowd import MANIFEST, forget_old, progress, refuse_to_overwrite
-    from mien.errors import MienError, RequestError
-    from mien.files import write_jsonl
+    from mien.core.errors import MienError, RequestError
+    from mien.core.files import write_jsonl
 
     if not 32 <= size <= LARGEST_PX:
         raise RequestError(f"--size: {size} given; allowed are 32 to {LARGEST_PX}")
@@ -97,7 +97,7 @@ def portrait(
         if rows:
             write_jsonl(out / MANIFEST, rows)
     if sheet and tiles:
-        from mien.images import sheet as laid_out
+        from mien.core.images import sheet as laid_out
 
         page, version = laid_out(tiles, 8 if len(rows) > 4 else 4), maker.model_version(size)
         marks.write_png(out / "sheet.png", page, {"Comment": ABOUT}, model=maker.drawer.name, model_version=version)
@@ -110,8 +110,8 @@ def portrait(
 
 def of_photo(maker: PortraitMaker, path: Path, largest: bool, size: int) -> list[tuple[UInt8Image, int, Portrait]]:
     """(the photo, number of the face, its portrait) for each face; ``PhotoError`` where there is none."""
-    from mien.errors import PhotoError
-    from mien.images import read_photo
+    from mien.core.errors import PhotoError
+    from mien.core.images import read_photo
 
     photo = read_photo(path)
     faces = maker.faces(photo, largest=largest)
@@ -132,7 +132,7 @@ def write_portrait(
 ) -> dict[str, Any]:
     """Write OUT/<index>.png, which says of itself what it is; returns its row of the manifest."""
     from mien.apps.pictures import marked_row, png_of
-    from mien.files import write_bytes
+    from mien.core.files import write_bytes
     from mien.generators.portrait.silhouette import cut_out
 
     row = marked_row(portrait_row(index, str(path), number, found, maker), marks)
@@ -174,7 +174,7 @@ def angles(pose: Pose | None) -> dict[str, float] | None:
 
 def parse_background(text: str) -> tuple[int, int, int] | None:
     """'white' or '#ff8800' -> RGB; 'transparent' -> ``None``."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     if text == "transparent":
         return None
@@ -192,7 +192,7 @@ def sheet_row(photo: UInt8Image, found: Portrait, colour: tuple[int, int, int] |
     """Photo, aligned crop, portrait, mask: four tiles."""
     import numpy as np
 
-    from mien.images import resize
+    from mien.core.images import resize
 
     height, width = photo.shape[:2]
     scale = TILE_PX / max(height, width)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mien.images import caption, resize, sheet
-from mien.records import MadeFace, UInt8Image
+from mien.core.images import caption, resize, sheet
+from mien.core.records import MadeFace, UInt8Image
 
 TILE_PX = 128
 

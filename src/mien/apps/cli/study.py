@@ -55,11 +55,11 @@ def make(
     force: Annotated[bool, typer.Option("--force", help="Replace a study in OUT that nobody answered.")] = False,
 ) -> None:
     """Freeze a study: pictures treated alike, stripped of metadata and hashed, and the design, before any answer."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
+    from mien.core.seeding import fresh_seed
     from mien.evaluation.study.design import ANSWERS_FILE, DESIGN_FILE, REAL, Rule, check_names
     from mien.evaluation.study.freeze import Wish, freeze
     from mien.evaluation.study.sources import candidates
-    from mien.seeding import fresh_seed
 
     if background not in ("whole", "oval"):
         raise RequestError(f"--background: '{background}' given; allowed: whole, oval")
@@ -111,7 +111,7 @@ def run(
     new_key: NewKey = None,
 ) -> None:
     """Serve the page on which people take part, until interrupted; closed pages and stopped servers lose no answer."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     if new_key is not None:
         key = key_made(keys, new_key)
@@ -145,10 +145,10 @@ def report(
     from datetime import UTC, datetime
 
     import mien
+    from mien.core.images import read_photo
     from mien.evaluation import report as desk
     from mien.evaluation.study.design import picture_path
     from mien.evaluation.study.results import study_report
-    from mien.images import read_photo
 
     desk.check_directory(out, force=force)
     book = _book(study_dir, store, make=False)
@@ -190,7 +190,7 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Make up participants of known sensitivity: to see beforehand how wide the intervals will be."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
     from mien.evaluation.study.simulate import Truth
     from mien.evaluation.study.simulate import simulate as made_up
 
@@ -211,7 +211,7 @@ def simulate(
 
 
 def _pair(text: str) -> tuple[str, Path]:
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     name, sign, folder = text.partition("=")
     if not sign or not name.strip() or not folder:
@@ -220,7 +220,7 @@ def _pair(text: str) -> tuple[str, Path]:
 
 
 def _text(path: Path | None) -> str:
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     if path is None:
         return ""
@@ -236,7 +236,7 @@ def _book(out: Path, store: str | None, *, make: bool = True) -> Book:
     design = Design.load(out)
     with needing("study", "study"):
         from mien.apps.study.book import SCHEMA, Book
-        from mien.store import open_store
+        from mien.core.database import open_store
     return Book(open_store(store or out / ANSWERS_FILE, SCHEMA, make=make), design)
 
 

@@ -49,7 +49,7 @@ def _settings(options: TrainOptions, **defaults: Any) -> Any:
 
 def _finish(outcome: Any, out: Path) -> None:
     """Say where things are; a run that was stopped early is no success."""
-    from mien.errors import MienError, TrainingError
+    from mien.core.errors import MienError, TrainingError
     from mien.training.logbook import plot_curves
 
     for run in sorted(book.parent for book in (*out.glob("logbook.jsonl"), *out.glob("*/logbook.jsonl"))):
@@ -64,7 +64,7 @@ def _finish(outcome: Any, out: Path) -> None:
 
 def _crowd_paper(options: TrainOptions) -> None:
     from mien.apps.cli.train_data import paper_batches
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
     from mien.evaluation.detection import detection_rate
     from mien.training.crowd_paper import CrowdPaperConfig, detection_hook, train_paper
 
@@ -92,7 +92,7 @@ def _crowd_mien(options: TrainOptions) -> None:
 
 def _judge(options: TrainOptions) -> None:
     from mien.apps.cli import judge
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     if options.start_from is not None:
         raise RequestError("--from: the judge of sex and age starts at random; allowed with --preset attributes")
@@ -113,7 +113,7 @@ PRESETS: dict[str, dict[str, Callable[[TrainOptions], None]]] = {
 
 
 def _run(model: str, preset: str, options: TrainOptions) -> None:
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     presets = PRESETS[model]
     if preset not in presets:
@@ -165,7 +165,7 @@ def crowd(
     rate: Rate = None,
 ) -> None:
     """Train the generator of crowds: faces with the sex and age asked for."""
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     if rate is not None and not 0 < rate < float("inf"):
         raise RequestError(f"--rate: {rate:g} given; allowed are rates above 0")

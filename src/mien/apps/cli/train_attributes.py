@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from mien.faces.attributes.sight import Recipe
-    from mien.faces.attributes.targets import Truths
+    from mien.attributes.features import Recipe
+    from mien.attributes.targets import Truths
+    from mien.datasets.batches import FaceDataset, Rows
     from mien.faces.encoder import Encoder
-    from mien.photos.batches import FaceDataset, Rows
     from mien.training.attributes import AttributesConfig, Inputs
     from mien.training.attributes_axes import Axes
     from mien.training.loop import Outcome
@@ -61,10 +61,10 @@ def attributes(
     """Train the heads that read 73 attributes, sex and age from a face."""
     import torch
 
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
+    from mien.datasets.batches import FaceDataset
+    from mien.datasets.sights import widths
     from mien.faces.encoder import load_encoder
-    from mien.photos.batches import FaceDataset
-    from mien.photos.sights import widths
     from mien.training import attributes_presets as presets
     from mien.training.attributes import epoch_steps
     from mien.training.attributes_layers import layers_from
@@ -119,7 +119,7 @@ class LabelledFaces:
         """Of each split the faces with attributes, and where the heads can use them those of known sex or age."""
         import numpy as np
 
-        from mien.photos.marks import truths
+        from mien.datasets.marks import truths
 
         rows: dict[str, Rows] = {}
         for split in splits:
@@ -136,7 +136,7 @@ class LabelledFaces:
         import numpy as np
 
         from mien.apps.cli.train_crowd import progress_bars
-        from mien.photos.sights import sights
+        from mien.datasets.sights import sights
 
         rows, marked = self.rows[split], self.truths[split].marked
         looks, heads = self.config.heads.looks, self.config.heads
@@ -179,7 +179,7 @@ class LabelledFaces:
         """Crops for an encoder whose layers learn, half of them mirrored."""
         import torch
 
-        from mien.images import to_tensor
+        from mien.core.images import to_tensor
 
         rows, marked = self.rows["train"], self.truths["train"].marked
         some = rows[marked][:: max(1, int(marked.sum()) // MOMENT_ROWS)]
@@ -208,7 +208,7 @@ class LabelledFaces:
         import numpy as np
         import torch
 
-        from mien.faces.attributes.heads import AttributeHeads
+        from mien.attributes.heads import AttributeHeads
         from mien.training.attributes_axes import solve_axes
 
         truths = self.truths["train"]
@@ -238,7 +238,7 @@ class LabelledFaces:
         smoother look would say which source a face is of, and each source has ages and sexes of its own. (Errors do not
         tell the two ways apart: of 3,369 held-out adults 78 and 85, of all faces 259 and 268.)
         """
-        from mien.photos.sights import sights
+        from mien.datasets.sights import sights
 
         heads = self.config.heads
         if not (heads.mirrored and self.config.mirrored_training and heads.who):
@@ -254,8 +254,8 @@ def look_at(
     import numpy as np
     import torch
 
-    from mien.faces.attributes.sight import looks_of
-    from mien.images import to_tensor
+    from mien.attributes.features import looks_of
+    from mien.core.images import to_tensor
 
     parts = []
     for start in range(0, len(rows), 32):
@@ -277,11 +277,11 @@ def _write(outcome: Outcome, faces: LabelledFaces, config: AttributesConfig, out
     """Calibrate on the validation split and write ``RUN/weights.safetensors``."""
     import torch
 
-    from mien.checkpoints import save_weights
-    from mien.faces.attributes.fitting import fit
-    from mien.faces.attributes.heads import AttributeHeads
-    from mien.faces.attributes.packing import pack
-    from mien.faces.attributes.reader import RawReadings, raw_readings
+    from mien.attributes.fitting import fit
+    from mien.attributes.heads import AttributeHeads
+    from mien.attributes.packing import pack
+    from mien.attributes.reader import RawReadings, raw_readings
+    from mien.core.checkpoints import save_weights
 
     heads = outcome.shown["heads"]
     assert isinstance(heads, AttributeHeads)

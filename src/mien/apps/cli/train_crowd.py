@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mien.apps.cli.train import TrainOptions
-    from mien.photos.views import Views
+    from mien.datasets.views import Views
     from mien.training.loop import LoopSettings, Outcome
 
 SIZE_PX = 128
@@ -42,9 +42,9 @@ def train_both(options: TrainOptions, settings: LoopSettings) -> Outcome:
 
 
 def _decoder(options: TrainOptions, settings: LoopSettings) -> tuple[Outcome, Views, Views]:
+    from mien.datasets.batches import FaceDataset
+    from mien.datasets.views import decoder_views, view_batches
     from mien.faces.encoder import load_encoder
-    from mien.photos.batches import FaceDataset
-    from mien.photos.views import decoder_views, view_batches
     from mien.training.decoder import DecoderTrainingConfig, train_decoder
 
     data = FaceDataset.open(options.data)

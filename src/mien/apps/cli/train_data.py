@@ -11,12 +11,12 @@ def paper_batches(dest: Path, batch_size: int, seed: int) -> tuple[Callable[[int
     """Batches of the paper's preset, an equal share from each of 16 bins; and the dataset's fingerprint."""
     import numpy as np
 
+    from mien.core.images import to_photos, to_tensor
+    from mien.core.records import Sex
+    from mien.core.seeding import stream
+    from mien.datasets.batches import AGE_EDGES_YEARS, FaceDataset, balanced, sex_age_bins
     from mien.faces.align import window
-    from mien.generators.crowd.paper import FRAME, SIZE_PX
-    from mien.images import to_photos, to_tensor
-    from mien.photos.batches import AGE_EDGES_YEARS, FaceDataset, balanced, sex_age_bins
-    from mien.records import Sex
-    from mien.seeding import stream
+    from mien.papers.cgan_sanche.networks import FRAME, SIZE_PX
     from mien.training.crowd_paper import paper_batch
 
     data = FaceDataset.open(dest)

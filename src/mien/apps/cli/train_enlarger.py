@@ -10,9 +10,9 @@ import typer
 from mien.apps.cli import train as common
 
 if TYPE_CHECKING:
-    from mien.photos.batches import FaceDataset
-    from mien.photos.patches import Detailed, DetailRules
-    from mien.records import UInt8Image
+    from mien.core.records import UInt8Image
+    from mien.datasets.batches import FaceDataset
+    from mien.datasets.patches import Detailed, DetailRules
 
 DRAWN = 768
 DRAWN_AGES_YEARS = (1.0, 90.0)
@@ -43,10 +43,10 @@ def enlarger(
     """Train the enlarger that crowd, imagine and portrait share: 128 px to 256 px."""
     import torch
 
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
+    from mien.datasets.batches import FaceDataset
+    from mien.datasets.patches import DetailRules, detailed_rows, patch_batches
     from mien.faces.encoder import load_encoder
-    from mien.photos.batches import FaceDataset
-    from mien.photos.patches import DetailRules, detailed_rows, patch_batches
     from mien.training.enlarger import EnlargerTrainingConfig, held_out_gain, preview_sheet, train_enlarger
     from mien.training.state import initial_weights
 
@@ -88,8 +88,8 @@ def enlarger(
 def _faces(dataset: FaceDataset, rows: Any, rules: DetailRules, seed: int) -> tuple[Detailed, list[UInt8Image]]:
     """The training faces, and held-out ones at the full size (none where there are none as large)."""
     from mien.apps.cli.train_crowd import progress_bars
-    from mien.errors import DatasetError
-    from mien.photos.patches import detailed, detailed_rows
+    from mien.core.errors import DatasetError
+    from mien.datasets.patches import detailed, detailed_rows
 
     few = rules.model_copy(update={"faces": MEASURED, "least_px": dataset.stored_size})
     with progress_bars() as told:
@@ -108,8 +108,8 @@ def _drawn(count: int, crowd: Path | None, seed: int, out: Path) -> tuple[UInt8I
     import numpy as np
 
     from mien.apps.cli.crowd import progress
-    from mien.files import write_bytes
-    from mien.generators.crowd import CHUNK, Crowd
+    from mien.core.files import write_bytes
+    from mien.generators.crowd.sampler import CHUNK, Crowd
 
     if not count:
         return np.zeros((0, 128, 128, 3), np.uint8), ""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from mien.datasets.batches import FaceDataset, Rows
     from mien.faces.encoder import Encoder
-    from mien.photos.batches import FaceDataset, Rows
 
 DRAWN = 3072
 PHOTOGRAPHS, LIGHT_DRAWN = 2048, 2400  # read for light and colour: photographs, and faces that are drawn
@@ -54,8 +54,8 @@ def mixture(
     """Fit what `mien imagine` draws from: how faces with the wanted attributes look to an encoder."""
     import torch
 
+    from mien.datasets.batches import FaceDataset
     from mien.faces.encoder import load_encoder
-    from mien.photos.batches import FaceDataset
 
     if threads:
         torch.set_num_threads(threads)
@@ -65,7 +65,7 @@ def mixture(
         report = _paper(dataset, eyes, out, layer, set_size, images, steps or SGD_STEPS, seed)
     else:
         report = _mien(dataset, eyes, out, components, drawn, decoder, seed)
-    from mien.files import write_json
+    from mien.core.files import write_json
 
     write_json(out / "report.json", report)
     typer.echo(f"{out / 'weights.safetensors'}")
@@ -77,9 +77,9 @@ def _mien(
     import numpy as np
 
     from mien.apps.cli.train_crowd import progress_bars
+    from mien.datasets.features import features
     from mien.generators.imagine.mien import DecoderRenderer
     from mien.generators.imagine.weights import MODEL
-    from mien.photos.features import features
     from mien.training.imagine import ImagineConfig, export_density, fit_density
 
     rows = data.rows("train")
@@ -138,7 +138,7 @@ def _seen(density: Any, renderer: Any, encoder: Encoder, drawn: int, seed: int, 
 
 def with_light(density: Any, renderer: Any, data: FaceDataset, seed: int, progress: Any = None) -> Any:
     """The density that keeps light and colour within those of photographs of the training split."""
-    from mien.seeding import stream
+    from mien.core.seeding import stream
     from mien.training.visible import with_unasked
 
     rows = data.rows("train")
@@ -157,8 +157,8 @@ def _pooled(encoder: Encoder, photos: Any) -> Any:
     import numpy as np
     import torch
 
+    from mien.core.images import to_tensor
     from mien.faces.align import encoder_window
-    from mien.images import to_tensor
 
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         return (
@@ -197,11 +197,12 @@ def _paper(
     import torch
 
     from mien.apps.cli.train_crowd import progress_bars
-    from mien.checkpoints import save_weights
-    from mien.errors import DatasetError
-    from mien.faces.attributes import NAMES
-    from mien.generators.imagine.invert import check_layer
-    from mien.generators.imagine.mixture import (
+    from mien.attributes import NAMES
+    from mien.core.checkpoints import save_weights
+    from mien.core.errors import DatasetError
+    from mien.core.seeding import stream
+    from mien.papers.deepface_2016.invert import check_layer
+    from mien.papers.deepface_2016.mixture import (
         ClassMixture,
         GaussianSums,
         ImageSums,
@@ -209,8 +210,7 @@ def _paper(
         learn_weights,
         together,
     )
-    from mien.generators.imagine.paper_weights import MODEL, to_tensors
-    from mien.seeding import stream
+    from mien.papers.deepface_2016.mixture_weights import MODEL, to_tensors
 
     check_layer(encoder, layer)
     rows = np.array([k for k in data.rows("train") if data.faces[k].attributes_present], np.int64)
@@ -280,7 +280,7 @@ def _mean_face(data: FaceDataset, rows: Rows) -> npt.NDArray[np.uint8]:
 def _marks(data: FaceDataset, rows: Rows) -> npt.NDArray[np.bool_]:
     import numpy as np
 
-    from mien.faces.attributes import NAMES
+    from mien.attributes import NAMES
 
     present = [set(data.faces[int(row)].attributes_present) for row in rows]
     return np.array([[name in marked for name in NAMES] for marked in present], bool)
@@ -291,10 +291,10 @@ def activations(data: FaceDataset, encoder: Encoder, rows: Rows, layer: str) -> 
     import numpy as np
     import torch
 
+    from mien.core.images import to_tensor
+    from mien.core.memory import keep_freed_memory
+    from mien.datasets.features import features
     from mien.faces.align import encoder_window
-    from mien.images import to_tensor
-    from mien.memory import keep_freed_memory
-    from mien.photos.features import features
 
     keep_freed_memory()
     for start in range(0, len(rows), BLOCK):

@@ -10,8 +10,8 @@ import typer
 from mien.apps.cli import train as common
 
 if TYPE_CHECKING:
-    from mien.photos.catalog import CatalogRow
-    from mien.photos.portrait_views import PortraitRules
+    from mien.datasets.catalog import CatalogRow
+    from mien.datasets.portrait_views import PortraitRules
     from mien.training.settings import Outcome
 
 SIZE_PX = 320
@@ -72,8 +72,8 @@ def portrait(
     Preset paper: the decoder of A. Wang's thesis (the options from --size on are for it). Preset mien: the decoder of
     crowds (--from RUN), to which the directions of pose, expression and light are fitted; some minutes.
     """
-    from mien.errors import RequestError
-    from mien.photos.portrait_views import PortraitRules
+    from mien.core.errors import RequestError
+    from mien.datasets.portrait_views import PortraitRules
 
     if preset not in ("mien", "paper"):
         raise RequestError(f"--preset: no '{preset}' for portrait; allowed: mien, paper")
@@ -109,8 +109,8 @@ def portrait(
 
 
 def _count(dest: Path, rules: PortraitRules) -> None:
-    from mien.photos.batches import FaceDataset
-    from mien.photos.portrait_views import choose
+    from mien.datasets.batches import FaceDataset
+    from mien.datasets.portrait_views import choose
 
     for line in counted(choose(FaceDataset.open(dest), rules, "train")[1]):
         typer.echo(line)
@@ -137,13 +137,13 @@ def train_paper(
 ) -> Outcome:
     """Train the thesis's decoder in ``options.out``. The batches depend on the data, the rules and the seed alone."""
     from mien.apps.cli.train_crowd import progress_bars
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
+    from mien.core.files import write_json
+    from mien.datasets.batches import FaceDataset
+    from mien.datasets.portrait_views import batch_of, choose, portrait_batches, portrait_views
     from mien.faces.encoder import load_encoder
     from mien.faces.landmarks68 import load_landmarks
-    from mien.files import write_json
-    from mien.generators.portrait.paper import PaperConfig
-    from mien.photos.batches import FaceDataset
-    from mien.photos.portrait_views import batch_of, choose, portrait_batches, portrait_views
+    from mien.papers.frontal_wang_2019.networks import PaperConfig
     from mien.training.portrait_paper import PortraitPaperConfig, train_portrait
 
     settings = common._settings(options, steps=STEPS, batch_size=BATCH, precision="bf16", preview_every=250)
@@ -193,16 +193,16 @@ def _fit(options: common.TrainOptions) -> None:
     import torch
 
     from mien.apps.cli.train_crowd import progress_bars
-    from mien.checkpoints import load_into, load_weights
-    from mien.errors import DatasetError, RequestError
+    from mien.core.checkpoints import load_into, load_weights
+    from mien.core.errors import DatasetError, RequestError
+    from mien.core.images import to_tensor
+    from mien.core.quantise import unpacked
+    from mien.datasets.batches import FaceDataset
+    from mien.datasets.features import features
     from mien.faces.encoder import load_encoder
     from mien.generators.crowd.mien import MODEL as CROWD
     from mien.generators.decoder import Decoder, DecoderConfig, StyleEncoder
-    from mien.generators.packing import unpacked
     from mien.generators.portrait.mien import PACKAGED_CROWD, digest, under
-    from mien.images import to_tensor
-    from mien.photos.batches import FaceDataset
-    from mien.photos.features import features
     from mien.training.codes import standardised
     from mien.training.portrait_neutral import KEPT, Seen, export, fit
     from mien.training.state import initial_weights
@@ -267,7 +267,7 @@ def _nameless_child(face: CatalogRow) -> bool:
 def _read_json(path: Path) -> Any:
     import json
 
-    from mien.errors import RequestError
+    from mien.core.errors import RequestError
 
     try:
         return json.loads(path.read_text())
@@ -279,7 +279,7 @@ def previewed(data: Any) -> Any:
     """Rows of 16 held-out faces of any pose, spread over the validation split."""
     import numpy as np
 
-    from mien.errors import DatasetError
+    from mien.core.errors import DatasetError
 
     rows = data.rows("validation")
     if not len(rows):

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from mien.faces.attributes.reader import AttributeReader
-    from mien.faces.attributes.sex_readers import SexHead
-    from mien.faces.attributes.sex_sights import Network, Sight
-    from mien.photos.batches import FaceDataset, Rows
+    from mien.attributes.reader import AttributeReader
+    from mien.attributes.sex_readers import SexHead
+    from mien.attributes.sex_sights import Network, Sight
+    from mien.datasets.batches import FaceDataset, Rows
     from mien.training.loop import Outcome
     from mien.training.sex_readers import SexReaderConfig
 
@@ -45,9 +45,9 @@ def sex(
     """Train further readers of sex: heads on other networks, and their sum with the attribute heads."""
     import torch
 
-    from mien.errors import DatasetError, RequestError
-    from mien.faces.attributes.reader import AttributeReader
-    from mien.photos.batches import FaceDataset
+    from mien.attributes.reader import AttributeReader
+    from mien.core.errors import DatasetError, RequestError
+    from mien.datasets.batches import FaceDataset
     from mien.training import sex_readers as training
 
     for name, count in (("--steps", steps), ("--batch", batch), ("--threads", threads)):
@@ -87,8 +87,8 @@ def sex(
 
 def sights_named(networks: str) -> list[Sight]:
     """The sights of ``--networks``; ``RequestError`` with what is allowed."""
-    from mien.errors import RequestError
-    from mien.faces.attributes.sex_sights import SIGHTS, sight_of
+    from mien.attributes.sex_sights import SIGHTS, sight_of
+    from mien.core.errors import RequestError
 
     names = [name.strip() for name in networks.split(",") if name.strip()]
     allowed = ", ".join(sight.network for sight in SIGHTS)
@@ -111,7 +111,7 @@ def looks_of_rows(
 ) -> npt.NDArray[np.float16]:
     """N D: what is seen of faces, computed once and kept; a bar on stderr."""
     from mien.apps.cli.train_crowd import progress_bars
-    from mien.photos.sex_looks import sex_looks
+    from mien.datasets.sex_looks import sex_looks
 
     with progress_bars() as told:
         return sex_looks(dataset, sight, network, rows, progress=told(f"{sight.network}'s features, {what}"))
@@ -133,11 +133,11 @@ def _write(
     import torch
 
     from mien.apps.cli.evaluate_attributes import read_split
-    from mien.checkpoints import save_weights
-    from mien.faces.attributes.heads import SEX
-    from mien.faces.attributes.sex_readers import MODEL, SexReader, fit_sums, logit_of, packed
-    from mien.faces.attributes.sex_sights import networks_of
-    from mien.faces.attributes.vocabulary import GROUPS
+    from mien.attributes.heads import SEX
+    from mien.attributes.sex_readers import MODEL, SexReader, fit_sums, logit_of, packed
+    from mien.attributes.sex_sights import networks_of
+    from mien.attributes.vocabulary import GROUPS
+    from mien.core.checkpoints import save_weights
     from mien.training.sex_readers import config_of
 
     held_out = rows["validation"]

@@ -21,7 +21,7 @@ def verify(
     The exit status is 0 when every picture carries a mark of mien and none was changed since it was signed; else 1. No
     mark is no proof that a picture is a photograph: marks can be removed (docs/provenance.md).
     """
-    from mien.errors import PhotoError
+    from mien.core.errors import PhotoError
     from mien.provenance.reading import examine
 
     fine = True

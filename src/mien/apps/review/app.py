@@ -19,7 +19,7 @@ from mien.apps.review.desk import Seat, TakenError
 from mien.apps.review.room import ReviewRoom
 from mien.apps.service.keys import Keys
 from mien.apps.service.settings import LOOPBACK_NAMES, ServiceSettings
-from mien.errors import MienError, RequestError
+from mien.core.errors import MienError, RequestError
 
 HERE = Path(__file__).parent
 SEAT, NAME, KEY = "mien_seat", "mien_name", "mien_key"

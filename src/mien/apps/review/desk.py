@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sql
 
-from mien.errors import MienError
-from mien.photos.corrections import Decision, Value
-from mien.photos.corrections_store import CLAIMS, DECISIONS, SKIPPED
-from mien.store import Store
+from mien.core.database import Store
+from mien.core.errors import MienError
+from mien.datasets.corrections import Decision, Value
+from mien.datasets.corrections_store import CLAIMS, DECISIONS, SKIPPED
 
 CLAIM_SECONDS = 600
 LOOKED_UP = 500  # faces of the queue that are looked up at a time

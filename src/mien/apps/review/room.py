@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mien.apps.review.desk import Desk
-from mien.errors import RequestError
+from mien.core.errors import RequestError
+from mien.datasets import catalog
+from mien.datasets.batches import FaceDataset
+from mien.datasets.corrections import OLDEST_YEARS, Decision, Value, label_of
 from mien.evaluation.label_quality import Suspicions
 from mien.evaluation.label_views import CROSSED
-from mien.photos import catalog
-from mien.photos.batches import FaceDataset
-from mien.photos.corrections import OLDEST_YEARS, Decision, Value, label_of
 
 DOUBTED, CONTRADICTED = 0.2, 0.02  # qualities below which the classifier disagrees, and does so firmly
 UNKNOWN = "unknown"

@@ -10,12 +10,12 @@ from mien.apps.review.desk import Desk
 from mien.apps.review.room import CONTRADICTED, DOUBTED, ReviewRoom
 from mien.apps.service.run import serve_app
 from mien.apps.service.settings import ServiceSettings
+from mien.core.database import Store
+from mien.datasets.batches import FaceDataset
+from mien.datasets.corrections import settle_place
 from mien.evaluation.label_quality import chosen, suspicions
 from mien.evaluation.label_views import Told
 from mien.faces.encoder import Encoder, load_encoder
-from mien.photos.batches import FaceDataset
-from mien.photos.corrections import settle_place
-from mien.store import Store
 
 
 def open_room(

@@ -26,7 +26,7 @@ from mien.apps.service.runner import JobRunner
 from mien.apps.service.settings import MIB, ServiceSettings
 from mien.apps.service.uploads import TYPES
 from mien.apps.service.workshop import Allowance, FullError, Machine, UnavailableError, Workshop
-from mien.errors import MienError, PhotoError, RequestError
+from mien.core.errors import MienError, PhotoError, RequestError
 from mien.provenance.marks import Marks
 
 PHOTO_STATUS = {"too_large": 413, "wrong_type": 415, "not_an_image": 415, "polyglot": 415}

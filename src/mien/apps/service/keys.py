@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.errors import RequestError
+from mien.core.errors import RequestError
 
 PREFIX = "mien_"
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from mien.apps.pictures import COMMENT
 from mien.apps.service.forms import CrowdForm, FacesForm, Form, ImagineForm
-from mien.errors import PhotoError, RequestError
-from mien.records import UInt8Image
-from mien.seeding import fresh_seed
+from mien.core.errors import PhotoError, RequestError
+from mien.core.records import UInt8Image
+from mien.core.seeding import fresh_seed
 
 RENEW_SEED_AFTER = 2**20  # faces
 WHITE = (255, 255, 255)
@@ -98,7 +98,7 @@ def order_of(maker: Maker, form: FacesForm, seeds: Seeds) -> FacesOrder:
 def crowd_wish(form: CrowdForm) -> tuple[Any, tuple[float, float]]:
     """(labels wanted, ages in years)."""
     from mien.apps.cli.crowd import check_known, parse_ages, parse_attributes
-    from mien.records import Labels
+    from mien.core.records import Labels
 
     ages = parse_ages(form.age)
     attributes = parse_attributes(form.words) if form.words else {}
@@ -109,7 +109,7 @@ def crowd_wish(form: CrowdForm) -> tuple[Any, tuple[float, float]]:
 def make_crowd(crowd: Any, orders: Sequence[FacesOrder]) -> list[list[Picture]]:
     """All faces of all orders in one go of the generator for each size."""
     from mien.apps.pictures import face_row
-    from mien.generators.crowd import request_for
+    from mien.generators.crowd.sampler import request_for
 
     pages: list[list[Picture]] = [[] for _ in orders]
     for size in {order.size_px for order in orders}:
@@ -185,8 +185,8 @@ def make_described(describer: Any, orders: Sequence[PhotoOrder]) -> list[Any]:
 
 
 def _described(describer: Any, order: PhotoOrder) -> dict[str, Any]:
-    from mien.faces.describe import problem_of
-    from mien.faces.describe.rows import photo_row
+    from mien.attributes.describe.describer import problem_of
+    from mien.attributes.describe.rows import photo_row
 
     seen = describer.describe(order.photo, with_ethnicity=bool(order.options.get("with_ethnicity")))
     return photo_row("photo", seen, problem_of(seen, "photo"))

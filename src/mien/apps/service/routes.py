@@ -20,9 +20,9 @@ from mien.apps.service.makers import Maker, PhotoOrder, Picture, order_of
 from mien.apps.service.metrics import CONTENT_TYPE_LATEST
 from mien.apps.service.uploads import TYPES, size_of
 from mien.apps.service.workshop import FullError
-from mien.errors import RequestError
-from mien.images import decode_photo
-from mien.seeding import fresh_seed
+from mien.core.errors import RequestError
+from mien.core.images import decode_photo
+from mien.core.seeding import fresh_seed
 
 if TYPE_CHECKING:
     from mien.apps.service.app import Service

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mien.apps.service.app import create_app
 from mien.apps.service.settings import ServiceSettings
-from mien.errors import RequestError
+from mien.core.errors import RequestError
 
 BACKLOG = 1024
 CONNECTIONS = 1000  # open at once; more are answered 503 by the server itself

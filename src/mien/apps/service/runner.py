@@ -15,7 +15,7 @@ from mien.apps.jobs import Job, JobStore
 from mien.apps.pictures import marked_row, png_of
 from mien.apps.service.makers import FacesOrder, Maker, Picture
 from mien.apps.service.workshop import UnavailableError, Workshop
-from mien.errors import MienError
+from mien.core.errors import MienError
 from mien.provenance.marks import Marks
 
 log = logging.getLogger("mien.service")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mien.config import Config
-from mien.errors import RequestError
+from mien.core.config import Config
+from mien.core.errors import RequestError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
 MIB = 2**20

@@ -13,9 +13,9 @@ import warnings
 
 import PIL.Image
 
-from mien.errors import PhotoError
-from mien.images import decode_photo
-from mien.records import UInt8Image
+from mien.core.errors import PhotoError
+from mien.core.images import decode_photo
+from mien.core.records import UInt8Image
 
 # What may be uploaded: type as in HTTP -> (Pillow's name, how such a file begins).
 TYPES = {

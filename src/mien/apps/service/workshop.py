@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from mien.errors import MienError
+from mien.core.errors import MienError
 
 log = logging.getLogger("mien.service")
 FULL_PHOTOS_SECONDS = 5

@@ -16,9 +16,9 @@ from mien.apps.studio.crowd_prints import Place, Prints
 from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, Frame, Mix, Sheet, sweep
 from mien.apps.studio.rooms import Rooms
 from mien.apps.studio.widgets import QUIET, Address, Kind, acting, notice, script, told
-from mien.errors import MienError, RequestError
+from mien.core.errors import MienError, RequestError
+from mien.core.seeding import fresh_seed
 from mien.generators.conditions import ATTRIBUTES, RACES
-from mien.seeding import fresh_seed
 
 TITLE = "Crowd"
 ANY = "any"

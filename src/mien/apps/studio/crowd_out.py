@@ -8,7 +8,7 @@ from html import escape
 from mien.apps.cli.sheets import labelled_sheet
 from mien.apps.studio.crowd_prints import Place, Prints, as_faces
 from mien.apps.studio.rooms import Kept
-from mien.errors import RequestError
+from mien.core.errors import RequestError
 
 SHEET_COLUMNS = 8
 

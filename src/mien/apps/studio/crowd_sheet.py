@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Self
 
 from mien.apps.cli.crowd import check_known, parse_ages, parse_attributes
-from mien.errors import RequestError
-from mien.records import Labels, Sex
-from mien.seeding import SEED_LIMIT, stream
+from mien.core.errors import RequestError
+from mien.core.records import Labels, Sex
+from mien.core.seeding import SEED_LIMIT, stream
 
 MOST_FACES = 200
 SIZES_PX = (128, 256)

@@ -13,10 +13,10 @@ from mien.apps.service.makers import WITH_ETHNICITY, FacesOrder, PhotoOrder
 from mien.apps.studio import describe_view
 from mien.apps.studio.rooms import Photo, Rooms
 from mien.apps.studio.widgets import QUIET, acting, notice, photo_drop, script, told
-from mien.errors import MienError, PhotoError
-from mien.images import encode_jpeg, resize
-from mien.records import Labels, UInt8Image
-from mien.seeding import fresh_seed
+from mien.core.errors import MienError, PhotoError
+from mien.core.images import encode_jpeg, resize
+from mien.core.records import Labels, UInt8Image
+from mien.core.seeding import fresh_seed
 
 TITLE = "Describe"
 SHOWN_PX = 1200  # longer side of the photo on the page

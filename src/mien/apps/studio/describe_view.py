@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # whatever draws in torch is imported where it is needed: the page is there sooner
-    from mien.faces.describe.sections import Entry
+    from mien.attributes.describe.sections import Entry
 
 RIM = 0.06  # of the box's longer side: it is drawn a little wider than the mesh
 LIKELY, MAYBE = 0.5, 0.2  # probabilities from which on an attribute is told as seen, and is named at once
@@ -102,7 +102,7 @@ def _head(pose: Mapping[str, float]) -> str:
 
 
 def _sections(face: Mapping[str, Any]) -> str:
-    from mien.faces.describe.sections import sections_of
+    from mien.attributes.describe.sections import sections_of
 
     rows = []
     for title, groups in sections_of(face["attributes"], face["present"], face["groups"]):
@@ -124,6 +124,6 @@ def _chip(entry: Entry) -> str:
 
 
 def _colour(number: int) -> str:
-    from mien.faces.describe.picture import COLOURS
+    from mien.attributes.describe.picture import COLOURS
 
     return "rgb({} {} {})".format(*COLOURS[number % len(COLOURS)])

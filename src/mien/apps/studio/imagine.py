@@ -17,10 +17,10 @@ from mien.apps.studio.imagine_story import AGE, CLOSENESS, COUNTS, Step, Story, 
 from mien.apps.studio.imagine_words import in_words, lit, unlit
 from mien.apps.studio.rooms import Rooms
 from mien.apps.studio.widgets import QUIET, Address, notice, script, told
-from mien.errors import MienError, RequestError
-from mien.faces.attributes import NAMES
-from mien.faces.attributes.prose import read
-from mien.seeding import fresh_seed
+from mien.attributes import NAMES
+from mien.attributes.prose import read
+from mien.core.errors import MienError, RequestError
+from mien.core.seeding import fresh_seed
 
 __all__ = ["MAKERS", "TITLE", "build"]
 

@@ -12,14 +12,14 @@ import numpy as np
 
 from mien.apps.service.makers import Maker, Picture, load_imagine
 from mien.apps.studio.imagine_story import AGE, DEGREES, YEARS, Step, link_of
-from mien.errors import MienError
-from mien.seeding import sample_generator, stream
+from mien.core.errors import MienError
+from mien.core.seeding import sample_generator, stream
 
 if TYPE_CHECKING:
-    from mien.generators.contract import FaceRequest
+    from mien.core.contract import FaceRequest
     from mien.generators.imagine.density import Float64Array, Wish
     from mien.generators.imagine.mien import Imagine
-    from mien.generators.imagine.mixture import ClassMixture
+    from mien.papers.deepface_2016.mixture import ClassMixture
 
 MAKER = "imagined"
 REMEMBERED = 64  # sheets, as features: 16 faces are 0.2 MB
@@ -65,7 +65,7 @@ class Sketcher:
         return self._sheets[step]
 
     def _features(self, step: Step) -> Float64Array:
-        from mien.generators.contract import FaceRequest
+        from mien.core.contract import FaceRequest
         from mien.generators.imagine.mien import TEMPERATURE, grown
         from mien.generators.imagine.near import changed, near
 
@@ -87,7 +87,7 @@ class Sketcher:
 
     def sheet(self, step: Step) -> list[Picture]:
         """The faces of a step. Those that come from one face keep its style and grain: only the face differs."""
-        from mien.generators.contract import FaceRequest
+        from mien.core.contract import FaceRequest
 
         requests = [FaceRequest(step.seed, k) for k in range(step.count)]
         style = _style_of(step)
@@ -101,7 +101,7 @@ class Sketcher:
 
     def paper(self, order: PaperOrder) -> list[Picture]:
         """``order.count`` faces, or the one of the weighted means. ``RequestError`` for a name it does not know."""
-        from mien.generators.contract import FaceRequest
+        from mien.core.contract import FaceRequest
 
         mixture, version = self.mixture
         requests = [FaceRequest(order.seed, k) for k in range(1 if order.means else order.count)]
@@ -134,7 +134,7 @@ class Sketcher:
 
 def _style_of(step: Step) -> FaceRequest | None:
     """The face of the first sheet that a step comes from."""
-    from mien.generators.contract import FaceRequest
+    from mien.core.contract import FaceRequest
 
     if step.before is None:
         return None

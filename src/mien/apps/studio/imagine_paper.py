@@ -17,7 +17,7 @@ from mien.apps.studio.imagine_story import Step, Story
 from mien.apps.studio.imagine_words import in_words
 from mien.apps.studio.rooms import Rooms
 from mien.apps.studio.widgets import QUIET, notice, told
-from mien.errors import RequestError
+from mien.core.errors import RequestError
 
 COUNT = 3
 OURS = 4

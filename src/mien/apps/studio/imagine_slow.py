@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.apps.service.makers import Picture
-from mien.errors import RequestError
+from mien.core.errors import RequestError
 
 if TYPE_CHECKING:
     from mien.apps.cli.imagine_pictures import Inverter, Visualiser
@@ -92,9 +92,9 @@ def made(method: Method, wanted: Mapping[str, bool | float], seed: int, progress
     """``COUNT`` pictures at once."""
     from mien.apps.cli.imagine_pictures import draws_of
     from mien.apps.cli.imagine_ways import classes_of
-    from mien.images import to_photos
-    from mien.memory import keep_freed_memory
-    from mien.seeding import sample_generator
+    from mien.core.images import to_photos
+    from mien.core.memory import keep_freed_memory
+    from mien.core.seeding import sample_generator
 
     keep_freed_memory()
     sure = {name: value for name, value in wanted.items() if value is True or (name == "Male" and value is False)}
@@ -123,7 +123,7 @@ def made(method: Method, wanted: Mapping[str, bool | float], seed: int, progress
 def _visualiser() -> Visualiser:
     from mien.apps.cli.imagine_pictures import Visualiser
     from mien.apps.cli.imagine_ways import load_mixture
-    from mien.generators.imagine.picture import MIEN
+    from mien.papers.deepface_2016.picture import MIEN
 
     _, mean_face, _ = load_mixture(None)
     return Visualiser.load(None, "facenet", mean_face, MIEN.model_copy(update={"steps": STEPS}))
@@ -134,7 +134,7 @@ def _inverter() -> tuple[Inverter, Any, str]:
     from mien.apps.cli.imagine_pictures import Inverter
     from mien.apps.cli.imagine_ways import load_mixture
     from mien.faces.encoder import load_encoder
-    from mien.generators.imagine.picture import MIEN
+    from mien.papers.deepface_2016.picture import MIEN
 
     mixture, mean_face, metadata = load_mixture(None)
     encoder = load_encoder(str(metadata.get("encoder", "facenet")))

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mien.apps.studio.imagine_words import Ages, Wanted, in_words, replaced
-from mien.errors import RequestError
-from mien.faces.attributes import GROUPS, NAMES
-from mien.faces.attributes.prose import read
+from mien.attributes import GROUPS, NAMES
+from mien.attributes.prose import read
+from mien.core.errors import RequestError
 
 How = Literal["words", "near", "change"]
 

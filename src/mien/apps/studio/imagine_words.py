@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mien.faces.attributes import GROUP_OF, GROUPS, parse
-from mien.faces.attributes.sections import SECTIONS
-from mien.faces.attributes.words import CONTRADICTIONS
+from mien.attributes import GROUP_OF, GROUPS, parse
+from mien.attributes.sections import SECTIONS
+from mien.attributes.words import CONTRADICTIONS
 
 Ages = tuple[float, float]
 Wanted = tuple[tuple[str, bool | float], ...]  # attribute -> True, False or how far; a tuple, for frozen records

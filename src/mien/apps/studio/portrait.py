@@ -22,7 +22,7 @@ from mien.apps.studio.portrait_make import (
 from mien.apps.studio.portrait_page import PERSONAL, Finished, cards
 from mien.apps.studio.rooms import Photo, Rooms
 from mien.apps.studio.widgets import QUIET, Address, notice, photo_drop, script
-from mien.errors import MienError
+from mien.core.errors import MienError
 
 __all__ = ["MAKERS", "TITLE", "build"]
 

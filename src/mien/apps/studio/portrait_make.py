@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.apps.service.makers import Maker, load_portrait
-from mien.errors import MienError, PhotoError
-from mien.images import encode_jpeg, resize
-from mien.records import UInt8Image
+from mien.core.errors import MienError, PhotoError
+from mien.core.images import encode_jpeg, resize
+from mien.core.records import UInt8Image
 
 if TYPE_CHECKING:
+    from mien.core.records import Face
     from mien.generators.portrait.make import PortraitMaker
     from mien.provenance.marks import Marks
-    from mien.records import Face
 
 MAKER = "likenesses"
 BACKGROUNDS: Mapping[str, tuple[int, int, int] | None] = {
@@ -95,8 +95,8 @@ def faces(maker: PortraitMaker, order: PhotoOrder) -> list[Face]:
 def likeness(maker: PortraitMaker, order: FaceOrder) -> Likeness:
     """One portrait with everything that is shown of it."""
     from mien.apps.cli.portrait import portrait_row
+    from mien.core.images import encode_png
     from mien.generators.portrait.silhouette import cut_out
-    from mien.images import encode_png
 
     portrait = maker.portrait(order.photo, order.face, order.size_px)
     colour = BACKGROUNDS[order.background]

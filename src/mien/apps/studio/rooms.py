@@ -14,8 +14,8 @@ from typing import Any, Generic, TypeVar
 from mien.apps.service.makers import Maker, Seeds
 from mien.apps.service.settings import MIB, ServiceSettings
 from mien.apps.service.workshop import Machine, UnavailableError, Workshop, told_of
+from mien.core.records import UInt8Image
 from mien.provenance.marks import Marks
-from mien.records import UInt8Image
 
 Thing = TypeVar("Thing")
 LOOK_SECONDS = 0.25  # between two looks at the line

@@ -13,8 +13,8 @@ from mien.apps.service.forms import plain
 from mien.apps.service.settings import MIB
 from mien.apps.service.uploads import ALLOWED, TYPES, photo_of
 from mien.apps.studio.rooms import Rooms
-from mien.errors import PhotoError
-from mien.records import UInt8Image
+from mien.core.errors import PhotoError
+from mien.core.records import UInt8Image
 
 LONGEST_NAME = 80
 PICTURE_HEADERS = {"Cache-Control": "private, max-age=3600"}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from mien.apps.service.forms import plain
-from mien.errors import MienError
+from mien.core.errors import MienError
 
 Kind = Literal["busy", "wrong", "said"]
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

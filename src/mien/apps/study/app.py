@@ -21,8 +21,8 @@ from mien.apps.service.settings import ServiceSettings
 from mien.apps.study.book import Book, Person, tidy
 from mien.apps.study.door import CLOSED_PATH, StudyDoor
 from mien.apps.study.pages import page, paragraphs
-from mien.config import Config
-from mien.errors import MienError, RequestError
+from mien.core.config import Config
+from mien.core.errors import MienError, RequestError
 from mien.evaluation.study.assignment import practice_of, real_on_left
 from mien.evaluation.study.design import Design, picture_path
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from mien.errors import RequestError
+from mien.core.database import Schema, Store
+from mien.core.errors import RequestError
 from mien.evaluation.study.answers import Answer, Session
 from mien.evaluation.study.assignment import Trial, trials_of
 from mien.evaluation.study.design import Design
-from mien.store import Schema, Store
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # 32 signs that are not mistaken for one another
 CODE_SIGNS, CODE_GROUP = 16, 4  # 80 random bits

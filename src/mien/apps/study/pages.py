@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib.resources import files as resources
 from typing import Any
 
-from mien.errors import RequestError
+from mien.core.errors import RequestError
 from mien.evaluation.study.design import Design
 
 SECONDS_A_TRIAL = 3.5

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.errors import RequestError, TooFewError
+from mien.core.errors import RequestError, TooFewError
+from mien.core.records import Float32Array
+from mien.core.seeding import stream
 from mien.evaluation import plots
 from mien.evaluation.experiments.panels import bells, curves
 from mien.evaluation.marks import Marks, Rows
 from mien.evaluation.normality import LEAST, Normality, mean_squared_correlation, normality, rejected
 from mien.evaluation.report import Figure, Picture, Report, Section, Table, shown
-from mien.records import Float32Array
-from mien.seeding import stream
 
 Fetch = Callable[[str, Rows], Float32Array]  # (layer, rows of the dataset) -> N D, flattened
 LEVEL = 0.05

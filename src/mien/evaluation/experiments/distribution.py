@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mien.attributes import GROUPS
 from mien.evaluation import plots
 from mien.evaluation.marks import Marks
 from mien.evaluation.report import Figure, Picture, Report, Section, Table
 from mien.evaluation.statistics import proportion
-from mien.faces.attributes import GROUPS
 
 # Section 5.1 prints these of its training photos: "around 76% of the people in the dataset are white, while only 3% are
 # black", "around 90% ... have no form of eyewear", "only 60% ... have age information".

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mien.core.images import caption, sheet
+from mien.core.records import UInt8Image
 from mien.evaluation.plots import lines
 from mien.evaluation.report import Figure, Picture, Report, Section
-from mien.images import caption, sheet
-from mien.records import UInt8Image
 
 
 @dataclass(frozen=True, slots=True)

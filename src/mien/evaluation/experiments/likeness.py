@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mien.core.images import sheet
+from mien.core.records import UInt8Image
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.plots import histograms
 from mien.evaluation.report import Figure, Picture, Report, Section, Table
 from mien.evaluation.similarity import SimilarityScale, cosines
 from mien.evaluation.statistics import Float64Array, mean_interval
-from mien.images import sheet
-from mien.records import UInt8Image
 
 PAPER = "22 % to 52 %, mean 36 % (9 people, PicTriev)"
 SHOWN = 12  # people on a sheet

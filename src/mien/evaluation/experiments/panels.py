@@ -8,8 +8,8 @@ from itertools import cycle
 import numpy as np
 import numpy.typing as npt
 
+from mien.core.records import UInt8Image
 from mien.evaluation.plots import COLOURS, _figure, _photo
-from mien.records import UInt8Image
 
 Mask = npt.NDArray[np.bool_]
 DARK, PALE = "#1d2330", "#b6bcc6"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
+from mien.core.seeding import stream
 from mien.evaluation import plots
 from mien.evaluation.attributes import ADULT_YEARS
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Figure, Picture, Report, Section, Table
 from mien.evaluation.statistics import proportion
-from mien.seeding import stream
 
 TOGETHER = "together"
 BANDS_YEARS = ((0, 5), (5, 10), (10, 20), (20, 35), (35, 50), (50, 65), (65, 80), (80, 121))  # up to but not with

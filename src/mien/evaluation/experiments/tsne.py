@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mien.core.records import Float32Array
+from mien.core.seeding import stream, torch_seed
 from mien.evaluation import plots
 from mien.evaluation.clusters import Gathering, gathering, tsne_map
 from mien.evaluation.experiments.panels import maps
@@ -17,8 +19,6 @@ from mien.evaluation.marks import Marks
 from mien.evaluation.metrics import rank_correlation
 from mien.evaluation.report import Figure, Picture, Report, Section, Table
 from mien.evaluation.statistics import Float64Array
-from mien.records import Float32Array
-from mien.seeding import stream, torch_seed
 
 SHOWN = 6  # best and worst each
 

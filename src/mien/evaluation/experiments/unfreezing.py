@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mien.core.records import Float32Array
 from mien.evaluation.attributes_metrics import Scores, scores
 from mien.evaluation.experiments.panels import curves
 from mien.evaluation.report import Figure, Picture, Report, Section, Table
-from mien.records import Float32Array
 
 NEAR_CHANCE = 0.55  # balanced accuracy up to which an attribute is named as failing
 PRINTED = {"fc-6": (0.847, 0.795), "conv-5": (0.867, 0.815)}  # table 1: frozen beneath, training set, test set

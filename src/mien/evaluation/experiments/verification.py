@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mien.core.records import Float32Array
 from mien.evaluation import plots
 from mien.evaluation.experiments.panels import curves
 from mien.evaluation.report import Figure, Picture, Report, Section, Table
 from mien.evaluation.verification import Pairs, cosine, curve, verify
-from mien.records import Float32Array
 
 
 def verification_report(

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from mien.core.images import sheet
+from mien.core.records import UInt8Image
 from mien.evaluation.report import Picture, Section, Table, shown
 from mien.evaluation.study import plots
 from mien.evaluation.study.answers import Judged, Session
 from mien.evaluation.study.design import REAL, Design
-from mien.images import sheet
-from mien.records import UInt8Image
 
 SHEET_FACES, SHEET_COLUMNS, SHEET_PX = 12, 6, 128
 

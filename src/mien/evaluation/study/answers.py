@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
 from mien.evaluation.statistics import Float64Array
 from mien.evaluation.study.assignment import Trial
 from mien.evaluation.study.design import Design

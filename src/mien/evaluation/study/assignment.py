@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from mien.core.seeding import stream
 from mien.evaluation.study.design import REAL, Design
-from mien.seeding import stream
 
 Kind = Literal["face", "scrambled", "card"]
 

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
+from mien.core.seeding import stream
 from mien.evaluation.statistics import Float64Array, Interval
-from mien.seeding import stream
 
 if TYPE_CHECKING:
     from mien.evaluation.study.answers import Judged

@@ -9,9 +9,9 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from mien.config import Config
-from mien.errors import RequestError
-from mien.records import Sex
+from mien.core.config import Config
+from mien.core.errors import RequestError
+from mien.core.records import Sex
 
 FORMAT_VERSION = 1
 DESIGN_FILE, PICTURES, ANSWERS_FILE = "study.json", "pictures", "answers.sqlite"

@@ -10,8 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mien import __version__
-from mien.errors import PhotoError, RequestError
+from mien.core.errors import PhotoError, RequestError
+from mien.core.files import write_bytes
+from mien.core.images import encode_png
+from mien.core.records import UInt8Image
+from mien.core.seeding import stream
+from mien.core.version import __version__
 from mien.evaluation.study.design import (
     DESIGN_FILE,
     PICTURES,
@@ -27,10 +31,6 @@ from mien.evaluation.study.design import (
 )
 from mien.evaluation.study.sources import Candidate, usable
 from mien.evaluation.study.treatment import mask_of, scrambled, treated
-from mien.files import write_bytes
-from mien.images import encode_png
-from mien.records import UInt8Image
-from mien.seeding import stream
 
 AGE_EDGES_YEARS = (18, 35, 55)  # of the groups in which sources are matched
 MASKS = 6

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mien.core.images import resize
+from mien.core.records import UInt8Image
 from mien.evaluation import plots
 from mien.evaluation.statistics import Float64Array, Interval
-from mien.images import resize
-from mien.records import UInt8Image
 
 SLOWEST_SHOWN = 98  # percentile
 

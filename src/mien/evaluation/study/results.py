@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from mien.errors import TooFewError
+from mien.core.errors import TooFewError
+from mien.core.records import UInt8Image
 from mien.evaluation.report import Figure, Picture, Report, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, Interval, mean_interval, proportion
 from mien.evaluation.study import crossed, plots
@@ -17,7 +18,6 @@ from mien.evaluation.study.account import Cell, course, deceivers, how, who_took
 from mien.evaluation.study.answers import Judged, Session, judged
 from mien.evaluation.study.crossed import Resampled
 from mien.evaluation.study.design import REAL, Design
-from mien.records import UInt8Image
 
 PROTOCOL = "people-x-pictures"
 AGE_GROUPS = ((0, 18, "under 18"), (18, 35, "18 to 34"), (35, 55, "35 to 54"), (55, 200, "55 and over"))

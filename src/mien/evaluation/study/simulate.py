@@ -14,11 +14,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mien.errors import RequestError
+from mien.core.errors import RequestError
+from mien.core.seeding import stream
 from mien.evaluation.study.answers import Answer, Session
 from mien.evaluation.study.assignment import trials_of
 from mien.evaluation.study.design import REAL, Design
-from mien.seeding import stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.errors import PhotoError, RequestError
+from mien.core.errors import PhotoError, RequestError
+from mien.core.images import is_grey, read_photo
+from mien.core.records import Labels, Sex, UInt8Image
+from mien.datasets import catalog
+from mien.datasets.batches import FaceDataset
+from mien.datasets.sources import folder
 from mien.evaluation.study.design import Background
 from mien.evaluation.study.treatment import shown_inside
-from mien.images import is_grey, read_photo
-from mien.photos import catalog
-from mien.photos.batches import FaceDataset
-from mien.photos.sources import folder
-from mien.records import Labels, Sex, UInt8Image
 
 MASK_PX = 64  # resolution at which mirrored borders are looked for
 

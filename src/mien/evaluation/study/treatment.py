@@ -6,9 +6,9 @@ import itertools
 
 import numpy as np
 
+from mien.core.images import resize
+from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation.study.design import Background
-from mien.images import resize
-from mien.records import Float32Array, UInt8Image
 
 GREY = 128
 # Brows to chin of mien's aligned crop, in shares of its side: as much as tightly cut photographs hold (faces/inner.py).

@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.checkpoints import load_into, load_weights
-from mien.config import Config
-from mien.errors import RequestError, WeightsError
+from mien.core.checkpoints import load_into, load_weights
+from mien.core.config import Config
+from mien.core.contract import WHOLE_CROP, FaceRequest, complete, in_fixed_rows
+from mien.core.errors import RequestError, WeightsError
+from mien.core.images import to_photos
+from mien.core.layers import has_fast_bf16
+from mien.core.memory import keep_freed_memory
+from mien.core.quantise import unpacked
+from mien.core.records import Labels, MadeFace, UInt8Image
+from mien.core.seeding import sample_generator
 from mien.generators.conditions import ATTRIBUTES, RACES, WIDTH, condition
-from mien.generators.contract import WHOLE_CROP, FaceRequest, complete, in_fixed_rows
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.density import Density, DensityConfig, sample
-from mien.generators.layers import has_fast_bf16
-from mien.generators.packing import unpacked
-from mien.images import to_photos
-from mien.memory import keep_freed_memory
-from mien.records import Labels, MadeFace, UInt8Image
-from mien.seeding import sample_generator
 
 MODEL = "crowd-mien"
 ROWS = 16  # of a batch

@@ -16,7 +16,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from mien.seeding import stream
+from mien.core.seeding import stream
 
 GROUP = 4
 

@@ -21,11 +21,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import RequestError
+from mien.core.errors import RequestError
+from mien.core.seeding import stream
 from mien.generators.imagine.conditional import Bounds, Start, correction, sample_scores, start
 from mien.generators.imagine.people import ease_of, metric_of, stretched
 from mien.generators.imagine.unasked import UNASKED
-from mien.seeding import stream
 
 Float64Array = npt.NDArray[np.float64]
 Wanted = Mapping[str, bool | float]  # attribute -> True, False, or how far it is there, in (0, 1)

@@ -10,10 +10,16 @@ from typing import Self
 import numpy as np
 import torch
 
-from mien.checkpoints import WEIGHTS, load_into, load_weights
-from mien.errors import RequestError, WeightsError
-from mien.faces.attributes import GROUPS, parse
-from mien.generators.contract import FaceRequest, in_fixed_rows
+from mien.attributes import GROUPS, parse
+from mien.core.checkpoints import WEIGHTS, load_into, load_weights
+from mien.core.contract import FaceRequest, in_fixed_rows
+from mien.core.errors import RequestError, WeightsError
+from mien.core.images import to_photos
+from mien.core.layers import has_fast_bf16
+from mien.core.memory import keep_freed_memory
+from mien.core.quantise import unpacked
+from mien.core.records import UInt8Image
+from mien.core.seeding import fresh_seed, sample_generator, stream
 from mien.generators.crowd.mien import MODEL as CROWD
 from mien.generators.crowd.mien import MienConfig
 from mien.generators.decoder import Decoder
@@ -22,12 +28,6 @@ from mien.generators.enlarger import FACTOR
 from mien.generators.imagine.apart import GROUP, free_part
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Wish
 from mien.generators.imagine.weights import MODEL, from_tensors
-from mien.generators.layers import has_fast_bf16
-from mien.generators.packing import unpacked
-from mien.images import to_photos
-from mien.memory import keep_freed_memory
-from mien.records import UInt8Image
-from mien.seeding import fresh_seed, sample_generator, stream
 
 ROWS = 16  # of a batch
 AGE_WORDS = next(group for group in GROUPS if group.name == "age").members

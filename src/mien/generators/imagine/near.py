@@ -19,8 +19,8 @@ import math
 
 import numpy as np
 
-from mien.errors import RequestError
-from mien.faces.attributes import GROUP_OF
+from mien.attributes import GROUP_OF
+from mien.core.errors import RequestError
 from mien.generators.imagine.conditional import correction
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Plan
 from mien.generators.imagine.unasked import UNASKED

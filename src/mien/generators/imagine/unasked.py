@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mien.records import UInt8Image
+from mien.core.records import UInt8Image
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.errors import WeightsError
+from mien.core.errors import WeightsError
 from mien.generators.imagine.density import Components, FaceDensity, Frame, Probes
 
 MODEL = "imagine-mien"

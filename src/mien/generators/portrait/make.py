@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.checkpoints import WEIGHTS
-from mien.errors import PhotoError, RequestError, WeightsError
+from mien.core.checkpoints import WEIGHTS
+from mien.core.errors import PhotoError, RequestError, WeightsError
+from mien.core.images import read_photo, resize, to_photos, to_tensor
+from mien.core.records import Face, Float32Array, Pose, UInt8Image
 from mien.faces import align
 from mien.faces.dlib_resnet import SAME_PERSON, DlibResNet, dlib_crop
 from mien.faces.encoder import Encoder, load_encoder
@@ -24,10 +26,8 @@ from mien.generators.enlarged import packaged_enlarger
 from mien.generators.enlarger import FACTOR, Enlarger
 from mien.generators.portrait import silhouette
 from mien.generators.portrait.mien import MienPortrait
-from mien.generators.portrait.paper import PaperPortrait
 from mien.generators.portrait.refine import Readers, RefineConfig
-from mien.images import read_photo, resize, to_photos, to_tensor
-from mien.records import Face, Float32Array, Pose, UInt8Image
+from mien.papers.frontal_wang_2019.networks import PaperPortrait
 
 PRESETS = ("mien", "paper")
 SEEN = ("pool", "embedding")

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.checkpoints import WEIGHTS, load_into, load_weights
-from mien.errors import WeightsError
+from mien.core.checkpoints import WEIGHTS, load_into, load_weights
+from mien.core.errors import WeightsError
+from mien.core.images import to_photos
+from mien.core.memory import keep_freed_memory
+from mien.core.quantise import unpacked
+from mien.core.records import UInt8Image
 from mien.generators.crowd.mien import MODEL as CROWD
 from mien.generators.decoder import Decoder, DecoderConfig
-from mien.generators.packing import unpacked
 from mien.generators.portrait.neutral import NeutralConfig, Neutraliser
 from mien.generators.portrait.refine import Readers, RefineConfig, refined
-from mien.images import to_photos
-from mien.memory import keep_freed_memory
-from mien.records import UInt8Image
 
 MODEL = "portrait-mien"
 ENCODER_TAP = "pool"

@@ -20,8 +20,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mien.config import Config
-from mien.errors import RequestError
+from mien.core.config import Config
+from mien.core.errors import RequestError
 
 # What the probes read: degrees / 10, degrees / 10, scores in [-1, 1], and of the photo's pixels the difference of light
 # between the halves of the face, the light of the background, and how rough it is (training/portrait_neutral).

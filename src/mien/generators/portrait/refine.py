@@ -20,14 +20,14 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from mien.config import Config
+from mien.core.config import Config
+from mien.core.layers import has_fast_bf16
 from mien.faces import align
 from mien.faces.encoder import Encoder
 from mien.faces.landmarks import IBUG_68, INPUT_PX, FaceMesh, mesh_points
 from mien.faces.landmarks68 import INNER_LIPS
 from mien.faces.pose import angles_degrees
 from mien.generators.decoder import Decoder
-from mien.generators.layers import has_fast_bf16
 
 TURN_UNIT_DEGREES = 10.0
 MOUTH_UNIT = 0.1  # of the eyes' distance

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mien.images import resize
-from mien.records import Float32Array, UInt8Image
+from mien.core.images import resize
+from mien.core.records import Float32Array, UInt8Image
 
 ROUNDS = 5
 CUT_PX = 128  # larger portraits are cut at this size: six times as fast, and the filter finds the edges again

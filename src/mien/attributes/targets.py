@@ -1,0 +1,74 @@
+"""What is known of faces -> what each of the 42 heads should answer.
+
+*Unknown teaches nothing.* A face without a mark in a group that has no class for "none" does not train that head, nor
+does a face of unknown sex train the head of sex (in LFW's marks a face that is not ``Male`` is "female or unsure").
+*Two marks share.* Where the labels mark several members of a group that exclude each other by meaning, each is as
+right as the other: the target is divided equally among them. Dropping such photos would throw away up to a seventh of
+a group; taking one of the two would be a rule that no label supports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.attributes.heads import FEMALE, MALE
+from mien.attributes.vocabulary import GROUPS, NAMES
+
+Float32Array = npt.NDArray[np.float32]
+CLASSES = sum(len(group.classes) for group in GROUPS)
+STARTS = np.cumsum([0, *(len(group.classes) for group in GROUPS)])  # 43: where the classes of a group begin and end
+
+
+@dataclass(frozen=True, slots=True)
+class Truths:
+    """What is known of N faces; NaN is unknown, never absent."""
+
+    marks: Float32Array  # N 73, in the order of NAMES: 1 marked, 0 not (absent or unsure), NaN no row in the labels
+    female: Float32Array  # N: 1 female, 0 male
+    ages_years: Float32Array  # N
+
+    def __post_init__(self) -> None:
+        n = len(self.female)
+        if self.marks.shape != (n, len(NAMES)) or self.ages_years.shape != (n,):
+            raise ValueError(f"truths of shapes {self.marks.shape}, {self.female.shape}, {self.ages_years.shape}")
+
+    def __len__(self) -> int:
+        return len(self.female)
+
+    @property
+    def marked(self) -> npt.NDArray[np.bool_]:
+        """N: whether the face has a row in the labels of attributes."""
+        return np.asarray(~np.isnan(self.marks).any(1), np.bool_)
+
+    def of(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Truths:
+        """The truths of some rows."""
+        return Truths(self.marks[rows], self.female[rows], self.ages_years[rows])
+
+
+def group_targets(truths: Truths) -> Float32Array:
+    """N CLASSES: for each group the distribution that its head should answer; a row of NaN where it is unknown."""
+    targets = np.full((len(truths), CLASSES), np.nan, np.float32)
+    labelled = truths.marked
+    for group, start, end in zip(GROUPS, STARTS[:-1], STARTS[1:], strict=True):
+        if group.name == "sex":
+            known = ~np.isnan(truths.female)
+            targets[known, start + FEMALE] = truths.female[known]
+            targets[known, start + MALE] = 1 - truths.female[known]
+            continue
+        members = truths.marks[:, [NAMES.index(name) for name in group.members]]
+        count = np.nan_to_num(members).sum(1, keepdims=True)
+        shares = members / np.maximum(count, 1)
+        known = np.asarray(labelled & ((count[:, 0] > 0) | (group.none is not None)), np.bool_)
+        if group.none is not None:
+            shares = np.concatenate([shares, count == 0], 1)
+        targets[known, start:end] = shares[known]
+    return targets
+
+
+def group_classes(truths: Truths, group: int) -> npt.NDArray[np.int64]:
+    """N: the one right class of a group (by its place in ``GROUPS``); -1 where it is unknown or shared."""
+    part = group_targets(truths)[:, STARTS[group] : STARTS[group + 1]]
+    return np.where((part == 1).sum(1) == 1, np.nan_to_num(part).argmax(1), -1).astype(np.int64)

@@ -1,0 +1,1 @@
+"""Records, errors, images, files, seeds, configurations, weights: what every room stands on."""

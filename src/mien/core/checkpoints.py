@@ -1,0 +1,132 @@
+"""The only reader and writer of weights: safetensors with their configuration inside.
+
+Nothing is unpickled: the one foreign pickle that is read (``read_state_dict``) goes through a reader that runs no code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from mien.core.errors import WeightsError
+from mien.core.files import write_bytes
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"  # those that travel with the package
+
+
+def save_weights(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, Any],
+    *,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write named tensors and a JSON-able ``metadata`` (it must have ``model`` and ``version``) atomically.
+
+    ``dtype`` (for example ``torch.float16``) converts floating tensors on the way out; a value that does not fit into
+    it raises ``WeightsError``, as does metadata without ``model`` or ``version``.
+    """
+    for key in ("model", "version"):
+        if key not in metadata:
+            raise WeightsError(f"{path}: metadata must name '{key}'")
+    ready = {}
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu()
+        if dtype is not None and value.is_floating_point():
+            whole, value = value, value.to(dtype)
+            if not torch.equal(value.isfinite(), whole.isfinite()):
+                raise WeightsError(f"{path}: tensor '{name}' has values beyond the range of {dtype}")
+        ready[name] = value.contiguous().clone()
+    write_bytes(path, save(ready, metadata={"mien": json.dumps(dict(metadata))}))
+
+
+def load_weights(
+    path: str | os.PathLike[str], *, model: str | None = None, dtype: torch.dtype | None = torch.float32
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read (tensors, metadata) that ``save_weights`` wrote.
+
+    ``model`` is the name that the metadata must carry; ``dtype`` converts floating tensors (``None`` keeps theirs).
+    Raises ``WeightsError`` for a missing, damaged or foreign file.
+    """
+    if not Path(path).is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
+    if "mien" not in header:
+        raise WeightsError(f"{path}: a safetensors file, but not one that mien wrote")
+    metadata = _metadata(header["mien"], path)
+    if model is not None and metadata.get("model") != model:
+        raise WeightsError(f"{path}: weights of '{metadata.get('model')}', wanted '{model}'")
+    if dtype is not None:
+        tensors = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
+    return tensors, metadata
+
+
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    """Read the tensors of a foreign file: safetensors, or a state dict that PyTorch wrote (``.pth``).
+
+    A ``.pth`` is a pickle. It is read with ``weights_only=True``: PyTorch's restricted reader builds tensors and plain
+    containers and refuses every other name in the file, before anything is called; so no code of the file runs. A
+    dict with the one key ``state_dict`` is looked into. Raises ``WeightsError`` for a missing or damaged file, a file
+    that asks for code, and one that holds anything but named tensors.
+    """
+    if not Path(path).is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    try:
+        if _is_safetensors(Path(path)):
+            with safe_open(path, framework="pt") as file:
+                content: Any = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of odd protocols and old classes: what is read is judged below
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the reader raises whatever a damaged file makes it meet
+        if re.search(r"\bGLOBAL\b|Unsupported class", str(error)):  # a name in the pickle that is no tensor's
+            raise WeightsError(f"{path}: holds more than tensors (it asks for code to be run); refused") from error
+        raise WeightsError(f"{path}: neither safetensors nor a state dict of PyTorch that can be read") from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content:
+        raise WeightsError(f"{path}: holds {type(content).__name__}, wanted a state dict (named tensors)")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+            raise WeightsError(f"{path}: '{name}' is no tensor; wanted a state dict (named tensors)")
+    return dict(content)
+
+
+def _is_safetensors(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"  # a length of 8 bytes, then a JSON object
+
+
+def _metadata(text: str, path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        metadata = json.loads(text)
+    except ValueError as error:
+        raise WeightsError(f"{path}: its metadata is not JSON") from error
+    if not isinstance(metadata, dict):
+        raise WeightsError(f"{path}: its metadata is not a JSON object")
+    return metadata
+
+
+def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, name: str) -> None:
+    """Load tensors into a module, strictly; ``WeightsError`` names what is missing, extra or misshapen."""
+    try:
+        missing, unexpected = module.load_state_dict(dict(tensors), strict=False)
+    except RuntimeError as error:
+        raise WeightsError(f"{name}: {str(error).splitlines()[-1].strip()}") from error
+    if missing or unexpected:
+        raise WeightsError(f"{name}: missing tensors {missing[:3]}, unknown tensors {unexpected[:3]}")

@@ -1,0 +1,271 @@
+"""The only owner of pixel conventions (docs/conventions.md).
+
+Two forms of an image exist in mien:
+
+- *photo*: ``uint8`` numpy, H W 3, RGB, 0 to 255, row 0 at the top;
+- *tensor*: ``float32`` torch, N 3 H W, RGB, -1 to 1 (``value / 127.5 - 1``).
+
+Networks that want another range get it from the functions here.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+import PIL.PngImagePlugin
+
+from mien.core.errors import PhotoError, RequestError
+from mien.core.files import write_bytes
+from mien.core.records import UInt8Image
+
+if TYPE_CHECKING:
+    import torch
+
+# What photographs come in. Not everything that Pillow can open: EPS would start Ghostscript.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
+MAX_PIXELS = 120_000_000  # about 360 MB decoded; a 30,000 x 30,000 bomb is refused before it is decoded
+JPEG_QUALITY = 95
+GREY_16_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
+GREY_MODES = ("1", "L", "LA", "La", "I", "F", *GREY_16_BIT_MODES)
+VGGFACE_MEAN = (129.1863, 104.7624, 93.5940)  # RGB, 0 to 255: the mean colour that VGG-Face's authors give
+
+
+def read_photo(path: str | os.PathLike[str]) -> UInt8Image:
+    """Read a file as a photo (H W 3 uint8 RGB), upright by its EXIF orientation.
+
+    Greyscale, palette, CMYK, 16-bit and transparent files become RGB (transparency over white). A file that is empty,
+    truncated, no image, or over ``MAX_PIXELS`` raises ``PhotoError`` with ``reason`` one of ``missing``, ``empty``,
+    ``not_an_image``, ``truncated``, ``too_large``.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise PhotoError("missing", f"{path}: cannot be read ({error.strerror})") from error
+    return decode_photo(data, name=str(path))
+
+
+def decode_photo(data: bytes, *, name: str = "image") -> UInt8Image:
+    """Decode the bytes of an image file as ``read_photo`` does; ``name`` is used in messages."""
+    return _rgb8(_open(data, name), name)
+
+
+def photo_is_grey(data: bytes, *, tolerance: int = 8) -> bool:
+    """Whether an image file has no colour: a grey mode, or channels nowhere more than ``tolerance`` apart (of 255)."""
+    image = _open(data, "image")
+    return image.mode in GREY_MODES or is_grey(_rgb8(image, "image"), tolerance=tolerance)
+
+
+def is_grey(photo: UInt8Image, *, tolerance: int = 8) -> bool:
+    """Whether a photo's channels are nowhere more than ``tolerance`` (of 255) apart, seen at 32 x 32 px."""
+    pixels = resize(photo, 32, 32).astype(np.int16)
+    return bool((pixels.max(2) - pixels.min(2)).max() <= tolerance)
+
+
+def _open(data: bytes, name: str) -> PIL.Image.Image:
+    if not data:
+        raise PhotoError("empty", f"{name}: the file has 0 bytes")
+    PIL.Image.init()
+    formats = [name for name in FORMATS if name in PIL.Image.OPEN]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the bombs are refused below; odd metadata is no news
+            image = PIL.Image.open(io.BytesIO(data), formats=formats)
+    except PIL.Image.DecompressionBombError as error:
+        raise PhotoError("too_large", f"{name}: the image has more than {MAX_PIXELS} pixels") from error
+    except Exception as error:  # Pillow's readers raise whatever their parsing meets: struct.error, KeyError, EOFError
+        raise PhotoError("not_an_image", f"{name}: not an image that can be read") from error
+    if image.width * image.height > MAX_PIXELS:
+        message = f"{name}: {image.width} x {image.height} px, allowed are {MAX_PIXELS} pixels"
+        raise PhotoError("too_large", message)
+    return image
+
+
+def _rgb8(image: PIL.Image.Image, name: str) -> UInt8Image:
+    try:
+        image.load()
+        image = _upright(image)
+        if image.mode in ("I", "F", *GREY_16_BIT_MODES):
+            image = PIL.Image.fromarray(_grey8(image))
+        if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
+            layer = image.convert("RGBA")
+            image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer)
+        return np.array(image.convert("RGB"))  # a copy of its own, writable
+    except Exception as error:  # as in _open: a damaged file makes Pillow raise almost anything
+        raise PhotoError("truncated", f"{name}: the image is damaged or cut short") from error
+
+
+def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return PIL.ImageOps.exif_transpose(image)
+    except Exception:  # unreadable EXIF says nothing of the pixels: the photo is used as it lies
+        return image
+
+
+def _grey8(image: PIL.Image.Image) -> UInt8Image:
+    """H W uint8 of a 16-bit, 32-bit or float grey image; where the mode does not say its range, its maximum does."""
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    if image.mode in GREY_16_BIT_MODES:
+        scale = 65535.0
+    else:
+        scale = next((top for top in (1.0, 255.0) if values.max() <= top), 65535.0)
+    return (np.clip(values / scale, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def resize(photo: UInt8Image, height: int, width: int) -> UInt8Image:
+    """Resize a photo; area average when it shrinks, bicubic when it grows."""
+    smaller = height * width < photo.shape[0] * photo.shape[1]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(photo, (width, height), interpolation=method), np.uint8)
+
+
+def in_crop(photo: UInt8Image, frame: tuple[float, float, float], size: int) -> UInt8Image:
+    """A photo that shows only a square of mien's aligned crop -> the whole crop (size size 3), mirrored around it.
+
+    ``frame`` is (left, top, side) of the square in shares of the crop's side; (0, 0, 1) is the whole crop.
+    """
+    left, top, side = (round(share * size) for share in frame)
+    inside = photo if photo.shape[:2] == (side, side) else resize(photo, side, side)
+    if side == size:
+        return inside
+    below, right = size - top - side, size - left - side
+    return np.asarray(cv2.copyMakeBorder(inside, top, below, left, right, cv2.BORDER_REFLECT_101), np.uint8)
+
+
+def grey(photo: UInt8Image) -> UInt8Image:
+    """H W uint8 luma of a photo (Rec. 601)."""
+    return np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def encode_jpeg(photo: UInt8Image, quality: int = JPEG_QUALITY) -> bytes:
+    """JPEG bytes of a photo, 4:4:4, the same bytes for the same pixels."""
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise PhotoError("not_an_image", f"a photo of shape {photo.shape} cannot be written as JPEG")
+    return data.tobytes()
+
+
+def decode_crop(data: bytes, size: int | None = None) -> UInt8Image:
+    """Decode a JPEG that mien wrote itself (fast path: no orientation, no bombs); area-resized to ``size`` if given."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if image is None:
+        raise PhotoError("truncated", "a crop in a shard is damaged")
+    photo = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    return photo if size is None or photo.shape[:2] == (size, size) else resize(photo, size, size)
+
+
+def encode_png(photo: UInt8Image, metadata: Mapping[str, str] | None = None) -> bytes:
+    """PNG bytes of a photo with text chunks ``metadata``, the same bytes for the same pixels."""
+    info = PIL.PngImagePlugin.PngInfo()
+    for key, value in (metadata or {}).items():
+        info.add_text(key, value)
+    buffer = io.BytesIO()
+    # Run lengths alone: photographs hardly repeat, so looking for repetition costs time and even space.
+    PIL.Image.fromarray(photo).save(buffer, "PNG", pnginfo=info, compress_level=1, compress_type=zlib.Z_RLE)
+    return buffer.getvalue()
+
+
+def write_png(path: str | os.PathLike[str], photo: UInt8Image, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a photo as PNG with text chunks ``metadata``, to a temporary name first and then renamed."""
+    write_bytes(path, encode_png(photo, metadata))
+
+
+def read_png_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The text chunks of a PNG that ``write_png`` wrote."""
+    try:
+        with PIL.Image.open(path, formats=["PNG"]) as image:
+            return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
+    except (OSError, ValueError, SyntaxError) as error:
+        raise PhotoError("not_an_image", f"{path}: not a PNG that can be read") from error
+
+
+def sheet(photos: list[UInt8Image], columns: int, gap: int = 2) -> UInt8Image:
+    """Lay photos of one size out on white, row by row, ``columns`` wide, ``gap`` pixels apart.
+
+    Raises ``RequestError`` for no photos, no columns, or photos of several sizes.
+    """
+    sizes = {photo.shape[:2] for photo in photos}
+    if len(sizes) != 1 or columns < 1:
+        given = f"{len(photos)} photos of {len(sizes)} sizes, {columns} columns"
+        raise RequestError(f"a sheet needs photos of one size and at least one column; given {given}")
+    height, width = photos[0].shape[:2]
+    rows = -(-len(photos) // columns)
+    page = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
+    for index, photo in enumerate(photos):
+        top = gap + index // columns * (height + gap)
+        left = gap + index % columns * (width + gap)
+        page[top : top + height, left : left + width] = photo
+    return page
+
+
+def caption(text: str, width: int, height: int) -> UInt8Image:
+    """A white strip (height width 3) with a line of dark text in its middle, smaller where it would not fit."""
+    strip = np.full((height, width, 3), 255, np.uint8)
+    scale = height / 36
+    (across, up), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    if across > width - 4:
+        scale *= (width - 4) / across
+        (across, up), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    at = ((width - across) // 2, (height + up) // 2)
+    cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (40, 40, 40), 1, cv2.LINE_AA)
+    return strip
+
+
+def to_tensor(photos: UInt8Image) -> torch.Tensor:
+    """Photos (N H W 3 or H W 3 uint8) -> tensor (N 3 H W float32, -1 to 1)."""
+    import torch
+
+    if photos.dtype != np.uint8 or photos.ndim not in (3, 4) or photos.shape[-1] != 3:
+        raise RequestError(f"photos of shape {photos.shape}, {photos.dtype}; wanted N H W 3 or H W 3, uint8")
+    batch = torch.from_numpy(np.require(photos, requirements=["C", "W"]))
+    batch = batch if batch.ndim == 4 else batch[None]
+    return batch.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1)  # N 3 H W
+
+
+def to_photos(tensor: torch.Tensor) -> UInt8Image:
+    """Tensor (N 3 H W, -1 to 1, clipped) -> photos (N H W 3 uint8), rounded to nearest."""
+    import torch
+
+    if tensor.ndim != 4 or tensor.shape[1] != 3 or not tensor.is_floating_point():
+        raise RequestError(f"a tensor of shape {tuple(tensor.shape)}, {tensor.dtype}; wanted N 3 H W, floating")
+    values = ((tensor.detach().to(torch.float32).clamp(-1, 1) + 1) * 127.5).round()
+    return np.ascontiguousarray(values.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def to_unit(tensor: torch.Tensor) -> torch.Tensor:
+    """Tensor in [-1, 1] -> [0, 1] (what the face mesh reads)."""
+    return (tensor + 1) / 2
+
+
+def to_facenet(tensor: torch.Tensor) -> torch.Tensor:
+    """Tensor in [-1, 1] -> (value - 127.5) / 128 (what FaceNet reads)."""
+    return tensor * (127.5 / 128)
+
+
+def to_vggface(tensor: torch.Tensor) -> torch.Tensor:
+    """Tensor in [-1, 1] -> value (0 to 255) minus ``VGGFACE_MEAN``, RGB (what VGG-Face reads)."""
+    return (tensor + 1) * 127.5 - tensor.new_tensor(VGGFACE_MEAN)[:, None, None]
+
+
+def bgr_filters_to_rgb(filters: torch.Tensor) -> torch.Tensor:
+    """Filters O 3 H W of a first layer that reads BGR -> the same filters for RGB."""
+    if filters.ndim != 4 or filters.shape[1] != 3:
+        raise RequestError(f"filters of shape {tuple(filters.shape)}; wanted O 3 H W")
+    return filters.flip(1)

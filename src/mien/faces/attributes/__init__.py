@@ -1,6 +1,0 @@
-"""What can be said of a face: 73 attributes in 42 groups, and the words that people use for them."""
-
-from mien.faces.attributes.vocabulary import GROUP_OF, GROUPS, NAMES, Group
-from mien.faces.attributes.words import parse
-
-__all__ = ["GROUPS", "GROUP_OF", "NAMES", "Group", "parse"]

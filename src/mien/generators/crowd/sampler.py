@@ -1,0 +1,125 @@
+"""Crowds: labelled faces of people who do not exist."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from mien.core.checkpoints import WEIGHTS
+from mien.core.contract import FaceRequest, Generator, complete
+from mien.core.errors import RequestError
+from mien.core.records import Labels, MadeFace, Sex
+from mien.core.seeding import fresh_seed
+from mien.generators.enlarged import generator_at
+
+PRESETS = ("mien", "paper")
+AGES_YEARS = (1.0, 100.0)  # allowed
+DRAWN_AGES_YEARS = (18.0, 75.0)  # where nothing was asked
+CHUNK = 64  # faces between two reports of progress
+
+Age = float | tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Samples faces from a generator."""
+
+    generator: Generator
+
+    @classmethod
+    def load(cls, preset: str = "mien", *, weights: str | None = None, device: str | None = None) -> Self:
+        """``preset`` is one of PRESETS; ``weights`` a file of ``mien train crowd`` instead of the packaged one."""
+        if preset not in PRESETS:
+            raise RequestError(f"preset: '{preset}' given; allowed: {', '.join(PRESETS)}")
+        path = weights or str(WEIGHTS / f"crowd-{preset}.safetensors")
+        if preset == "paper":
+            from mien.papers.cgan_sanche.networks import PaperCrowd
+
+            return cls(PaperCrowd.load(path))
+        from mien.generators.crowd.mien import MienCrowd
+
+        return cls(MienCrowd.load(path, device=device))
+
+    def at(self, size_px: int | None) -> Self:
+        """The same faces at 128 or 256 px (the generator's size, ``None``, or twice that); networks are shared.
+
+        ``RequestError`` for another size.
+        """
+        return type(self)(generator_at(self.generator, size_px))
+
+    def sample(
+        self,
+        count: int = 1,
+        *,
+        sex: Literal["any"] | Sex = "any",
+        age: Age | None = None,
+        race: str | None = None,
+        attributes: Mapping[str, bool] | None = None,
+        seed: int | None = None,
+        first: int = 0,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[MadeFace]:
+        """Make ``count`` faces.
+
+        ``sex`` is female, male or any (an even coin for each face); ``age`` in years, one value or (low, high), from
+        1 to 100 (default: 18 to 75); ``race`` and ``attributes`` (names as in ``conditions.ATTRIBUTES``) only where
+        the generator knows them. Face k of a seed is the same whatever ``count`` and ``first``; a seed that is not
+        given is drawn and written into every record. ``progress`` is told how many faces were just made.
+        Raises ``RequestError`` for anything outside.
+        """
+        if count < 1:
+            raise RequestError(f"count: {count} given; allowed are 1 and more")
+        if first < 0:
+            raise RequestError(f"first: {first} given; allowed are 0 and more")
+        seed = fresh_seed() if seed is None else seed
+        wanted = Labels(None if sex == "any" else _sex(sex), None, None, race, dict(attributes or {}))
+        ages = age_range(age)
+        requests = [request_for(wanted, ages, seed, index) for index in range(first, first + count)]
+        made: list[MadeFace] = []
+        for chunk in _chunks(requests):
+            made += self.generator.make(chunk)
+            if progress is not None:
+                progress(len(chunk))
+        return made
+
+    def faces(self, labels: Sequence[Labels], *, seed: int, first: int = 0) -> list[MadeFace]:
+        """One face for each of ``labels``: faces ``first``, ``first + 1``, ... of ``seed``."""
+        return self.generator.make([FaceRequest(seed, first + k, wanted) for k, wanted in enumerate(labels)])
+
+    def variants(self, labels: Sequence[Labels], *, seed: int, index: int) -> list[MadeFace]:
+        """The same draw of chance under different labels: face ``index`` of ``seed`` for each of ``labels``."""
+        return self.generator.make([FaceRequest(seed, index, wanted) for wanted in labels])
+
+
+def request_for(wanted: Labels, ages_years: tuple[float, float], seed: int, index: int) -> FaceRequest:
+    """Face ``index`` of ``seed`` with the sex and age that are open drawn, age from ``ages_years``."""
+    return FaceRequest(seed, index, complete(FaceRequest(seed, index, wanted), ages_years))
+
+
+def age_range(age: Age | None) -> tuple[float, float]:
+    """One age or a range, checked."""
+    if age is None:
+        return DRAWN_AGES_YEARS
+    low, high = age if isinstance(age, Sequence) else (age, age)
+    if not (math.isfinite(low) and math.isfinite(high)) or low > high or low < AGES_YEARS[0] or high > AGES_YEARS[1]:
+        raise RequestError(f"age: {low:g} to {high:g} given; allowed are ages from 1 to 100, the lower one first")
+    return float(low), float(high)
+
+
+def _sex(sex: str) -> Sex:
+    if sex == "female":
+        return "female"
+    if sex == "male":
+        return "male"
+    raise RequestError(f"sex: '{sex}' given; allowed: female, male, any")
+
+
+def _chunks(requests: Sequence[FaceRequest]) -> Iterator[Sequence[FaceRequest]]:
+    """Pieces that end at multiples of CHUNK of the face index, so that fixed rows stay full."""
+    start = 0
+    while start < len(requests):
+        length = CHUNK - requests[start].index % CHUNK
+        yield requests[start : start + length]
+        start += length

@@ -1,0 +1,1 @@
+"""One folder a paper: its networks and losses as printed."""

@@ -1,0 +1,1 @@
+"""D. Sanche's conditional GAN for background faces."""

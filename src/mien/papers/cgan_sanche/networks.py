@@ -1,0 +1,170 @@
+"""The conditional GAN of D. Sanche, *Generating Faces using Generative Adversarial Networks*, section 3, as printed.
+
+Both networks take sex and age as numbers in [-1, 1]. The discriminator sees them as two constant 64 x 64 channels
+beside RGB; the generator sees them beside 100 noise values in [-1, 1].
+
+Where the paper is silent, we decided:
+
+- *Labels*: female -1, male 1; age 10 years -1, 100 years 1, linear between (the paper's data spans 10 to 100).
+- *Fully connected layers of the generator* ("two", "the inverse of the discriminator"): 5000, then 8 x 8 x 64.
+- *Batch normalisation* ("in the generator"): after every layer of the generator but the last, before ReLU.
+- *Up-sampling* comes before each transposed convolution, so that three doublings lead from 8 to 64 px and the last
+  convolution draws at 64 px. Padding keeps the size ("patch size of 3, strides of 1").
+- *The sigmoid* of the discriminator's output lives in the cost (cross entropy with logits): the networks return logits.
+- *ReLU before or after pooling* is the same function (both keep order); after is four times cheaper.
+- *The crop*: the paper's photos come as IMDB-WIKI cut them. Ours are aligned, and of a tightly cut photo only the
+  middle is photograph, so the square ``FRAME`` of the aligned crop is what the networks see.
+- *Initial weights*: torch's own for all layers.
+- *At sampling* the running statistics of batch normalisation are used, so that a face does not depend on its batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mien.core.checkpoints import load_into, load_weights
+from mien.core.config import Config
+from mien.core.contract import FaceRequest, complete, in_fixed_rows
+from mien.core.errors import RequestError
+from mien.core.images import to_photos
+from mien.core.quantise import unpacked
+from mien.core.records import Labels, MadeFace, Sex
+from mien.core.seeding import sample_generator
+
+MODEL = "crowd-paper"
+SIZE_PX = 64
+AGE_YEARS = (10.0, 100.0)
+FRAME = (0.15, 0.19, 0.70)  # left, top, side of the drawn square within mien's aligned crop, in shares of the crop
+
+
+class PaperConfig(Config):
+    """Sizes of both networks; the defaults are the paper's."""
+
+    noise: int = 100
+    channels: tuple[int, int, int] = (16, 32, 64)
+    hidden: int = 5000
+    size_px: int = SIZE_PX
+
+
+def encode_labels(sexes: Sequence[Sex], ages_years: Sequence[float]) -> Tensor:
+    """Labels -> N 2 float32 in [-1, 1]: sex (female -1, male 1) and age (10 to 100 years; others are clipped)."""
+    if len(sexes) != len(ages_years):
+        raise RequestError(f"labels: {len(sexes)} sexes but {len(ages_years)} ages")
+    low, high = AGE_YEARS
+    sex = torch.tensor([1.0 if sex == "male" else -1.0 for sex in sexes])
+    age = (torch.tensor([float(age) for age in ages_years]).clamp(low, high) - low) / (high - low) * 2 - 1
+    return torch.stack([sex, age], 1)  # N 2
+
+
+def draw_noise(count: int, width: int, generator: torch.Generator) -> Tensor:
+    """N ``width`` values, uniform in [-1, 1]."""
+    return torch.rand(count, width, generator=generator, device=generator.device) * 2 - 1
+
+
+class Discriminator(nn.Module):
+    """Image (N 3 H W in [-1, 1]) and labels (N 2 in [-1, 1]) -> logit (N) that the image is a photo."""
+
+    def __init__(self, config: PaperConfig) -> None:
+        super().__init__()
+        self.size_px = config.size_px
+        widths = (5, *config.channels)
+        self.convolutions = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(widths))
+        self.hidden = nn.Linear(config.channels[-1] * (config.size_px // 8) ** 2, config.hidden)
+        self.output = nn.Linear(config.hidden, 1)
+
+    def forward(self, image: Tensor, labels: Tensor) -> Tensor:
+        if image.shape[1:] != (3, self.size_px, self.size_px) or labels.shape != (len(image), 2):
+            raise ValueError(f"image {tuple(image.shape)}, labels {tuple(labels.shape)}: want N 3 H W and N 2")
+        planes = labels[:, :, None, None].expand(-1, -1, self.size_px, self.size_px).to(image.dtype)
+        x = torch.cat([image, planes], 1)  # N 5 64 64
+        for convolution in self.convolutions:
+            x = torch.relu(nn.functional.max_pool2d(convolution(x), 2))  # N 16 32 32, N 32 16 16, N 64 8 8
+        x = torch.relu(self.hidden(x.flatten(1)))  # N 5000
+        logit: Tensor = self.output(x)[:, 0]  # N
+        return logit
+
+
+class Generator(nn.Module):
+    """Noise (N 100 in [-1, 1]) and labels (N 2 in [-1, 1]) -> image (N 3 64 64 in [-1, 1])."""
+
+    def __init__(self, config: PaperConfig) -> None:
+        super().__init__()
+        self.config = config
+        first, second, third = config.channels
+        self.start = (third, config.size_px // 8, config.size_px // 8)
+        flat = third * (config.size_px // 8) ** 2
+        self.hidden = nn.ModuleList([nn.Linear(config.noise + 2, config.hidden), nn.Linear(config.hidden, flat)])
+        self.hidden_norms = nn.ModuleList([nn.BatchNorm1d(config.hidden), nn.BatchNorm1d(flat)])
+        widths = (third, second, first, 3)
+        self.deconvolutions = nn.ModuleList(
+            nn.ConvTranspose2d(i, o, 3, padding=1) for i, o in itertools.pairwise(widths)
+        )
+        self.norms = nn.ModuleList([nn.BatchNorm2d(second), nn.BatchNorm2d(first)])
+
+    def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
+        if labels.shape != (len(noise), 2):
+            raise ValueError(f"noise {tuple(noise.shape)}, labels {tuple(labels.shape)}: want N 100 and N 2")
+        x = torch.cat([noise, labels.to(noise.dtype)], 1)  # N 102
+        for layer, norm in zip(self.hidden, self.hidden_norms, strict=True):
+            x = torch.relu(norm(layer(x)))  # N 5000, N 4096
+        x = x.reshape(-1, *self.start)  # N 64 8 8
+        for number, deconvolution in enumerate(self.deconvolutions):
+            x = deconvolution(nn.functional.interpolate(x, scale_factor=2.0, mode="nearest"))
+            if number < len(self.norms):
+                x = torch.relu(self.norms[number](x))  # N 32 16 16, N 16 32 32
+        return torch.tanh(x.float())  # N 3 64 64
+
+
+class PaperCrowd:
+    """The trained generator behind the contract of generators."""
+
+    name = MODEL
+    frame = FRAME
+    rows = 16  # of a batch
+    drawn_ages_years = (15.0, 75.0)  # where a request names no age
+
+    def __init__(self, generator: Generator, version: str) -> None:
+        self.generator = generator.eval().requires_grad_(False)
+        self.version = version
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read weights that ``mien train crowd --preset paper`` exported."""
+        tensors, metadata = load_weights(path, model=MODEL)
+        generator = Generator(PaperConfig.make(metadata["config"], where=str(path)))
+        load_into(generator, unpacked(tensors), name=str(path))
+        return cls(generator, str(metadata["version"]))
+
+    @property
+    def size_px(self) -> int:
+        """Height and width of the images."""
+        return self.generator.config.size_px
+
+    def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
+        """One face for each request, in order. Raises ``RequestError`` for labels other than sex and age."""
+        if any(request.labels.race is not None or request.labels.attributes for request in requests):
+            raise RequestError("race, attributes: given; the preset 'paper' knows sex and age only")
+        faces: dict[int, MadeFace] = {}
+        width = self.generator.config.noise
+        for page in in_fixed_rows(requests, self.rows):
+            noise = np.zeros((self.rows, width), np.float32)
+            wanted = [complete(slot[1], self.drawn_ages_years) if slot else Labels("female", 30.0) for slot in page]
+            for row, slot in enumerate(page):
+                if slot:
+                    noise[row] = sample_generator(slot[1].seed, slot[1].index).uniform(-1, 1, width)
+            labels = encode_labels([w.sex or "female" for w in wanted], [w.age_years or 0.0 for w in wanted])
+            photos = to_photos(self.generator(torch.from_numpy(noise), labels))
+            for row, slot in enumerate(page):
+                if slot:
+                    position, request = slot
+                    faces[position] = MadeFace(
+                        photos[row], wanted[row], request.seed, request.index, self.name, self.version
+                    )
+        return [faces[position] for position in range(len(requests))]

@@ -1,0 +1,1 @@
+"""A. Wang's thesis (MIT, 2019): frontal faces from face encodings."""

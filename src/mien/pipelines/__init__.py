@@ -1,0 +1,1 @@
+"""One function a capability: a request in, a result out."""

@@ -1,0 +1,1 @@
+"""Networks of others: fetched once, checked, converted."""

