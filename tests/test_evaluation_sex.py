@@ -89,7 +89,7 @@ def test_the_command_reads_everybody_by_heads_that_never_saw_them(
         """FaceNet is not there: brightness stands for it, too."""
         monkeypatch.setattr("mien.faces.encoder.load_encoder", lambda name: None)
         pool = dataset.decoded(rows, 64).mean((1, 2, 3))[:, None].repeat(4, 1)
-        monkeypatch.setattr("mien.apps.cli.experiment._features", lambda *words: pool.astype(np.float32))
+        monkeypatch.setattr("mien.apps.cli.experiment.encoded", lambda *words: pool.astype(np.float32))
         return looks(dataset, sights, rows)
 
     monkeypatch.setattr(experiment_sex, "looks_by_reader", without_facenet)

@@ -74,7 +74,7 @@ def test_the_version_is_one_number_everywhere(
     assert re.fullmatch(r"\d+\.\d+\.\d+", mien.__version__)
     project = tomllib.loads((checkout / "pyproject.toml").read_text())
     assert "version" in project["project"]["dynamic"]
-    assert project["tool"]["hatch"]["version"]["path"] == "src/mien/__init__.py"
+    assert project["tool"]["hatch"]["version"]["path"] == "src/mien/core/version.py"
     done = cli("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"mien {mien.__version__}\n", "")
 

@@ -13,27 +13,66 @@ import subprocess
 import sys
 import tokenize
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "mien"
-ROOMS = ("photos", "faces", "generators", "training", "evaluation", "provenance", "apps")
+ROOMS = (
+    "core",
+    "pretrained",
+    "faces",
+    "attributes",
+    "datasets",
+    "generators",
+    "papers",
+    "training",
+    "evaluation",
+    "provenance",
+    "pipelines",
+    "apps",
+)
 LONGEST_FILE_LINES = 400
 
-# Which other rooms a room may enter. Every room may use the ground floor, which enters none (but for the doors of
-# the public API, mien.load). A room that is not in this table is itself a violation: add it here first.
+# Which rooms a room may enter: none beside it, none above. A room that is not in this table is itself a violation:
+# add it here first. ``door`` is the package's own face (``mien.load``).
+BELOW = {"core", "pretrained", "faces", "attributes", "datasets", "generators", "papers", "training", "evaluation"}
 MAY_ENTER: dict[str, set[str]] = {
-    "ground": set(),
-    "photos": {"faces"},
-    "faces": set(),
-    "generators": {"faces"},
-    "training": {"generators", "faces"},  # batches and metrics come in as arguments
-    "evaluation": {"faces", "photos"},
-    "provenance": set(),  # reads and writes files of pictures, whoever made them
-    "apps": {"photos", "faces", "generators", "training", "evaluation", "provenance"},
+    "core": set(),
+    "pretrained": {"core"},
+    "faces": {"core", "pretrained"},
+    "attributes": {"core", "pretrained", "faces"},
+    "datasets": {"core", "pretrained", "faces", "attributes"},
+    "generators": {"core", "faces", "attributes"},
+    "papers": {"core", "faces", "attributes"},
+    "training": {"core", "faces", "attributes", "generators", "papers"},  # batches and metrics come in as arguments
+    "evaluation": {"core", "faces", "attributes", "datasets"},  # never sees a generator
+    "provenance": {"core"},  # reads and writes files of pictures, whoever made them
+    "pipelines": {*BELOW, "provenance"},
+    "apps": {*BELOW, "provenance", "pipelines"},
+    "door": {"core", "pipelines"},
 }
-DOORS = {("__init__.py", "generators"), ("__init__.py", "faces"), ("__main__.py", "apps")}
+# Still open: who enters what is not his, while the new house is being built. Nothing may be added here.
+OPEN = {
+    ("generators/crowd/sampler.py", "papers"),
+    ("generators/portrait/make.py", "papers"),
+    ("pretrained/faceres.py", "faces"),
+    ("__init__.py", "attributes"),
+    ("__init__.py", "generators"),
+    ("__main__.py", "apps"),
+}
+
+
+# One module of each circle that is still there.
+OPEN_CIRCLES = {
+    "mien.attributes.describe.records",
+    "mien.datasets.corrections",
+    "mien.apps.service.app",
+    "mien.apps.cli.train",
+    "mien.apps.cli.evaluate",
+    "mien.apps.cli.experiment",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +86,15 @@ class Rule:
 
 
 RULES = (
-    Rule("pixel scale", r"\b127\.5\b", ("images.py",), "half = 127.5"),
-    Rule("BGR order", r"COLOR_\w*BGR", ("images.py",), "code = cv2.COLOR_RGB2BGR"),
-    Rule("channel flip", r"\[\s*\.\.\.\s*,\s*::\s*-1\s*\]", ("images.py",), "flipped = photo[..., ::-1]"),
+    Rule("pixel scale", r"\b127\.5\b", ("core/images.py",), "half = 127.5"),
+    Rule("BGR order", r"COLOR_\w*BGR", ("core/images.py",), "code = cv2.COLOR_RGB2BGR"),
+    Rule("channel flip", r"\[\s*\.\.\.\s*,\s*::\s*-1\s*\]", ("core/images.py",), "flipped = photo[..., ::-1]"),
     Rule("backward pass", r"\.backward\s*\(", ("training/",), "loss.backward()"),
     Rule("unpickling", r"\btorch\s*\.\s*save\b|\b(c?pickle|dill|joblib|shelve)\b", (), "x = pickle.load(file)"),
     # VGG-Face goes about as a .pth only: its one reader is held to `weights_only=True` by a test below.
-    Rule("foreign weights", r"\btorch\s*\.\s*load\b|\bfrom\s+torch\b.*\bimport\b.*\bload\b", ("checkpoints.py",),
+    Rule("foreign weights", r"\btorch\s*\.\s*load\b|\bfrom\s+torch\b.*\bimport\b.*\bload\b", ("core/checkpoints.py",),
          "x = torch.load(path)"),
-    Rule("weights files", r"\bsafetensors\b", ("checkpoints.py",), "import safetensors.torch"),
+    Rule("weights files", r"\bsafetensors\b", ("core/checkpoints.py",), "import safetensors.torch"),
     Rule("print", r"(?<![.\w])print\s*\(", (), "print(1)"),
     Rule("global seed", r"\b(torch\.manual_seed|np\.random\.seed|random\.seed)\s*\(", ("training/",),
          "torch.manual_seed(0)"),  # dropout takes no generator: the loop seeds it, step by step
@@ -72,9 +111,9 @@ HEAVY_MODULES = ("torch", "cv2", "scipy", "pyarrow", "polars", "matplotlib", "sk
 
 
 def room_of(file: Path, source: Path) -> str:
-    """The room of a file under ``source``: a folder of ``ROOMS``, or ``ground``; another folder stands for itself."""
+    """The room of a file under ``source``: a folder of ``ROOMS``, or ``door``; another folder stands for itself."""
     parts = file.relative_to(source).parts
-    return "ground" if len(parts) == 1 else parts[0]
+    return "door" if len(parts) == 1 else parts[0]
 
 
 def imported(tree: ast.AST, package: str) -> list[tuple[int, str]]:
@@ -110,9 +149,95 @@ def wall_breaches(source: Path) -> list[str]:
         for line, name in imported(ast.parse(file.read_text()), package):
             parts = name.split(".")
             entered = parts[1] if parts[0] == "mien" and len(parts) > 1 and parts[1] in ROOMS else None
-            if entered and entered != room and entered not in MAY_ENTER[room] and (str(place), entered) not in DOORS:
+            if (
+                entered
+                and entered != room
+                and entered not in MAY_ENTER[room]
+                and (place.as_posix(), entered) not in OPEN
+            ):
                 breaches.append(f"{place}:{line}: {room} enters {entered} ({name})")
     return breaches
+
+
+def module_of(file: Path, source: Path) -> str:
+    """The dotted name of a file under ``source``."""
+    parts = file.relative_to(source).with_suffix("").parts
+    return ".".join(["mien", *(parts[:-1] if parts[-1] == "__init__" else parts)])
+
+
+def arrows(source: Path) -> dict[str, set[str]]:
+    """Module -> the modules under ``source`` that it imports, wherever the import stands."""
+    modules = {module_of(file, source): file for file in sorted(source.rglob("*.py"))}
+    found: dict[str, set[str]] = {}
+    for module, file in modules.items():
+        package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+        names = {name for _, name in imported(ast.parse(file.read_text()), package)}
+        targets = {name if name in modules else name.rpartition(".")[0] for name in names}
+        found[module] = {name for name in targets if name in modules and name not in (module, "mien")}
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Every set of modules that import each other in a loop (Tarjan's strongly connected components)."""
+    number: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        number[node] = low[node] = len(number)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in number:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], number[other])
+        if low[node] == number[node]:
+            loop = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(loop) > 1:
+                found.append(sorted(loop))
+
+    for node in graph:
+        if node not in number:
+            visit(node)
+    return found
+
+
+def private_breaches(source: Path) -> list[str]:
+    """Every import of a private name (``_x``) of another file, and every use of one through a module."""
+    breaches = []
+    for file in sorted(source.rglob("*.py")):
+        tree = ast.parse(file.read_text())
+        modules: set[str] = set()
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom | ast.Import):
+                continue
+            inside = isinstance(node, ast.Import) or (node.module or "").startswith("mien") or node.level
+            for alias in node.names:
+                last = alias.name.rpartition(".")[2]
+                if inside and last.startswith("_") and not last.startswith("__"):
+                    breaches.append(f"{file.relative_to(source)}:{node.lineno}: {last}")
+                if isinstance(node, ast.ImportFrom) and inside and (alias.name.islower()):
+                    modules.add(alias.asname or alias.name)
+        known = {name.rpartition(".")[2] for name in arrows_cached(source)} & modules
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id in known
+                and node.attr.startswith("_")
+                and not node.attr.startswith("__")
+            ):
+                breaches.append(f"{file.relative_to(source)}:{node.lineno}: {node.value.id}.{node.attr}")
+    return breaches
+
+
+@cache
+def arrows_cached(source: Path) -> dict[str, set[str]]:
+    """``arrows``, once for each folder."""
+    return arrows(source)
 
 
 def code_only(text: str) -> list[str]:
@@ -166,6 +291,31 @@ def test_rooms_enter_only_the_rooms_they_may() -> None:
     assert not wall_breaches(SOURCE)
 
 
+def test_there_is_no_circle_but_the_open_ones() -> None:
+    """Nothing may be added to these: they are what is left of the old house."""
+    assert [loop for loop in circles(arrows(SOURCE)) if not OPEN_CIRCLES.intersection(loop)] == []
+
+
+def test_a_planted_circle_is_seen(tmp_path: Path) -> None:
+    for name, other in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "a")):
+        file = tmp_path / "core" / f"{name}.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"def f():\n    from mien.core import {other}\n")
+    assert circles(arrows(tmp_path)) == [["mien.core.a", "mien.core.b", "mien.core.c"]]
+
+
+def test_no_private_name_crosses_a_file() -> None:
+    assert not private_breaches(SOURCE)
+
+
+@pytest.mark.parametrize("line", ["from mien.core.b import _hidden", "from mien.core import b\nb._hidden()"])
+def test_a_planted_private_name_is_seen(tmp_path: Path, line: str) -> None:
+    (tmp_path / "core").mkdir()
+    (tmp_path / "core" / "b.py").write_text("def _hidden(): ...\n")
+    (tmp_path / "core" / "a.py").write_text(f"{line}\nself._own = 1\n")
+    assert len(private_breaches(tmp_path)) == 1
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_what_has_one_owner_is_nowhere_else(rule: Rule) -> None:
     breaches = rule_breaches(SOURCE, rule)
@@ -189,7 +339,7 @@ def unguarded_loads(text: str) -> list[str]:
 
 
 def test_foreign_weights_are_read_without_running_their_code() -> None:
-    text = (SOURCE / "checkpoints.py").read_text()
+    text = (SOURCE / "core/checkpoints.py").read_text()
     assert "weights_only=True" in "\n".join(code_only(text))
     assert not unguarded_loads(text)
 
@@ -240,10 +390,14 @@ def test_imports_are_silent_and_light(module: str) -> None:
         ("generators/a.py", "from mien.datasets.batches import batches"),
         ("generators/a.py", "if True:\n    from mien.apps import cli"),
         ("faces/a.py", "from mien.datasets import catalog"),
-        ("photos/a.py", "import mien.training.loop as loop"),
+        ("datasets/a.py", "import mien.training.loop as loop"),
         ("training/a.py", "from mien.evaluation.metrics import frechet"),
         ("training/a.py", "from mien.datasets.batches import batches"),
-        ("images.py", "from mien.faces import detector"),
+        ("core/a.py", "from mien.faces import detector"),
+        ("papers/deepface_2016/a.py", "from mien.generators import density"),
+        ("generators/a.py", "from mien.papers.cgan_sanche import networks"),
+        ("pretrained/a.py", "from mien.faces import align"),
+        ("core/a.py", "import mien.pipelines.crowd"),
         ("__init__.py", "from mien.training import loop"),
         ("cellar/a.py", "x = 1"),
     ],

@@ -15,7 +15,7 @@ DPI = 110
 COLOURS = ("#3b5bdb", "#e8590c", "#2b8a3e", "#862e9c", "#5c5f66")
 
 
-def _figure(width: float = 7.6, height: float = 3.8, columns: int = 1) -> tuple[Any, list[Any]]:
+def new_figure(width: float = 7.6, height: float = 3.8, columns: int = 1) -> tuple[Any, list[Any]]:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ def _figure(width: float = 7.6, height: float = 3.8, columns: int = 1) -> tuple[
     return figure, axes
 
 
-def _photo(figure: Any) -> UInt8Image:
+def rendered(figure: Any) -> UInt8Image:
     figure.canvas.draw()
     return np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
 
@@ -40,7 +40,7 @@ def histograms(
     series: Mapping[str, npt.ArrayLike], *, x: str, bins: int = 40, marks: Mapping[str, float] | None = None
 ) -> UInt8Image:
     """Histograms of several series over one axis, as shares of each; ``marks`` are named vertical lines."""
-    figure, (axes,) = _figure()
+    figure, (axes,) = new_figure()
     arrays = {name: np.asarray(values, np.float64).ravel() for name, values in series.items()}
     everything = np.concatenate(list(arrays.values()))
     low, high = float(everything.min()), float(everything.max())
@@ -53,7 +53,7 @@ def histograms(
     axes.set_xlabel(x)
     axes.set_ylabel("share")
     axes.legend(frameon=False)
-    return _photo(figure)
+    return rendered(figure)
 
 
 def bands(
@@ -65,7 +65,7 @@ def bands(
     diagonal: bool = False,
 ) -> UInt8Image:
     """The median of each series (T K: K values at each of T places) with the band from its 10th to 90th percentile."""
-    figure, (axes,) = _figure(height=4.4)
+    figure, (axes,) = new_figure(height=4.4)
     places = np.asarray(x, np.float64)
     for (name, values), colour in zip(series.items(), COLOURS, strict=False):
         low, middle, high = np.percentile(np.asarray(values, np.float64), [10, 50, 90], axis=1)
@@ -76,7 +76,7 @@ def bands(
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.legend(frameon=False)
-    return _photo(figure)
+    return rendered(figure)
 
 
 def bars(
@@ -87,7 +87,7 @@ def bars(
     limits: tuple[float, float] | None = None,
 ) -> UInt8Image:
     """Bars of several series side by side for each group; ``None`` leaves a gap."""
-    figure, (axes,) = _figure(width=max(7.6, 0.55 * len(groups) + 2))
+    figure, (axes,) = new_figure(width=max(7.6, 0.55 * len(groups) + 2))
     width = 0.8 / max(len(series), 1)
     for index, ((name, values), colour) in enumerate(zip(series.items(), COLOURS, strict=False)):
         heights = [np.nan if value is None else value for value in values]
@@ -103,14 +103,14 @@ def bars(
         axes.set_ylim(*limits)
     axes.set_ylabel(y_label)
     axes.legend(frameon=False)
-    return _photo(figure)
+    return rendered(figure)
 
 
 def scatter(
     x: npt.ArrayLike, y: npt.ArrayLike, *, x_label: str, y_label: str, limit: int = 4000, diagonal: bool = True
 ) -> UInt8Image:
     """Points (the first ``limit`` of them) with the diagonal."""
-    figure, (axes,) = _figure(width=5.2, height=4.6)
+    figure, (axes,) = new_figure(width=5.2, height=4.6)
     a, b = np.asarray(x, np.float64).ravel()[:limit], np.asarray(y, np.float64).ravel()[:limit]
     axes.scatter(a, b, s=5, alpha=0.3, color=COLOURS[0], linewidths=0)
     if diagonal and len(a):
@@ -118,23 +118,23 @@ def scatter(
         axes.plot(ends, ends, color="#1d2330", linewidth=1, linestyle="--")
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    return _photo(figure)
+    return rendered(figure)
 
 
 def ranked(shares: Mapping[str, float], *, x: str) -> UInt8Image:
     """Horizontal bars of named shares (0 to 1) in the order given, the first on top."""
-    figure, (axes,) = _figure(width=7.6, height=max(1.6, 0.17 * len(shares) + 0.7))
+    figure, (axes,) = new_figure(width=7.6, height=max(1.6, 0.17 * len(shares) + 0.7))
     places = np.arange(len(shares))
     axes.barh(places, [100 * share for share in shares.values()], color=COLOURS[0], height=0.7)
     axes.set_yticks(places, list(shares), fontsize=7)
     axes.set_ylim(len(shares) - 0.4, -0.6)
     axes.set_xlabel(f"{x}, %")
-    return _photo(figure)
+    return rendered(figure)
 
 
 def ranges(found: Mapping[str, tuple[float, float, float]], *, x: str, mark: float | None = None) -> UInt8Image:
     """A point with a bar from low to high for each named (value, low, high), the first on top."""
-    figure, (axes,) = _figure(height=max(1.8, 0.42 * len(found) + 1.0))
+    figure, (axes,) = new_figure(height=max(1.8, 0.42 * len(found) + 1.0))
     for place, (value, low, high) in enumerate(found.values()):
         colour = COLOURS[place % len(COLOURS)]
         axes.plot([low, high], [place, place], color=colour, linewidth=2.4, solid_capstyle="round")
@@ -144,15 +144,15 @@ def ranges(found: Mapping[str, tuple[float, float, float]], *, x: str, mark: flo
     axes.set_yticks(range(len(found)), list(found))
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.set_xlabel(x)
-    return _photo(figure)
+    return rendered(figure)
 
 
 def lines(series: Mapping[str, Sequence[float]], *, x: str, y: str) -> UInt8Image:
     """Each series (a value a step, from step 1) as a line."""
-    figure, (axes,) = _figure()
+    figure, (axes,) = new_figure()
     for (name, values), colour in zip(series.items(), COLOURS, strict=False):
         axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.2, label=name)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.legend(frameon=False)
-    return _photo(figure)
+    return rendered(figure)

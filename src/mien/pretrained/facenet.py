@@ -7,8 +7,8 @@ with its batch normalisations folded into the convolutions, so a layer here is a
 the one normalisation left, after the bottleneck, is folded into it by ``convert``.
 
 Input: N 3 H W, RGB, (value - 127.5) / 128 (``mien.core.images.to_facenet``), trained at 160 x 160. Nothing depends on
-the size before ``pool``, and ``pool`` averages what is there, so any H, W >= 96 works; the embedding means what it should at
-160 only.
+the size before ``pool``, and ``pool`` averages what is there, so any H, W >= 96 works; the embedding means what it
+should at 160 only.
 """
 
 from __future__ import annotations

@@ -29,12 +29,12 @@ import torch
 from mien.core.checkpoints import save_weights
 from mien.core.config import Config
 from mien.core.images import sheet, to_photos, to_tensor
+from mien.core.losses import cross_entropy_discriminator, cross_entropy_generator
 from mien.core.quantise import packed
 from mien.core.records import Sex, UInt8Image
 from mien.core.seeding import stream, torch_seed
 from mien.papers.cgan_sanche.networks import MODEL, Discriminator, Generator, PaperConfig, draw_noise, encode_labels
 from mien.training.loop import BatchAt, Hook, LoopSettings, Outcome, train
-from mien.training.objectives import cross_entropy_discriminator, cross_entropy_generator
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms, pause_below
 from mien.training.schedules import staircase
 

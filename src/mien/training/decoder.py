@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from mien.core.config import Config
 from mien.core.images import sheet, to_photos, to_tensor
+from mien.core.losses import hinge_discriminator, hinge_generator, l1_pyramid
 from mien.core.records import UInt8Image
 from mien.core.seeding import torch_seed
 from mien.generators.critic import FeatureCritic, PatchCritic
@@ -33,7 +34,6 @@ from mien.generators.decoder import Decoder, DecoderConfig, StyleEncoder
 from mien.training.cycle import cycle, laid, mixed, spaced
 from mien.training.ema import EmaConfig
 from mien.training.loop import LoopSettings, Outcome, train
-from mien.training.objectives import hinge_discriminator, hinge_generator, l1_pyramid
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms
 from mien.training.schedules import constant, flat_then_cosine
 

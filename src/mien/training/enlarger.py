@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from mien.core.checkpoints import save_weights
 from mien.core.config import Config
 from mien.core.images import sheet, to_photos, to_tensor
+from mien.core.losses import hinge_discriminator, hinge_generator
 from mien.core.records import UInt8Image
 from mien.core.seeding import torch_seed
 from mien.generators.critic import PatchCritic
 from mien.generators.enlarger import FACTOR, MODEL, EnlargerConfig, EnlargerNetwork, bicubic
 from mien.training.ema import EmaConfig
 from mien.training.loop import BatchAt, Hook, LoopSettings, Outcome, train
-from mien.training.objectives import hinge_discriminator, hinge_generator
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms
 from mien.training.schedules import constant, flat_then_cosine
 

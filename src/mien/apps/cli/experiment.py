@@ -88,7 +88,7 @@ def tsne(
     tap = layer or MAPPED.get(network.name, network.taps[-1])
     everyone = marks(faces.faces)
     chosen = everyone.pick(np.sort(one_a_person(everyone.people, stream(seed, "faces"))[:count]))
-    features = _features(faces, network, chosen.rows, tap)
+    features = encoded(faces, network, chosen.rows, tap)
     with _waiting(f"t-SNE of {len(chosen):,} faces"):
         about = provenance(faces, encoder=network.name, layer=tap, faces=len(chosen), seed=seed)
         found = tsne_report(features, chosen, tap, about, seed=seed, perplexity=perplexity, k=neighbours)
@@ -134,9 +134,9 @@ def activations(
     def fetch(tap: str, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         if tap in kept:
             return kept[tap][np.searchsorted(chosen.rows, rows)]
-        values = _features(faces, network, rows, tap)
+        values = encoded(faces, network, rows, tap)
         if values.shape[1] <= NARROW:  # every attribute will be asked for
-            kept[tap] = _features(faces, network, chosen.rows, tap)
+            kept[tap] = encoded(faces, network, chosen.rows, tap)
         return values
 
     about = provenance(faces, encoder=network.name, layers=", ".join(taps), faces=len(chosen), seed=seed)
@@ -232,7 +232,7 @@ def _encoder(name: str, layers: Sequence[str]) -> Encoder:
     return network
 
 
-def _features(data: FaceDataset, encoder: Encoder, rows: np.ndarray[Any, Any], tap: str) -> np.ndarray[Any, Any]:
+def encoded(data: FaceDataset, encoder: Encoder, rows: np.ndarray[Any, Any], tap: str) -> np.ndarray[Any, Any]:
     """Features (N D float32) of ``rows`` with a progress bar; computed once, then read from the cache of DEST.
 
     FaceNet's embedding is a linear layer over ``pool``, which is in the cache as soon as anything was trained on it.
@@ -247,7 +247,7 @@ def _features(data: FaceDataset, encoder: Encoder, rows: np.ndarray[Any, Any], t
     bottleneck = getattr(encoder.network, "bottleneck", None)
     if tap == "embedding" and isinstance(bottleneck, torch.nn.Linear):
         with torch.inference_mode():
-            codes = bottleneck(torch.from_numpy(_features(data, encoder, rows, "pool")))
+            codes = bottleneck(torch.from_numpy(encoded(data, encoder, rows, "pool")))
             return np.asarray(torch.nn.functional.normalize(codes).numpy())
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"{encoder.name} {tap}", total=len(rows))
@@ -260,7 +260,7 @@ def _verified(data: FaceDataset, encoder: Encoder, rows: Sequence[int], tap: str
     import numpy as np
 
     wanted = np.unique(np.concatenate([pairs.first, pairs.second]))
-    values = _features(data, encoder, np.array(rows, np.int64)[wanted], tap)
+    values = encoded(data, encoder, np.array(rows, np.int64)[wanted], tap)
     found = np.zeros((len(rows), values.shape[1]), np.float32)
     found[wanted] = values
     return found

@@ -77,11 +77,11 @@ def looks_by_reader(
     """Reader -> (what it sees of ``rows``, N D; the sizes of its head)."""
     import numpy as np
 
-    from mien.apps.cli.experiment import _features
+    from mien.apps.cli.experiment import encoded
     from mien.apps.cli.train_sex import looks_of_rows
     from mien.faces.encoder import load_encoder
 
-    pool = _features(dataset, load_encoder("facenet"), rows, "pool").astype(np.float16)
+    pool = encoded(dataset, load_encoder("facenet"), rows, "pool").astype(np.float16)
     found: dict[str, tuple[npt.NDArray[np.float16], Sizes]] = {
         "facenet": (pool, ((pool.shape[1],), (FACENET_INNER,), 1))
     }

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.core.records import UInt8Image
-from mien.evaluation.plots import COLOURS, _figure, _photo
+from mien.evaluation.plots import COLOURS, new_figure, rendered
 
 Mask = npt.NDArray[np.bool_]
 DARK, PALE = "#1d2330", "#b6bcc6"
@@ -21,14 +21,14 @@ def maps(points: npt.ArrayLike, sides: Mapping[str, Mask], *, columns: int = 3) 
     named = list(sides.items())
     rows = []
     for start in range(0, len(named), columns):
-        figure, axes = _figure(width=3.6 * columns, height=3.7, columns=columns)
+        figure, axes = new_figure(width=3.6 * columns, height=3.7, columns=columns)
         for each in axes:
             each.set_axis_off()
         for each, (title, marked) in zip(axes, named[start : start + columns], strict=False):
             each.scatter(*places[~marked].T, s=5, color=PALE, linewidths=0, alpha=0.6)
             each.scatter(*places[marked].T, s=7, color=COLOURS[1], linewidths=0, alpha=0.8)
             each.set_title(title, fontsize=9)
-        rows.append(_photo(figure))
+        rows.append(rendered(figure))
     return np.concatenate(rows)
 
 
@@ -37,7 +37,7 @@ def bells(values: Mapping[str, npt.ArrayLike], *, columns: int = 4, bins: int = 
     named = [(title, np.asarray(each, np.float64).ravel()) for title, each in values.items()]
     rows = []
     for start in range(0, len(named), columns):
-        figure, axes = _figure(width=3.0 * columns, height=2.6, columns=columns)
+        figure, axes = new_figure(width=3.0 * columns, height=2.6, columns=columns)
         for each in axes[len(named[start : start + columns]) :]:
             each.set_axis_off()
         for each, (title, series) in zip(axes, named[start : start + columns], strict=False):
@@ -50,7 +50,7 @@ def bells(values: Mapping[str, npt.ArrayLike], *, columns: int = 4, bins: int = 
             each.set_title(title, fontsize=8)
             each.tick_params(labelsize=7)
             each.set_yticks([])
-        rows.append(_photo(figure))
+        rows.append(rendered(figure))
     return np.concatenate(rows)
 
 
@@ -63,7 +63,7 @@ def curves(
     marks: Mapping[str, float] | None = None,
 ) -> UInt8Image:
     """Lines of (x, y) by name; ``marks`` are named horizontal lines."""
-    figure, (axes,) = _figure(height=4.2)
+    figure, (axes,) = new_figure(height=4.2)
     styles = cycle(("-", "--", ":"))
     style = next(styles)
     for number, (name, (places, heights)) in enumerate(series.items()):
@@ -84,4 +84,4 @@ def curves(
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.legend(frameon=False, fontsize=8)
-    return _photo(figure)
+    return rendered(figure)

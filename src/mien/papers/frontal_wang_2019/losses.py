@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from mien.core.config import Config
+from mien.core.losses import least_squares
 from mien.faces.landmarks68 import INNER_LIPS, PAIRS
-from mien.training.objectives import least_squares
 
 FRAME_PX = 320.0
 

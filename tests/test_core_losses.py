@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mien.training import objectives as o
+from mien.core import losses as o
 
 
 def tensor(*values: float) -> Tensor:

@@ -1,0 +1,7 @@
+"""How whatever takes long says how far it is: one type of callback for every room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+OnProgress = Callable[[int, int], None]  # (how many are done so far, of how many)
