@@ -16,6 +16,7 @@ from mien.core.errors import MienError, RequestError, WeightsError
 from mien.faces.encoder import ENCODERS, load_encoder
 from mien.pretrained import registry as store
 from mien.pretrained import vggface
+from mien.pretrained.download import sha256_of
 
 Cli = Callable[..., Result]
 TINY = vggface.Widths(blocks=(2, 2, 2, 2, 2), hidden=3, people=4, input_size=32)
@@ -65,7 +66,7 @@ def test_from_the_file_to_the_encoder(cli_here: Cli, cache: Path, file: Path, ne
 
     _, facts = load_weights(path, model="vgg-face")
     assert facts["source"] == "vgg_face_dag.pth"
-    assert facts["sha256"] == store.download.sha256_of(file)
+    assert facts["sha256"] == sha256_of(file)
     assert (facts["form"], facts["file_colours"], facts["licence"]) == ("PyTorch", "rgb", "non-commercial")
 
     assert "vgg-face" in ENCODERS
