@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import shutil
@@ -16,15 +17,36 @@ import pytest
 from typer.testing import Result
 
 import mien
-from mien.core import errors
+from mien import errors
 
-HELP_SECONDS_WANTED = 0.4
+HELP_SECONDS_WANTED = 0.3
 HELP_SECONDS_ALLOWED = 1.0  # CI's machine may be busy with something else
 
 
+RECORDS = ["Box", "Face", "FaceDescription", "Imagined", "Labels", "MadeFace", "PhotoDescription", "Portrait", "Pose"]
+
+
 def test_public_names_are_pinned() -> None:
-    assert sorted(mien.__all__) == ["__version__", "load"]
-    assert all(hasattr(mien, name) for name in mien.__all__)
+    assert sorted(mien.__all__) == sorted([*RECORDS, "__version__", "errors", "load"])
+    assert dir(mien) == sorted(mien.__all__)
+    with pytest.raises(AttributeError, match="module 'mien' has no attribute 'nobody'"):
+        mien.nobody  # noqa: B018
+
+
+def test_results_are_records_that_callers_can_name() -> None:
+    for name in RECORDS:
+        record = getattr(mien, name)
+        assert dataclasses.is_dataclass(record)
+        assert (record.__name__, record.__dataclass_params__.frozen) == (name, True)
+    assert isinstance(mien.load("crowd").sample(1, seed=1)[0], mien.MadeFace)
+    assert isinstance(mien.load("imagine").sample("smiling", 1, seed=1)[0], mien.Imagined)
+
+
+def test_public_errors_are_pinned() -> None:
+    assert sorted(mien.errors.__all__) == [
+        "DatasetError", "FetchError", "MienError", "PhotoError", "RequestError", "SourceError", "StoreError",
+        "TooFewError", "TrainingError", "WeightsError",
+    ]  # fmt: skip
 
 
 def test_load_is_called_as_documented() -> None:

@@ -58,8 +58,6 @@ OPEN = {
     ("generators/crowd/sampler.py", "papers"),
     ("generators/portrait/make.py", "papers"),
     ("pretrained/faceres.py", "faces"),
-    ("__init__.py", "attributes"),
-    ("__init__.py", "generators"),
     ("__main__.py", "apps"),
 }
 

@@ -1,62 +1,63 @@
-"""mien makes faces. ``mien.load("crowd").sample(count=8, sex="female", age=(20, 35), seed=1)``.
+"""mien makes faces.
 
-From words, too: ``mien.load("imagine").sample("smiling, woman, brown hair", 4, seed=1)``. And it says what a photo
-shows: ``mien.load("describe").describe("photo.jpg").faces[0].sentence``.
-Or draws who is on it, looking ahead: ``mien.load("portrait").make("photo.jpg")[0].on((255, 255, 255))``.
+```python
+import mien
+
+mien.load("crowd").sample(count=8, sex="female", age=(20, 35), seed=1)[0].image
+mien.load("imagine").sample("smiling, woman, brown hair", 4, seed=1)[0].image
+mien.load("portrait").make("photo.jpg")[0].on((255, 255, 255))
+mien.load("describe").describe("photo.jpg").faces[0].sentence
+```
+
+Importing it is silent and loads no torch: what is heavy is imported when it is first used.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any
 
+from mien import errors
 from mien.core.version import __version__
-
-__all__ = ["__version__", "load"]
+from mien.pipelines.load import load
 
 if TYPE_CHECKING:
-    from mien.attributes.describe.describer import Describer
-    from mien.generators.crowd.sampler import Crowd
-    from mien.generators.imagine.mien import Imagine
-    from mien.generators.portrait.make import PortraitMaker
+    from mien.pipelines.results import (
+        Box,
+        Face,
+        FaceDescription,
+        Imagined,
+        Labels,
+        MadeFace,
+        PhotoDescription,
+        Portrait,
+        Pose,
+    )
+
+__all__ = [
+    "Box",
+    "Face",
+    "FaceDescription",
+    "Imagined",
+    "Labels",
+    "MadeFace",
+    "PhotoDescription",
+    "Portrait",
+    "Pose",
+    "__version__",
+    "errors",
+    "load",
+]
 
 
-@overload
-def load(
-    name: Literal["describe"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
-) -> Describer: ...
+def __getattr__(name: str) -> Any:
+    """The record ``name`` of a result, imported when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module 'mien' has no attribute '{name}'")
+    from mien.pipelines import results
+
+    return getattr(results, name)
 
 
-@overload
-def load(
-    name: Literal["portrait"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
-) -> PortraitMaker: ...
-
-
-@overload
-def load(
-    name: Literal["imagine"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
-) -> Imagine: ...
-
-
-@overload
-def load(
-    name: Literal["crowd"] = "crowd", *, preset: str = "mien", weights: str | None = None, device: str | None = None
-) -> Crowd: ...
-
-
-def load(
-    name: str = "crowd", *, preset: str = "mien", weights: str | None = None, device: str | None = None
-) -> Crowd | Describer | Imagine | PortraitMaker:
-    """Load ``"crowd"``, ``"imagine"``, ``"portrait"`` or what describes photos (``"describe"``).
-
-    With the packaged weights or those of a run: ``preset`` is ``"mien"`` or ``"paper"`` (imagine: ``"mien"``), and
-    ``weights`` a safetensors file. ``device`` is a torch device (default: CUDA when there, else CPU; portraits are
-    made on the CPU). Raises ``RequestError`` for an unknown name.
-    """
-    if name == "describe":
-        from mien.attributes.describe.describer import Describer
-
-        return Describer.load(preset, weights=weights, device=device)
-    from mien.pipelines.load import load as load_generator
-
-    return load_generator(name, preset=preset, weights=weights, device=device)
+def __dir__() -> list[str]:
+    """What a user of ``mien`` finds by completion: the public names."""
+    return __all__

@@ -1,25 +1,65 @@
-"""Generators: what makes faces. ``load`` finds one by name, with the weights that travel with the package."""
+"""``load`` finds what makes or describes faces by its name, with the weights that travel with the package."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 from mien.core.errors import RequestError
 
 if TYPE_CHECKING:
+    from mien.attributes.describe.describer import Describer
     from mien.generators.crowd.sampler import Crowd
     from mien.generators.imagine.mien import Imagine
     from mien.generators.portrait.make import PortraitMaker
 
-NAMES = ("crowd", "imagine", "portrait")
+NAMES = ("crowd", "imagine", "portrait", "describe")
+
+
+@overload
+def load(
+    name: Literal["describe"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
+) -> Describer: ...
+
+
+@overload
+def load(
+    name: Literal["portrait"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
+) -> PortraitMaker: ...
+
+
+@overload
+def load(
+    name: Literal["imagine"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
+) -> Imagine: ...
+
+
+@overload
+def load(
+    name: Literal["crowd"] = "crowd", *, preset: str = "mien", weights: str | None = None, device: str | None = None
+) -> Crowd: ...
 
 
 def load(
-    name: str, *, preset: str = "mien", weights: str | None = None, device: str | None = None
-) -> Crowd | Imagine | PortraitMaker:
-    """The generator ``name`` (see ``mien.load``)."""
+    name: str = "crowd", *, preset: str = "mien", weights: str | None = None, device: str | None = None
+) -> Crowd | Describer | Imagine | PortraitMaker:
+    """Load ``"crowd"``, ``"imagine"``, ``"portrait"`` or what describes photos (``"describe"``).
+
+    Args:
+        name: one of ``NAMES``.
+        preset: ``"mien"`` or ``"paper"`` (imagine and describe: ``"mien"``).
+        weights: a safetensors file of a run; default: the packaged weights.
+        device: a torch device; default: CUDA when there, else CPU. Portraits are made on the CPU.
+
+    Raises:
+        RequestError: an unknown name or preset, or a device that is not used.
+        WeightsError: a weights file that is missing, damaged or of another model.
+    """
     if name not in NAMES:
-        raise RequestError(f"load: no generator '{name}'; allowed: {', '.join(NAMES)}, describe")
+        raise RequestError(f"load: no generator '{name}'; allowed: {', '.join(NAMES)}")
+    if name == "describe":
+        from mien.attributes.describe.describer import Describer
+
+        return Describer.load(preset, weights=weights, device=device)
     if name == "portrait":
         from mien.generators.portrait.make import PortraitMaker
 

@@ -1,0 +1,20 @@
+"""The records that callers get back, gathered for the package's door (``mien.Portrait``, ``mien.MadeFace``, ...)."""
+
+from __future__ import annotations
+
+from mien.attributes.describe.records import FaceDescription, PhotoDescription
+from mien.core.records import Box, Face, Labels, MadeFace, Pose
+from mien.generators.imagine.mien import Imagined
+from mien.generators.portrait.make import Portrait
+
+__all__ = [
+    "Box",
+    "Face",
+    "FaceDescription",
+    "Imagined",
+    "Labels",
+    "MadeFace",
+    "PhotoDescription",
+    "Portrait",
+    "Pose",
+]
