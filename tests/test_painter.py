@@ -1,0 +1,171 @@
+"""The painter: its basis, its network, its optimiser, and that it learns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mien.generators.painter.basis import PatchBasis, folding
+from mien.generators.painter.network import Given, Painter, PainterConfig
+from mien.generators.painter.sampling import sample
+from mien.training.loop import LoopSettings
+from mien.training.muon import Muon, orthogonal
+from mien.training.painter import PaintedSet, PainterTrainingConfig, flow_error, forgetful, train_painter, whole
+
+TINY = PainterConfig(
+    size_px=32, patch_px=16, channels=6, code=4, conditions=3, sources=2, width=24, depth=2, heads=2, hidden=32
+)
+
+
+def images(count: int, size: int = 32) -> torch.Tensor:
+    draws = torch.Generator().manual_seed(3)
+    small = torch.randn(count, 3, 4, 4, generator=draws)
+    return torch.nn.functional.interpolate(small, size=(size, size), mode="bicubic").clamp(-1, 1)
+
+
+def painted(count: int = 12) -> PaintedSet:
+    draws = np.random.default_rng(0)
+    tokens = draws.standard_normal((count, TINY.tokens, TINY.channels)).astype(np.float32)
+    codes = draws.standard_normal((count, TINY.code)).astype(np.float32)
+    conditions = draws.standard_normal((count, TINY.conditions)).astype(np.float32)
+    conditions[::3, 1] = np.nan
+    valid = np.ones((count, TINY.tokens), np.float32)
+    return PaintedSet(tokens, codes, conditions, valid, np.arange(count) % 2)
+
+
+def batch_of(faces: PaintedSet, count: int) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(np.array(value)) for name, value in faces.rows(np.arange(count)).items()}
+
+
+@pytest.mark.parametrize(("size", "patch"), [(128, 16), (32, 16), (48, 8)])
+def test_folding_is_orthonormal_and_leaves_the_outer_border_alone(size: int, patch: int) -> None:
+    matrix = folding(size, patch)
+    assert torch.allclose(matrix @ matrix.T, torch.eye(size), atol=1e-6)
+    reach = patch // 2
+    assert torch.equal(matrix[:reach, :reach], torch.eye(reach))
+
+
+def test_all_coefficients_give_the_picture_back() -> None:
+    basis = PatchBasis(32, 16, 3 * 16 * 16)
+    photos = images(8)
+    basis.fit(photos)
+    assert torch.allclose(basis.decode(basis.encode(photos)), photos, atol=1e-4)
+
+
+def test_few_coefficients_give_the_best_picture_and_no_seam() -> None:
+    photos = images(16)
+    basis = PatchBasis(32, 16, 24)
+    basis.fit(photos)
+    tokens = basis.encode(photos)
+    assert float(tokens.square().mean()) == pytest.approx(1, abs=0.05)
+    error = (basis.decode(tokens) - photos).square().mean()
+    other = PatchBasis(32, 16, 24)  # axes of the first values instead of the principal ones
+    assert error < (other.decode(other.encode(photos)) - photos).square().mean()
+    # What one token holds reaches over its border and fades out there: no step at the seam.
+    one = torch.zeros(1, 4, 24)
+    one[0, 0, 0] = 1
+    drawn = (basis.decode(one) - basis.decode(0 * one))[0, 0]
+    assert float((drawn[:, 15] - drawn[:, 16]).abs().max()) < 0.35 * float(drawn.abs().max())
+    assert float(drawn[:, 16:].abs().max()) > 0
+
+
+def test_orthogonal_keeps_singular_vectors_and_makes_values_one() -> None:
+    draws = torch.Generator().manual_seed(1)
+    for shape in ((2, 12, 20), (1, 20, 12)):
+        found = orthogonal(torch.randn(*shape, generator=draws))
+        values = torch.linalg.svdvals(found)
+        assert float((values - 1).abs().max()) < 0.2
+    left, right = torch.linalg.qr(torch.randn(8, 8, generator=draws))[0], torch.eye(8)
+    given = left @ torch.diag(torch.linspace(1, 3, 8)) @ right
+    assert torch.allclose(orthogonal(given[None])[0], left, atol=0.25)
+
+
+def test_other_parameters_move_as_by_torchs_adamw() -> None:
+    draws = torch.Generator().manual_seed(1)
+    ours = torch.nn.Parameter(torch.randn(5, 3, generator=draws))
+    theirs = torch.nn.Parameter(ours.detach().clone())
+    mine = Muon([], [ours], lr=0.01, other_share=1.0)
+    reference = torch.optim.AdamW([theirs], lr=0.01, betas=(0.9, 0.95), weight_decay=0.01)
+    for _ in range(5):
+        gradient = torch.randn(5, 3, generator=draws)
+        for parameter, optimiser in ((ours, mine), (theirs, reference)):
+            parameter.grad = gradient.clone()
+            optimiser.step()
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_what_is_not_known_does_not_count() -> None:
+    """A dropped code, condition, look and border change nothing, whatever their values are."""
+    torch.manual_seed(0)
+    painter = Painter(TINY).eval()
+    for parameter in painter.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    batch, time = batch_of(painted(), 4), torch.full((4,), 0.5)
+    noisy = torch.randn(4, TINY.tokens, TINY.channels)
+    given = whole(batch)
+    hidden = given.open(TINY.sources)
+    other = Given(
+        -given.code, hidden.code_known, given.code_noise + 1, given.conditions + 1, hidden.conditions_known,
+        hidden.source, given.valid, given.valid_known,
+    )  # fmt: skip
+    assert torch.allclose(painter(noisy, time, hidden), painter(noisy, time, other), atol=1e-6)
+    assert not torch.allclose(painter(noisy, time, hidden), painter(noisy, time, given), atol=1e-3)
+
+
+def test_forgetting_drops_as_often_as_it_says_and_keeps_the_variance_of_codes() -> None:
+    faces = painted(4000)
+    given = forgetful(batch_of(faces, 4000), PainterTrainingConfig(painter=TINY), torch.Generator().manual_seed(0))
+    assert float(given.code_known.mean()) == pytest.approx(0.9, abs=0.02)
+    assert float(given.conditions_known[:, 0].mean()) == pytest.approx(0.75 * 0.65, abs=0.03)
+    assert float((given.source == TINY.sources).float().mean()) == pytest.approx(0.25, abs=0.03)
+    assert float(given.code.var()) == pytest.approx(1, abs=0.05)
+    assert not given.conditions.isnan().any()
+    assert not (given.conditions_known[::3, 1] > 0).any(), "what nobody knows is never known"
+
+
+def test_patches_outside_the_photograph_teach_next_to_nothing() -> None:
+    faces = painted(2)
+    batch = batch_of(faces, 2)
+    valid = batch["valid"].clone()
+    valid[:, 0] = 0
+
+    def predicted(noisy: torch.Tensor, time: torch.Tensor, given: Given) -> torch.Tensor:
+        made = batch["tokens"].clone()
+        made[:, 0] += 10  # wrong in the one patch that is mirrored
+        return made
+
+    time, normals = torch.full((2,), 0.3), torch.zeros_like(batch["tokens"])
+    inside = flow_error(predicted, batch["tokens"], batch["valid"], whole(batch), time, normals)
+    outside = flow_error(predicted, batch["tokens"], valid, whole(batch), time, normals)
+    assert float(outside.max()) < 0.05 * float(inside.min())
+
+
+def test_it_learns_faces_by_heart_and_a_resumed_run_is_the_same(tmp_path: object) -> None:
+    from pathlib import Path
+
+    where = Path(str(tmp_path))
+    faces = painted(2)
+    config = PainterTrainingConfig(painter=TINY, forget_code=0.0, largest_code_noise=0.0, warmup_steps=5)
+
+    def run(out: Path, steps: int, *, minutes: float | None = None, resume: bool = False) -> torch.nn.Module:
+        settings = LoopSettings(
+            steps=steps, batch_size=16, threads=1, tensorboard=False, progress=False, minutes=minutes,
+            channels_last=False, checkpoint_every=20,
+        )  # fmt: skip
+        found = train_painter(faces.batch_at(16, 0), out, config, settings, resume=resume)
+        painter: torch.nn.Module = found.shown["painter"]
+        return painter
+
+    once = run(where / "once", 150)
+    run(where / "twice", 150, minutes=0.005)
+    again = run(where / "twice", 150, resume=True)
+    for a, b in zip(once.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
+    batch = batch_of(faces, 2)
+    noise = torch.randn(batch["tokens"].shape, generator=torch.Generator().manual_seed(1))
+    assert isinstance(once, Painter)
+    made = sample(once, whole(batch), noise, steps=12, guidance=1.0)
+    to_own = (made - batch["tokens"]).square().mean((1, 2))
+    to_other = (made - batch["tokens"].flip(0)).square().mean((1, 2))
+    assert bool((to_own < 0.5 * to_other).all()), (to_own, to_other)
