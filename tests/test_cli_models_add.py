@@ -110,7 +110,7 @@ def test_a_bad_file_leaves_what_was_added(cli_here: Cli, file: Path, tmp_path: P
         (("add", "vgg", "x"), "no model that is added from a file is called 'vgg'; allowed: vgg-face"),
         (
             ("info", "vgg"),
-            "no model is called 'vgg'; allowed: facenet, face-mesh, blazeface, dlib-resnet, faceres, vgg-face",
+            "no model is called 'vgg'; allowed: facenet, face-mesh, blazeface, dlib-resnet, vgg-face",
         ),
     ],
 )

@@ -25,13 +25,12 @@ import torch
 
 from mien.core.checkpoints import load_weights
 from mien.core.errors import FetchError, MienError, RequestError, WeightsError
-from mien.pretrained import catalogue, download, npm
+from mien.pretrained import catalogue, download
 from mien.pretrained import registry as store
 
 REAL_MODELS = catalogue.MODELS
 NETWORK = bytes(range(256)) * 3000  # 768,000 bytes: several chunks
 CLOSED = "http://127.0.0.1:9/simple"  # nobody listens on the discard port
-NO_REGISTRY = "http://127.0.0.1:9/npm"
 
 
 def _zip(member: str, data: bytes) -> bytes:
@@ -82,19 +81,6 @@ OTHER = replace(
 )
 
 NOISE = random.Random(0).randbytes(700_000)
-TAPE = _tar("package/models/net.bin", NOISE)
-NPM = replace(
-    TINY,
-    name="scoped",
-    package="@tiny/net",
-    filename="net-1.0.tgz",
-    archive_sha256=hashlib.sha256(TAPE).hexdigest(),
-    archive_bytes=len(TAPE),
-    member="package/models/net.bin",
-    member_sha256=hashlib.sha256(NOISE).hexdigest(),
-    index="npm",
-    without="two readers are left",
-)
 
 
 @dataclass
@@ -107,14 +93,12 @@ class Index:
     cut_after: list[int] = field(default_factory=list)  # bytes to send, one entry an answer, before hanging up
     statuses: list[int] = field(default_factory=list)  # answers to give, first, instead of the file
     asked: list[tuple[str, str | None]] = field(default_factory=list)  # path, Range
-    pages: list[str] = field(default_factory=list)  # what npm's registry was asked
-    version_page: bytes = b'{"dist": {"tarball": "https://registry.npmjs.org/@tiny/net/-/net-1.0.tgz"}}'
     url: str = ""
 
 
 @pytest.fixture
 def index() -> Iterator[Index]:
-    state = Index({TINY.filename: WHEEL, OTHER.filename: OTHER_TAPE, NPM.filename: TAPE})
+    state = Index({TINY.filename: WHEEL, OTHER.filename: OTHER_TAPE})
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -124,10 +108,6 @@ def index() -> Iterator[Index]:
                 rows = [{"filename": file, "url": url} for file, url in links.items()]
                 page = "".join(f'<a href="{url}">{file}</a><br>' for file, url in links.items())
                 self._send(200, json.dumps({"files": rows}).encode() if state.json_page else page.encode())
-                return
-            if self.path.startswith("/npm/") and "/-/" not in self.path:
-                state.pages.append(self.path)
-                self._send(200, state.version_page)
                 return
             start = self.headers["Range"]
             state.asked.append((name, start))
@@ -170,12 +150,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("PIP_INDEX_URL", CLOSED)
-    monkeypatch.setenv("NPM_CONFIG_REGISTRY", NO_REGISTRY)
-    monkeypatch.setenv("NPM_CONFIG_USERCONFIG", str(tmp_path / "npmrc"))
     if "index" in request.fixturenames:
         url = request.getfixturevalue("index").url
         monkeypatch.setenv("PIP_INDEX_URL", url + "/")
-        monkeypatch.setenv("NPM_CONFIG_REGISTRY", url.replace("/simple", "/npm/"))
     return tmp_path / "cache"
 
 
@@ -425,115 +402,6 @@ def test_from_a_wrong_file_says_what_was_wanted(tmp_path: Path, cache: Path) -> 
     assert not list(cache.rglob("*.safetensors"))
 
 
-@pytest.fixture
-def scoped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A third network, of npm, last in the catalogue; pip is never to be asked for it."""
-
-    def never(*words: str) -> None:
-        assert "download" not in words or not any(word.startswith("@tiny") for word in words), words
-
-    for module in (catalogue, store):
-        monkeypatch.setattr(module, "MODELS", (TINY, OTHER, NPM))
-    monkeypatch.setattr(download, "_pip", never)
-
-
-@pytest.mark.usefixtures("scoped")
-def test_a_network_of_npm_is_fetched_and_continued(index: Index, cache: Path) -> None:
-    index.cut_after = [300_000]
-    (path,) = store.fetch(["scoped"])
-    assert index.pages == ["/npm/@tiny%2Fnet/1.0"]
-    assert index.asked == [(NPM.filename, None), (NPM.filename, "bytes=300000-")]
-    tensors, metadata = load_weights(path, model="scoped")
-    assert float(tensors["w"][0]) == pytest.approx(len(NOISE) / 2**20, rel=1e-3)
-    assert metadata["source"] == "npm @tiny/net@1.0 net-1.0.tgz package/models/net.bin"
-    assert (cache / "archives" / NPM.filename).read_bytes() == TAPE
-    store.fetch(["scoped"])
-    assert len(index.asked) == 2
-
-
-@pytest.mark.usefixtures("scoped")
-def test_wrong_bytes_and_answers_of_npm_are_refused(index: Index, cache: Path) -> None:
-    index.files[NPM.filename] = TAPE[:-1] + b"x"
-    with pytest.raises(FetchError, match=r"net-1\.0\.tgz has SHA-256 .* pinned is " + NPM.archive_sha256[:16]):
-        store.fetch(["scoped"])
-    for page, problem in (
-        (b"<html>", "not that of an npm registry"),
-        (b'{"dist": {}}', "not that of an npm registry"),
-        (b'{"dist": {"tarball": 7}}', "not that of an npm registry"),
-        (b'{"dist": {"tarball": "file:///etc/passwd"}}', "an archive at file:, wanted http or https"),
-    ):
-        index.version_page = page
-        with pytest.raises(FetchError, match=f"^scoped: net-1.0.tgz could not be brought from .*{problem}") as failure:
-            store.fetch(["scoped"])
-        assert "\n" not in str(failure.value)
-    assert not [path for path in cache.rglob("*") if path.is_file() and path.name != ".lock"]
-
-
-@pytest.mark.usefixtures("scoped")
-def test_where_only_npm_is_out_of_reach_the_others_come_and_the_line_says_so(
-    index: Index, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NPM_CONFIG_REGISTRY", NO_REGISTRY)
-    with pytest.raises(FetchError) as failure:
-        store.fetch()
-    message = str(failure.value)
-    assert message.startswith(
-        f"only scoped is missing (two readers are left): scoped: net-1.0.tgz could not be brought from {NO_REGISTRY} ("
-    )
-    assert message.endswith("on a machine without network: mien models fetch scoped --from FILE")
-    assert "\n" not in message
-    assert [entry.size_bytes is not None for entry in store.status()] == [True, True, False]
-    assert len(index.asked) == 2
-    with pytest.raises(FetchError, match="^scoped: net"):  # asked for alone: nothing else is spoken of
-        store.fetch(["scoped"])
-    store.weights_path("tiny").unlink()
-    with pytest.raises(FetchError, match="^scoped: net"):  # it is not the only one that is missing
-        store.fetch(["scoped", "tiny"])
-
-
-@pytest.mark.usefixtures("scoped")
-@pytest.mark.parametrize("form", ["archive", "bare"])
-def test_a_network_of_npm_from_a_file(tmp_path: Path, form: str) -> None:
-    path = tmp_path / "brought"
-    path.write_bytes({"archive": TAPE, "bare": NOISE}[form])
-    assert store.fetch(from_file=path) == [store.weights_path("scoped")]
-
-
-def test_the_registry_is_npm_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert npm.registry_url() == NO_REGISTRY
-    monkeypatch.delenv("NPM_CONFIG_REGISTRY")
-    monkeypatch.delenv("npm_config_registry", raising=False)
-    assert npm.registry_url() == "https://registry.npmjs.org"
-    assert npm.page_url(NPM) == "https://registry.npmjs.org/@tiny%2Fnet/1.0"
-    (tmp_path / "npmrc").write_text(
-        "; registry=https://no.example\nfund=false\nregistry = https://mirror.example/npm/\n"
-    )
-    assert npm.registry_url() == "https://mirror.example/npm"
-    monkeypatch.setenv("MIRROR", "https://other.example")
-    (tmp_path / "npmrc").write_text('registry="${MIRROR}/npm"\n')
-    assert npm.registry_url() == "https://other.example/npm"
-    monkeypatch.setenv("npm_config_registry", "https://small.example/")
-    assert npm.registry_url() == "https://small.example"
-    monkeypatch.delenv("npm_config_registry")
-    monkeypatch.delenv("NPM_CONFIG_USERCONFIG")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "npmrc").rename(tmp_path / ".npmrc")
-    assert npm.registry_url() == "https://other.example/npm"
-
-
-@pytest.mark.parametrize(
-    ("tarball", "address"),
-    [
-        ("https://registry.npmjs.org/@tiny/net/-/net-1.0.tgz", f"{NO_REGISTRY}/@tiny/net/-/net-1.0.tgz"),
-        ("https://files.example/net-1.0.tgz?sign=1", "https://files.example/net-1.0.tgz?sign=1"),
-        ("../-/net-1.0.tgz", f"{NO_REGISTRY}/-/net-1.0.tgz"),
-    ],
-)
-def test_the_archive_is_asked_of_the_mirror_that_is_configured(tarball: str, address: str) -> None:
-    page = f"{NO_REGISTRY}/@tiny%2Fnet/1.0"
-    assert npm.archive_url(page, json.dumps({"dist": {"tarball": tarball}})) == address
-
-
 def test_two_fetches_at_once_download_once(index: Index) -> None:
     threads = [threading.Thread(target=store.fetch, args=(["tiny"],)) for _ in range(2)]
     for thread in threads:
@@ -557,10 +425,7 @@ def test_the_cache_is_where_it_is_asked_to_be(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_the_real_catalogue_is_whole() -> None:
-    assert [model.name for model in REAL_MODELS] == ["facenet", "face-mesh", "blazeface", "dlib-resnet", "faceres"]
-    makefile = Path(__file__).resolve().parent.parent / "Makefile"
-    (required,) = re.findall(r"^REQUIRED_MODELS := (.*)$", makefile.read_text(), re.M)
-    assert required.split() == [model.name for model in REAL_MODELS if not model.without]
+    assert [model.name for model in REAL_MODELS] == ["facenet", "face-mesh", "blazeface", "dlib-resnet"]
     for model in REAL_MODELS:
         assert re.fullmatch("[0-9a-f]{64}", model.archive_sha256)
         assert re.fullmatch("[0-9a-f]{64}", model.member_sha256)

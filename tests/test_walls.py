@@ -57,7 +57,6 @@ MAY_ENTER: dict[str, set[str]] = {
 OPEN = {
     ("generators/crowd/sampler.py", "papers"),
     ("generators/portrait/make.py", "papers"),
-    ("pretrained/faceres.py", "faces"),
     ("__main__.py", "apps"),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,8 @@ from torch import Tensor
 
 from mien.attributes.calibration import Calibration, softmax
 from mien.attributes.features import looks_of
-from mien.attributes.heads import AGES, FEMALE, MALE, SEX, AttributeHeads, HeadsConfig
+from mien.attributes.heads import AGES, FEMALE, SEX, AttributeHeads, HeadsConfig
 from mien.attributes.packing import calibration_of, unpack
-from mien.attributes.sex_readers import SexReaders, logit_of
 from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.errors import RequestError, WeightsError
@@ -54,16 +53,13 @@ class RawReadings:
     scores: Float32Array  # N 73
     groups: tuple[Float32Array, ...]  # 42, each N x classes: logits
     age_years: Float32Array  # N: the mean of the age distribution
-    others: Float32Array | None = None  # N R: logits of "female" of the further readers; None: the heads alone
 
     @classmethod
     def joined(cls, parts: list[RawReadings]) -> RawReadings:
-        """Parts one after the other; with what further readers said when all of them have it."""
+        """Parts one after the other."""
         groups = tuple(np.concatenate([part.groups[k] for part in parts]) for k in range(len(GROUPS)))
         ages = np.concatenate([part.age_years for part in parts])
-        others = [part.others for part in parts if part.others is not None]
-        said = np.concatenate(others) if len(others) == len(parts) else None
-        return cls(np.concatenate([part.scores for part in parts]), groups, ages, said)
+        return cls(np.concatenate([part.scores for part in parts]), groups, ages)
 
 
 class AttributeReader:
@@ -75,11 +71,9 @@ class AttributeReader:
         heads: AttributeHeads,
         calibration: Calibration,
         metadata: Mapping[str, Any],
-        others: SexReaders | None = None,
     ) -> None:
         self.encoder, self.calibration, self.metadata = encoder, calibration, dict(metadata)
         self.heads = heads.eval().requires_grad_(False)
-        self.others = others
 
     @classmethod
     def load(cls, path: str | Path | None = None, encoder: str = "facenet") -> AttributeReader:
@@ -105,19 +99,6 @@ class AttributeReader:
             )
         return cls(network, heads, calibration, metadata)
 
-    def beside(self, others: SexReaders | None) -> AttributeReader:
-        """This reader with further ones of sex (``None``: as it is); the version names them all.
-
-        ``RequestError`` when they were fitted beside other heads.
-        """
-        if others is None:
-            return self
-        version = str(self.metadata.get("version"))
-        if others.first != version:
-            raise RequestError(f"readers of sex: fitted beside the heads '{others.first}', not '{version}'")
-        about = {**self.metadata, "version": f"{version}+{others.version}"}
-        return AttributeReader(self.encoder, self.heads, self.calibration, about, others)
-
     def read(
         self,
         crops: UInt8Image,
@@ -136,9 +117,6 @@ class AttributeReader:
         for start in range(0, len(crops), batch_size):
             part = crops[start : start + batch_size]
             parts.append(self._raw(part, both))
-            if self.others is not None:  # taught and calibrated with mirror images, whatever the heads are
-                said = self.others.logits(to_tensor(part), mirrored=mirrored is not False)
-                parts[-1] = replace(parts[-1], others=said)
             if progress is not None:
                 progress(len(parts[-1].scores))
         return self.calibrated(RawReadings.joined(parts) if parts else self._nothing())
@@ -162,10 +140,6 @@ class AttributeReader:
             group.name: softmax(logits, float(temperature)).astype(np.float32)
             for group, logits, temperature in zip(GROUPS, raw.groups, fitted.temperature, strict=True)
         }
-        if self.others is not None and raw.others is not None:
-            first = logit_of(raw.groups[GROUPS.index(SEX)])
-            groups[SEX.name][:, FEMALE] = self.others.sum.female(first, raw.others)
-            groups[SEX.name][:, MALE] = 1 - groups[SEX.name][:, FEMALE]
         ages = np.clip(fitted.age_slope * raw.age_years + fitted.age_intercept_years, 0, AGES - 1)
         return Readings(
             probabilities.astype(np.float32),

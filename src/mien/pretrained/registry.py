@@ -111,7 +111,7 @@ def fetch(
 
     ``from_file`` takes the network from a file on disk instead of the network: the archive, or the network file that
     is in it; without ``names`` it brings whatever that file holds. Raises ``FetchError`` in one line; models that were
-    finished before it stay, and where only one is missing that mien can do without, the line says so.
+    finished before it stay.
     """
     for name in names:
         local = find_local(name)
@@ -126,13 +126,7 @@ def fetch(
         for model in models:
             if not _usable(model):
                 converter = _converter(model)  # before the download: it may need something that is not installed
-                try:
-                    data = read_member(bring(model, cache / "archives", progress), model)
-                except FetchError as error:
-                    others = [other for other in models if other is not model]
-                    if model.without and others and all(_usable(other) for other in others):
-                        raise FetchError(f"only {model.name} is missing ({model.without}): {error}") from error
-                    raise
+                data = read_member(bring(model, cache / "archives", progress), model)
                 _convert(model, data, converter, progress)
     return [_path(model) for model in models]
 

@@ -18,11 +18,6 @@ def attributes(
     weights: Annotated[Path | None, typer.Option(help="Weights of a run, instead of the packaged ones.")] = None,
     encoder: Annotated[str, typer.Option(help="facenet or vgg-face: what the heads were trained on.")] = "facenet",
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    beside: Annotated[
-        Path | None,
-        typer.Option("--beside", metavar="FILE", help="Readers of sex (`mien train sex`), instead of ours."),
-    ] = None,
-    alone: Annotated[bool, typer.Option("--alone", help="The heads without further readers of sex.")] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
 ) -> None:
@@ -34,7 +29,6 @@ def attributes(
 
     import mien
     from mien.attributes.reader import AttributeReader
-    from mien.attributes.sex_readers import SexReaders
     from mien.core.errors import DatasetError, RequestError
     from mien.datasets.batches import FaceDataset
     from mien.evaluation import report
@@ -45,12 +39,7 @@ def attributes(
     report.check_directory(out, force=force)
     if threads is not None:
         torch.set_num_threads(threads)
-    if beside is not None and alone:
-        raise RequestError("--beside: readers of sex given together with --alone, which is without them")
     dataset, reader = FaceDataset.open(data), AttributeReader.load(weights, encoder)
-    if not alone:
-        version = str(reader.metadata.get("version"))
-        reader = reader.beside(SexReaders.load(beside) if beside else SexReaders.where_fetched(version))
     faces, raw = read_split(dataset, reader, split)
     rows, truths = faces.rows[split], faces.truths[split]
     if not len(rows):
@@ -70,7 +59,6 @@ def attributes(
         provenance={
             "mien": mien.__version__,
             "weights": str(reader.metadata.get("version")),
-            "further readers of sex": reader.others.version if reader.others else "none",
             "encoder": reader.encoder.name,
             "split": split,
             "faces": len(rows),
@@ -91,13 +79,9 @@ SPLITS = ("train", "validation", "test")
 
 def read_split(dataset: FaceDataset, reader: AttributeReader, split: str) -> tuple[Any, RawReadings]:
     """The faces of a split, and what the readers say of them, from features that are computed once and kept."""
-    from dataclasses import replace
-
-    import numpy as np
     import torch
 
     from mien.apps.cli.train_attributes import LabelledFaces, look_at
-    from mien.apps.cli.train_sex import looks_of_rows
     from mien.attributes.reader import RawReadings, raw_readings
     from mien.training.attributes import AttributesConfig
 
@@ -113,14 +97,7 @@ def read_split(dataset: FaceDataset, reader: AttributeReader, split: str) -> tup
         raw_readings(reader.heads, torch.from_numpy(features[start : start + 512]).float())
         for start in range(0, len(features), 512)
     ]
-    raw = RawReadings.joined(parts)
-    if reader.others is not None:
-        said = []
-        for each in reader.others.readers:
-            looks = looks_of_rows(dataset, each.sight, each.network, faces.rows[split], split)
-            said.append(each.logits_of(torch.from_numpy(looks)))
-        raw = replace(raw, others=np.stack(said, 1))
-    return faces, raw
+    return faces, RawReadings.joined(parts)
 
 
 def register(evaluate: typer.Typer) -> None:

@@ -42,9 +42,6 @@ def register(app: typer.Typer) -> None:
     from mien.apps.cli import experiment_ablation
 
     experiment_ablation.register(experiment)
-    from mien.apps.cli import experiment_sex
-
-    experiment_sex.register(experiment)
     app.add_typer(experiment, name="experiment")
 
 

@@ -108,7 +108,7 @@ def info(name: Annotated[str, typer.Argument(help="A name that `mien models list
             "what it is": model.what,
             "author": model.author,
             "licence": model.licence,
-            "package": f"{model.release} on {'the npm registry' if model.index == 'npm' else 'the package index'}",
+            "package": f"{model.release} on the package index",
             "archive": f"{model.filename} ({_megabytes(model.archive_bytes)})",
             "archive SHA-256": model.archive_sha256,
             "network file": model.member,

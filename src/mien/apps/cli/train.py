@@ -195,10 +195,9 @@ def judge(
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    from mien.apps.cli import train_attributes, train_enlarger, train_mixture, train_portrait, train_sex
+    from mien.apps.cli import train_attributes, train_enlarger, train_mixture, train_portrait
 
     train_attributes.register(train_app)
-    train_sex.register(train_app)
     train_portrait.register(train_app)
     train_mixture.register(train_app)
     train_enlarger.register(train_app)

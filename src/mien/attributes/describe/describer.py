@@ -82,7 +82,7 @@ class Reader(Protocol):
 
 
 class Describer:
-    """The networks (detector, mesh, heads on their encoder, and further readers of sex), loaded once."""
+    """The networks (detector, mesh, heads on their encoder), loaded once."""
 
     def __init__(self, finder: Finder, reader: Reader) -> None:
         self.finder, self.reader = finder, reader
@@ -91,7 +91,6 @@ class Describer:
     def load(cls, preset: str = "mien", *, weights: str | None = None, device: str | None = None) -> Describer:
         """The heads that travel with the package, or those of a run's ``weights``, and the fetched networks.
 
-        Beside the packaged heads two more networks read sex, where they were fetched (``model_version`` names them).
         ``WeightsError`` says what is missing and how to bring it; ``RequestError`` for another
         preset than ``mien`` and another device than the CPU.
         """
@@ -100,18 +99,15 @@ class Describer:
         if device not in (None, "cpu"):
             raise RequestError(f"device: '{device}' given; faces are described on the cpu")
         from mien.attributes.reader import AttributeReader
-        from mien.attributes.sex_readers import SexReaders
         from mien.core.memory import keep_freed_memory
         from mien.faces.find import FaceFinder
 
         keep_freed_memory()
-        reader = AttributeReader.load(weights)
-        others = SexReaders.where_fetched(str(reader.metadata.get("version")))
-        return cls(FaceFinder.load(), reader.beside(others))
+        return cls(FaceFinder.load(), AttributeReader.load(weights))
 
     @property
     def model_version(self) -> str:
-        """The version of the heads, and of the further readers of sex where there are: ``HEADS+sex-readers-...``."""
+        """The version of the heads."""
         return str(self.reader.metadata.get("version", "unknown"))
 
     def describe(self, photo: UInt8Image | str | os.PathLike[str], *, with_ethnicity: bool = False) -> PhotoDescription:
