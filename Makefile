@@ -16,8 +16,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	&& { echo $$p; break; }; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 MODELS_REQUIRED := $(if $(CI),1,0)
+# CI measures coverage and holds the floor of pyproject.toml; Python 3.12 on does so at almost no cost (sys.monitoring).
+COVERAGE := $(if $(CI),--cov --cov-report=term)
+COVERAGE_CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
 
-.PHONY: help demo test lint format types models wheel check-wheel constraints clean
+.PHONY: help demo test lint format hooks models docs wheel check-wheel constraints clean
 
 help:  ## Say what there is to make.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -29,7 +32,8 @@ demo: $(VENV)/.runtime  ## Install mien and make a sheet of 64 labelled faces (u
 	@echo "$(CURDIR)/out/demo/sheet.png"
 
 test: lint models  ## Set up everything, then ruff, mypy and the whole test suite.
-	OMP_NUM_THREADS=1 MIEN_REQUIRE_MODELS=$(MODELS_REQUIRED) $(BIN)/python -m pytest -n $(TEST_WORKERS) $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 MIEN_REQUIRE_MODELS=$(MODELS_REQUIRED) COVERAGE_CORE=$(COVERAGE_CORE) \
+		$(BIN)/python -m pytest -n $(TEST_WORKERS) $(COVERAGE) $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## ruff and mypy, changing nothing.
 	$(BIN)/ruff check .
@@ -40,11 +44,18 @@ format: $(VENV)/.dev  ## Let ruff mend and lay out the code.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+hooks: $(VENV)/.dev  ## Let git run ruff before each commit (pre-commit).
+	$(BIN)/pre-commit install
+
 models: $(VENV)/.dev  ## Bring the networks of others into the cache (MIEN_CACHE, or the user's).
 	@$(BIN)/mien models fetch || { \
 		if [ "$(MODELS_REQUIRED)" = 1 ]; then \
 			echo "make: the networks are required in CI" >&2; exit 1; fi; \
 		echo "make: going on without what could not be fetched; the tests that need it will skip" >&2; }
+
+docs: $(VENV)/.docs  ## Build the pages and the reference in out/docs (no network; warnings are errors).
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
+	@echo "$(CURDIR)/out/docs/index.html"
 
 wheel: $(VENV)/.dev  ## Build dist/mien-*.whl, weights inside.
 	rm -rf dist
@@ -58,7 +69,7 @@ constraints:  ## Write constraints.txt anew from today's releases (use Python 3.
 	bash .ci/renew-constraints "$(PYTHON)" "$(TORCH)"
 
 clean:  ## Remove everything that this file made.
-	rm -rf $(VENV) build dist out/demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist out/demo out/docs .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
@@ -78,3 +89,9 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) install -q -c constraints.txt pip
 	$(PIP) install -q -c constraints.txt "torch==$(TORCH)" -e '.[all]' --group dev
 	@touch $@ $(VENV)/.runtime
+
+# Pages are made from the text of the sources: mien itself is not needed.
+$(VENV)/.docs: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) install -q -c constraints.txt pip
+	$(PIP) install -q -c constraints.txt --group docs
+	@touch $@

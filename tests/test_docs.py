@@ -142,11 +142,14 @@ def test_every_page_is_reached_from_the_index() -> None:
     assert not [page for page in pages if page != "index.md" and f"({page})" not in index]
 
 
-def test_the_changelog_has_the_version_or_unreleased_at_the_top() -> None:
+def test_the_changelog_is_by_version_with_one_line_an_entry() -> None:
     import mien
 
-    headings = re.findall(r"^## \[([^\]]+)\]", (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
-    assert headings[0] in ("Unreleased", mien.__version__)
+    text = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", text, re.M)
+    assert headings[0] == mien.__version__
+    assert len(headings) == len(re.findall(r"^## ", text, re.M))
+    assert not [line for line in text.splitlines() if line.startswith(" ") or len(line) > 125]
 
 
 def test_a_wrong_command_in_a_page_would_be_seen() -> None:

@@ -102,7 +102,8 @@ def test_the_scripts_of_ci_are_sound(script: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "lint", "format", "wheel", "check-wheel", "constraints", "clean", "help"]
+    "target",
+    ["demo", "test", "lint", "format", "hooks", "docs", "wheel", "check-wheel", "constraints", "clean", "help"],
 )
 def test_make_knows_its_targets_and_ci_calls_them(target: str, tmp_path: Path) -> None:
     done = subprocess.run(
@@ -116,8 +117,20 @@ def test_make_knows_its_targets_and_ci_calls_them(target: str, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     run = (CHECKOUT / ".ci" / "run").read_text()
-    assert "make test" in run
-    assert "make check-wheel" in run
+    assert [line for line in ("make test", "make docs", "make check-wheel") if f"step {line}\n" not in run] == []
+
+
+def test_hooks_and_lint_use_one_ruff() -> None:
+    hooks = (CHECKOUT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"ruff==([\d.]+)", hooks)) == {pins()["ruff"]}
+    assert {"ruff check", "ruff format"} == set(re.findall(r"^ *entry: (ruff \w+)", hooks, re.M))
+
+
+def test_warnings_are_errors_and_coverage_has_a_floor() -> None:
+    tools = PROJECT["tool"]
+    assert tools["pytest"]["ini_options"]["filterwarnings"][0] == "error"
+    assert tools["coverage"]["report"]["fail_under"] >= 80
+    assert re.search(r"^COVERAGE := \$\(if \$\(CI\),--cov ", (CHECKOUT / "Makefile").read_text(), re.M)
 
 
 def test_make_says_what_it_needs_when_there_is_no_python(tmp_path: Path) -> None:
