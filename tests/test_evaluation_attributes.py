@@ -23,6 +23,7 @@ from mien.evaluation.attributes_metrics import (
     calibration_error,
     scores,
 )
+from mien.evaluation.report import Provenance
 
 faces = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2, max_size=60)
 
@@ -83,7 +84,7 @@ def made(n: int = 120, seed: int = 3) -> Examined:
 
 
 def test_a_report_says_what_is_known_and_names_what_is_not() -> None:
-    found = examine(made(), Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance={})
+    found = examine(made(), Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance=Provenance())
     figures = {key.split("_")[0]: figure for key, figure in found.figures().items()}
     assert figures["auc-mean-73"].value > 0.98
     assert figures["auc-mean-73"].n == 100  # faces with attributes
@@ -112,12 +113,14 @@ def test_the_photos_of_a_person_outvote_a_wrong_label() -> None:
 
     one = made()
     same = replace(one, people=tuple(f"{k // 4} {int(one.truths.female[k])}" for k in range(120)))
-    found = examine(same, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance={}).figures()
+    found = examine(same, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance=Provenance()).figures()
     (figure,) = (figure for key, figure in found.items() if key.startswith("sex-right-people"))
     assert 60 < figure.n < 120
     assert not any(
         key.startswith("sex-right-people")
-        for key in examine(one, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance={}).figures()
+        for key in examine(
+            one, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance=Provenance()
+        ).figures()
     )
 
 
@@ -132,5 +135,5 @@ def test_too_few_faces_are_no_examination() -> None:
             Calibration.none(73, 42),
             [0.4] * 73,
             title="",
-            provenance={},
+            provenance=Provenance(),
         )

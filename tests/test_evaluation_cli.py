@@ -91,7 +91,7 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path)
         ("paper", 30),
         ("real: noise", 30),
     }
-    assert values["provenance"]["generator"] == "fake-mien 1 + fake-paper 1"
+    assert values["provenance"]["model"] == "fake-mien 1 + fake-paper 1"
     assert values["provenance"]["quick"].startswith("yes")
     assert values["provenance"]["training_faces"] == 30
     assert values["provenance"]["generated_each_word"] == 20

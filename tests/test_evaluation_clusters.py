@@ -14,6 +14,7 @@ from mien.evaluation.clusters import gathering, purity, silhouettes, tsne_map
 from mien.evaluation.experiments.distribution import distribution_report
 from mien.evaluation.experiments.tsne import tsne_report
 from mien.evaluation.marks import Marks, marks, one_a_person
+from mien.evaluation.report import Provenance
 
 RANDOM = np.random.default_rng(11)
 
@@ -130,7 +131,7 @@ def test_the_report_on_the_map_names_best_and_worst() -> None:
 
 
 def test_the_report_on_the_distribution_counts() -> None:
-    found = distribution_report(marks(faces()), {})
+    found = distribution_report(marks(faces()), Provenance())
     table = found.sections[0].tables[0].rows
     assert table[0][0] in ("White", "Youth")
     assert next(line for line in table if line[0] == "Male")[1:] == (9, 0, 1, "25.0 %")

@@ -12,7 +12,7 @@ from mien.evaluation.crowd import MadeCrowd, RealCrowd, judge_crowd
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces
 from mien.evaluation.crowd_judged import Sweep
 from mien.evaluation.faces import Faces
-from mien.evaluation.report import Report, write
+from mien.evaluation.report import Provenance, Report, write
 
 SIZE = 24
 AGES = (5.0, 20.0, 40.0, 60.0, 80.0)
@@ -90,7 +90,7 @@ def judged(**changes) -> Report:
         ),
         "judges": FakeJudges(),
         "title": "A test",
-        "provenance": {"seed": 1},
+        "provenance": Provenance(seed=1),
     }
     return judge_crowd(**(values | changes))
 

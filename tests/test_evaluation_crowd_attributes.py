@@ -15,7 +15,7 @@ from mien.evaluation import attribute_judge, crowd_attributes
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces, WordJudged
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import untracked
-from mien.evaluation.report import Section, write
+from mien.evaluation.report import Provenance, Section, write
 
 SMILING, HAT = NAMES.index("Smiling"), NAMES.index("Wearing Hat")
 
@@ -87,7 +87,7 @@ def test_a_word_is_compared_with_its_denial_and_with_real_faces(tmp_path):
     (picture,) = section.pictures
     assert picture.name == "words-generated"
     assert picture.photo.shape[0] > 2 * 96  # a row a word
-    report = attribute_judge.Report("A test", "", (section,), {})
+    report = attribute_judge.Report("A test", "", (section,))
     write(report, tmp_path)
     assert (tmp_path / "words-generated.png").is_file()
 
@@ -142,7 +142,9 @@ def test_the_examination_of_the_judge_knows_a_good_attribute_from_a_bad_one():
     scores[:20, SMILING] = 0.9
     scores[:, HAT] = np.arange(40) % 2
     seen = Seen(scores, scores > 0.5, ("",) * 40)
-    report = attribute_judge.examine(seen, marks, ("White", "Asian"), ("White", "Black"), title="A test", provenance={})
+    report = attribute_judge.examine(
+        seen, marks, ("White", "Asian"), ("White", "Black"), title="A test", provenance=Provenance()
+    )
     attributes, races = report.sections
     rows = {row[0]: row for row in attributes.tables[0].rows}
     assert rows["Smiling"][1:] == (20, 20, "1.000", "100.0 %", "100.0 %", "0.0 %")
@@ -151,7 +153,7 @@ def test_the_examination_of_the_judge_knows_a_good_attribute_from_a_bad_one():
     assert attributes.figures[0].value == pytest.approx(0.75)
     assert races.figures[0].value == 0.5
     with pytest.raises(TooFewError, match="no attribute marked"):
-        attribute_judge.examine(seen, marks * np.nan, (), (), title="", provenance={})
+        attribute_judge.examine(seen, marks * np.nan, (), (), title="", provenance=Provenance())
 
 
 def test_races_are_those_of_the_data():

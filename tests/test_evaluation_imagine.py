@@ -38,6 +38,7 @@ from mien.evaluation.imagine_sets import (
     who_share,
 )
 from mien.evaluation.imagine_variety import RealPairs
+from mien.evaluation.report import Provenance
 from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
 from mien.papers.deepface_2016.descent import Descent
@@ -141,7 +142,7 @@ def _judged():
         MadeFaces("deaf", tuple(range(PEOPLE)), deaf),
         MadeFaces("slow", (0, 1, 2), obedient[:3, :2]),
     ]
-    return judge_imagine(methods, sets, real, PixelJudges(), title="t", provenance={}), methods, sets, real
+    return judge_imagine(methods, sets, real, PixelJudges(), title="t", provenance=Provenance()), methods, sets, real
 
 
 def value(report, label, subject):
@@ -196,7 +197,7 @@ def test_a_method_on_few_descriptions_is_judged_where_that_can_be(judged):
 def test_too_few_descriptions_are_refused(judged):
     _, methods, sets, real = judged
     with pytest.raises(TooFewError, match="3 descriptions, needed are 20"):
-        judge_imagine(methods, sets[:3], real, PixelJudges(), title="t", provenance={})
+        judge_imagine(methods, sets[:3], real, PixelJudges(), title="t", provenance=Provenance())
 
 
 @pytest.fixture(name="dataset")
@@ -247,7 +248,7 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, tmp_path, monkey
     values = json.loads((out / "report.json").read_text())
     shares = {f["subject"]: f["n"] for f in values["figures"] if f["label"] == "wanted attributes found"}
     assert shares == {"real": 30, "mien": 30, "paper (cGMM, decoded)": 30}
-    assert values["provenance"]["descriptions"] == 30
+    assert values["provenance"]["n"] == 30
     assert "Sunglasses" in values["provenance"]["words_left_out"]
     assert (out / "faces-mien.png").is_file()
     again = cli_here(*words)
@@ -392,7 +393,7 @@ def test_real_people_who_are_alike_stand_beside_and_seconds_are_told(judged):
     pairs = RealPairs("twins", twins, "all of it")
     timed = replace(methods[0], seconds=36.0, sixteen_seconds=(2.0, 1.0, 9.0))
     report = judge_imagine(
-        [timed, *methods[1:]], sets, replace(real, alike=(pairs,)), PixelJudges(), title="t", provenance={}
+        [timed, *methods[1:]], sets, replace(real, alike=(pairs,)), PixelJudges(), title="t", provenance=Provenance()
     )
     assert value(report, "similarity, one", "real, twins") == pytest.approx(1)
     assert value(report, "similarity, one", "real, of one sex") < 0.2

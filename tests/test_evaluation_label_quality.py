@@ -48,7 +48,7 @@ def eyes() -> Any:
 def test_planted_errors_come_first(planted: FaceDataset) -> None:
     pytest.importorskip("cleanlab")
     told: list[str] = []
-    found = suspicions(planted, ("sex", "age"), eyes, lambda what, done, of: told.append(what))
+    found = suspicions(planted, ("sex", "age"), eyes, lambda stage: lambda done, total: told.append(stage))
     assert found.labels == ("sex", "age")
     assert {view.by for view in found.views.values()} == {CROSSED}
     first = set(found.order()[:24].tolist())

@@ -18,6 +18,7 @@ from mien.evaluation.normality import (
     normality,
     rejected,
 )
+from mien.evaluation.report import Provenance
 
 RANDOM = np.random.default_rng(5)
 
@@ -131,6 +132,6 @@ def test_the_experiment_refuses_unknown_and_rare_attributes() -> None:
         return np.zeros((len(rows), 2), np.float32)
 
     with pytest.raises(RequestError, match="--attribute: 'Bald' given"):
-        activations_report(made_marks(), fetch, ["pool"], ["Bald"], {}, count=50, seed=0)
+        activations_report(made_marks(), fetch, ["pool"], ["Bald"], Provenance(), count=50, seed=0)
     with pytest.raises(TooFewError, match="5 faces with 'Baby'"):
-        activations_report(made_marks(), fetch, ["pool"], ["Baby"], {}, count=50, seed=0)
+        activations_report(made_marks(), fetch, ["pool"], ["Baby"], Provenance(), count=50, seed=0)

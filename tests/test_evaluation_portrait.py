@@ -213,7 +213,7 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path)
     assert {f"{name}.png" for name in ("page-1", "unlike", "turned")} == {path.name for path in out.glob("*.png")}
     ablation = next(part for part in values["sections"] if part["title"].startswith("Ablation"))
     assert ablation["text"].startswith("Not judged: no other weights were given")
-    assert values["provenance"]["people"] == PEOPLE
+    assert values["provenance"]["n"] == PEOPLE
     again = cli_here(*words)
     assert isinstance(again.exception, RequestError)
     assert "--force" in str(again.exception)

@@ -9,10 +9,12 @@ import pytest
 
 from mien.core.errors import RequestError
 from mien.core.images import read_photo
+from mien.core.version import __version__
 from mien.evaluation import plots
 from mien.evaluation.report import (
     Figure,
     Picture,
+    Provenance,
     Report,
     Section,
     Table,
@@ -24,6 +26,8 @@ from mien.evaluation.report import (
 )
 from mien.evaluation.statistics import proportion
 
+ABOUT = Provenance("fake 1", seed=7, details={"split": None}, command="mien x", date="today")
+
 
 def report(**changes) -> Report:
     rate = Figure.of(
@@ -32,7 +36,7 @@ def report(**changes) -> Report:
     real = Figure("detection_n20", "detection rate", "real", 0.75, 20, unit="%")
     picture = Picture("sheet", "Faces <of> nobody", np.full((20, 30, 3), 200, np.uint8), {"model": "fake"})
     section = Section("Found?", "A & B", (rate, real), (Table(("a", "b"), (("x", None), (3, 0.25))),), (picture,))
-    return Report("A crowd", "Good.", (section,), {"version": "0", "seed": 7, "weights": None}, **changes)
+    return Report("A crowd", "Good.", (section,), ABOUT, **changes)
 
 
 def test_written_report_reads_back_with_its_pictures(tmp_path):
@@ -41,7 +45,9 @@ def test_written_report_reads_back_with_its_pictures(tmp_path):
     assert values["figures"][0]["value"] == 0.9
     assert values["figures"][0]["name"] == "detection_n10"
     assert values["figures"][0]["low"] < 0.9 < values["figures"][0]["high"]
-    assert values["provenance"] == {"version": "0", "seed": 7, "weights": None}
+    last = {"software": f"mien {__version__}", "command": "mien x", "date": "today"}
+    assert values["provenance"] == {"model": "fake 1", "seed": 7, "split": None, **last}
+    assert list(values["provenance"])[-1] == "date"
     assert values["sections"][0]["pictures"] == [{"file": "sheet.png", "caption": "Faces <of> nobody"}]
     assert read_photo(page.parent / "sheet.png").shape == (20, 30, 3)
     assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "report.json", "sheet.png"]
@@ -58,7 +64,7 @@ def test_page_shows_value_interval_n_and_protocol_in_one_row_and_escapes_words()
 
 def test_numbers_that_are_not_finite_become_null():
     figure = Figure("x_n1", "x", "real", float("nan"), 1)
-    values = as_json(Report("t", "s", (Section("a", "b", (figure,)),), {}))
+    values = as_json(Report("t", "s", (Section("a", "b", (figure,)),)))
     assert values["figures"][0]["value"] is None
 
 
@@ -76,7 +82,7 @@ def test_existing_report_is_kept_unless_forced(tmp_path):
 def test_picture_names_stay_in_the_directory(tmp_path, name):
     bad = Section("a", "b", pictures=(Picture(name, "c", np.zeros((2, 2, 3), np.uint8)),))
     with pytest.raises(ValueError, match="lower case"):
-        write(Report("t", "s", (bad,), {}), tmp_path)
+        write(Report("t", "s", (bad,)), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -15,6 +15,7 @@ from mien.core import images
 from mien.core.errors import DatasetError
 from mien.datasets import catalog
 from mien.datasets.catalog import CatalogRow
+from mien.datasets.layout import CATALOG
 
 ROWS = [
     CatalogRow(id="s:a", source="s", key="a", licence="free", person="Ann", sex="female", age_years=31.5,
@@ -42,9 +43,9 @@ def test_polars_and_pandas_read_the_catalogue(tmp_path: Path) -> None:
     polars = pytest.importorskip("polars")
     pandas = pytest.importorskip("pandas")
     catalog.write_catalog(tmp_path, ROWS)
-    table = polars.read_parquet(tmp_path / catalog.CATALOG)
+    table = polars.read_parquet(tmp_path / CATALOG)
     assert table.filter(polars.col("attributes_present").list.contains("Smiling"))["person"].to_list() == ["Ann"]
-    frame = pandas.read_parquet(tmp_path / catalog.CATALOG)
+    frame = pandas.read_parquet(tmp_path / CATALOG)
     assert frame.loc[frame.drop_reason.isna(), "age_years"].tolist() == [31.5]
     assert list(frame.attributes_absent[0]) == ["Bald", "Beard"]
 
@@ -52,7 +53,7 @@ def test_polars_and_pandas_read_the_catalogue(tmp_path: Path) -> None:
 def test_duckdb_reads_the_catalogue(tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
     catalog.write_catalog(tmp_path, ROWS)
-    query = f"select person from '{tmp_path / catalog.CATALOG}' where list_contains(attributes_absent, 'Bald')"
+    query = f"select person from '{tmp_path / CATALOG}' where list_contains(attributes_absent, 'Bald')"
     assert duckdb.sql(query).fetchall() == [("Ann",)]
 
 
@@ -65,7 +66,7 @@ def test_hugging_face_datasets_decodes_a_shard(tmp_path: Path, monkeypatch: pyte
     assert loaded[1]["id"] == "s:b"
     assert np.array_equal(np.asarray(loaded[1]["image"]), np.asarray(PIL.Image.open(io.BytesIO(crop(1)))))
     catalog.write_catalog(tmp_path, ROWS)
-    where = str(tmp_path / catalog.CATALOG)
+    where = str(tmp_path / CATALOG)
     table = datasets.load_dataset("parquet", data_files=where, split="train", cache_dir=str(tmp_path / "cache"))
     assert table[0]["attributes_present"] == ["Smiling"]
 

@@ -26,6 +26,7 @@ from mien.datasets import catalog, prepare
 from mien.datasets.batches import FaceDataset
 from mien.datasets.catalog import CatalogRow
 from mien.datasets.filters import Rules
+from mien.datasets.layout import CATALOG
 
 
 def contents(dest: Path) -> dict[str, bytes]:
@@ -229,7 +230,7 @@ def test_a_fault_that_most_photos_share_ends_the_run(tmp_path: Path, jobs: int) 
     work = job(write_photos(tmp_path / "photos", 9))
     with pytest.raises(MienError, match="9 of 9 photos failed, the first with AttributeError: no such function"):
         prepare.prepare(work, tmp_path / "dest", load_finder=BrokenFinder, jobs=jobs)
-    assert not (tmp_path / "dest" / catalog.CATALOG).exists()
+    assert not (tmp_path / "dest" / CATALOG).exists()
 
 
 SLOW_RUN = """

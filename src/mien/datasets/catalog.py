@@ -18,11 +18,9 @@ import pyarrow.parquet as pq
 
 from mien.core import files
 from mien.core.errors import DatasetError
+from mien.datasets.layout import CATALOG, DATASET, SHARDS
 
 VERSION = 1
-CATALOG = "catalog.parquet"
-DATASET = "dataset.json"
-SHARDS = "shards"
 SHARD_ROWS = 1024  # crops a shard
 ROW_GROUP = 128  # crops that are read together
 

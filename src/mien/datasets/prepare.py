@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import shutil
 import time
 from collections import Counter
@@ -24,14 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from mien.core.errors import DatasetError, MienError, RequestError
+from mien.core.errors import DatasetError, MienError
+from mien.core.progress import OnProgress
 from mien.core.records import SourcePhoto
 from mien.datasets import catalog, chunks, filters, hashes, splits
 from mien.datasets.catalog import CatalogRow
 from mien.datasets.chunks import Chunk, ChunkReport, Finder
+from mien.datasets.layout import SHARDS, check_source_name
 
 CHUNK_PHOTOS = 128
-NAME = r"[a-z0-9][a-z0-9_-]{0,39}"  # of a source: it becomes part of file names
 WORK = ".work"
 LOCK = ".lock"
 CROP_VERSION = 1  # changes when the same photo would give another crop
@@ -66,16 +66,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run is: called back after each chunk."""
-
-    photos: int
-    of: int
-    kept: int
-    resumed: int  # photos that an earlier run had done
-
-
-@dataclass(frozen=True, slots=True)
 class Summary:
     """What a run did to one source."""
 
@@ -94,16 +84,16 @@ def prepare(
     *,
     load_finder: Callable[[], Finder],
     jobs: int = 1,
-    progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: OnProgress | None = None,
 ) -> Summary:
     """Prepare ``job`` into ``dest`` and decide the splits of everything there anew.
 
     ``load_finder`` must be importable by name (it runs in the worker processes); ``jobs`` = 1 works in this process.
+    ``on_progress`` counts photos, after each chunk of them.
     A source of the same name that is already there and unchanged is left as it is; a changed one is replaced.
     """
     began = time.monotonic()
-    if not re.fullmatch(NAME, job.source):
-        raise RequestError(f"--name {job.source!r}: allowed are lower case letters, digits, '_' and '-', 40 at most")
+    check_source_name(job.source)
     if not job.photos:
         raise DatasetError(f"{job.source}: the source has no photos")
     dest.mkdir(parents=True, exist_ok=True)
@@ -123,12 +113,18 @@ def prepare(
         todo = _chunks(job, work)
         waiting = [chunk for chunk in todo if not chunk.path.is_file()]
         resumed = len(job.photos) - sum(len(chunk.photos) for chunk in waiting)
-        steps = _work(waiting, load_finder, jobs, Progress(resumed, len(job.photos), 0, resumed), progress)
+        steps: Counter[str] = Counter()  # process seconds of each step over all processes
+        done = resumed
+        for report in _reports(waiting, load_finder, jobs):
+            done += report.photos
+            steps.update(report.seconds)
+            if on_progress is not None:
+                on_progress(done, len(job.photos))
         entry = _finish(job, dest, manifest, fingerprint, todo)
-        for done in (dest / WORK).glob(f"{job.source}-{'?' * 16}"):  # also what an older, other run left
-            shutil.rmtree(done)
+        for old in (dest / WORK).glob(f"{job.source}-{'?' * 16}"):  # also what an older, other run left
+            shutil.rmtree(old)
         return Summary(
-            job.source, entry["photos"], entry["kept"], entry["dropped"], resumed, time.monotonic() - began, steps
+            job.source, entry["photos"], entry["kept"], entry["dropped"], resumed, time.monotonic() - began, dict(steps)
         )
 
 
@@ -147,24 +143,6 @@ def _chunks(job: Job, work: Path) -> list[Chunk]:
         )
         for index, start in enumerate(starts)
     ]
-
-
-def _work(
-    waiting: Sequence[Chunk],
-    load_finder: Callable[[], Finder],
-    jobs: int,
-    start: Progress,
-    progress: Callable[[Progress], None],
-) -> dict[str, float]:
-    """Do the chunks that are left; returns the seconds of each step over all processes."""
-    steps: Counter[str] = Counter()
-    now = start
-    progress(now)
-    for report in _reports(waiting, load_finder, jobs):
-        now = replace(now, photos=now.photos + report.photos, kept=now.kept + report.reasons[""])
-        steps.update(report.seconds)
-        progress(now)
-    return dict(steps)
 
 
 def _reports(waiting: Sequence[Chunk], load_finder: Callable[[], Finder], jobs: int) -> Iterator[ChunkReport]:
@@ -224,7 +202,7 @@ def _finish(job: Job, dest: Path, manifest: dict[str, Any], fingerprint: str, to
         "shards": shards,
     }
     sources = [known for known in manifest["sources"] if known["name"] != job.source] + [entry]
-    for old in (dest / catalog.SHARDS).glob(f"{job.source}-?????.parquet"):
+    for old in (dest / SHARDS).glob(f"{job.source}-?????.parquet"):
         if old.name not in {shard["file"] for shard in shards}:
             old.unlink()
     catalog.write_catalog(dest, everything)

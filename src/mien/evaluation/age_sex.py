@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -14,15 +13,13 @@ from mien.evaluation import plots
 from mien.evaluation.crowd_judged import ADULT_YEARS
 from mien.evaluation.faces import Faces
 from mien.evaluation.metrics import mean_absolute_error, metric_name
-from mien.evaluation.report import Figure, Picture, Report, Section, Table, shown
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table, shown
 from mien.evaluation.statistics import mean_interval, proportion
 
 AGE_BINS = (0, 5, 10, 20, 35, 50, 65, 80, 120)  # years, lower edges
 
 
-def examine(
-    faces: Faces, estimates: Estimates, *, title: str, provenance: Mapping[str, str | int | float | None]
-) -> Report:
+def examine(faces: Faces, estimates: Estimates, *, title: str, provenance: Provenance) -> Report:
     """What an examination of held-out faces says of the judge; needs one face of known age or sex."""
     aged, sexed = ~np.isnan(faces.ages_years), ~np.isnan(faces.female)
     if not (aged | sexed).any():

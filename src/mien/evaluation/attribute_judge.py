@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +11,7 @@ from mien.core.errors import TooFewError
 from mien.core.records import Float32Array
 from mien.evaluation import plots
 from mien.evaluation.metrics import area_under_curve, metric_name
-from mien.evaluation.report import Figure, Picture, Report, Section, Table, shown
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table, shown
 from mien.evaluation.statistics import mean_interval, proportion
 
 FEWEST = 5  # faces of either kind: with fewer an attribute is not examined
@@ -26,7 +24,7 @@ def examine(
     races: tuple[str, ...],
     *,
     title: str,
-    provenance: Mapping[str, str | int | float | None],
+    provenance: Provenance,
 ) -> Report:
     """What an examination of held-out faces says of the judge.
 

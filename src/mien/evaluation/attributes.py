@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ from mien.core.seeding import stream
 from mien.evaluation import plots
 from mien.evaluation.attributes_metrics import Scores, area_under_curve, balanced_accuracy, scores
 from mien.evaluation.metrics import metric_name
-from mien.evaluation.report import Figure, Picture, Report, Section, Table, shown
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table, shown
 from mien.evaluation.statistics import Interval, mean_interval, proportion
 
 ADULT_YEARS = 20
@@ -53,7 +53,7 @@ def examine(
     usual: npt.ArrayLike,
     *,
     title: str,
-    provenance: Mapping[str, str | int | float | None],
+    provenance: Provenance,
 ) -> Report:
     """What an examination says; ``usual`` (73) are the shares of marks in the training data.
 

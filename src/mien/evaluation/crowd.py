@@ -26,7 +26,7 @@ from mien.evaluation.crowd_judged import Judged, Memory, Sweep
 from mien.evaluation.detection import detects
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import Judges, Track, untracked
-from mien.evaluation.report import Report, Section
+from mien.evaluation.report import Provenance, Report, Section
 
 MEMORY_SAMPLES = 1000
 
@@ -62,7 +62,7 @@ def judge_crowd(
     judges: Judges,
     *,
     title: str,
-    provenance: Mapping[str, str | int | float | None],
+    provenance: Provenance,
     k: int = 3,
     track: Track = untracked,
     nearest_crops: crowd_likeness.FetchCrops | None = None,

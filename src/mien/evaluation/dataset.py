@@ -14,7 +14,6 @@ import numpy as np
 
 from mien.core import images
 from mien.core.errors import DatasetError
-from mien.core.version import __version__
 from mien.datasets import catalog, corrections, report
 from mien.datasets.batches import FaceDataset
 from mien.datasets.catalog import CatalogRow
@@ -22,7 +21,7 @@ from mien.datasets.reasons import REASONS
 from mien.datasets.report import SourceTally
 from mien.datasets.splits import SPLITS
 from mien.evaluation import plots
-from mien.evaluation.report import Figure, Picture, Report, Section, Table
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
 
 _Cells = tuple[tuple[str | int | float | None, ...], ...]
 
@@ -53,12 +52,11 @@ def dataset_report(dest: Path) -> Report:
         title=f"Dataset: {names}",
         summary=f"{kept:,} of {photos:,} photos kept as aligned crops of {manifest['crop']['size_px']} px.",
         sections=tuple(sections),
-        provenance={
-            "mien": __version__,
-            "faces": kept,
-            "crops": data.crops_fingerprint if data else None,
-            "labels": data.fingerprint() if data else None,
-        },
+        provenance=Provenance(
+            dataset_fingerprint=data.fingerprint() if data else "",
+            n=kept,
+            details={"crops": data.crops_fingerprint if data else None},
+        ),
     )
 
 

@@ -27,7 +27,7 @@ from mien.evaluation.features import IDENTITY, Judges, Track, unknown_labels, un
 from mien.evaluation.imagine_sets import AttributeSet, obeyed
 from mien.evaluation.imagine_variety import Answers, RealPairs, figure_of, real_pairs, sheet_identity, variety
 from mien.evaluation.metrics import metric_name
-from mien.evaluation.report import Better, Figure, Picture, Report, Section, Table, shown
+from mien.evaluation.report import Better, Figure, Picture, Provenance, Report, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, Interval, mean_interval
 
 BoolArray = npt.NDArray[np.bool_]
@@ -65,7 +65,7 @@ def judge_imagine(
     judges: Judges,
     *,
     title: str,
-    provenance: Mapping[str, str | int | float | None],
+    provenance: Provenance,
     track: Track = untracked,
 ) -> Report:
     """Judge methods side by side; returns the report, not yet written. ``TooFewError`` for few descriptions."""

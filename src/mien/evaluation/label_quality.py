@@ -19,8 +19,9 @@ import numpy.typing as npt
 from mien.attributes.vocabulary import NAMES
 from mien.core.errors import DatasetError, MienError, RequestError
 from mien.core.files import write_bytes
+from mien.core.progress import OnStage, silent
 from mien.datasets.batches import FaceDataset
-from mien.evaluation.label_views import Told, View, cache_of, file_of, given, labels_of, views
+from mien.evaluation.label_views import View, cache_of, file_of, given, labels_of, views
 from mien.faces.encoder import Encoder
 
 ALL = "attributes"  # every attribute that the dataset speaks of
@@ -72,20 +73,20 @@ def chosen(data: FaceDataset, asked: Sequence[str]) -> tuple[str, ...]:
 
 
 def suspicions(
-    data: FaceDataset, labels: Sequence[str], eyes: Callable[[], Encoder] | None, told: Told = lambda *_: None
+    data: FaceDataset, labels: Sequence[str], eyes: Callable[[], Encoder] | None, on_stage: OnStage = silent
 ) -> Suspicions:
     """Judge ``labels`` of every face. ``data`` must say what the sources said (``FaceDataset.open(corrected=False)``).
 
     ``MienError`` where cleanlab is not installed.
     """
-    found = views(data, labels, eyes, told)
+    found = views(data, labels, eyes, on_stage)
     judged = tuple(label for label in labels if label in found)
     if not judged:
         raise DatasetError(f"{data.dest}: nothing here can judge {', '.join(labels)}")
     columns = []
     for done, label in enumerate(judged, 1):
         columns.append(_kept_quality(data, found[label]))
-        told("rank labels", done, len(judged))
+        on_stage("rank labels")(done, len(judged))
     return Suspicions(judged, np.stack(columns, 1), found)
 
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from mien.attributes.vocabulary import NAMES
 from mien.core.errors import MienError, WeightsError
 from mien.core.files import write_bytes
+from mien.core.progress import OnStage, silent
 from mien.core.records import Float32Array
 from mien.datasets import corrections
 from mien.datasets.batches import FaceDataset
@@ -43,7 +44,6 @@ JUDGED_PX = 128
 JUDGED_AT_A_TIME = 256
 
 CROSSED, JUDGED = "heads fitted to the other people of this dataset", "the packaged judges"
-Told = Callable[[str, int, int], None]  # (what is done, done, of)
 Floats = npt.NDArray[np.float64]
 
 
@@ -73,7 +73,7 @@ def given(data: FaceDataset, label: str) -> Floats:
 
 
 def views(
-    data: FaceDataset, labels: Sequence[str], eyes: Callable[[], Encoder] | None, told: Told = lambda *_: None
+    data: FaceDataset, labels: Sequence[str], eyes: Callable[[], Encoder] | None, on_stage: OnStage = silent
 ) -> dict[str, View]:
     """Label -> its view; a label that nobody here can judge is left out. What was computed once is in ``DEST/cache``.
 
@@ -83,14 +83,14 @@ def views(
     found = {label: view for label in labels if (view := _read(folder, label, len(data))) is not None}
     missing = [label for label in labels if label not in found]
     enough = [label for label in missing if _enough(given(data, label), label)]
-    seen = _components(data, eyes, told) if enough else None
+    seen = _components(data, eyes, on_stage) if enough else None
     for done, label in enumerate(enough if seen is not None else ()):
         assert seen is not None
-        told("compare labels with faces", done, len(enough))
+        on_stage("compare labels with faces")(done, len(enough))
         found[label] = _crossed(seen, given(data, label), _folds(data), label)
         _write(folder, found[label])
     missing = [label for label in missing if label not in found]
-    for view in _judged(data, missing, told) if missing else ():
+    for view in _judged(data, missing, on_stage) if missing else ():
         found[view.label] = view
         _write(folder, view)
     return {label: found[label] for label in labels if label in found}
@@ -115,7 +115,7 @@ def _folds(data: FaceDataset) -> npt.NDArray[np.int64]:
     return np.array([hashlib.sha256(name.encode()).digest()[0] % FOLDS for name in names], np.int64)
 
 
-def _components(data: FaceDataset, eyes: Callable[[], Encoder] | None, told: Told) -> Float32Array | None:
+def _components(data: FaceDataset, eyes: Callable[[], Encoder] | None, on_stage: OnStage) -> Float32Array | None:
     """Principal components of the encoder's features, each of unit variance (N C); None where no encoder is at hand."""
     if eyes is None:
         return None
@@ -124,8 +124,8 @@ def _components(data: FaceDataset, eyes: Callable[[], Encoder] | None, told: Tol
     except WeightsError:
         return None
     rows = np.arange(len(data), dtype=np.int64)
-    values = features(data, encoder, rows, progress=lambda done, of: told("look at faces", done, of)).astype(np.float32)
-    told("compare labels with faces", 0, 1)
+    values = features(data, encoder, rows, progress=on_stage("look at faces")).astype(np.float32)
+    on_stage("compare labels with faces")(0, 1)
     values -= values.mean(0)
     values /= values.std(0) + 1e-6
     of, axes = np.linalg.eigh(values.T @ values / len(values))
@@ -167,7 +167,7 @@ def _spread(predicted: Floats, values: Floats) -> Float32Array:
     return np.maximum(np.interp(predicted, middle, mean), LEAST_SPREAD_YEARS).astype(np.float32)
 
 
-def _judged(data: FaceDataset, labels: Sequence[str], told: Told) -> list[View]:
+def _judged(data: FaceDataset, labels: Sequence[str], on_stage: OnStage) -> list[View]:
     """Views of the packaged judges, which know sex, age and the 73 attributes; of faces that have none of ``labels``,
     nothing: they are not looked at.
     """
@@ -180,7 +180,7 @@ def _judged(data: FaceDataset, labels: Sequence[str], told: Told) -> list[View]:
     there = np.zeros((len(data), len(NAMES)), np.float32)
     rows = np.flatnonzero(np.any([~np.isnan(given(data, label)) for label in labels], axis=0))
     for start in range(0, len(rows), JUDGED_AT_A_TIME):
-        told("look at faces", start, len(rows))
+        on_stage("look at faces")(start, len(rows))
         part = rows[start : start + JUDGED_AT_A_TIME]
         crops = data.decoded(part, JUDGED_PX)
         if people is not None:

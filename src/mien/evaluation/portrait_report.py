@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -27,7 +27,7 @@ from mien.evaluation.portrait import (
 )
 from mien.evaluation.portrait import apart as distances_to_photos
 from mien.evaluation.portrait_pages import ablation, failures, learned_from, pages
-from mien.evaluation.report import Better, Figure, Report, Section, Table, shown
+from mien.evaluation.report import Better, Figure, Provenance, Report, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, mean_interval, proportion
 
 PHOTO = "photo"
@@ -45,7 +45,7 @@ def judge_portraits(
     plain: Made | None,
     kept: Section | None = None,
     title: str,
-    provenance: Mapping[str, str | int | float | None],
+    provenance: Provenance,
     track: Track,
 ) -> Report:
     """Judge portraits beside their photos (N 2 S S 3), what the decoder draws without neutralising, and other runs.

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from importlib.resources import files as resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError, RequestError
 from mien.core.files import write_json, write_text
-from mien.core.images import write_png
-from mien.core.records import UInt8Image
-from mien.evaluation.statistics import Interval
+from mien.core.version import __version__
 
-FORMAT_VERSION = 1
+if TYPE_CHECKING:
+    from mien.core.records import UInt8Image
+    from mien.evaluation.statistics import Interval
+
+FORMAT_VERSION = 2  # 2: the provenance is the same record in every report
 JSON_FILE, HTML_FILE = "report.json", "report.html"
 
 Better = Literal["higher", "lower", "near the real one", ""]
@@ -91,13 +95,43 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Provenance:
+    """What was judged, by whom, and how to do it again: the same record in every report.
+
+    A field that says nothing of a report is left out of its JSON and its page.
+    """
+
+    model: str = ""  # what was judged: names and versions of networks
+    judges: str = ""  # names and versions of the networks that judged it
+    dataset_fingerprint: str = ""  # changes with the faces, their labels and the size they were read at
+    n: int | None = None  # faces, people, pairs or descriptions: what the protocol counts
+    seed: int | None = None
+    details: Mapping[str, str | int | float | None] = field(default_factory=dict)  # what only this report has to say
+    software: str = f"mien {__version__}"
+    command: str = field(default_factory=lambda: " ".join(["mien", *sys.argv[1:]]))
+    date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
+
+    def as_dict(self) -> dict[str, str | int | float | None]:
+        """Name -> value, in the order of reading; ``details`` stand between what was judged and how."""
+        first = {
+            "model": self.model,
+            "judges": self.judges,
+            "dataset_fingerprint": self.dataset_fingerprint,
+            "n": self.n,
+            "seed": self.seed,
+        }
+        known = {name: value for name, value in first.items() if value not in ("", None)}
+        return {**known, **self.details, "software": self.software, "command": self.command, "date": self.date}
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that was measured of one thing, and its provenance (version, weights, seed, command, data, date)."""
+    """Everything that was measured of one thing, and where it came from."""
 
     title: str
     summary: str
     sections: tuple[Section, ...]
-    provenance: Mapping[str, str | int | float | None]
+    provenance: Provenance = field(default_factory=Provenance)
 
     def figures(self) -> dict[str, Figure]:
         """Every figure by ``name/subject``."""
@@ -118,7 +152,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "format": FORMAT_VERSION,
         "title": report.title,
         "summary": report.summary,
-        "provenance": dict(report.provenance),
+        "provenance": report.provenance.as_dict(),
         "figures": [_finite(asdict(figure)) for part in report.sections for figure in part.figures],
         "sections": [
             {
@@ -158,6 +192,8 @@ def check_directory(directory: Path, *, force: bool) -> None:
 
 def write(report: Report, directory: Path) -> Path:
     """Write pictures, ``report.json`` and ``report.html`` into ``directory``; returns the path of the page."""
+    from mien.core.images import write_png  # a directory is refused without it
+
     names = [picture.name for part in report.sections for picture in part.pictures]
     for name in names:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) or names.count(name) > 1:

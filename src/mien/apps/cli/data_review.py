@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mien.apps.cli.options import LOOPBACK, Host, Port, needing
-
-if TYPE_CHECKING:
-    from mien.evaluation.label_views import Told
 
 DEFAULT_PORT = 8002
 
@@ -56,34 +51,19 @@ def review(
 
     Several people may review at once. Nothing in DEST is overwritten; training and evaluation honour what was said.
     """
+    from mien.apps.cli.progress import stage_bars
+    from mien.datasets.layout import require_dataset
+
+    require_dataset(dest)
     with needing("review", "review"):
         from mien.apps.review import run
         from mien.apps.service.settings import ServiceSettings
     settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="data review")
     settings.check_open()
-    with _progress() as told:
-        room, opened = run.open_room(dest, what=what or (), store=store, limit=limit, told=told)
+    with stage_bars() as on_stage:
+        room, opened = run.open_room(dest, what=what or (), store=store, limit=limit, on_stage=on_stage)
     try:
         typer.echo(run.summary(room), err=True)
         run.serve(room, settings, by=by, ready=lambda address: typer.echo(f"mien reviews {dest} at {address}"))
     finally:
         opened.close()
-
-
-@contextmanager
-def _progress() -> Iterator[Told]:
-    """A bar for each thing that is done, in its turn."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    tasks: dict[str, TaskID] = {}
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-
-        def told(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=of)
-            bar.update(tasks[what], completed=done, total=of)
-
-        yield told

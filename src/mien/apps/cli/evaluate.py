@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from mien.evaluation.crowd import MadeCrowd, RealCrowd
     from mien.evaluation.faces import Faces, Row
     from mien.evaluation.features import Advance, Judges, Track
+    from mien.evaluation.report import Provenance
 
 evaluate = typer.Typer(no_args_is_help=True, help="Judge what mien makes, beside real faces: report.json, report.html.")
 
@@ -56,9 +56,8 @@ def crowd(
     force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
 ) -> None:
     """Judge the crowd generator: detection, sex, age, race and words, distances, memorisation, groups, and sheets."""
-    from datetime import UTC, datetime
+    from dataclasses import replace
 
-    import mien
     from mien.evaluation import report
     from mien.evaluation.crowd import judge_crowd
     from mien.evaluation.features import NetworkJudges
@@ -84,19 +83,19 @@ def crowd(
             )
             for place, (name, generator, _) in enumerate(subjects)
         ]
-        provenance = {
-            "mien": mien.__version__,
-            "generator": " + ".join(f"{generator.name} {generator.version}" for _, generator, _ in subjects),
-            "weights_sha256": " + ".join(_sha256(path) for _, _, path in subjects),
-            "seed": seed,
-            "generated": count,
-            "generated_each_word": words,
-            "command": " ".join(["mien", *sys.argv[1:]]),
-            **about,
-            "judges": judges.version,
-            "quick": "yes: too few faces to quote" if quick else "no",
-            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        }
+        provenance = replace(
+            about,
+            model=" + ".join(f"{generator.name} {generator.version}" for _, generator, _ in subjects),
+            judges=judges.version,
+            n=count,
+            seed=seed,
+            details={
+                "weights_sha256": " + ".join(_sha256(path) for _, _, path in subjects),
+                "generated_each_word": words,
+                **about.details,
+                "quick": "yes: too few faces to quote" if quick else "no",
+            },
+        )
         title = f"The crowd of {subjects[0][1].name}, judged"
         found = judge_crowd(made, real, judges, title=title, provenance=provenance, track=track, nearest_crops=fetch)
     page = report.write(found, out)
@@ -149,13 +148,14 @@ def _subject(name: str) -> tuple[Generator, Path | None]:
 
 def _real(
     data: Path, size: int, sources: Sequence[str], judges: Judges, seed: int, quick: bool, track: Track
-) -> tuple[RealCrowd, Faces, Any, dict[str, str | int]]:
-    """The real side: held-out faces, another half, training features, how to read training crops, and provenance."""
+) -> tuple[RealCrowd, Faces, Any, Provenance]:
+    """The real side: held-out faces, another half, training features, how to read training crops, and which data."""
 
     from mien.evaluation import faces
     from mien.evaluation.crowd import RealCrowd
     from mien.evaluation.crowd_attributes import RealMarks
     from mien.evaluation.features import stored_identity
+    from mien.evaluation.report import Provenance
     from mien.pretrained import registry as store
 
     limit = 300 if quick else None
@@ -189,15 +189,15 @@ def _real(
     def fetch(places: np.ndarray[Any, Any]) -> UInt8Image:
         return faces.read_faces(data, [training[int(place)] for place in places], size).crops
 
-    about: dict[str, str | int] = {
+    about: dict[str, str | int | float | None] = {
         "real_held_out": len(tested),
         "real_other_half": len(validated),
         "training_faces": len(training),
         "sources": ", ".join(sorted({row.source for row in tested})),
-        "dataset_fingerprint": faces.fingerprint([*tested, *validated, *training], size),
         "crop_px": size,
     }
-    return real, held_out, fetch, about
+    fingerprint = faces.fingerprint([*tested, *validated, *training], size)
+    return real, held_out, fetch, Provenance(dataset_fingerprint=fingerprint, details=about)
 
 
 def _made(

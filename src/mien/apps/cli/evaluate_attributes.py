@@ -22,12 +22,8 @@ def attributes(
     force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
 ) -> None:
     """Examine the heads: accuracy, balanced accuracy, AUC of 73 attributes, sex and age, by group of people."""
-    import sys
-    from datetime import UTC, datetime
-
     import torch
 
-    import mien
     from mien.attributes.reader import AttributeReader
     from mien.core.errors import DatasetError, RequestError
     from mien.datasets.batches import FaceDataset
@@ -56,18 +52,17 @@ def attributes(
         reader.calibration,
         reader.metadata.get("usual", [0.0] * truths.marks.shape[1]),
         title="The attribute heads, examined",
-        provenance={
-            "mien": mien.__version__,
-            "weights": str(reader.metadata.get("version")),
-            "encoder": reader.encoder.name,
-            "split": split,
-            "faces": len(rows),
-            "dataset_fingerprint": dataset.fingerprint(),
-            "arithmetic": "bf16 features, fp32 heads; "
-            + ("each face with its mirror image" if reader.heads.config.mirrored else "faces as they are"),
-            "command": " ".join(["mien", *sys.argv[1:]]),
-            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        },
+        provenance=report.Provenance(
+            model=f"attributes {reader.metadata.get('version')}",
+            dataset_fingerprint=dataset.fingerprint(),
+            n=len(rows),
+            details={
+                "encoder": reader.encoder.name,
+                "split": split,
+                "arithmetic": "bf16 features, fp32 heads; "
+                + ("each face with its mirror image" if reader.heads.config.mirrored else "faces as they are"),
+            },
+        ),
     )
     page = report.write(found, out)
     typer.echo(found.summary)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mien.evaluation.imagine import MadeFaces, RealFaces
     from mien.evaluation.imagine_sets import AttributeSet
     from mien.evaluation.imagine_variety import RealPairs
+    from mien.evaluation.report import Provenance
     from mien.generators.imagine.density import Wish
     from mien.generators.imagine.mien import Imagine
     from mien.papers.deepface_2016.mixture import ClassMixture
@@ -49,12 +50,8 @@ def imagine(
     force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
 ) -> None:
     """Judge faces made from words: attributes, detection, variety, distance from the mean, memorisation."""
-    import sys
-    from datetime import UTC, datetime
-
     import torch
 
-    import mien
     from mien.apps.cli.evaluate import tracking
     from mien.apps.cli.evaluate_imagine_slow import KEPT, slow_methods
     from mien.apps.cli.imagine_ways import load_mixture
@@ -79,19 +76,19 @@ def imagine(
         methods = [_mien(makes, chosen, samples, seed, track), _paper(makes, papers, chosen, samples, seed, track)]
         if slow:
             methods += slow_methods(chosen[:slow], real.own.crops[:slow], mixture, slow_steps, seed, out / KEPT, track)
-        provenance = {
-            "mien": mien.__version__,
-            "generator": f"{makes.version}; the paper's mixture: {papers_about.get('version')}",
-            "seed": seed,
-            "descriptions": len(chosen),
-            "faces_each": samples,
-            **about,
-            "judges": judges.version,
-            "threads": torch.get_num_threads(),
-            "command": " ".join(["mien", *sys.argv[1:]]),
-            "quick": "yes: too few faces to quote" if quick else "no",
-            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        }
+        provenance = replace(
+            about,
+            model=f"{makes.version}; the paper's mixture: {papers_about.get('version')}",
+            judges=judges.version,
+            n=len(chosen),
+            seed=seed,
+            details={
+                "faces_each": samples,
+                **about.details,
+                "threads": torch.get_num_threads(),
+                "quick": "yes: too few faces to quote" if quick else "no",
+            },
+        )
         title = "Faces from words, judged"
         found = judge_imagine(methods, chosen, real, judges, title=title, provenance=provenance, track=track)
     page = report.write(found, out)
@@ -101,7 +98,7 @@ def imagine(
 
 def _real(
     data: Path, count: int, size: int, words: Sequence[str], judges: Judges, seed: int, quick: bool, track: Track
-) -> tuple[list[AttributeSet], RealFaces, dict[str, str | int]]:
+) -> tuple[list[AttributeSet], RealFaces, Provenance]:
     """Descriptions of people of the test split, their photographs, others of the validation split, and training."""
     from mien.attributes import NAMES
     from mien.core.errors import DatasetError
@@ -109,6 +106,7 @@ def _real(
     from mien.evaluation.features import stored_identity
     from mien.evaluation.imagine import LEAST_SETS, RealFaces
     from mien.evaluation.imagine_sets import choose_sets
+    from mien.evaluation.report import Provenance
     from mien.pretrained import registry as store
 
     held_out = [faces.dataset_rows(data, split) for split in ("test", "validation")]
@@ -128,13 +126,13 @@ def _real(
     known = stored_identity(data, training, size, judges, store.cache_dir(), track=track)
     alike = _alike(data, chosen, [row for part in held_out for row in part if row.present], size, seed, track)
     everyone = [*(one.row for one in (*chosen, *others)), *training]
-    about: dict[str, str | int] = {
+    about: dict[str, str | int | float | None] = {
         "words_left_out": ", ".join(name for name in NAMES if name not in words),
         "training_faces": len(training),
-        "dataset_fingerprint": faces.fingerprint(everyone, size),
         "crop_px": size,
     }
-    return chosen, RealFaces(own, other, known, alike), about
+    data_used = Provenance(dataset_fingerprint=faces.fingerprint(everyone, size), details=about)
+    return chosen, RealFaces(own, other, known, alike), data_used
 
 
 def _alike(

@@ -41,10 +41,6 @@ def portrait(
 
     The report holds photographs of persons. It is written to REPORT_DIR and nowhere else.
     """
-    import sys
-    from datetime import UTC, datetime
-
-    import mien
     from mien.apps.cli.evaluate import tracking
     from mien.core.errors import RequestError
     from mien.evaluation import faces, report
@@ -73,18 +69,14 @@ def portrait(
             plain=_plain(makers[0][1], crops, track),
             kept=kept,
             title=f"Portraits of {makers[0][1].drawer.name}, judged",
-            provenance={
-                "mien": mien.__version__,
-                "generator": " + ".join(f"{maker.drawer.name} {maker.model_version()}" for _, maker in makers),
-                "split": "test",
-                "people": len(people),
-                "photos": len(rows),
-                "dataset_fingerprint": faces.fingerprint(rows, CROP_PX),
-                "seed": seed,
-                "judges": judges.version,
-                "command": " ".join(["mien", *sys.argv[1:]]),
-                "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            },
+            provenance=report.Provenance(
+                model=" + ".join(f"{maker.drawer.name} {maker.model_version()}" for _, maker in makers),
+                judges=judges.version,
+                dataset_fingerprint=faces.fingerprint(rows, CROP_PX),
+                n=len(people),
+                seed=seed,
+                details={"split": "test", "photos": len(rows)},
+            ),
             track=track,
         )
     page = report.write(found, out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mien.datasets.batches import FaceDataset
-    from mien.evaluation.report import Report
+    from mien.evaluation.report import Provenance, Report
     from mien.evaluation.verification import Pairs
     from mien.faces.encoder import Encoder
 
@@ -56,7 +55,7 @@ def distribution(data: Data, out: Out, force: Force = False) -> None:
     report.check_directory(out, force=force)
     faces = FaceDataset.open(data)
     found = marks(faces.faces)
-    done(distribution_report(found, provenance(faces, faces_with_attributes=len(found))), out)
+    done(distribution_report(found, provenance(faces, "", len(found))), out)
 
 
 @experiment.command("tsne")
@@ -87,7 +86,7 @@ def tsne(
     chosen = everyone.pick(np.sort(one_a_person(everyone.people, stream(seed, "faces"))[:count]))
     features = encoded(faces, network, chosen.rows, tap)
     with _waiting(f"t-SNE of {len(chosen):,} faces"):
-        about = provenance(faces, encoder=network.name, layer=tap, faces=len(chosen), seed=seed)
+        about = provenance(faces, network.name, len(chosen), seed, layer=tap)
         found = tsne_report(features, chosen, tap, about, seed=seed, perplexity=perplexity, k=neighbours)
     done(found, out)
 
@@ -136,7 +135,7 @@ def activations(
             kept[tap] = encoded(faces, network, chosen.rows, tap)
         return values
 
-    about = provenance(faces, encoder=network.name, layers=", ".join(taps), faces=len(chosen), seed=seed)
+    about = provenance(faces, network.name, len(chosen), seed, layers=", ".join(taps))
     found = activations_report(chosen, fetch, list(taps), named, about, count=count, seed=seed)
     done(found, out)
 
@@ -169,7 +168,7 @@ def verification(
     people = [str(faces.faces[row].person) for row in named]
     drawn = draw_pairs(people, folds=folds, each=pairs, seed=seed)
     features = {"one view": _verified(faces, network, named, tap, drawn)}
-    about = provenance(faces, encoder=network.name, layer=tap, pairs=len(drawn), seed=seed)
+    about = provenance(faces, network.name, len(drawn), seed, layer=tap)
     done(verification_report(features, people, drawn, tap, about), out)
 
 
@@ -213,7 +212,9 @@ def unfreezing(
     with _waiting("faces are decoded"):
         faces = runs.gather(plan, network)
     found = [runs.run_of(plan, faces, tap, falling, out / "runs") for tap, falling in depths]
-    about = provenance(plan.data, encoder=encoder, steps=steps, batch=batch, lr=lr, encoder_lr=encoder_lr, seed=seed)
+    about = provenance(
+        plan.data, encoder, judged, seed, steps=steps, batch=batch, lr=f"{lr:g}", encoder_lr=f"{encoder_lr:g}"
+    )
     done(unfreezing_report(found, runs.examined(faces), about), out)
 
 
@@ -270,23 +271,11 @@ def _waiting(what: str) -> Any:
     return Console(stderr=True).status(what)
 
 
-def provenance(data: FaceDataset, **more: str | int | float) -> dict[str, str | int | float | None]:
+def provenance(data: FaceDataset, model: str, n: int, seed: int | None = None, **details: str | int) -> Provenance:
     """What a report on faces of a dataset says of itself."""
-    return recorded(dataset_fingerprint=data.fingerprint(), **more)
+    from mien.evaluation.report import Provenance
 
-
-def recorded(**more: str | int | float) -> dict[str, str | int | float | None]:
-    """What every report says of itself."""
-    from datetime import UTC, datetime
-
-    import mien
-
-    return {
-        "mien": mien.__version__,
-        **more,
-        "command": " ".join(["mien", *sys.argv[1:]]),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    }
+    return Provenance(model=model, dataset_fingerprint=data.fingerprint(), n=n, seed=seed, details=details)
 
 
 def done(found: Report, out: Path) -> None:

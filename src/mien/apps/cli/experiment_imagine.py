@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mien.apps.cli.evaluate import tracking
-from mien.apps.cli.experiment import Data, Force, Out, Seed, done, provenance, recorded
+from mien.apps.cli.experiment import Data, Force, Out, Seed, done, provenance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,15 +94,11 @@ def inversion(
         each = (time.monotonic() - begun) / 2
         for row, name in enumerate(("cGMM inversion, means", "cGMM inversion, a sample")):
             found.append(_inverted(name, theirs, row, target, papers.layer, inverter, each))
-    about = recorded(
-        encoder=encoder.name,
-        layer=papers.layer,
-        mixture=str(metadata["version"]),
-        words=words,
-        target="a face made by mien" if photo is None else "a photograph",
-        settings=settings,
-        steps=config.steps,
+    target_kind = "a face made by mien" if photo is None else "a photograph"
+    about = report.Provenance(
+        model=f"mixture {metadata['version']} of {encoder.name} {papers.layer}",
         seed=seed,
+        details={"words": words, "target": target_kind, "settings": settings, "steps": config.steps},
     )
     done(inversion_report(to_photos(target)[0], found, papers.layer, about), out)
 
@@ -168,12 +164,12 @@ def likeness(
     likenesses = [_likenesses(name, made[name], seen[name]) for name in made]
     about = provenance(
         FaceDataset.open(data),
-        generator=version,
-        people=people,
-        attributes_each=float(np.mean(used)),
+        version,
+        people,
+        seed,
+        attributes_each=f"{np.mean(used):.1f}",
         pairs=f"{len(rulers[0].same)} of one person, {len(rulers[0].different)} of two",
         mixture=str(mixture.parent.name) if mixture else "the packaged one",
-        seed=seed,
     )
     done(likeness_report(described, likenesses, rulers, about), out)
 

@@ -143,10 +143,6 @@ def train_attributes(options: TrainOptions) -> Outcome:
 
 def examine(data: Path, out: Path, weights: Path | None, split: str, force: bool) -> Path:
     """Examine the packaged judge (or ``weights``) on a split; returns the path of the page."""
-    import sys
-    from datetime import UTC, datetime
-
-    import mien
     from mien.attributes.age_sex import AgeSexJudge
     from mien.evaluation import age_sex, report
     from mien.evaluation.faces import dataset_rows, fingerprint, read_faces
@@ -155,14 +151,12 @@ def examine(data: Path, out: Path, weights: Path | None, split: str, force: bool
     judge = AgeSexJudge.load(None if weights is None else str(weights))
     rows = [row for row in dataset_rows(data, split) if row.sex is not None or row.age_years is not None]
     faces = read_faces(data, rows, 128)
-    provenance = {
-        "mien": mien.__version__,
-        "weights": str(judge.metadata.get("version")),
-        "split": split,
-        "dataset_fingerprint": fingerprint(rows, 128),
-        "command": " ".join(["mien", *sys.argv[1:]]),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    }
+    provenance = report.Provenance(
+        model=f"judge-age-sex {judge.metadata.get('version')}",
+        dataset_fingerprint=fingerprint(rows, 128),
+        n=len(rows),
+        details={"split": split},
+    )
     found = age_sex.examine(
         faces, judge.estimate(faces.crops), title="The judge of sex and age, examined", provenance=provenance
     )
@@ -171,12 +165,8 @@ def examine(data: Path, out: Path, weights: Path | None, split: str, force: bool
 
 def examine_attributes(data: Path, out: Path, weights: Path | None, split: str, force: bool) -> Path:
     """Examine the packaged judge of attributes and race (or ``weights``) on a split; returns the path of the page."""
-    import sys
-    from datetime import UTC, datetime
-
     import numpy as np
 
-    import mien
     from mien.attributes.attribute_judge import RACES, AttributeJudge
     from mien.evaluation import attribute_judge, report
     from mien.evaluation.faces import dataset_rows, fingerprint, read_faces, real_marks
@@ -185,16 +175,12 @@ def examine_attributes(data: Path, out: Path, weights: Path | None, split: str, 
     judge = AttributeJudge.load(None if weights is None else str(weights))
     rows = dataset_rows(data, split)
     marked, raced = [row for row in rows if row.present], [row for row in rows if row.race in RACES]
-    provenance: dict[str, str | int | float | None] = {
-        "mien": mien.__version__,
-        "weights": str(judge.metadata.get("version")),
-        "split": split,
-        "faces_with_attributes": len(marked),
-        "faces_of_known_race": len(raced),
-        "dataset_fingerprint": fingerprint([*marked, *raced], CACHED_PX),
-        "command": " ".join(["mien", *sys.argv[1:]]),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    }
+    provenance = report.Provenance(
+        model=f"judge-attributes {judge.metadata.get('version')}",
+        dataset_fingerprint=fingerprint([*marked, *raced], CACHED_PX),
+        n=len(marked) + len(raced),
+        details={"split": split, "faces_with_attributes": len(marked), "faces_of_known_race": len(raced)},
+    )
     none = np.zeros((0, CACHED_PX, CACHED_PX, 3), np.uint8)
     of_marks = read_faces(data, marked, CACHED_PX).crops if marked else none
     of_races = read_faces(data, raced, CACHED_PX).crops if raced else none

@@ -141,10 +141,6 @@ def report(
 
     The report holds photographs of persons. It may be made while the study runs.
     """
-    import sys
-    from datetime import UTC, datetime
-
-    import mien
     from mien.core.images import read_photo
     from mien.evaluation import report as desk
     from mien.evaluation.study.design import picture_path
@@ -160,16 +156,15 @@ def report(
         picture=lambda name: read_photo(picture_path(study_dir, name)),
         simulated=simulated > 0,
         seed=seed,
-        provenance={
-            "mien": mien.__version__,
-            "study": book.study,
-            "frozen_by": f"mien {design.mien}",
-            "seed_of_the_study": design.seed,
-            "seed_of_the_resampling": seed,
-            "store": book.store.address,
-            "command": " ".join(["mien", *sys.argv[1:]]),
-            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        },
+        provenance=desk.Provenance(
+            seed=seed,
+            details={
+                "study": book.study,
+                "frozen_by": f"mien {design.mien}",
+                "seed_of_the_study": design.seed,
+                "store": book.store.address,
+            },
+        ),
     )
     page = desk.write(found, out)
     typer.echo(found.summary)

@@ -11,10 +11,10 @@ from mien.apps.review.room import CONTRADICTED, DOUBTED, ReviewRoom
 from mien.apps.service.run import serve_app
 from mien.apps.service.settings import ServiceSettings
 from mien.core.database import Store
+from mien.core.progress import OnStage, silent
 from mien.datasets.batches import FaceDataset
 from mien.datasets.corrections import settle_place
 from mien.evaluation.label_quality import chosen, suspicions
-from mien.evaluation.label_views import Told
 from mien.faces.encoder import Encoder, load_encoder
 
 
@@ -25,7 +25,7 @@ def open_room(
     store: str | None = None,
     limit: int | None = None,
     eyes: Callable[[], Encoder] | None = load_encoder,
-    told: Told = lambda *_: None,
+    on_stage: OnStage = silent,
 ) -> tuple[ReviewRoom, Store]:
     """A dataset's review, ready to be served, and its open store.
 
@@ -36,7 +36,7 @@ def open_room(
     labels = chosen(data, what)
     place, opened = settle_place(dest, store)
     try:
-        found = suspicions(data, labels, eyes, told)
+        found = suspicions(data, labels, eyes, on_stage)
         order = found.order()[:limit]
         desk = Desk(opened, place.dataset, [data.faces[int(row)].id for row in order])
         desk.retire({face.id: face.sha256 for face in data.faces})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from mien.core.progress import OnProgress
 from mien.core.records import SourcePhoto
 
 
@@ -22,17 +23,11 @@ class Rows(Protocol):
     def __call__(self, source_dir: Path, labels: Path | None = None) -> Iterator[SourcePhoto]: ...
 
 
-class Progress(Protocol):
-    """Told after every item how many of how many are done."""
-
-    def __call__(self, done: int, total: int) -> None: ...
-
-
 class Fetch(Protocol):
     """Brings the photos of a source that is a list of links. Returns how many rows ended in which way."""
 
     def __call__(
-        self, source_dir: Path, *, concurrency: int = 16, progress: Progress | None = None
+        self, source_dir: Path, *, concurrency: int = 16, progress: OnProgress | None = None
     ) -> Mapping[str, int]: ...
 
 

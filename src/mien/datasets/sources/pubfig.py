@@ -18,10 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mien.core.errors import PhotoError, SourceError
+from mien.core.progress import OnProgress
 from mien.core.records import Box, SourcePhoto
 from mien.datasets.download import Journal, Manners, Outcome, Wish, download
 from mien.datasets.reasons import REASONS, Reason
-from mien.datasets.sources.contract import Progress, Source
+from mien.datasets.sources.contract import Source
 from mien.datasets.sources.kumar import labels_of, read_scores, score_key
 from mien.datasets.sources.listing import IMAGE_SUFFIXES, existing_directory, in_order, label_file, read_lines
 
@@ -70,7 +71,7 @@ def rows(source_dir: Path, labels: Path | None = None) -> Iterator[SourcePhoto]:
 
 
 def fetch(
-    source_dir: Path, *, concurrency: int = 16, progress: Progress | None = None, manners: Manners | None = None
+    source_dir: Path, *, concurrency: int = 16, progress: OnProgress | None = None, manners: Manners | None = None
 ) -> Mapping[str, int]:
     """Bring the photos of the lists into ``SOURCE_DIR/images``; can be killed and called again.
 

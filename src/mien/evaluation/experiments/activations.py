@@ -20,7 +20,7 @@ from mien.evaluation import plots
 from mien.evaluation.experiments.panels import bells, curves
 from mien.evaluation.marks import Marks, Rows
 from mien.evaluation.normality import LEAST, Normality, mean_squared_correlation, normality, rejected
-from mien.evaluation.report import Figure, Picture, Report, Section, Table, shown
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table, shown
 
 Fetch = Callable[[str, Rows], Float32Array]  # (layer, rows of the dataset) -> N D, flattened
 LEVEL = 0.05
@@ -51,7 +51,7 @@ def activations_report(
     fetch: Fetch,
     layers: Sequence[str],
     attributes: Sequence[str],
-    provenance: Mapping[str, str | int | float | None],
+    provenance: Provenance,
     *,
     count: int,
     seed: int,

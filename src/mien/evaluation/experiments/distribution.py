@@ -9,7 +9,7 @@ import numpy as np
 from mien.attributes import GROUPS
 from mien.evaluation import plots
 from mien.evaluation.marks import Marks
-from mien.evaluation.report import Figure, Picture, Report, Section, Table
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
 from mien.evaluation.statistics import proportion
 
 # Section 5.1 prints these of its training photos: "around 76% of the people in the dataset are white, while only 3% are
@@ -19,7 +19,7 @@ PRINTED_AGE_KNOWN = 0.60
 MARKED_OF_POSITIVE = 2 / 3  # of the positive photos that LFW's binary labels mark: those of the highest scores
 
 
-def distribution_report(marks: Marks, provenance: Mapping[str, str | int | float | None]) -> Report:
+def distribution_report(marks: Marks, provenance: Provenance) -> Report:
     """The report on the marks of a dataset; shares are of its training photos, the others stand in the table."""
     training = marks.pick(np.array([split == "train" for split in marks.splits]))
     n = len(training)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from mien.core.images import caption, sheet
 from mien.core.records import UInt8Image
 from mien.evaluation.plots import lines
-from mien.evaluation.report import Figure, Picture, Report, Section
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def inversion_report(
     target: UInt8Image,
     found: Sequence[Inverted],
     layer: str,
-    provenance: Mapping[str, str | int | float | None],
+    provenance: Provenance,
 ) -> Report:
     """The report with the figure: ``target`` (S S 3) first, then each of ``found``."""
     figures = []

@@ -15,7 +15,7 @@ from mien.core.images import sheet
 from mien.core.records import UInt8Image
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.plots import histograms
-from mien.evaluation.report import Figure, Picture, Report, Section, Table
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
 from mien.evaluation.similarity import SimilarityScale, cosines
 from mien.evaluation.statistics import Float64Array, mean_interval
 
@@ -60,7 +60,7 @@ def likeness_report(
     people: Described,
     methods: Sequence[Likenesses],
     rulers: Sequence[Ruler],
-    provenance: Mapping[str, str | int | float | None],
+    provenance: Provenance,
 ) -> Report:
     """The report; ``TooFewError`` where a ruler has too few pairs."""
     count = len(people.names)

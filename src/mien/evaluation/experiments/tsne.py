@@ -6,8 +6,6 @@ attribute has a number (``evaluation.clusters``), in the full features and on th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from mien.core.records import Float32Array
@@ -17,7 +15,7 @@ from mien.evaluation.clusters import Gathering, gathering, tsne_map
 from mien.evaluation.experiments.panels import maps
 from mien.evaluation.marks import Marks
 from mien.evaluation.metrics import rank_correlation
-from mien.evaluation.report import Figure, Picture, Report, Section, Table
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
 from mien.evaluation.statistics import Float64Array
 
 SHOWN = 6  # best and worst each
@@ -27,7 +25,7 @@ def tsne_report(
     features: Float32Array,
     marks: Marks,
     layer: str,
-    provenance: Mapping[str, str | int | float | None],
+    provenance: Provenance,
     *,
     seed: int,
     perplexity: float = 30,

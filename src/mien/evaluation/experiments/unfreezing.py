@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mien.core.records import Float32Array
 from mien.evaluation.attributes_metrics import Scores, scores
 from mien.evaluation.experiments.panels import curves
-from mien.evaluation.report import Figure, Picture, Report, Section, Table
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
 
 NEAR_CHANCE = 0.55  # balanced accuracy up to which an attribute is named as failing
 PRINTED = {"fc-6": (0.847, 0.795), "conv-5": (0.867, 0.815)}  # table 1: frozen beneath, training set, test set
@@ -60,9 +60,7 @@ class Examined:
         return train, test
 
 
-def unfreezing_report(
-    runs: Sequence[Unfrozen], examined: Examined, provenance: Mapping[str, str | int | float | None]
-) -> Report:
+def unfreezing_report(runs: Sequence[Unfrozen], examined: Examined, provenance: Provenance) -> Report:
     """The report on short runs that differ only in what learnt."""
     found = {run.name: examined.scores(run) for run in runs}
     best = max(found, key=lambda name: _mean(found[name][1].auc))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mien.core.records import Float32Array
 from mien.evaluation import plots
 from mien.evaluation.experiments.panels import curves
-from mien.evaluation.report import Figure, Picture, Report, Section, Table
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
 from mien.evaluation.verification import Pairs, cosine, curve, verify
 
 
@@ -16,7 +16,7 @@ def verification_report(
     people: Sequence[str],
     pairs: Pairs,
     layer: str,
-    provenance: Mapping[str, str | int | float | None],
+    provenance: Provenance,
 ) -> Report:
     """The report on features by way of looking (name -> N D, rows as ``people``) and pairs of places among them."""
     figures, rows, lines = [], [], {}

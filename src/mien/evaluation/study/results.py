@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from mien.core.errors import TooFewError
 from mien.core.records import UInt8Image
-from mien.evaluation.report import Figure, Picture, Report, Section, Table, shown
+from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, Interval, mean_interval, proportion
 from mien.evaluation.study import crossed, plots
 from mien.evaluation.study.account import Cell, course, deceivers, how, who_took_part
@@ -30,7 +30,7 @@ def study_report(
     *,
     withdrawn: int,
     picture: Callable[[str], UInt8Image],
-    provenance: Mapping[str, str | int | float | None],
+    provenance: Provenance,
     simulated: bool = False,
     seed: int = 0,
     rounds: int = crossed.ROUNDS,
