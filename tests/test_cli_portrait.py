@@ -11,9 +11,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from mien.apps.cli.portrait import parse_background
 from mien.core.errors import RequestError
 from mien.core.images import read_png_metadata, write_png
+from mien.pipelines.portrait import parse_background
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,15 @@ def test_other_backgrounds_are_refused(text: str) -> None:
         (("--preset", "paper"), "--preset: paper has no packaged weights"),
         (("--background", "blue"), "--background: 'blue' given"),
         (("--refine", 101), "--refine: 101 given; allowed are 0 to 100"),
-        (("--preset", "paper", "--weights", "w", "--refine", 3), "--refine: preset paper draws once"),
+        (
+            ("--preset", "paper", "--weights", "w", "--refine", 3),
+            "--refine: preset 'paper' does not use it; it uses",
+        ),
+        (("--set", "glow=1"), "--set glow: preset 'mien' does not use it; it uses steps, rate, embedding, features,"),
+        (("--set", "rate=fast"), "--set: rate: Input should be a valid number"),
+        (("--set", "rate"), "--set: 'rate' given; wanted is name=value"),
+        (("--preset", "paper", "--weights", "w", "--set", "rate=1"), "--set rate: preset 'paper' does not use it"),
+        (("--preset", "best"), "preset: 'best' given; allowed: mien, paper"),
     ],
 )
 def test_wrong_words_are_named(cli_here: Callable[..., Any], words: tuple[object, ...], message: str) -> None:

@@ -30,7 +30,7 @@ from mien.evaluation.verification import best_threshold
 from mien.faces import align
 from mien.faces.landmarks import IBUG_68
 from mien.faces.pose import CAMERA_AXES, mean_shape, rotation_of_pose
-from mien.generators.portrait.make import PortraitMaker
+from mien.pipelines.portrait_model import PortraitPipeline
 
 PEOPLE = 24
 
@@ -173,7 +173,7 @@ def fakes(monkeypatch):
         loaded.append((preset, weights))
         return FakeMaker()
 
-    monkeypatch.setattr(PortraitMaker, "load", classmethod(load))
+    monkeypatch.setattr(PortraitPipeline, "load", classmethod(load))
     monkeypatch.setattr(measures, "NetworkPortraitJudges", FakeJudges)
     return loaded
 
@@ -265,7 +265,7 @@ def test_the_ablation_is_one_command_one_table_one_sheet(cli_here, dataset, fake
         return SimpleNamespace(finished=True, step=stopped_at)
 
     monkeypatch.setattr("mien.apps.cli.train_portrait.train_paper", train)
-    monkeypatch.setattr(PortraitMaker, "load", classmethod(lambda cls, preset, *, weights: PaperMaker(weights)))
+    monkeypatch.setattr(PortraitPipeline, "load", classmethod(lambda cls, preset, *, weights: PaperMaker(weights)))
     out, stopped_at = tmp_path / "ablation", 12
     words = ("experiment", "ablation", "--data", dataset, "--out", out, "--steps", 12, "--batch", 8, "--size", 64)
     result = cli_here(*words, "--seed", 3)
@@ -308,7 +308,7 @@ def test_load_portrait_gives_what_makes_portraits(monkeypatch, fakes, tmp_path):
     assert fakes == [("mien", "w.safetensors")]
     with pytest.raises(RequestError, match="device 'toaster' given; portraits are made on the cpu"):
         mien.load("portrait", device="toaster")
-    maker = PortraitMaker("mien", None, None, None)
+    maker = PortraitPipeline(None, None, SimpleNamespace(mesh=None))
     asked = []
     monkeypatch.setattr(maker, "faces", lambda photo, largest: ["one", "two"][: 1 if largest else 2])
     monkeypatch.setattr(maker, "portrait", lambda photo, face, size: asked.append((photo.shape, face, size)) or face)

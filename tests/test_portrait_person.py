@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from mien.core.checkpoints import load_weights
 from mien.core.errors import DatasetError
 from mien.generators.decoder import Decoder, DecoderConfig
-from mien.generators.portrait.make import PortraitMaker
 from mien.generators.portrait.mien import MienPortrait
 from mien.generators.portrait.neutral import NeutralConfig, Neutraliser
 from mien.generators.portrait.silhouette import cut_out, over, person_colours
+from mien.pipelines.portrait_model import PortraitPipeline
 from mien.training.portrait_neutral import export
 from mien.training.portrait_person import MOST_PHOTOS, covariances, person_directions
 
@@ -149,7 +149,7 @@ def test_no_rim_of_the_old_background_shines_on_another() -> None:
 def test_a_photo_and_its_mirror_image_give_one_portrait(models_cache: Path, made_faces: Path) -> None:
     from mien.core.images import read_photo
 
-    maker = PortraitMaker.load()
+    maker = PortraitPipeline.load()
     crop = read_photo(made_faces / "00015.png")
     one, _ = maker.of_crop(crop)
     two, _ = maker.of_crop(np.ascontiguousarray(crop[:, ::-1]))

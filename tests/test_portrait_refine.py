@@ -10,9 +10,11 @@ from torch import Tensor
 from mien.core.records import Pose
 from mien.core.seeding import stream
 from mien.faces.pose import angles_degrees, mean_shape, pose, rotation_of_pose
+from mien.faces.readers import FaceReaders
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.portrait import refine
-from mien.generators.portrait.refine import Readers, RefineConfig, darkness, mouth_gap, refined, tones
+from mien.generators.portrait.refine import darkness, mouth_gap, refined, tones
+from mien.generators.portrait.settings import RefineConfig
 
 SMALL = DecoderConfig(features=6, style=2, trunk=8, code=8, channels=(8, 8, 8, 8), rgb_from_px=8)
 
@@ -75,7 +77,7 @@ def test_skin_does_not_drift_where_the_encoder_does_not_mind() -> None:
     drifts = []
     for tone in (0.0, 30.0):
         config = RefineConfig(steps=12, rate=0.2, turn=0.0, mouth=0.0, dark=0.0, tone=tone)
-        after = refined(code, planes, decoder, Readers(Eye(), None), wanted, config)  # type: ignore[arg-type]
+        after = refined(code, planes, decoder, FaceReaders(Eye(), None), wanted, config)  # type: ignore[arg-type]
         drift = tones(decoder.decode(after, planes)) - tones(decoder.decode(code, planes))
         drifts.append(float(drift.square().mean()))
     assert drifts[1] < 0.5 * drifts[0]
@@ -96,7 +98,7 @@ def test_refined_pictures_are_read_as_the_person_and_rows_do_not_mix() -> None:
     decoder = Decoder(SMALL).eval().requires_grad_(False)
     planes = [torch.zeros_like(plane) for plane in decoder.noise_planes(1, torch.Generator().manual_seed(0))]
     config = RefineConfig(steps=12, rate=0.2, turn=0.0, mouth=0.0, dark=0.0, tone=0.0)
-    readers = Readers(Eye(), None)  # type: ignore[arg-type]
+    readers = FaceReaders(Eye(), None)  # type: ignore[arg-type]
     codes = torch.randn(2, 8)
     wanted = torch.nn.functional.normalize(torch.randn(2, 3))
 
@@ -111,3 +113,9 @@ def test_refined_pictures_are_read_as_the_person_and_rows_do_not_mix() -> None:
         assert torch.equal(after, refined(code.clone(), planes, decoder, readers, wanted[row : row + 1], config))
         still = refined(code, planes, decoder, readers, wanted[row : row + 1], RefineConfig(steps=0))
         assert torch.equal(still, code)
+
+
+def test_whatever_makes_another_picture_is_another_version() -> None:
+    assert RefineConfig().version == "refined-8"
+    assert RefineConfig(steps=0, rate=1.0).version == ""
+    assert RefineConfig(steps=3, rate=0.05, tone=0.0).version == "refined-3-rate-0.05-tone-0"

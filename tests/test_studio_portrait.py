@@ -27,7 +27,7 @@ from mien.core.errors import PhotoError
 from mien.core.images import decode_photo, encode_jpeg, encode_png
 from mien.core.records import UInt8Image
 from mien.faces.dlib_resnet import SAME_PERSON
-from mien.generators.portrait.make import SAME_BY_ENCODER
+from mien.pipelines.portrait_model import SAME_BY_ENCODER
 from mien.provenance.reading import examine_bytes
 
 GREY = np.full((256, 256, 3), 128, np.uint8)

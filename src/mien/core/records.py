@@ -56,6 +56,10 @@ class Pose:
     pitch_degrees: float
     roll_degrees: float
 
+    def row(self) -> dict[str, float]:
+        """In JSON, to a tenth of a degree."""
+        return {name: round(getattr(self, name), 1) for name in ("yaw_degrees", "pitch_degrees", "roll_degrees")}
+
 
 @dataclass(frozen=True, slots=True)
 class Face:

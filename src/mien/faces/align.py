@@ -142,6 +142,11 @@ def encoder_window(crops: Tensor, out: int = ENCODER_PX) -> Tensor:
     return window(crops, EYE_X - side / 2, EYE_Y - ENCODER_EYE_Y * side, side, out)
 
 
+def whole_window(crops: Tensor, out: int) -> Tensor:
+    """Crops (N C S S, any range) -> the same crops at another size (N C out out). Differentiable."""
+    return window(crops, 0.0, 0.0, 1.0, out)
+
+
 def window(crops: Tensor, x: float, y: float, side: float, out: int) -> Tensor:
     """Crops (N C S S, any range) -> the square with its left top corner at (x, y) and of ``side``, as (N C out out).
 

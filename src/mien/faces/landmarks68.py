@@ -52,7 +52,7 @@ class MeshLandmarks(nn.Module):
         """
         size = crops.shape[-1]
         with torch.autocast(crops.device.type, enabled=False):
-            shown = align.window(crops.float(), 0.0, 0.0, 1.0, INPUT_PX)
+            shown = align.whole_window(crops.float(), INPUT_PX)
             points = mesh_points(self.mesh, shown)[:, list(IBUG_68)]  # N 68 3
             places = (points[..., :2] + 0.5) * (size / INPUT_PX) - 0.5
             return torch.cat([places, points[..., 2:] * (size / INPUT_PX)], -1)

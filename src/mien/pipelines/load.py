@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mien.attributes.describe.describer import Describer
     from mien.generators.crowd.sampler import Crowd
     from mien.generators.imagine.mien import Imagine
-    from mien.generators.portrait.make import PortraitMaker
+    from mien.pipelines.portrait_model import PortraitPipeline
 
 NAMES = ("crowd", "imagine", "portrait", "describe")
 
@@ -24,7 +24,7 @@ def load(
 @overload
 def load(
     name: Literal["portrait"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
-) -> PortraitMaker: ...
+) -> PortraitPipeline: ...
 
 
 @overload
@@ -41,7 +41,7 @@ def load(
 
 def load(
     name: str = "crowd", *, preset: str = "mien", weights: str | None = None, device: str | None = None
-) -> Crowd | Describer | Imagine | PortraitMaker:
+) -> Crowd | Describer | Imagine | PortraitPipeline:
     """Load ``"crowd"``, ``"imagine"``, ``"portrait"`` or what describes photos (``"describe"``).
 
     Args:
@@ -61,11 +61,11 @@ def load(
 
         return Describer.load(preset, weights=weights, device=device)
     if name == "portrait":
-        from mien.generators.portrait.make import PortraitMaker
+        from mien.pipelines.portrait_model import PortraitPipeline
 
         if device not in (None, "cpu"):
             raise RequestError(f"load: device '{device}' given; portraits are made on the cpu")
-        return PortraitMaker.load(preset, weights=weights)
+        return PortraitPipeline.load(preset, weights=weights)
     if name == "imagine":
         from mien.generators.imagine.mien import Imagine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mien.attributes.describe.records import FaceDescription, PhotoDescription
 from mien.core.records import Box, Face, Labels, MadeFace, Pose
 from mien.generators.imagine.mien import Imagined
-from mien.generators.portrait.make import Portrait
+from mien.pipelines.portrait import Portrait
 
 __all__ = [
     "Box",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mien.evaluation.features import Track
     from mien.evaluation.portrait import Made, PortraitJudges
     from mien.evaluation.report import Section
-    from mien.generators.portrait.make import PortraitMaker
+    from mien.pipelines.portrait_model import PortraitPipeline
 
 WHITE = (255, 255, 255)
 PORTRAIT, PLAIN = "portrait", "decoded as read"
@@ -46,15 +46,15 @@ def portrait(
     from mien.evaluation import faces, report
     from mien.evaluation.portrait import NetworkPortraitJudges, draw_people
     from mien.evaluation.portrait_report import judge_portraits
-    from mien.generators.portrait.make import CROP_PX, PortraitMaker
+    from mien.pipelines.portrait_model import CROP_PX, PortraitPipeline
 
     if preset == "paper" and weights is None:
         raise RequestError("--preset: paper has no packaged weights; give --weights of `mien train portrait`")
     report.check_directory(out, force=force)
     people = draw_people(data, count, seed=seed)
     rows = [row for pair in people for row in pair]
-    makers = [(PORTRAIT, PortraitMaker.load(preset, weights=weights))]
-    makers += [("/".join(path.parts[-2:]), PortraitMaker.load(preset, weights=path)) for path in peer or ()]
+    makers = [(PORTRAIT, PortraitPipeline.load(preset, weights=weights))]
+    makers += [("/".join(path.parts[-2:]), PortraitPipeline.load(preset, weights=path)) for path in peer or ()]
     judges = NetworkPortraitJudges.load()
     with tracking() as track:
         with track("photos read", len(rows)) as advance:
@@ -85,15 +85,15 @@ def portrait(
 
 
 def _kept(
-    data: Path, each: int, seed: int, maker: PortraitMaker, judges: PortraitJudges, track: Track
+    data: Path, each: int, seed: int, maker: PortraitPipeline, judges: PortraitJudges, track: Track
 ) -> Section | None:
     """Portraits of faces of all ages and with hats, judged; None where the dataset knows of neither."""
     import numpy as np
 
     from mien.evaluation import faces
     from mien.evaluation.portrait_kept import draw_kept, judge_kept
-    from mien.generators.portrait.make import CROP_PX
     from mien.generators.portrait.silhouette import over
+    from mien.pipelines.portrait_model import CROP_PX
 
     kept = draw_kept(data, each, seed=seed)
     if not kept.rows:
@@ -109,7 +109,7 @@ def _kept(
         return judge_kept(kept, crops, PORTRAIT, np.stack(made), judges, advance)
 
 
-def _portraits(name: str, maker: PortraitMaker, crops: Sequence[UInt8Image] | UInt8Image, track: Track) -> Made:
+def _portraits(name: str, maker: PortraitPipeline, crops: Sequence[UInt8Image] | UInt8Image, track: Track) -> Made:
     """A portrait on white of each crop, in pairs, and the masks."""
     import numpy as np
 
@@ -134,7 +134,7 @@ def _portraits(name: str, maker: PortraitMaker, crops: Sequence[UInt8Image] | UI
     )
 
 
-def _plain(maker: PortraitMaker, crops: UInt8Image, track: Track) -> Made | None:
+def _plain(maker: PortraitPipeline, crops: UInt8Image, track: Track) -> Made | None:
     """What the decoder draws of each crop without making it neutral, in pairs; ``None`` where it cannot."""
     import numpy as np
 

@@ -194,9 +194,9 @@ def _described(describer: Any, order: PhotoOrder) -> dict[str, Any]:
 
 def load_portrait() -> Any:
     """The finder, the encoder and the drawer of portraits."""
-    from mien.generators.portrait.make import PortraitMaker
+    from mien.pipelines.portrait_model import PortraitPipeline
 
-    return PortraitMaker.load()
+    return PortraitPipeline.load()
 
 
 def make_portraits(maker: Any, orders: Sequence[PhotoOrder]) -> list[Any]:
@@ -205,13 +205,13 @@ def make_portraits(maker: Any, orders: Sequence[PhotoOrder]) -> list[Any]:
 
 
 def _portraits(maker: Any, order: PhotoOrder) -> list[Picture]:
-    from mien.apps.cli.portrait import ABOUT, SIZE_PX, portrait_row
+    from mien.pipelines.portrait import ABOUT, SIZE_PX
 
     faces = maker.faces(order.photo, largest=bool(order.options.get("largest")))
     if not faces:
         raise PhotoError("no_face", "photo: no face found")
     found = [maker.portrait(order.photo, face, SIZE_PX) for face in faces]
-    return [Picture(one.on(WHITE), portrait_row(k, "photo", k, one, maker), ABOUT) for k, one in enumerate(found)]
+    return [Picture(one.on(WHITE), one.row(k, "photo", k), ABOUT) for k, one in enumerate(found)]
 
 
 def _attempt(make: Callable[[Any, Any], Any], model: Any, order: Any) -> Any:

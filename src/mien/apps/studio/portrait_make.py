@@ -16,7 +16,7 @@ from mien.core.records import UInt8Image
 
 if TYPE_CHECKING:
     from mien.core.records import Face
-    from mien.generators.portrait.make import PortraitMaker
+    from mien.pipelines.portrait_model import PortraitPipeline
     from mien.provenance.marks import Marks
 
 MAKER = "likenesses"
@@ -67,13 +67,13 @@ class Likeness:
     warnings: tuple[str, ...]
 
 
-def load() -> PortraitMaker:
+def load() -> PortraitPipeline:
     """The networks; ``WeightsError`` says how those that are missing are fetched."""
-    maker: PortraitMaker = load_portrait()
+    maker: PortraitPipeline = load_portrait()
     return maker
 
 
-def make(maker: PortraitMaker, orders: Sequence[PhotoOrder | FaceOrder]) -> list[Any]:
+def make(maker: PortraitPipeline, orders: Sequence[PhotoOrder | FaceOrder]) -> list[Any]:
     """The faces of a photo, or the likeness of one of them; or what is wrong with it."""
     answers: list[Any] = []
     for order in orders:
@@ -84,7 +84,7 @@ def make(maker: PortraitMaker, orders: Sequence[PhotoOrder | FaceOrder]) -> list
     return answers
 
 
-def faces(maker: PortraitMaker, order: PhotoOrder) -> list[Face]:
+def faces(maker: PortraitPipeline, order: PhotoOrder) -> list[Face]:
     """At least one; ``PhotoError`` where there is none."""
     found = maker.faces(order.photo, largest=order.largest)
     if not found:
@@ -92,15 +92,11 @@ def faces(maker: PortraitMaker, order: PhotoOrder) -> list[Face]:
     return found
 
 
-def likeness(maker: PortraitMaker, order: FaceOrder) -> Likeness:
+def likeness(maker: PortraitPipeline, order: FaceOrder) -> Likeness:
     """One portrait with everything that is shown of it."""
-    from mien.apps.cli.portrait import portrait_row
     from mien.core.images import encode_png
-    from mien.generators.portrait.silhouette import cut_out
 
     portrait = maker.portrait(order.photo, order.face, order.size_px)
-    colour = BACKGROUNDS[order.background]
-    image = cut_out(portrait.drawn, portrait.mask) if colour is None else portrait.on(colour)
     mask = np.repeat(np.asarray(portrait.mask * 255 + 0.5, np.uint8)[..., None], 3, 2)
     return Likeness(
         order.name,
@@ -108,8 +104,8 @@ def likeness(maker: PortraitMaker, order: FaceOrder) -> Likeness:
         encode_jpeg(resize(portrait.crop, SHOWN_PX, SHOWN_PX), CROP_QUALITY),
         encode_png(resize(portrait.drawn, SHOWN_PX, SHOWN_PX)),
         encode_png(resize(mask, SHOWN_PX, SHOWN_PX)),
-        image,
-        portrait_row(order.number, order.name, order.number, portrait, maker),
+        portrait.on(BACKGROUNDS[order.background]),
+        portrait.row(order.number, order.name, order.number),
         portrait.similarity,
         portrait.distance,
         portrait.warnings,
@@ -118,8 +114,8 @@ def likeness(maker: PortraitMaker, order: FaceOrder) -> Likeness:
 
 def marked(likeness: Likeness, number: int, marks: Marks) -> tuple[dict[str, Any], bytes]:
     """(its row, its marked PNG) as portrait ``number`` of all."""
-    from mien.apps.cli.portrait import ABOUT
     from mien.apps.pictures import marked_row, png_of
+    from mien.pipelines.portrait import ABOUT
 
     row = marked_row({**likeness.row, "file": f"{number:05d}.png", "index": number}, marks)
     return row, png_of(likeness.image, row, marks, ABOUT)

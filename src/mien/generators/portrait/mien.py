@@ -18,17 +18,21 @@ from torch import Tensor
 
 from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.errors import WeightsError
-from mien.core.images import to_photos
+from mien.core.images import to_photos, to_tensor
 from mien.core.memory import keep_freed_memory
 from mien.core.quantise import unpacked
 from mien.core.records import UInt8Image
+from mien.faces import align
+from mien.faces.readers import FaceReaders
 from mien.generators.crowd.mien import MODEL as CROWD
 from mien.generators.decoder import Decoder, DecoderConfig
+from mien.generators.enlarger import FACTOR, Enlarger
 from mien.generators.portrait.neutral import NeutralConfig, Neutraliser
-from mien.generators.portrait.refine import Readers, RefineConfig, refined
+from mien.generators.portrait.refine import refined
+from mien.generators.portrait.settings import RefineConfig
+from mien.generators.portrait.silhouette import person_mask
 
 MODEL = "portrait-mien"
-ENCODER_TAP = "pool"
 ROWS = 8  # of a batch, so that a portrait does not depend on how many others are made
 PACKAGED_CROWD = WEIGHTS / "crowd-mien.safetensors"
 
@@ -38,15 +42,26 @@ class MienPortrait:
 
     name = MODEL
 
-    def __init__(self, decoder: Decoder, neutraliser: Neutraliser, version: str) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        neutraliser: Neutraliser,
+        version: str,
+        *,
+        enlarger: Enlarger | None = None,
+        refine: RefineConfig | None = None,
+    ) -> None:
         self.decoder = decoder.eval().requires_grad_(False)
         self.neutraliser = neutraliser.eval().requires_grad_(False)
-        self.version = version
+        self.version, self.enlarger, self.refine = version, enlarger, refine or RefineConfig()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(
+        cls, path: str | os.PathLike[str], *, enlarger: Enlarger | None = None, refine: RefineConfig | None = None
+    ) -> Self:
         """Read weights that ``mien train portrait --preset mien`` exported.
 
+        ``enlarger`` makes larger pictures than the decoder draws; ``refine``: how far portraits are drawn again.
         Raises ``WeightsError`` where the packaged decoder is not the one that they were fitted to.
         """
         tensors, metadata = load_weights(path, model=MODEL)
@@ -66,31 +81,61 @@ class MienPortrait:
                 )
         decoder = Decoder(DecoderConfig.make(metadata["decoder"], where=str(path)))
         load_into(decoder, own, name=f"{source}: decoder")
-        return cls(decoder, neutraliser, str(metadata["version"]))
+        return cls(decoder, neutraliser, str(metadata["version"]), enlarger=enlarger, refine=refine)
 
     @property
     def size_px(self) -> int:
-        """Height and width of the images."""
-        return self.decoder.config.size_px
+        """Height and width of the pictures where nothing else is asked for."""
+        return self.decoder.config.size_px * (1 if self.enlarger is None else FACTOR)
+
+    def version_at(self, size_px: int | None = None, /) -> str:
+        """Small pictures are not enlarged; other steps of refining make another picture."""
+        enlarger = self._enlarger_at(size_px)
+        parts = (self.version, self.refine.version, "" if enlarger is None else enlarger.version)
+        return "+".join(part for part in parts if part)
+
+    @torch.inference_mode()
+    def encode(self, crop: Tensor, readers: FaceReaders, /) -> tuple[Tensor, Tensor]:
+        """The pooled features, mean of the crop's and of its mirror image's, and the crop's embedding."""
+        seen = read(readers, torch.cat([crop, crop.flip(3)]), ("pool", "embedding"))
+        return seen["pool"].mean(0, keepdim=True), seen["embedding"][:1]
 
     @torch.no_grad()
-    def draw(self, features: Tensor, *, neutral: bool = True) -> UInt8Image:
-        """Features (N 1792 at ``ENCODER_TAP``, of the encoder's window of aligned crops) -> portraits (N S S 3).
+    def render(self, features: Tensor, readers: FaceReaders, size_px: int | None, /) -> tuple[Tensor, Tensor]:
+        """The neutral portrait of the person, drawn again until ``readers`` see that person in it: ``refine``.
 
-        On the light background of the decoder; ``silhouette`` finds the person. No noise: one photo, one portrait.
-        ``neutral`` False leaves the features as they are, with the neutral style: for comparison.
+        No noise: one photo, one portrait. The enlarger and the mask read pixels, so it is rounded before each of them.
         """
         keep_freed_memory()
         decoder = self.decoder
+        person = self.person(features).float().clone()  # of inference mode: refining takes gradients
+        wanted: Tensor = readers.encoder.network.embed(person)  # type: ignore[operator]
+        code = self.neutraliser((person - decoder.mean) / decoder.deviation)
+        code = refined(code, self._planes(1), decoder, readers, wanted.float().clone(), self.refine)
+        photos = self._enlarged(to_photos(decoder.decode(code, self._planes(1))), size_px)
+        return to_tensor(photos), torch.from_numpy(person_mask(photos[0]))[None, None]
+
+    @torch.inference_mode()
+    def as_read(self, crop: Tensor, readers: FaceReaders, /) -> Tensor:
+        """The decoder's picture of the features as they are, with the neutral style: for comparison."""
+        return to_tensor(self._enlarged(self.draw(read(readers, crop, ("pool",))["pool"], neutral=False), None))
+
+    @torch.no_grad()
+    def draw(self, features: Tensor, *, neutral: bool = True) -> UInt8Image:
+        """Features (N 1792) of aligned crops -> portraits (N S S 3), neither refined nor enlarged.
+
+        ``neutral`` False leaves the features as they are, with the neutral style.
+        """
+        keep_freed_memory()
+        decoder, side = self.decoder, self.decoder.config.size_px
         known = (features.float() - decoder.mean) / decoder.deviation
-        made = []
+        made = [np.zeros((0, side, side, 3), np.uint8)]
         for start in range(0, len(known), ROWS):
             part = known[start : start + ROWS]
             rows = torch.cat([part, part.new_zeros(ROWS - len(part), part.shape[1])])
-            planes = [torch.zeros_like(plane) for plane in decoder.noise_planes(ROWS, torch.Generator().manual_seed(0))]
             code = self.neutraliser(rows) if neutral else self.neutraliser.code(rows)
-            made.append(to_photos(decoder.decode(code, planes))[: len(part)])
-        return np.concatenate(made) if made else np.zeros((0, self.size_px, self.size_px, 3), np.uint8)
+            made.append(to_photos(decoder.decode(code, self._planes(ROWS)))[: len(part)])
+        return np.concatenate(made)
 
     @torch.no_grad()
     def person(self, features: Tensor) -> Tensor:
@@ -98,18 +143,22 @@ class MienPortrait:
         known = (features.float() - self.decoder.mean) / self.decoder.deviation
         return self.neutraliser.person(known) * self.decoder.deviation + self.decoder.mean
 
-    def draw_refined(self, features: Tensor, embedding: Tensor, readers: Readers, config: RefineConfig) -> UInt8Image:
-        """As ``draw``, each drawn again until ``readers`` see the person of ``embedding`` (N 512) in it: ``refine``."""
-        keep_freed_memory()
-        decoder = self.decoder
-        planes = [torch.zeros_like(plane) for plane in decoder.noise_planes(1, torch.Generator().manual_seed(0))]
-        made = []
-        for row, wanted in zip(features.float().clone(), embedding.float().clone(), strict=True):
-            code = self.neutraliser((row[None] - decoder.mean) / decoder.deviation)
-            code = refined(code, planes, decoder, readers, wanted[None], config)  # alone: the same in any batch
-            with torch.no_grad():
-                made.append(to_photos(decoder.decode(code, planes)))
-        return np.concatenate(made) if made else np.zeros((0, self.size_px, self.size_px, 3), np.uint8)
+    def _planes(self, rows: int) -> list[Tensor]:
+        """The decoder's noise, of which a portrait has none."""
+        return [torch.zeros_like(p) for p in self.decoder.noise_planes(rows, torch.Generator().manual_seed(0))]
+
+    def _enlarger_at(self, size_px: int | None) -> Enlarger | None:
+        """What enlarges pictures of this size; ``None``: they are as the decoder draws them, or smaller."""
+        return None if size_px is not None and size_px <= self.decoder.config.size_px else self.enlarger
+
+    def _enlarged(self, photos: UInt8Image, size_px: int | None) -> UInt8Image:
+        enlarger = self._enlarger_at(size_px)
+        return photos if enlarger is None else enlarger.enlarge(photos)
+
+
+def read(readers: FaceReaders, crops: Tensor, taps: tuple[str, ...]) -> dict[str, Tensor]:
+    """What the encoder reads of aligned crops (N 3 S S)."""
+    return readers.encoder(align.encoder_window(crops, readers.encoder.input_size), taps)
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -20,41 +20,20 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from mien.core.config import Config
 from mien.core.layers import has_fast_bf16
 from mien.faces import align
-from mien.faces.encoder import Encoder
-from mien.faces.landmarks import IBUG_68, INPUT_PX, FaceMesh, mesh_points
+from mien.faces.landmarks import IBUG_68, INPUT_PX, mesh_points
 from mien.faces.landmarks68 import INNER_LIPS
 from mien.faces.pose import angles_degrees
+from mien.faces.readers import FaceReaders
 from mien.generators.decoder import Decoder
+from mien.generators.portrait.settings import RefineConfig
 
 TURN_UNIT_DEGREES = 10.0
 MOUTH_UNIT = 0.1  # of the eyes' distance
 TONE_PX = 8  # pictures are so small where their tones are compared
 TONE_FACE = (slice(2, 7), slice(2, 6))  # rows and columns of them that are face
 STRIP, STRIP_LOW = 0.094, 0.39  # where background is looked for: shares of the picture's side
-
-
-class RefineConfig(Config):
-    """How far a portrait is refined."""
-
-    steps: int = 8
-    rate: float = 0.07  # of Adam, in deviations of the code
-    embedding: float = 1.0
-    features: float = 1.0
-    turn: float = 0.3
-    mouth: float = 0.3
-    dark: float = 0.3
-    tone: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Readers:
-    """What looks at the pictures while they are refined."""
-
-    encoder: Encoder
-    mesh: FaceMesh
 
 
 def darkness(images: Tensor) -> Tensor:
@@ -88,7 +67,7 @@ class Wanted:
     tones: Tensor  # N 3 R C: as ``tones``
 
 
-def costs(images: Tensor, readers: Readers, decoder: Decoder, wanted: Wanted, c: RefineConfig) -> Tensor:
+def costs(images: Tensor, readers: FaceReaders, decoder: Decoder, wanted: Wanted, c: RefineConfig) -> Tensor:
     """The cost (N) of pictures (N 3 S S) that are to show what is ``wanted``."""
     seen = readers.encoder(align.encoder_window(images, readers.encoder.input_size), ("pool", "embedding"))
     read = (seen["pool"].float() - decoder.mean) / decoder.deviation
@@ -96,14 +75,14 @@ def costs(images: Tensor, readers: Readers, decoder: Decoder, wanted: Wanted, c:
     cost = cost + c.features * (1 - functional.cosine_similarity(read, wanted.known))
     cost = cost + c.tone * (tones(images) - wanted.tones).square().mean((1, 2, 3))
     if c.turn or c.mouth:
-        points = mesh_points(readers.mesh, align.window(images.float(), 0.0, 0.0, 1.0, INPUT_PX))
+        points = mesh_points(readers.mesh, align.whole_window(images.float(), INPUT_PX))
         cost = cost + c.turn * (angles_degrees(points) / TURN_UNIT_DEGREES).square().sum(1)
         cost = cost + c.mouth * (mouth_gap(points) / MOUTH_UNIT).square()
     return cost + c.dark * darkness(images).square()
 
 
 def refined(
-    code: Tensor, planes: list[Tensor], decoder: Decoder, readers: Readers, embedding: Tensor, config: RefineConfig
+    code: Tensor, planes: list[Tensor], decoder: Decoder, readers: FaceReaders, embedding: Tensor, config: RefineConfig
 ) -> Tensor:
     """Codes (N F + S) as ``Decoder.decode`` reads them, moved so that their pictures show the people of ``embedding``.
 

@@ -34,11 +34,11 @@ from mien.core.config import Config
 from mien.core.errors import RequestError
 from mien.core.layers import SLOPE
 from mien.core.quantise import unpacked
+from mien.faces.align import encoder_window, whole_window
+from mien.faces.readers import FaceReaders
 
 MODEL = "portrait-paper"
 ENCODER_TAP = "pool"
-
-
 FULL = "full"
 
 
@@ -213,6 +213,25 @@ class PaperPortrait:
     def size_px(self) -> int:
         """Height and width of the images."""
         return self.decoder.config.size_px
+
+    def version_at(self, size_px: int | None = None, /) -> str:
+        """The same network at any size."""
+        return self.version
+
+    @torch.inference_mode()
+    def encode(self, crop: Tensor, readers: FaceReaders, /) -> tuple[Tensor, Tensor]:
+        """Aligned crop (1 3 S S) -> the features of all of it, hair included (1 1792), and its embedding (1 512)."""
+        encoder = readers.encoder
+        loose, tight = (cut(crop, encoder.input_size) for cut in (whole_window, encoder_window))
+        return encoder(loose, [ENCODER_TAP])[ENCODER_TAP], encoder(tight, ["embedding"])["embedding"]
+
+    def render(self, features: Tensor, readers: FaceReaders, size_px: int | None, /) -> tuple[Tensor, Tensor]:
+        """Features (1 1792) -> the noisy face F_N (1 3 S S) and the mask W (1 1 S S)."""
+        drawn = self.draw(features)
+        return drawn.noisy, drawn.mask
+
+    def as_read(self, crop: Tensor, readers: FaceReaders, /) -> None:
+        """``None``: this network draws neutral faces only."""
 
     @torch.inference_mode()
     def draw(self, features: Tensor) -> Drawn:

@@ -1,0 +1,208 @@
+"""Photo -> faces -> portraits: the networks, loaded once, and the way through them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.core.checkpoints import WEIGHTS
+from mien.core.errors import MienError, PhotoError, WeightsError
+from mien.core.images import read_photo, resize, to_photos, to_tensor
+from mien.core.progress import OnProgress
+from mien.core.records import Face, Float32Array, Pose, UInt8Image
+from mien.faces import align
+from mien.faces.dlib_resnet import SAME_PERSON, DlibResNet, dlib_crop
+from mien.faces.encoder import Encoder, load_encoder
+from mien.faces.find import FaceFinder
+from mien.faces.landmarks import INPUT_PX, mesh_points
+from mien.faces.pose import pose
+from mien.faces.readers import FaceReaders
+from mien.generators.enlarged import packaged_enlarger
+from mien.generators.portrait.contract import PortraitDrawer
+from mien.generators.portrait.mien import MienPortrait
+from mien.generators.portrait.settings import RefineConfig
+from mien.generators.portrait.silhouette import over
+from mien.papers.frontal_wang_2019.networks import PaperPortrait
+from mien.pipelines.portrait import WHITE, Photo, PhotoPortraits, Portrait, PortraitRequest, check_preset, settings_of
+
+CROP_PX = 256
+SAME_BY_ENCODER = 0.436  # cosine of FaceNet's embeddings of aligned crops, at equal error on LFW
+FAR_TURNED_DEGREES = 45.0
+FEW_PX = 30.0  # between the outer corners of the eyes, in the photo
+
+
+class PortraitPipeline:
+    """What finds the faces, reads and draws them, and judges the portraits."""
+
+    def __init__(self, drawer: PortraitDrawer, encoder: Encoder, finder: FaceFinder) -> None:
+        self.drawer, self.finder = drawer, finder
+        self.readers = FaceReaders(encoder, finder.mesh)
+
+    @classmethod
+    def load(
+        cls,
+        preset: str = "mien",
+        *,
+        weights: str | os.PathLike[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """The networks of a preset.
+
+        Args:
+            preset: ``mien``, or ``paper``.
+            weights: a file of ``mien train portrait`` instead of the packaged one (``paper`` has none).
+            settings: of the preset (``pipelines/portrait.SETTINGS``).
+
+        Raises:
+            RequestError: an unknown preset, or a setting that it does not use.
+            WeightsError: a file that is missing, damaged or of another model, or a network that was not fetched.
+        """
+        check_preset(preset, weights)
+        return cls(_drawer(preset, weights, settings or {}), load_encoder("facenet"), FaceFinder.load())
+
+    @property
+    def size_px(self) -> int:
+        """Height and width of the portraits where nothing else is asked for."""
+        return self.drawer.size_px
+
+    def model_version(self, size_px: int | None = None) -> str:
+        """The version of what makes portraits of this size."""
+        return self.drawer.version_at(size_px)
+
+    @cached_property
+    def judge(self) -> DlibResNet | None:
+        """dlib's network, where it was fetched."""
+        try:
+            return DlibResNet.load()
+        except WeightsError:
+            return None
+
+    def faces(self, photo: UInt8Image, *, largest: bool = False) -> list[Face]:
+        """The faces of a photo, largest first: all (looked for in parts of the photo, too), or the largest."""
+        found = self.finder.faces([photo], thorough=not largest)[0]
+        if largest and not found:  # too small for a look at the whole photo
+            found = self.finder.faces([photo], thorough=True)[0]
+        return found[:1] if largest else found
+
+    def make(self, photo: Photo, *, largest: bool = False, size_px: int | None = None) -> list[Portrait]:
+        """The portraits of all faces of a photo (H W 3 uint8 RGB, or a path), largest first; none where there is none.
+
+        Raises ``PhotoError`` for a file that cannot be read.
+        """
+        shown = photo if isinstance(photo, np.ndarray) else read_photo(photo)
+        return [self.portrait(shown, face, size_px) for face in self.faces(shown, largest=largest)]
+
+    def of_crop(self, crop: UInt8Image, size_px: int | None = None) -> tuple[UInt8Image, Float32Array]:
+        """Aligned crop (S S 3) -> what is drawn (T T 3) and the mask (T T in [0, 1]), as ``portrait``, unjudged."""
+        return self._drawn(self.drawer.encode(to_tensor(crop), self.readers)[0], size_px)
+
+    def as_read(self, crop: UInt8Image) -> UInt8Image | None:
+        """Aligned crop (S S 3) -> the decoder's picture of it before it is made neutral; ``None``: no such thing."""
+        drawn = self.drawer.as_read(to_tensor(crop), self.readers)
+        return None if drawn is None else to_photos(drawn)[0]
+
+    def portrait(self, photo: UInt8Image, face: Face, size_px: int | None = None) -> Portrait:
+        """The portrait of one face of a photo, ``size_px`` high and wide (``None``: as the preset draws it).
+
+        Raises ``PhotoError`` for landmarks that do not span a face.
+        """
+        crop = align.warp(photo, align.crop_transform(face.mesh, CROP_PX), CROP_PX)
+        features, embedding = self.drawer.encode(to_tensor(crop), self.readers)
+        drawn, mask = self._drawn(features, size_px)
+        size = size_px or drawn.shape[0]
+        if drawn.shape[0] != size:
+            drawn = resize(drawn, size, size)
+            mask = np.asarray(align.whole_window(torch.from_numpy(mask)[None, None], size)[0, 0].numpy())
+        return self._judged(face, crop, drawn, mask, embedding, size_px)
+
+    def _drawn(self, features: Tensor, size_px: int | None) -> tuple[UInt8Image, Float32Array]:
+        image, mask = self.drawer.render(features, self.readers, size_px)
+        return to_photos(image)[0], np.asarray(mask[0, 0].numpy(), np.float32)
+
+    @torch.inference_mode()
+    def _judged(
+        self,
+        face: Face,
+        crop: UInt8Image,
+        drawn: UInt8Image,
+        mask: Float32Array,
+        embedding: Tensor,
+        size_px: int | None,
+    ) -> Portrait:
+        before = pose(face.mesh)
+        shown = to_tensor(over(drawn, mask, WHITE))
+        encoder = self.readers.encoder
+        read = encoder(align.encoder_window(shown, encoder.input_size), ("embedding",))["embedding"]
+        similarity = float((read * embedding).sum())
+        distance = None
+        if self.judge is not None:
+            codes = self.judge(torch.cat([dlib_crop(to_tensor(crop)), dlib_crop(shown)]))["embedding"]
+            distance = float((codes[0] - codes[1]).norm())
+        try:
+            after = pose(mesh_points(self.readers.mesh, align.whole_window(shown, INPUT_PX))[0].numpy())
+        except PhotoError:
+            after = None
+        warnings = tuple(_warnings(face, before, similarity, distance))
+        version = self.model_version(size_px)
+        return Portrait(
+            face, crop, drawn, mask, before, after, similarity, distance, warnings, self.drawer.name, version
+        )
+
+
+def portraits(
+    request: PortraitRequest, pipeline: PortraitPipeline | None = None, *, on_progress: OnProgress | None = None
+) -> Iterator[PhotoPortraits]:
+    """Photo by photo, in order; one that cannot be used stops no other.
+
+    Args:
+        pipeline: what makes them; by default the networks that the request names are loaded.
+        on_progress: called with (photos done, photos in all) after each.
+    """
+    if pipeline is None:
+        pipeline = PortraitPipeline.load(request.preset, weights=request.weights, settings=request.settings)
+    for number, photo in enumerate(request.photos, 1):
+        name = f"photo {number}" if isinstance(photo, np.ndarray) else str(photo)
+        yield _of_photo(pipeline, name, photo, request)
+        if on_progress is not None:
+            on_progress(number, len(request.photos))
+
+
+def _of_photo(pipeline: PortraitPipeline, name: str, photo: Photo, request: PortraitRequest) -> PhotoPortraits:
+    try:
+        pixels = photo if isinstance(photo, np.ndarray) else read_photo(photo)
+        made = pipeline.make(pixels, largest=request.largest, size_px=request.size_px)
+        if not made:
+            raise PhotoError("no_face", f"{name}: no face found")
+    except MienError as error:
+        return PhotoPortraits(name, problem=error)
+    return PhotoPortraits(name, pixels, tuple(made))
+
+
+def _drawer(preset: str, weights: str | os.PathLike[str] | None, settings: Mapping[str, Any]) -> PortraitDrawer:
+    """The network of a preset."""
+    read = settings_of(preset, settings)
+    path = weights or WEIGHTS / f"portrait-{preset}.safetensors"
+    if preset == "paper":
+        return PaperPortrait.load(path)
+    return MienPortrait.load(path, enlarger=packaged_enlarger(), refine=RefineConfig.make(read.model_dump()))
+
+
+def _warnings(face: Face, start: Pose, similarity: float, distance: float | None) -> list[str]:
+    """What a person should know of a portrait before they believe it."""
+    found = []
+    if distance is not None and distance >= SAME_PERSON:
+        found.append(f"may not look like the person: distance {distance:.2f}, one person is under {SAME_PERSON}")
+    elif distance is None and similarity < SAME_BY_ENCODER:
+        found.append(f"may not look like the person: similarity {similarity:.2f}, one person is over {SAME_BY_ENCODER}")
+    if abs(start.yaw_degrees) > FAR_TURNED_DEGREES:
+        found.append(f"the face is turned by {abs(start.yaw_degrees):.0f} degrees: half of it is guessed")
+    eyes = float(np.hypot(*(face.mesh[align.EYE_LEFT_OUTER, :2] - face.mesh[align.EYE_RIGHT_OUTER, :2])))
+    if eyes < FEW_PX:
+        found.append(f"the face is small: {eyes:.0f} px between the eyes' corners")
+    return found
