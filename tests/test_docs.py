@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shlex
 from collections.abc import Iterator
@@ -140,6 +141,62 @@ def test_every_page_is_reached_from_the_index() -> None:
     index = (CHECKOUT / "docs" / "index.md").read_text(encoding="utf-8")
     pages = [page.relative_to(CHECKOUT / "docs").as_posix() for page in PAGES if page.is_relative_to(CHECKOUT / "docs")]
     assert not [page for page in pages if page != "index.md" and f"({page})" not in index]
+
+
+LONGEST_SENTENCE = 240  # two lines
+LONGEST_CELL = 100
+
+
+def shown(text: str) -> str:
+    """Words as a reader sees them: no targets of links, no stars."""
+    return re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("**", "")
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a page's prose, without code blocks, headings, tables, pictures and lists of proofs."""
+    paragraphs: list[list[str]] = [[]]
+    for line in re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S).splitlines():
+        words = line.strip()
+        if not words or words.startswith(("|", "#", "![", ":::", "<")) or line.startswith("    "):
+            paragraphs.append([])
+        elif item := re.match(r"(?:[-*]|\d+\.) +", words):
+            paragraphs.append([words[item.end() :]])
+        else:
+            paragraphs[-1].append(words)
+    for paragraph in paragraphs:
+        if paragraph and not paragraph[0].startswith(("Proved by", "Tests:")):
+            yield from re.split(r"(?<=[.!?])[)\"*]*\s+", " ".join(paragraph))
+
+
+def cells(text: str) -> Iterator[str]:
+    """The cells of a page's tables; a command in one counts nothing."""
+    for line in text.splitlines():
+        if line.startswith("|"):
+            yield from (re.sub(r"`[^`]*`", "", cell) for cell in line.strip("|").split("|"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_sentences_are_short_and_cells_hold_no_paragraph(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not [words for words in sentences(text) if len(shown(words)) > LONGEST_SENTENCE]
+    assert not [cell for cell in cells(text) if len(shown(cell)) > LONGEST_CELL]
+
+
+def test_a_long_sentence_and_a_long_cell_would_be_seen() -> None:
+    page = f"# {'w ' * 200}\n\nOne. {'two ' * 70}.\n- `{'c ' * 99}`.\n| a | {'b ' * 60} |\n"
+    assert len([words for words in sentences(page) if len(shown(words)) > LONGEST_SENTENCE]) == 1
+    assert len([cell for cell in cells(page) if len(shown(cell)) > LONGEST_CELL]) == 1
+
+
+def test_the_reference_names_what_there_is() -> None:
+    """``make docs`` reads the sources; this finds a name that has moved without building the pages."""
+    named = [
+        name
+        for page in (CHECKOUT / "docs" / "reference").glob("*.md")
+        for name in re.findall(r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.M)
+    ]
+    assert len(named) > 5
+    assert [name for name in named if not callable(found := pkgutil.resolve_name(name)) and not found.__doc__] == []
 
 
 def test_the_changelog_is_by_version_with_one_line_an_entry() -> None:
