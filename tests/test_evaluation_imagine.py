@@ -13,7 +13,6 @@ from crowd_tiny import write_tiny_weights
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.apps.cli import imagine_ways
 from mien.attributes import GROUP_OF, NAMES, parse
 from mien.attributes.age_sex import Estimates
 from mien.attributes.attribute_judge import Seen
@@ -42,6 +41,7 @@ from mien.evaluation.report import Provenance
 from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
 from mien.papers.deepface_2016.descent import Descent
+from mien.pipelines import imagine_ways
 
 SIDE, PEOPLE, SAMPLES = 32, 24, 3
 COLUMNS = {name: NAMES.index(name) for name in ("Male", "Smiling", "Bald", "Eyeglasses")}
@@ -315,11 +315,11 @@ class Painter:
 
 
 def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_crop(monkeypatch, tmp_path):
-    from mien.apps.cli import imagine_pictures
     from mien.apps.cli.evaluate_imagine_slow import slow_methods
     from mien.evaluation.features import untracked
     from mien.faces import encoder
     from mien.papers.deepface_2016.mixture import ClassMixture, Gaussians
+    from mien.pipelines import imagine_pictures
 
     asked = []
     gaussians = Gaussians(("Male", "Smiling"), np.ones((2, 12)), np.ones((2, 12)))

@@ -54,12 +54,12 @@ def imagine(
 
     from mien.apps.cli.evaluate import tracking
     from mien.apps.cli.evaluate_imagine_slow import KEPT, slow_methods
-    from mien.apps.cli.imagine_ways import load_mixture
     from mien.core.errors import RequestError
     from mien.evaluation import report
     from mien.evaluation.features import NetworkJudges
     from mien.evaluation.imagine import judge_imagine
     from mien.generators.imagine.mien import Imagine
+    from mien.pipelines.imagine_ways import load_mixture
 
     report.check_directory(out, force=force)
     if slow and mixture is None:
@@ -221,8 +221,8 @@ def _paper(
     """The paper's mixture, weighted samples of it, drawn by the same decoder."""
     import numpy as np
 
-    from mien.apps.cli.imagine_ways import names_of
     from mien.core.seeding import sample_generator
+    from mien.pipelines.imagine_ways import names_of
 
     def features(place: int) -> Any:
         names = names_of(chosen[place].wanted, "mixture")

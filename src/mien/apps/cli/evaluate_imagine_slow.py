@@ -39,11 +39,11 @@ def slow_methods(
     """
     import numpy as np
 
-    from mien.apps.cli.imagine_pictures import INVERT_LAYER, Inverter, Visualiser, configuration
-    from mien.apps.cli.imagine_ways import classes_of, load_mixture, names_of
     from mien.core.images import to_tensor
     from mien.core.seeding import sample_generator
     from mien.faces.encoder import load_encoder
+    from mien.pipelines.imagine_pictures import INVERT_LAYER, Inverter, Visualiser, configuration
+    from mien.pipelines.imagine_ways import classes_of, load_mixture, names_of
 
     papers, mean_face, metadata = load_mixture(mixture)
     _, mean_crop, _ = load_mixture(None)
@@ -109,11 +109,11 @@ def _painted(
 
     import numpy as np
 
-    from mien.apps.cli.imagine_pictures import draws_of, rows_at_once
     from mien.core.images import in_crop, to_photos
     from mien.core.memory import keep_freed_memory
     from mien.evaluation.imagine import MadeFaces
     from mien.papers.deepface_2016.picture import MIEN
+    from mien.pipelines.imagine_pictures import draws_of, rows_at_once
 
     keep_freed_memory()
     total, at_once, seconds = count * samples, rows_at_once(MIEN), 0.0

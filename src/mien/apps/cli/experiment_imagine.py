@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from mien.apps.cli.imagine_pictures import Inverter
     from mien.core.records import UInt8Image
     from mien.evaluation.experiments.inversion import Inverted
     from mien.evaluation.experiments.likeness import Likenesses, Ruler
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from mien.evaluation.features import Judges, Track
     from mien.faces.encoder import Encoder
     from mien.papers.deepface_2016.descent import Descent
+    from mien.pipelines.imagine_pictures import Inverter
 
 WORDS = "black, man, black hair"  # of the paper's figure 5
 LEAST_MARKS = 8  # attributes of a photograph that is used
@@ -57,8 +57,6 @@ def inversion(
     import numpy as np
 
     from mien.apps.cli.imagine import parse_words
-    from mien.apps.cli.imagine_pictures import Inverter, configuration, draws_of
-    from mien.apps.cli.imagine_ways import crop_of, load_mixture, names_of
     from mien.core.images import to_photos, to_tensor
     from mien.core.memory import keep_freed_memory
     from mien.core.seeding import sample_generator
@@ -67,6 +65,8 @@ def inversion(
     from mien.faces.encoder import load_encoder
     from mien.generators.imagine.mien import Imagine
     from mien.papers.deepface_2016.invert import canvas_of
+    from mien.pipelines.imagine_pictures import Inverter, configuration, draws_of
+    from mien.pipelines.imagine_ways import crop_of, load_mixture, names_of
 
     report.check_directory(out, force=force)
     keep_freed_memory()
@@ -201,13 +201,13 @@ def _methods(
     import numpy as np
 
     from mien.apps.cli.evaluate_imagine_slow import window_of
-    from mien.apps.cli.imagine_pictures import Inverter, configuration, draws_of, rows_at_once
-    from mien.apps.cli.imagine_ways import load_mixture
     from mien.core.contract import FaceRequest
     from mien.core.images import in_crop, to_photos
     from mien.faces.encoder import load_encoder
     from mien.generators.imagine.density import Wish
     from mien.generators.imagine.mien import Imagine
+    from mien.pipelines.imagine_pictures import Inverter, configuration, draws_of, rows_at_once
+    from mien.pipelines.imagine_ways import load_mixture
 
     makes = Imagine.load(enlarged=False)
     papers, _, _ = load_mixture(None)

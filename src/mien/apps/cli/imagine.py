@@ -12,8 +12,8 @@ from mien.apps.cli.crowd import MANIFEST, forget_old, progress, refuse_to_overwr
 from mien.apps.cli.options import Credentials, Force, Unmarked
 
 if TYPE_CHECKING:
-    from mien.apps.cli.imagine_ways import Way
     from mien.core.records import UInt8Image
+    from mien.pipelines.imagine_ways import Way
     from mien.provenance.marks import Marks
 
 SHEET_COLUMNS = 8
@@ -113,8 +113,8 @@ def imagine(
         raise RequestError(f"WORDS: none given; say what the face is like, for example {EXAMPLE} (see --words)")
     refuse_to_overwrite(out, force)
 
-    from mien.apps.cli.imagine_ways import Asked, is_optimised, way_of
     from mien.core.seeding import fresh_seed
+    from mien.pipelines.imagine_ways import Asked, is_optimised, way_of
     from mien.provenance.marks import Marks
 
     asked = Asked(

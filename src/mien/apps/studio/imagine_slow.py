@@ -16,7 +16,7 @@ from mien.apps.service.makers import Picture
 from mien.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from mien.apps.cli.imagine_pictures import Inverter, Visualiser
+    from mien.pipelines.imagine_pictures import Inverter, Visualiser
 
 Method = Literal["visualise", "invert"]
 Progress = Callable[[int, float], None]  # step, loss
@@ -90,11 +90,11 @@ def optimised(
 
 def made(method: Method, wanted: Mapping[str, bool | float], seed: int, progress: Progress) -> list[Picture]:
     """``COUNT`` pictures at once."""
-    from mien.apps.cli.imagine_pictures import draws_of
-    from mien.apps.cli.imagine_ways import classes_of
     from mien.core.images import to_photos
     from mien.core.memory import keep_freed_memory
     from mien.core.seeding import sample_generator
+    from mien.pipelines.imagine_pictures import draws_of
+    from mien.pipelines.imagine_ways import classes_of
 
     keep_freed_memory()
     sure = {name: value for name, value in wanted.items() if value is True or (name == "Male" and value is False)}
@@ -121,9 +121,9 @@ def made(method: Method, wanted: Mapping[str, bool | float], seed: int, progress
 
 @cache
 def _visualiser() -> Visualiser:
-    from mien.apps.cli.imagine_pictures import Visualiser
-    from mien.apps.cli.imagine_ways import load_mixture
     from mien.papers.deepface_2016.picture import MIEN
+    from mien.pipelines.imagine_pictures import Visualiser
+    from mien.pipelines.imagine_ways import load_mixture
 
     _, mean_face, _ = load_mixture(None)
     return Visualiser.load(None, "facenet", mean_face, MIEN.model_copy(update={"steps": STEPS}))
@@ -131,10 +131,10 @@ def _visualiser() -> Visualiser:
 
 @cache
 def _inverter() -> tuple[Inverter, Any, str]:
-    from mien.apps.cli.imagine_pictures import Inverter
-    from mien.apps.cli.imagine_ways import load_mixture
     from mien.faces.encoder import load_encoder
     from mien.papers.deepface_2016.picture import MIEN
+    from mien.pipelines.imagine_pictures import Inverter
+    from mien.pipelines.imagine_ways import load_mixture
 
     mixture, mean_face, metadata = load_mixture(None)
     encoder = load_encoder(str(metadata.get("encoder", "facenet")))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.apps.cli.imagine_pictures import INVERT_LAYER
+from mien.pipelines.imagine_pictures import INVERT_LAYER
 
 if TYPE_CHECKING:
     import torch
@@ -194,7 +194,7 @@ def load_mixture(path: Path | None) -> tuple[ClassMixture, Tensor, dict[str, Any
 
 
 def _settings(asked: Asked) -> DescentConfig:
-    from mien.apps.cli.imagine_pictures import configuration
+    from mien.pipelines.imagine_pictures import configuration
 
     return configuration(asked.settings, asked.steps, dict(asked.descent))
 
@@ -210,9 +210,9 @@ def _optimised(
     """A way whose pictures are optimised, many at once: ``make(indexes, their generators)``."""
     import numpy as np
 
-    from mien.apps.cli.imagine_pictures import draws_of, rows_at_once
     from mien.core.images import to_photos
     from mien.core.memory import keep_freed_memory
+    from mien.pipelines.imagine_pictures import draws_of, rows_at_once
 
     losses: dict[int, tuple[list[float], float]] = {}
 
@@ -231,13 +231,13 @@ def _optimised(
 def _mixture(asked: Asked) -> Way:
     import numpy as np
 
-    from mien.apps.cli.imagine_pictures import Inverter
     from mien.core.contract import FaceRequest
     from mien.core.errors import RequestError
     from mien.core.seeding import sample_generator
     from mien.generators.enlarged import renderer_at
     from mien.generators.enlarger import FACTOR
     from mien.generators.imagine.mien import DecoderRenderer
+    from mien.pipelines.imagine_pictures import Inverter
 
     mixture, mean_face, metadata = load_mixture(asked.weights)
     names = names_of(asked.wanted, "mixture")
@@ -270,10 +270,10 @@ def _mixture(asked: Asked) -> Way:
 def _invert(asked: Asked) -> Way:
     import numpy as np
 
-    from mien.apps.cli.imagine_pictures import Inverter
     from mien.core.errors import RequestError
     from mien.core.seeding import sample_generator
     from mien.papers.deepface_2016.invert import check_layer
+    from mien.pipelines.imagine_pictures import Inverter
 
     if asked.photo is None:
         raise RequestError("--photo: not given; the method 'invert' wants the photo whose activations it inverts")
@@ -317,8 +317,8 @@ def classes_of(wanted: Mapping[str, bool | float]) -> list[str]:
 
 
 def _visualise(asked: Asked) -> Way:
-    from mien.apps.cli.imagine_pictures import Visualiser
     from mien.core.errors import RequestError
+    from mien.pipelines.imagine_pictures import Visualiser
 
     names = classes_of(asked.wanted)
     if not names:
