@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mien.attributes.describe.describer import FaceDescription
+from mien.attributes.describe.records import FaceDescription
+from mien.attributes.reader import Readings
 from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.records import Box, Detection, Face, Pose, UInt8Image
 from mien.faces.pose import CAMERA_AXES, mean_shape, rotation_of_pose
@@ -56,15 +57,6 @@ class FakeFinder:
         return [list(self.found) for _ in photos]
 
 
-@dataclass(frozen=True)
-class FakeReadings:
-    probabilities: np.ndarray
-    present: np.ndarray
-    groups: Mapping[str, np.ndarray]
-    female: np.ndarray
-    age_years: np.ndarray
-
-
 @dataclass
 class FakeReader:
     """Face k of all that it reads is ``30 + k`` years old; the rest is drawn once and for all."""
@@ -74,7 +66,7 @@ class FakeReader:
     sizes: list[tuple[int, ...]] = field(default_factory=list)
     read_before: int = 0
 
-    def read(self, crops: UInt8Image) -> FakeReadings:
+    def read(self, crops: UInt8Image) -> Readings:
         self.sizes.append(crops.shape)
         n = len(crops)
         rng = np.random.default_rng(5)
@@ -83,7 +75,7 @@ class FakeReader:
         groups["sex"] = np.tile([1 - self.female, self.female], (n, 1)).astype(np.float32)
         ages = 30 + self.read_before + np.arange(n, dtype=np.float32)
         self.read_before += n
-        return FakeReadings(probabilities, probabilities > 0.5, groups, groups["sex"][:, 1], ages)
+        return Readings(probabilities, probabilities > 0.5, groups, groups["sex"][:, 1], ages)
 
 
 def described_face(

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from describe_fakes import FakeFinder, FakeReader, face_at, textured
 
-import mien
 import mien.apps.cli as command_line
-from mien.apps.cli.describe import describe_one, forget_old, photo_files, picture_name
-from mien.attributes.describe.describer import WHAT_ETHNICITY_IS, WHY_NO_ETHNICITY, Describer
+from mien.attributes.describe.describer import Describer
+from mien.attributes.describe.records import WHAT_ETHNICITY_IS, WHY_NO_ETHNICITY
 from mien.core.images import encode_jpeg, read_photo, read_png_metadata, sheet, write_png
+from mien.pipelines.describe import describe_file, forget_old, photo_files, picture_name
 
 Run = Callable[..., tuple[int, str, str]]
 PHOTO = textured(240, 320)
@@ -29,9 +29,9 @@ SEXES = ("female", "male")
 
 @pytest.fixture
 def works(monkeypatch: pytest.MonkeyPatch) -> Describer:
-    """What ``mien.load("describe")`` gives here: one good face on every photo."""
+    """What describes here: one good face on every photo."""
     describer = Describer(FakeFinder(face_at(160, 120, 100)), FakeReader())
-    monkeypatch.setattr(mien, "load", lambda name, **asked: describer)
+    monkeypatch.setattr(Describer, "load", lambda **asked: describer)
     return describer
 
 
@@ -320,9 +320,9 @@ def people(made_faces: Path) -> list[np.ndarray]:
 def described(real: Describer, folder: Path, photo: np.ndarray) -> tuple[list, str | None]:
     path = folder / "photo.png"
     write_png(path, photo)
-    _, found, problem = describe_one(real, path)
-    assert found is not None
-    return list(found.faces), problem.reason if problem else None
+    _, found = describe_file(real, path)
+    assert found.description is not None
+    return list(found.description.faces), found.problem.reason if found.problem else None
 
 
 @pytest.mark.models

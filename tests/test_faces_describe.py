@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 import mien
 from mien.attributes.describe.describer import Describer, problem_of
 from mien.attributes.describe.picture import COLOURS, draw
-from mien.attributes.describe.rows import broken_row, photo_row
+from mien.attributes.describe.records import counted, looking
+from mien.attributes.describe.rows import photo_row
 from mien.attributes.describe.sections import SECTIONS, sections
-from mien.attributes.describe.sentence import counted, looking, sentence
 from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.errors import PhotoError, RequestError
 from mien.core.images import write_png
@@ -61,7 +61,12 @@ def test_ethnicity_is_there_only_when_asked_for() -> None:
     assert [group.name for group in GROUPS if group.name not in without.groups] == ["ethnicity"]
     row = json.dumps(photo_row("a.jpg", works.describe(PHOTO)))
     assert not any(f'"{name}"' in row for name in (*ETHNICITIES, "ethnicity"))
-    shown = [entry.name for _, groups in sections(without) for group in groups for entry in group]
+    shown = [
+        entry.name
+        for _, groups in sections(without.attributes, without.present, without.groups)
+        for group in groups
+        for entry in group
+    ]
     assert set(shown) == set(NAMES) - ETHNICITIES
 
 
@@ -69,7 +74,7 @@ def test_every_group_is_in_one_section_and_likely_comes_first() -> None:
     named = [name for _, names in SECTIONS for name in names]
     assert sorted(named) == sorted(group.name for group in GROUPS)
     face = described_face(likely=["Blond Hair"])
-    hair = next(groups for title, groups in sections(face) if title == "hair")
+    hair = next(groups for title, groups in sections(face.attributes, face.present, face.groups) if title == "hair")
     assert hair[0][0].name == "Blond Hair"
     assert hair[0][0].present
     assert not hair[0][1].present
@@ -187,7 +192,7 @@ SENTENCES = [
 
 @pytest.mark.parametrize(("told", "words"), SENTENCES, ids=lambda value: value if isinstance(value, str) else "")
 def test_the_sentence(told: dict, words: str) -> None:
-    said = sentence(described_face(**told))
+    said = described_face(**told).sentence
     assert said.startswith(words)
     assert said == words or not words.endswith("ahead")
 
@@ -223,7 +228,7 @@ def test_a_sentence_is_always_well_formed_and_never_judges(
     face = described_face(
         female=female, age=age, likely=likely, pose=Pose(yaw, pitch, roll), quality=replace(GOOD, grey=grey)
     )
-    said = sentence(face)
+    said = face.sentence
     assert re.fullmatch(r"[a-z]+( [a-z]+)?, about [1-9]\d*(, [a-z]+( [a-z]+)*)+", said)
     assert not re.search(r"asian|white|indian|attractive|chubby|nose|black(?! (curly |wavy |straight )?hair)", said)
     if 0.2 < female < 0.8:
@@ -264,7 +269,7 @@ def test_the_row_keeps_its_schema() -> None:
     assert face["present"] == [name for name, p in face["attributes"].items() if p > 0.5]
     assert face["groups"]["sex"] == {"Male": 0.03, "female": 0.97}
     assert len(row["too_small"][0]) == 4
-    broken = broken_row("b.jpg", PhotoError("empty", "b.jpg: the file has 0 bytes"), "v")
+    broken = photo_row("b.jpg", None, PhotoError("empty", "b.jpg: the file has 0 bytes"), "v")
     assert list(broken) == list(row)
     assert broken["problem"] == {"reason": "empty", "message": "b.jpg: the file has 0 bytes"}
 
@@ -323,6 +328,6 @@ def test_many_faces_have_labels_that_do_not_cover_each_other() -> None:
 def test_a_described_face_knows_its_words() -> None:
     face = described_face(pose=Pose(50, 0, 0), quality=replace(GOOD, size_px=20))
     assert face.remarks == ("small", "profile")
-    assert face.sentence == sentence(face)
+    assert face.sentence == face.sentence
     assert (described_face(female=0.79).sex, described_face(female=0.81).sex) == (None, "female")
     assert described_face(female=0.2, pose=STRAIGHT).sex == "male"

@@ -10,10 +10,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mien.attributes.describe.records import WHAT_ETHNICITY_IS, WHY_NO_ETHNICITY, FaceDescription, PhotoDescription
-from mien.attributes.describe.sections import Entry, sections
-from mien.attributes.describe.sentence import counted, sex_words
-from mien.faces.quality import MEANING
+from mien.pipelines.describe_words import (
+    MEANING,
+    WHAT_ETHNICITY_IS,
+    WHY_NO_ETHNICITY,
+    Entry,
+    FaceDescription,
+    PhotoDescription,
+    counted,
+    sections,
+)
 
 LIKELY, UNLIKELY = "bold", "dim"
 UNLIKELY_BELOW = 0.2
@@ -50,7 +56,7 @@ def _face(number: int, face: FaceDescription, width: int) -> RenderableType:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="cyan", no_wrap=True, width=TITLE_WIDTH)
     table.add_column(no_wrap=True)
-    for title, groups in sections(face):
+    for title, groups in sections(face.attributes, face.present, face.groups):
         table.add_row(title, _groups(groups, max(width - TITLE_WIDTH - MARGIN, LEAST_WIDTH)))
     return Group(*lines, Padding(table, (0, 0, 0, 3)))
 
@@ -62,7 +68,7 @@ def measures(face: FaceDescription) -> str:
         f"yaw {round(head.yaw_degrees)}, pitch {round(head.pitch_degrees)}, roll {round(head.roll_degrees)} degrees"
     )
     seen = f"face {face.quality.size_px:.0f} px, sharpness {face.quality.sharpness:.2f}"
-    return f"{sex_words(face)}, age {face.age_years:.0f}, {seen}, {angles}"
+    return f"{face.sex_words}, age {face.age_years:.0f}, {seen}, {angles}"
 
 
 def _groups(groups: list[list[Entry]], width: int) -> Text:

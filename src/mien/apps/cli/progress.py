@@ -11,13 +11,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def stage_bars() -> Iterator[OnStage]:
-    """Yields what gives each stage its own bar, shown from its first call on; a stage that is complete loses it."""
+def stage_bars(*, redirect_stdout: bool = True) -> Iterator[OnStage]:
+    """Yields what gives each stage its own bar, shown from its first call on; a stage that is complete loses it.
+
+    ``redirect_stdout`` False: what is written to stdout meanwhile stays there, for where stdout is no terminal.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    shown = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=redirect_stdout)
+    with shown as bars:
         tasks: dict[str, TaskID] = {}
 
         def on_stage(stage: str) -> OnProgress:

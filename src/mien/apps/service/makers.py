@@ -185,11 +185,10 @@ def make_described(describer: Any, orders: Sequence[PhotoOrder]) -> list[Any]:
 
 
 def _described(describer: Any, order: PhotoOrder) -> dict[str, Any]:
-    from mien.attributes.describe.describer import problem_of
-    from mien.attributes.describe.rows import photo_row
+    from mien.pipelines.describe import describe_photo
 
-    seen = describer.describe(order.photo, with_ethnicity=bool(order.options.get("with_ethnicity")))
-    return photo_row("photo", seen, problem_of(seen, "photo"))
+    with_ethnicity = bool(order.options.get("with_ethnicity"))
+    return describe_photo(describer, order.photo, with_ethnicity=with_ethnicity).row
 
 
 def load_portrait() -> Any:

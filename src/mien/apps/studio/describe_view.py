@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # whatever draws in torch is imported where it is needed: the page is there sooner
-    from mien.attributes.describe.sections import Entry
+    from mien.pipelines.describe_words import Entry
 
 RIM = 0.06  # of the box's longer side: it is drawn a little wider than the mesh
 LIKELY, MAYBE = 0.5, 0.2  # probabilities from which on an attribute is told as seen, and is named at once
@@ -77,7 +77,7 @@ def faces_html(faces: Sequence[Mapping[str, Any]], chosen: int, json_address: st
 
 
 def _facts(face: Mapping[str, Any]) -> str:
-    from mien.faces.quality import MEANING
+    from mien.pipelines.describe_words import MEANING
 
     female, pose, seen = face["female"], face["pose"], face["quality"]
     likely, share = ("female", female) if female >= 0.5 else ("male", 1 - female)
@@ -102,10 +102,10 @@ def _head(pose: Mapping[str, float]) -> str:
 
 
 def _sections(face: Mapping[str, Any]) -> str:
-    from mien.attributes.describe.sections import sections_of
+    from mien.pipelines.describe_words import sections
 
     rows = []
-    for title, groups in sections_of(face["attributes"], face["present"], face["groups"]):
+    for title, groups in sections(face["attributes"], face["present"], face["groups"]):
         entries = [entry for group in groups for entry in group]
         said = [e for e in entries if e.probability >= (RARE if e.present else MAYBE)]
         rest = [entry for entry in entries if entry not in said]
@@ -124,6 +124,6 @@ def _chip(entry: Entry) -> str:
 
 
 def _colour(number: int) -> str:
-    from mien.attributes.describe.picture import COLOURS
+    from mien.pipelines.describe_words import COLOURS
 
     return "rgb({} {} {})".format(*COLOURS[number % len(COLOURS)])

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from mien.attributes.describe.records import (
-    ETHNICITY,
-    WHAT_ETHNICITY_IS,
-    WHY_NO_ETHNICITY,
-    FaceDescription,
-    PhotoDescription,
-)
+from mien.attributes.describe.records import ETHNICITY, FaceDescription, PhotoDescription
+from mien.attributes.reader import AttributeReader, Readings
 from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core import images
 from mien.core.errors import PhotoError, RequestError
-from mien.core.records import Face, Float32Array, UInt8Image
+from mien.core.memory import keep_freed_memory
+from mien.core.records import Face, UInt8Image
 from mien.faces import align, quality
+from mien.faces.find import FaceFinder
 from mien.faces.pose import pose
-
-__all__ = [
-    "WHAT_ETHNICITY_IS",
-    "WHY_NO_ETHNICITY",
-    "Describer",
-    "FaceDescription",
-    "PhotoDescription",
-    "described",
-    "problem_of",
-]
 
 CROP_PX = 256  # what the heads were trained on
 LEAST_FACE_PX = 16.0  # the longer side of the box around the mesh; below it answers come near to chance
@@ -46,38 +33,14 @@ class Finder(Protocol):
         """All faces of each photo, the largest first."""
 
 
-class Read(Protocol):
-    """What a describer wants of ``faces.attributes.reader.Readings``, of N faces."""
-
-    @property
-    def probabilities(self) -> Float32Array:
-        """N 73, calibrated, in the order of ``NAMES``."""
-
-    @property
-    def present(self) -> npt.NDArray[np.bool_]:
-        """N 73: yes or no."""
-
-    @property
-    def groups(self) -> Mapping[str, Float32Array]:
-        """Group name -> N x classes, each row adding up to 1."""
-
-    @property
-    def female(self) -> Float32Array:
-        """N, probability."""
-
-    @property
-    def age_years(self) -> Float32Array:
-        """N."""
-
-
 class Reader(Protocol):
-    """What a describer wants of ``faces.attributes.reader.AttributeReader``."""
+    """What a describer wants of ``attributes.reader.AttributeReader``."""
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """Of the weights, with ``version``."""
 
-    def read(self, crops: UInt8Image, /) -> Read:
+    def read(self, crops: UInt8Image, /) -> Readings:
         """Read aligned crops (N S S 3)."""
 
 
@@ -88,20 +51,16 @@ class Describer:
         self.finder, self.reader = finder, reader
 
     @classmethod
-    def load(cls, preset: str = "mien", *, weights: str | None = None, device: str | None = None) -> Describer:
+    def load(cls, preset: str = "mien", *, weights: str | Path | None = None, device: str | None = None) -> Describer:
         """The heads that travel with the package, or those of a run's ``weights``, and the fetched networks.
 
-        ``WeightsError`` says what is missing and how to bring it; ``RequestError`` for another
-        preset than ``mien`` and another device than the CPU.
+        ``WeightsError`` says what is missing and how to bring it; ``RequestError`` for another preset than ``mien`` and
+        another device than the CPU.
         """
         if preset != "mien":
             raise RequestError(f"preset: '{preset}' given; allowed: mien (heads of another training: weights=FILE)")
         if device not in (None, "cpu"):
             raise RequestError(f"device: '{device}' given; faces are described on the cpu")
-        from mien.attributes.reader import AttributeReader
-        from mien.core.memory import keep_freed_memory
-        from mien.faces.find import FaceFinder
-
         keep_freed_memory()
         return cls(FaceFinder.load(), AttributeReader.load(weights))
 
@@ -136,27 +95,22 @@ class Describer:
 
 
 def described(
-    photo: UInt8Image, face: Face, readings: Read, place: int, with_ethnicity: bool = False
+    photo: UInt8Image, face: Face, readings: Readings, place: int, with_ethnicity: bool = False
 ) -> FaceDescription:
     """Put together what was found, read (at ``place`` of ``readings``) and measured of one face."""
-    hidden = () if with_ethnicity else next(group.members for group in GROUPS if group.name == ETHNICITY)
+    groups = [group for group in GROUPS if with_ethnicity or group.name != ETHNICITY]
+    shown = {name for group in groups for name in group.members}
+    attributes = {n: float(p) for n, p in zip(NAMES, readings.probabilities[place], strict=True) if n in shown}
     return FaceDescription(
         face=face,
         box=quality.mesh_box(face),
         female=float(readings.female[place]),
         age_years=float(readings.age_years[place]),
-        attributes={
-            name: float(p) for name, p in zip(NAMES, readings.probabilities[place], strict=True) if name not in hidden
-        },
-        present=frozenset(
-            name for name, yes in zip(NAMES, readings.present[place], strict=True) if yes and name not in hidden
-        ),
+        attributes=attributes,
+        present=frozenset(n for n, yes in zip(NAMES, readings.present[place], strict=True) if yes and n in shown),
         groups={
-            group.name: {
-                name: float(p) for name, p in zip(group.classes, readings.groups[group.name][place], strict=True)
-            }
-            for group in GROUPS
-            if with_ethnicity or group.name != ETHNICITY
+            group.name: dict(zip(group.classes, map(float, readings.groups[group.name][place]), strict=True))
+            for group in groups
         },
         pose=pose(face.mesh),
         quality=quality.measure(photo, face),

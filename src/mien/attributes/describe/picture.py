@@ -11,7 +11,6 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from mien.attributes.describe.records import FaceDescription, PhotoDescription
-from mien.attributes.describe.sentence import age, noun, sex_words
 from mien.core.images import resize
 from mien.core.records import Box, UInt8Image
 
@@ -82,7 +81,7 @@ def _labels(
     for number, (face, box) in enumerate(zip(faces, boxes, strict=True)):
         busy = [*taken, *(other for other in boxes if other is not box)]
         short = str(number + 1)
-        full = f"{short}  {noun(face)}, {age(face.age_years).removeprefix('about ')}"
+        full = f"{short}  {face.noun}, {face.age_words.removeprefix('about ')}"
         choices = [(full, place) for place in _places(pencil, full, font, box, size)[:-1]]  # never on the face
         choices += [(short, place) for place in _places(pencil, short, font, box, size)]
         free = [choice for choice in choices if not any(_overlap(choice[1], other) for other in busy)]
@@ -138,7 +137,7 @@ def _panel(described: PhotoDescription, width: int, text: int) -> UInt8Image:
 
 
 def _details(face: FaceDescription) -> str:
-    parts = [sex_words(face), f"face {face.quality.size_px:.0f} px"]
+    parts = [face.sex_words, f"face {face.quality.size_px:.0f} px"]
     if face.remarks:
         parts.append(f"seen poorly: {', '.join(face.remarks)}")
     return "   ".join(parts)

@@ -10,39 +10,29 @@ from mien.core.errors import PhotoError
 from mien.core.records import Box
 
 SCHEMA = 1  # raised when a key changes its meaning or goes
+# Of ``Quality``, in [0, 1]; whether it is grey stands between the first six and the last two.
+SHARES = ("sharpness", "highlights", "contrast", "burnt_out", "drowned", "outside", "score", "presence")
 
 
-def photo_row(photo: str, described: PhotoDescription, problem: PhotoError | None = None) -> dict[str, Any]:
-    """The object of a photo that could be read; ``problem`` when there is nothing to say of it."""
+def photo_row(
+    photo: str, described: PhotoDescription | None, problem: PhotoError | None = None, model_version: str = ""
+) -> dict[str, Any]:
+    """The object of a photo: ``None`` of a file that could not be read; ``problem`` where there is nothing to say."""
     return {
         "photo": photo,
-        "width_px": described.width_px,
-        "height_px": described.height_px,
-        "faces": [face_row(number, face) for number, face in enumerate(described.faces, 1)],
-        "too_small": [_box(box) for box in described.too_small],
-        "problem": _problem(problem),
-        "model_version": described.model_version,
-        "schema": SCHEMA,
-    }
-
-
-def broken_row(photo: str, problem: PhotoError, model_version: str) -> dict[str, Any]:
-    """The object of a file that could not be read."""
-    return {
-        "photo": photo,
-        "width_px": None,
-        "height_px": None,
-        "faces": [],
-        "too_small": [],
-        "problem": _problem(problem),
-        "model_version": model_version,
+        "width_px": described.width_px if described else None,
+        "height_px": described.height_px if described else None,
+        "faces": [face_row(number, face) for number, face in enumerate(described.faces, 1)] if described else [],
+        "too_small": [_box(box) for box in described.too_small] if described else [],
+        "problem": None if problem is None else {"reason": problem.reason, "message": str(problem)},
+        "model_version": described.model_version if described else model_version,
         "schema": SCHEMA,
     }
 
 
 def face_row(number: int, face: FaceDescription) -> dict[str, Any]:
     """The object of one face; ``number`` is the one that its picture shows."""
-    head, seen = face.pose, face.quality
+    seen = face.quality
     return {
         "number": number,
         "sentence": face.sentence,
@@ -50,27 +40,17 @@ def face_row(number: int, face: FaceDescription) -> dict[str, Any]:
         "sex": face.sex,
         "female": _share(face.female),
         "age_years": round(face.age_years, 1),
-        "pose": {
-            "yaw_degrees": round(head.yaw_degrees, 1),
-            "pitch_degrees": round(head.pitch_degrees, 1),
-            "roll_degrees": round(head.roll_degrees, 1),
-        },
+        "pose": face.pose.row(),
         "quality": {
             "size_px": round(seen.size_px, 1),
-            "sharpness": _share(seen.sharpness),
-            "highlights": _share(seen.highlights),
-            "contrast": _share(seen.contrast),
-            "burnt_out": _share(seen.burnt_out),
-            "drowned": _share(seen.drowned),
-            "outside": _share(seen.outside),
+            **{name: _share(getattr(seen, name)) for name in SHARES[:6]},
             "grey": seen.grey,
-            "score": _share(seen.score),
-            "presence": _share(seen.presence),
+            **{name: _share(getattr(seen, name)) for name in SHARES[6:]},
         },
         "remarks": list(face.remarks),
         "attributes": _shares(face.attributes),
         "present": [name for name in face.attributes if name in face.present],
-        "groups": {name: _shares(chances) for name, chances in face.groups.items()},
+        "groups": {name: _shares(classes) for name, classes in face.groups.items()},
     }
 
 
@@ -84,7 +64,3 @@ def _share(value: float) -> float:
 
 def _shares(values: Mapping[str, float]) -> dict[str, float]:
     return {name: _share(value) for name, value in values.items()}
-
-
-def _problem(problem: PhotoError | None) -> dict[str, str] | None:
-    return None if problem is None else {"reason": problem.reason, "message": str(problem)}

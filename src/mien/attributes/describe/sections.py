@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from mien.attributes.describe.records import FaceDescription
 from mien.attributes.sections import SECTIONS
 from mien.attributes.vocabulary import GROUPS
 
@@ -21,18 +20,13 @@ class Entry:
     present: bool
 
 
-def sections(described: FaceDescription) -> Iterator[tuple[str, list[list[Entry]]]]:
-    """(title, groups) in reading order; a group is a list of entries, the likeliest first.
-
-    Groups that were left out (ethnicity) do not appear.
-    """
-    return sections_of(described.attributes, described.present, described.groups)
-
-
-def sections_of(
+def sections(
     attributes: Mapping[str, float], present: Collection[str], groups: Collection[str]
 ) -> Iterator[tuple[str, list[list[Entry]]]]:
-    """``sections`` of the same values in a description's JSON."""
+    """(title, groups) of a ``FaceDescription``'s values, or of the same values in its JSON, in reading order.
+
+    A group is a list of entries, the likeliest first. Groups that were left out (ethnicity) do not appear.
+    """
     for title, names in SECTIONS:
         found = [
             sorted(

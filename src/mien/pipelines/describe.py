@@ -1,0 +1,187 @@
+"""`describe`: photos in, what can be said of the faces on them out; with a picture of each photo where asked for.
+
+What is here reads and checks requests; the networks are imported when the first photo is described.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.core.errors import PhotoError, RequestError
+from mien.core.files import write_jsonl
+from mien.core.progress import OnProgress
+
+if TYPE_CHECKING:
+    from mien.attributes.describe.describer import Describer
+    from mien.attributes.describe.records import PhotoDescription
+    from mien.core.records import UInt8Image
+
+DESCRIPTION = "description.jsonl"
+PICTURE_END = ".faces.png"  # tells our pictures from the photos, should OUT hold both
+LONGEST_STEM = 80
+PHOTO_ENDS = (".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm",
+              ".avif", ".jp2")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeRequest:
+    """Photos to be described: files, or directories of them. ``RequestError`` where ``out`` cannot be written to."""
+
+    photos: tuple[Path, ...]
+    with_ethnicity: bool = False  # off: nobody's origin can be seen
+    weights: Path | None = None  # of `mien train attributes`; None: the packaged ones
+    out: Path | None = None  # directory for a picture of each photo and description.jsonl
+    force: bool = False  # overwrite descriptions that lie there
+
+    def __post_init__(self) -> None:
+        if self.out is None:
+            return
+        if self.out.exists() and not self.out.is_dir():
+            raise RequestError(f"--out: {self.out} is a file; a directory is wanted")
+        held = self.out.is_dir() and ((self.out / DESCRIPTION).exists() or any(self.out.glob(f"*{PICTURE_END}")))
+        if held and not self.force:
+            raise RequestError(f"--out: {self.out} holds descriptions already; another directory or --force is wanted")
+
+    @property
+    def files(self) -> list[Path]:
+        """The photos meant: a directory stands for the photos in it (not deeper), by name; an empty one for itself."""
+        return photo_files(self.photos)
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedPhoto:
+    """What is said of one photo."""
+
+    name: str
+    row: dict[str, Any]  # as in description.jsonl (docs/describe.md)
+    description: PhotoDescription | None  # None: the file cannot be read
+    problem: PhotoError | None  # why no face of it is described
+
+
+def describe(
+    request: DescribeRequest,
+    describer: Describer | None = None,
+    *,
+    on_photo: Callable[[DescribedPhoto], None] | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[dict[str, Any]]:
+    """Describe every photo; one that cannot be used stops no other.
+
+    Args:
+        describer: what reads the faces; by default the networks that the request names are loaded.
+        on_photo: called with each photo when it is described.
+        on_progress: called with (photos done, photos in all) after each.
+
+    Returns:
+        The row of each photo; its ``problem`` says why nothing is said of it.
+
+    Raises:
+        WeightsError: weights that are missing or of another model, or a network that was not fetched.
+    """
+    files = request.files
+    if describer is None:
+        from mien.attributes.describe.describer import Describer
+
+        describer = Describer.load(weights=request.weights)
+    if request.out is not None:
+        forget_old(request.out)
+    rows: list[dict[str, Any]] = []
+    try:
+        for number, file in enumerate(files, 1):
+            photo, described = describe_file(describer, file, request.with_ethnicity)
+            if photo is not None and described.description is not None and request.out is not None:
+                described.row["picture"] = picture_name(file, {str(row.get("picture")) for row in rows})
+                _write_picture(request.out / described.row["picture"], photo, described.description)
+            rows.append(described.row)
+            if on_photo is not None:
+                on_photo(described)
+            if on_progress is not None:
+                on_progress(number, len(files))
+    finally:  # an interrupted run still says what lies there
+        if request.out is not None and rows:
+            write_jsonl(request.out / DESCRIPTION, rows)
+    return rows
+
+
+def describe_photo(
+    describer: Describer, photo: UInt8Image, name: str = "photo", *, with_ethnicity: bool = False
+) -> DescribedPhoto:
+    """One photo (H W 3 uint8 RGB); ``name`` is what its row and its problem call it."""
+    from mien.attributes.describe.describer import problem_of
+    from mien.attributes.describe.rows import photo_row
+
+    found = describer.describe(photo, with_ethnicity=with_ethnicity)
+    problem = problem_of(found, name)
+    return DescribedPhoto(name, photo_row(name, found, problem), found, problem)
+
+
+def describe_file(
+    describer: Describer, file: Path, with_ethnicity: bool = False
+) -> tuple[UInt8Image | None, DescribedPhoto]:
+    """(The photo, what is on it); the photo is ``None`` for a file that cannot be read or fails otherwise."""
+    from mien.attributes.describe.rows import photo_row
+    from mien.core.images import read_photo
+
+    try:
+        if file.is_dir():
+            raise PhotoError("missing", f"{file}: a directory without photos ({', '.join(PHOTO_ENDS)})")
+        photo = read_photo(file)
+        return photo, describe_photo(describer, photo, str(file), with_ethnicity=with_ethnicity)
+    except PhotoError as error:
+        problem = error
+    except Exception as error:  # nothing about one photo may end a run
+        problem = PhotoError("failed", f"{file}: {type(error).__name__}: {error}")
+    row = photo_row(str(file), None, problem, describer.model_version)
+    return None, DescribedPhoto(str(file), row, None, problem)
+
+
+def photo_files(given: Sequence[Path]) -> list[Path]:
+    """``given`` with the photos of its directories in their place; an empty directory stands for itself."""
+    files: list[Path] = []
+    for path in given:
+        try:
+            inside = [file for file in sorted(path.iterdir()) if _is_photo(file)] if path.is_dir() else []
+        except OSError:  # a directory that may not be listed is told of in its turn
+            inside = []
+        files += inside or [path]
+    return files
+
+
+def _is_photo(file: Path) -> bool:
+    name = file.name.lower()
+    return name.endswith(PHOTO_ENDS) and not name.startswith(".") and not name.endswith(PICTURE_END) and file.is_file()
+
+
+def picture_name(file: Path, taken: set[str]) -> str:
+    """``IMG 1.jpg`` -> ``IMG-1.faces.png``; with a number where that name is taken, whatever its capitals."""
+    stem = re.sub(r"[^\w.-]+", "-", file.stem).strip("-.")[:LONGEST_STEM] or "photo"
+    lower = {name.casefold() for name in taken}
+    name, number = f"{stem}{PICTURE_END}", 2
+    while name.casefold() in lower:
+        name, number = f"{stem}-{number}{PICTURE_END}", number + 1
+    return name
+
+
+def _write_picture(path: Path, photo: UInt8Image, described: PhotoDescription) -> None:
+    """The photo with boxes as PNG; it says of itself that what it tells was guessed."""
+    from mien.attributes.describe.picture import draw
+    from mien.core.images import write_png
+
+    about = f"described by mien, model {described.model_version}: guesses of a network about looks, not facts"
+    write_png(path, draw(photo, described), {"Software": "mien", "Comment": about})
+
+
+def forget_old(out: Path) -> None:
+    """Remove the pictures that an older description of OUT names, and the description; nothing else."""
+    try:
+        rows = [json.loads(line) for line in (out / DESCRIPTION).read_text(encoding="utf-8").splitlines()]
+        names = [Path(str(row.get("picture") or "")).name for row in rows]
+    except (OSError, ValueError, AttributeError):
+        return
+    for name in [*(name for name in names if name.endswith(PICTURE_END)), DESCRIPTION]:
+        (out / name).unlink(missing_ok=True)
