@@ -15,10 +15,11 @@ from mien.core.errors import RequestError
     [
         (("--preset", "best"), "--preset: no 'best' for crowd; allowed: mien, paper"),
         (("--batch", 0), "--batch: 0 given, allowed are 1 and more"),
-        (("--rate", 0), "--rate: 0 given; allowed are rates above 0"),
-        (("--rate", "nan"), "--rate: nan given; allowed are rates above 0"),
-        (("--preset", "paper", "--rate", 1e-3), "--rate: the paper preset learns at its paper's rate"),
-        (("--preset", "paper", "--from", "run"), "--from: the paper preset starts at random, as printed"),
+        (("--set", "rate=0"), "--set: rate: Input should be greater than 0, given 0"),
+        (("--set", "rate=quick"), "--set: rate: Input should be a valid number"),
+        (("--set", "speed=1"), "'speed=1' given; preset 'mien' of crowd knows density_steps= (batches of 512 codes"),
+        (("--preset", "paper", "--set", "rate=1e-3"), "preset 'paper' of crowd has no settings"),
+        (("--preset", "paper", "--from", "run"), "--from: preset 'paper' of crowd does not use it; it uses --data, "),
     ],
 )
 def test_wrong_words_are_named(cli_here: Callable[..., Any], words: tuple[object, ...], message: str) -> None:

@@ -70,7 +70,18 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_heads_are_solved_trained_examined_and_read(cli_here: Run, dest: Path, tmp_path: Path) -> None:
     run, report = tmp_path / "run", tmp_path / "report"
-    words = ["train", "attributes", "--data", str(dest), "--out", str(run), "--encoder", "vgg-face", "--epochs", "8"]
+    words = [
+        "train",
+        "attributes",
+        "--data",
+        str(dest),
+        "--out",
+        str(run),
+        "--set",
+        "encoder=vgg-face",
+        "--set",
+        "epochs=8",
+    ]
     done = cli_here(*words, "--batch", "32")
     assert done.exception is None, done.exception
     weights = run / "weights.safetensors"
@@ -112,8 +123,9 @@ def test_heads_are_solved_trained_examined_and_read(cli_here: Run, dest: Path, t
 def test_layers_of_the_encoder_learn_with_the_heads(cli_here: Run, dest: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = cli_here(
-        "train", "attributes", "--data", str(dest), "--out", str(run), "--encoder", "vgg-face", "--preset", "paper",
-        "--unfreeze-from", "fc6", "--lr", "0.01", "--lr-decay-per-layer", "0.5", "--steps", "3", "--batch", "8",
+        "train", "attributes", "--data", str(dest), "--out", str(run), "--preset", "paper", "--steps", "3", "--batch",
+        "8", "--set", "encoder=vgg-face", "--set", "unfreeze_from=fc6", "--set", "rate=0.01",
+        "--set", "rate_decay_per_layer=0.5",
     )  # fmt: skip
     assert done.exception is None, done.exception
     tensors, about = load_weights(run / "weights.safetensors")
@@ -131,16 +143,16 @@ def test_layers_of_the_encoder_learn_with_the_heads(cli_here: Run, dest: Path, t
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--lr", "0"], "--lr: 0.0 given, allowed are numbers above 0"),
-        (["--lr-decay-per-layer", "2"], "--lr-decay-per-layer: 2.0 given"),
+        (["--set", "rate=0"], "--set: rate: Input should be greater than 0, given 0"),
+        (["--set", "rate_decay_per_layer=2"], "--set: rate_decay_per_layer: Input should be less than or equal to 1"),
         (["--batch", "0"], "--batch: 0 given"),
-        (["--encoder", "resnet"], "--encoder: 'resnet' given, allowed: facenet, vgg-face"),
+        (["--set", "encoder=resnet"], "--encoder: 'resnet' given, allowed: facenet, vgg-face"),
         (
-            ["--encoder", "vgg-face", "--unfreeze-from", "fc9", "--preset", "paper"],
+            ["--set", "encoder=vgg-face", "--set", "unfreeze_from=fc9", "--preset", "paper"],
             "'fc9' given; layers of vgg-face: conv1_1",
         ),
         (
-            ["--encoder", "vgg-face", "--unfreeze-from", "fc8", "--preset", "paper"],
+            ["--set", "encoder=vgg-face", "--set", "unfreeze_from=fc8", "--preset", "paper"],
             "no layer of vgg-face from 'fc8' on",
         ),
     ],

@@ -57,12 +57,12 @@ def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, ...]:
     monkeypatch.setattr(mien.datasets.patches, "detailed", lambda data, rows, progress=None: seen)
     monkeypatch.setattr(mien.faces.encoder, "load_encoder", lambda name: StubEncoder())
     crowd = write_tiny_weights(tmp_path / "crowd.safetensors")
-    return "--data", str(tmp_path), "--crowd", str(crowd), "--batch", "2", "--threads", "1", "--precision", "fp32"
+    return "--data", str(tmp_path), "--set", f"crowd={crowd}", "--batch", "2", "--threads", "1", "--precision", "fp32"
 
 
 def test_a_run_its_weights_and_one_that_goes_on(cli_here: Run, small: tuple[str, ...], tmp_path: Path) -> None:
     # The tiny crowd draws 32 px: patches of 96 want 48, so it is left out here.
-    words = ("train", "enlarger", *small, "--drawn", "0")
+    words = ("train", "enlarger", *small, "--set", "drawn=0")
     first = tmp_path / "first"
     done = cli_here(*words, "--out", str(first), "--steps", "2")
     assert done.exit_code == 0, done.output

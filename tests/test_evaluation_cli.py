@@ -173,6 +173,6 @@ def test_the_judge_of_attributes_is_trained_continued_and_examined(cli_here, dat
     assert values["provenance"]["faces_with_attributes"] == values["provenance"]["faces_of_known_race"] == 15
     assert {figure["label"].split(",")[0] for figure in values["figures"]} >= {"race as annotated"}
     result = cli_here("train", "judge", "--data", dataset, "--out", tmp_path / "x", "--from", first)
-    assert "allowed with --preset attributes" in str(result.exception)
+    assert "--from: preset 'mien' of judge does not use it; it uses --data" in str(result.exception)
     result = cli_here("evaluate", "judge", "--preset", "nobody", "--data", dataset, "--out", tmp_path / "y")
     assert "no judge 'nobody'; allowed: mien, attributes" in str(result.exception)

@@ -257,14 +257,13 @@ class PaperMaker(FakeMaker):
 def test_the_ablation_is_one_command_one_table_one_sheet(cli_here, dataset, fakes, monkeypatch, tmp_path):
     trained = []
 
-    def train(options, rules, size, landmarks, *, rate, warm, adversarial, masked):
-        trained.append(
-            (options.out.name, options.seed, options.steps, options.batch, size, rate, warm, adversarial, masked)
-        )
-        assert options.resume
-        return SimpleNamespace(finished=True, step=stopped_at)
+    def train(request, own):
+        budget = (request.out.name, request.seed, request.steps, request.batch, own.size, own.rate, own.warm)
+        trained.append((*budget, own.adversarial, own.mask))
+        assert request.resume
+        return SimpleNamespace(finished=True, step=stopped_at), []
 
-    monkeypatch.setattr("mien.apps.cli.train_portrait.train_paper", train)
+    monkeypatch.setattr("mien.pipelines.train.portrait.train_paper", train)
     monkeypatch.setattr(PortraitPipeline, "load", classmethod(lambda cls, preset, *, weights: PaperMaker(weights)))
     out, stopped_at = tmp_path / "ablation", 12
     words = ("experiment", "ablation", "--data", dataset, "--out", out, "--steps", 12, "--batch", 8, "--size", 64)

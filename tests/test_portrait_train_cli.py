@@ -15,9 +15,13 @@ from mien.core.errors import RequestError
     ("words", "message"),
     [
         (("--preset", "best"), "--preset: no 'best' for portrait; allowed: mien, paper"),
-        (("--steps", 0), "--steps: 0 given, allowed are 1 and more"),
-        (("--yaw", -1), "--yaw, --pitch: -1 and -15 15 given"),
-        (("--pitch", 5, -5), "--yaw, --pitch: 5 and 5 -5 given"),
+        (("--preset", "paper", "--steps", 0), "--steps: 0 given, allowed are 1 and more"),
+        (("--preset", "paper", "--set", "yaw=-1"), "--set: yaw: Input should be greater than 0, given -1"),
+        (("--preset", "paper", "--set", "pitch=5,-5"), "--set: pitch=5,-5 given; wanted a range of degrees"),
+        (("--preset", "paper", "--set", "without=Wearing Fez"), "--set: without=Wearing Fez given; near: Wearing Hat"),
+        (("--steps", 5), "--steps: preset 'mien' of portrait does not use it; it uses --data, --out, --preset"),
+        (("--resume",), "--resume: preset 'mien' of portrait does not use it"),
+        (("--set", "yaw=3"), "'yaw=3' given; preset 'mien' of portrait has no settings"),
     ],
 )
 def test_wrong_words_are_named(cli_here: Callable[..., Any], words: tuple[object, ...], message: str) -> None:
@@ -33,9 +37,11 @@ def test_two_steps_on_made_faces_and_two_more(
 ) -> None:
     dest, out = tmp_path / "dest", tmp_path / "run"
     assert cli("data", "prepare", "folder", made_faces, dest).returncode == 0
-    counted = cli("train", "portrait", "--preset", "paper", "--data", dest, "--out", out, "--yaw", 60, "--count")
+    counted = cli(
+        "train", "portrait", "--preset", "paper", "--data", dest, "--out", out, "--set", "yaw=60", "--set", "count=yes"
+    )
     assert counted.returncode == 0
-    assert "|yaw| <= 60 degrees" in counted.stdout
+    assert "|yaw| <= 60 degrees" in counted.stderr
     assert not out.exists()
     words = (
         "train",
@@ -46,14 +52,14 @@ def test_two_steps_on_made_faces_and_two_more(
         dest,
         "--out",
         out,
-        "--size",
-        64,
+        "--set",
+        "size=64",
         "--batch",
         2,
         "--threads",
         1,
     )
-    loose = ("--yaw", 60, "--pitch", -60, 60)
+    loose = ("--set", "yaw=60", "--set", "pitch=-60,60")
     done = cli(*words, *loose, "--steps", 2)
     assert done.returncode == 0, done.stderr
     assert (out / "weights.safetensors").is_file()
@@ -63,5 +69,5 @@ def test_two_steps_on_made_faces_and_two_more(
     assert again.returncode == 2
     assert "--resume" in again.stderr
     assert cli(*words, *loose, "--steps", 3, "--resume").returncode == 0
-    other = cli(*words, "--yaw", 50, "--steps", 4, "--resume")
+    other = cli(*words, "--set", "yaw=50", "--steps", 4, "--resume")
     assert other.returncode != 0  # other faces are another run

@@ -14,7 +14,6 @@ pytest.importorskip("fastapi")
 pytest.importorskip("jinja2")
 from fastapi.testclient import TestClient
 
-from mien.apps.cli.train_data import paper_batches
 from mien.apps.review.app import create_app
 from mien.apps.review.desk import Desk
 from mien.apps.review.room import ReviewRoom
@@ -24,6 +23,7 @@ from mien.core.errors import RequestError
 from mien.core.images import to_photos
 from mien.datasets.batches import FaceDataset
 from mien.datasets.corrections import settle_place, standing
+from mien.pipelines.train.crowd_paper import paper_batches
 
 Come = Callable[..., TestClient]
 

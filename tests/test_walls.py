@@ -64,7 +64,6 @@ OPEN = {
 OPEN_CIRCLES = {
     "mien.datasets.corrections",
     "mien.apps.service.app",
-    "mien.apps.cli.train",
     "mien.apps.cli.evaluate",
     "mien.apps.cli.experiment",
 }

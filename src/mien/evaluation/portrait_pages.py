@@ -32,7 +32,7 @@ def ablation(photos: UInt8Image, runs: Sequence[tuple[Made, Measured]], real: Me
         return Section(
             ABLATION,
             "Not judged: no other weights were given. `mien experiment ablation` trains and judges all three; or train "
-            "the paper preset with --no-adversarial --no-mask, with --no-adversarial and in full, and name the first "
+            "the paper preset with mask=no and adversarial=no, with adversarial=no and in full, and name the first "
             "two with --peer.",
         )
     names = [made.variant or made.name for made, _ in runs]

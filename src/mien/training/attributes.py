@@ -244,7 +244,7 @@ def train_attributes(
     layers to unfreeze without an encoder and for a layer that there is not.
     """
     if (config.unfreeze_from is not None) and encoder is None:
-        raise RequestError("--unfreeze-from: cached features hold no layer; the encoder must run (give it as encoder)")
+        raise RequestError("unfreeze_from: cached features hold no layer; the encoder must run (give it as encoder)")
     torch.manual_seed(settings.seed)
     heads = AttributeHeads(config.heads)
     heads.standardise(*moments)

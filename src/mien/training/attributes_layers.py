@@ -36,13 +36,13 @@ def layers_from(encoder: Encoder, tap: str, recipe: Recipe) -> Layers:
     """
     if tap not in encoder.taps:
         allowed = ", ".join(name for name, _ in layers_of(encoder))
-        raise RequestError(f"--unfreeze-from: '{tap}' given; layers of {encoder.name}: {allowed}")
+        raise RequestError(f"unfreeze_from: '{tap}' given; layers of {encoder.name}: {allowed}")
     last = max(encoder.taps.index(each.tap) for each in recipe)
     first = encoder.taps.index(tap)
     found = [layer for layer in layers_of(encoder) if first <= encoder.taps.index(layer[0]) <= last]
     if not found:
         read = encoder.taps[last]
-        raise RequestError(f"--unfreeze-from: no layer of {encoder.name} from '{tap}' on has weights before '{read}'")
+        raise RequestError(f"unfreeze_from: no layer of {encoder.name} from '{tap}' on has weights before '{read}'")
     return found
 
 

@@ -30,7 +30,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     for linear, cubic, quintic in POLYNOMIALS:
         square = x @ x.mT
         x = linear * x + (cubic * square + quintic * square @ square) @ x
-    return x.mT if tall else x
+    result: Tensor = x.mT if tall else x
+    return result
 
 
 class Muon(torch.optim.Optimizer):

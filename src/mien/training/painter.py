@@ -130,7 +130,8 @@ def flow_error(painter: Any, tokens: Tensor, valid: Tensor, given: Given, time: 
     noisy = torch.lerp(normals, tokens, time[:, None, None])
     each = (painter(noisy, time, given).float() - tokens).square().mean(2)  # N T
     inside = valid.clamp_min(LEAST_WEIGHT)
-    return (each * inside).sum(1) / inside.sum(1) / (1 - time).clamp_min(0.1).square()
+    error: Tensor = (each * inside).sum(1) / inside.sum(1) / (1 - time).clamp_min(0.1).square()
+    return error
 
 
 def painter_cost(config: PainterTrainingConfig) -> Callable[[Networks, Batch, torch.Generator, StepInfo], Terms]:

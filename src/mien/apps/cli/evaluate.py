@@ -115,8 +115,8 @@ def judge(
     force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
 ) -> None:
     """Examine a judge itself, that of sex and age or that of attributes and race, on real faces that it never saw."""
-    from mien.apps.cli import judge as desk
     from mien.core.errors import RequestError
+    from mien.pipelines import evaluate_judge as desk
 
     examined = {"mien": desk.examine, "attributes": desk.examine_attributes}
     if preset not in examined:

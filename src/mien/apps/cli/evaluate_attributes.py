@@ -76,8 +76,8 @@ def read_split(dataset: FaceDataset, reader: AttributeReader, split: str) -> tup
     """The faces of a split, and what the readers say of them, from features that are computed once and kept."""
     import torch
 
-    from mien.apps.cli.train_attributes import LabelledFaces, look_at
     from mien.attributes.reader import RawReadings, raw_readings
+    from mien.pipelines.train.attributes import LabelledFaces, look_at
     from mien.training.attributes import AttributesConfig
 
     config = AttributesConfig.make(reader.metadata["config"], where="the weights' configuration")

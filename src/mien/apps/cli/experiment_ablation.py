@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from mien.apps.cli import train as common
-from mien.apps.cli.train_portrait import BATCH, RATE, SIZE_PX, WARM
+from mien.pipelines.train.settings import PortraitSettings
 
 # Columns of figures 4-7 and 4-8, from left: (folder, adversarial loss, mask).
 RUNS = (("no-mask-no-adversarial", False, False), ("no-adversarial", False, True), ("full", True, True))
 STEPS = 4_000
+BATCH = 16
+PRINTED = PortraitSettings()
 
 
 def ablation(
@@ -20,17 +21,17 @@ def ablation(
     out: Annotated[Path, typer.Option(help="Runs go to DIR/runs, the report to DIR/report.", metavar="DIR")],
     steps: Annotated[int, typer.Option(help="Batches of each run.", min=1)] = STEPS,
     batch: Annotated[int, typer.Option(help="Faces of a batch.", min=2)] = BATCH,
-    size: Annotated[int, typer.Option(help="Height and width, px: a multiple of 64.")] = SIZE_PX,
-    rate: Annotated[float, typer.Option(help="Learning rate of Adam; the thesis prints none.")] = RATE,
+    size: Annotated[int, typer.Option(help="Height and width, px: a multiple of 64.")] = PRINTED.size,
+    rate: Annotated[float, typer.Option(help="Learning rate of Adam; the thesis prints none.")] = PRINTED.rate,
     inside: Annotated[
         float | None, typer.Option(help="Learn from crops with so large a share photograph, 0 to 1.")
     ] = None,
     warm: Annotated[
         int, typer.Option(min=0, help="Images that teach texture alone, before landmarks are looked for.")
-    ] = WARM,
+    ] = PRINTED.warm,
     count: Annotated[int, typer.Option(help="How many held-out people judge them, at most.", min=20)] = 240,
     seed: Annotated[int, typer.Option(help="Weights and order of all three runs, and the people.", min=0)] = 0,
-    threads: common.Threads = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop each run with a checkpoint after so long.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a report that is there.")] = False,
 ) -> None:
@@ -40,23 +41,24 @@ def ablation(
     was stopped. The report holds photographs of persons.
     """
     from mien.apps.cli.evaluate_portrait import portrait as judge
-    from mien.apps.cli.train_portrait import train_paper
     from mien.core.errors import RequestError, TrainingError
-    from mien.datasets.portrait_views import PortraitRules
     from mien.evaluation import report
+    from mien.pipelines.train.portrait import train_paper
+    from mien.pipelines.train.request import TrainRequest
 
     if rate <= 0:
         raise RequestError(f"--rate: {rate:g} given; allowed are rates above 0")
     judged = out / "report"
     report.check_directory(judged, force=force)
-    rules = PortraitRules(inside_at_least=inside)
     weights = []
     for name, adversarial, masked in RUNS:
         run = out / "runs" / name
-        options = common.TrainOptions(data, run, True, steps, batch, seed, threads, "auto", None, minutes)
-        outcome = train_paper(
-            options, rules, size, "face-mesh", rate=rate, warm=warm, adversarial=adversarial, masked=masked
-        )
+        own = PortraitSettings(size=size, inside=inside, rate=rate, warm=warm, adversarial=adversarial, mask=masked)
+        request = TrainRequest(
+            data=data, out=run, settings=own, resume=True, steps=steps, batch=batch, seed=seed, threads=threads,
+            minutes=minutes,
+        )  # fmt: skip
+        outcome, _ = train_paper(request, own)
         if not outcome.finished:
             raise TrainingError(
                 f"{run}: stopped by {outcome.stopped_by} at step {outcome.step}; the same command goes on"

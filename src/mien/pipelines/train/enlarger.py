@@ -1,69 +1,43 @@
-"""`mien train enlarger`: the network that makes faces of 128 px ones of 256 px."""
+"""The enlarger: the network that makes faces of 128 px ones of 256 px."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from mien.apps.cli import train as common
+from mien.core.progress import progress_bars
+from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_settings, settings_of, use_threads
+from mien.pipelines.train.settings import EnlargerSettings
 
 if TYPE_CHECKING:
     from mien.core.records import UInt8Image
     from mien.datasets.batches import FaceDataset
     from mien.datasets.patches import Detailed, DetailRules
 
-DRAWN = 768
 DRAWN_AGES_YEARS = (1.0, 90.0)
 PREVIEWED, PREVIEWED_DRAWN = 6, 9
 MEASURED = 24
 
 
-def enlarger(
-    data: common.Data,
-    out: common.Out,
-    resume: common.Resume = False,
-    steps: common.Steps = None,
-    batch: common.BatchSize = None,
-    seed: common.Seed = 0,
-    threads: common.Threads = None,
-    device: common.Device = "auto",
-    precision: common.Precision = None,
-    minutes: common.Minutes = None,
-    start_from: common.StartFrom = None,
-    faces: Annotated[int | None, typer.Option("--faces", min=1, help="Photographed faces to learn from.")] = None,
-    drawn: Annotated[
-        int, typer.Option("--drawn", min=0, help="Faces drawn by the crowd, to learn from as well; 0: none.")
-    ] = DRAWN,
-    crowd: Annotated[
-        Path | None, typer.Option("--crowd", help="Weights of `mien train crowd` that draw them, not the packaged.")
-    ] = None,
-) -> None:
-    """Train the enlarger that crowd, imagine and portrait share: 128 px to 256 px."""
-    import torch
-
-    from mien.core.errors import RequestError
+def train_enlarger_preset(request: TrainRequest) -> Trained:
+    """Train on detailed faces of photographs and on drawn ones; weights are written into RUN."""
     from mien.datasets.batches import FaceDataset
     from mien.datasets.patches import DetailRules, detailed_rows, patch_batches
     from mien.faces.encoder import load_encoder
     from mien.training.enlarger import EnlargerTrainingConfig, held_out_gain, preview_sheet, train_enlarger
     from mien.training.state import initial_weights
 
-    for name, value in (("--steps", steps), ("--batch", batch), ("--threads", threads)):
-        if value is not None and value < 1:
-            raise RequestError(f"{name}: {value} given, allowed are 1 and more")
-    options = common.TrainOptions(data, out, resume, steps, batch, seed, threads, device, precision, minutes)
-    settings = common._settings(
-        options, steps=4000, batch_size=16, precision="bf16", preview_every=250, checkpoint_minutes=3.0
+    own, out = settings_of(request, EnlargerSettings), request.out
+    settings = loop_settings(
+        request, steps=4000, batch_size=16, precision="bf16", preview_every=250, checkpoint_minutes=3.0
     )
-    if threads:
-        torch.set_num_threads(threads)
-    dataset = FaceDataset.open(data)
-    rules = DetailRules() if faces is None else DetailRules(faces=faces)
+    use_threads(request)
+    seed = settings.seed
+    dataset = FaceDataset.open(request.data)
+    rules = DetailRules() if own.faces is None else DetailRules(faces=own.faces)
     seen, held_out = _faces(dataset, detailed_rows(dataset, "train", rules, seed), rules, seed)
-    pictures, drawn_by = _drawn(drawn, crowd, seed, out)
-    initial, before = (None, 0) if start_from is None else initial_weights(start_from)
+    pictures, drawn_by = _drawn(own.drawn, own.crowd, seed, out)
+    initial, before = (None, 0) if request.start_from is None else initial_weights(request.start_from)
     encoder = load_encoder("facenet").network
     config = EnlargerTrainingConfig(
         data=dataset.fingerprint(),
@@ -80,20 +54,19 @@ def enlarger(
         preview=preview_sheet(held_out[:PREVIEWED], pictures[:PREVIEWED_DRAWN]),
         hooks=(held_out_gain(held_out[:MEASURED], encoder, settings.preview_every),) if held_out else (),
         initial=initial,
-        resume=resume,
+        resume=bool(request.resume),
     )
-    common._finish(outcome, out)
+    return finished(outcome, out)
 
 
 def _faces(dataset: FaceDataset, rows: Any, rules: DetailRules, seed: int) -> tuple[Detailed, list[UInt8Image]]:
     """The training faces, and held-out ones at the full size (none where there are none as large)."""
-    from mien.apps.cli.train_crowd import progress_bars
     from mien.core.errors import DatasetError
     from mien.datasets.patches import detailed, detailed_rows
 
     few = rules.model_copy(update={"faces": MEASURED, "least_px": dataset.stored_size})
-    with progress_bars() as told:
-        seen = detailed(dataset, rows, told("faces with detail"))
+    with progress_bars() as bar:
+        seen = detailed(dataset, rows, bar("faces with detail"))
         try:
             held_out = list(detailed(dataset, detailed_rows(dataset, "validation", few, seed)).pictures)
         except DatasetError:
@@ -107,7 +80,6 @@ def _drawn(count: int, crowd: Path | None, seed: int, out: Path) -> tuple[UInt8I
 
     import numpy as np
 
-    from mien.apps.cli.crowd import progress
     from mien.core.files import write_bytes
     from mien.generators.crowd.sampler import CHUNK, Crowd
 
@@ -118,18 +90,13 @@ def _drawn(count: int, crowd: Path | None, seed: int, out: Path) -> tuple[UInt8I
     kept = out / f"drawn-{version}-{seed}-{count}.npy"
     if kept.is_file():
         return np.asarray(np.load(kept)), version
-    with progress("faces drawn", count) as told:
-        made = []
+    with progress_bars() as bars:
+        bar, made = bars("faces drawn"), []
         for first in range(0, count, CHUNK):
             part = makes.sample(min(CHUNK, count - first), age=DRAWN_AGES_YEARS, seed=seed, first=first)
             made += [face.image for face in part]
-            told(len(part))
+            bar(len(made), count)
     pictures, file = np.stack(made), io.BytesIO()
     np.save(file, pictures)
     write_bytes(kept, file.getvalue())
     return pictures, version
-
-
-def register(train_app: typer.Typer) -> None:
-    """Add the command to `mien train`."""
-    train_app.command("enlarger")(enlarger)

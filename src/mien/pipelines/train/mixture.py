@@ -1,15 +1,15 @@
-"""`mien train mixture`: the density (mien) or the custom Gaussian mixture (paper) that `mien imagine` draws from."""
+"""Mixtures: the density (mien) or the custom Gaussian mixture (paper) that `mien imagine` draws from."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from mien.apps.cli import train as common
+from mien.core.progress import progress_bars
+from mien.pipelines.train.request import Trained, TrainRequest, settings_of, use_threads
+from mien.pipelines.train.settings import DensitySettings, MixtureSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,57 +18,41 @@ if TYPE_CHECKING:
     from mien.datasets.batches import FaceDataset, Rows
     from mien.faces.encoder import Encoder
 
-DRAWN = 3072
 PHOTOGRAPHS, LIGHT_DRAWN = 2048, 2400  # read for light and colour: photographs, and faces that are drawn
-SET_SIZE = 100
 SGD_STEPS = 2000
 BLOCK = 256
 GROUPS = 16  # batches of equation 3
 
 
-def mixture(
-    data: common.Data,
-    out: common.Out,
-    preset: Annotated[
-        Literal["mien", "paper"], typer.Option("--preset", help="paper: equations 2 to 4 as printed; mien: the best.")
-    ] = "mien",
-    seed: common.Seed = 0,
-    threads: common.Threads = None,
-    components: Annotated[int, typer.Option("--components", min=1, help="Gaussians (preset mien).")] = 8,
-    drawn: Annotated[
-        int, typer.Option("--drawn", min=0, help="Faces drawn to learn what the decoder shows (preset mien); 0: none.")
-    ] = DRAWN,
-    decoder: Annotated[
-        Path | None, typer.Option("--decoder", help="Weights of `mien train crowd` whose decoder will draw the faces.")
-    ] = None,
-    encoder: Annotated[str, typer.Option("--encoder", help="facenet or vgg-face (preset paper).")] = "facenet",
-    layer: Annotated[
-        str, typer.Option("--layer", help="Layer l of the encoder (preset paper): pool, block17_10 ...")
-    ] = "pool",
-    set_size: Annotated[int, typer.Option("--set-size", min=2, help="Images in each S_i (preset paper).")] = SET_SIZE,
-    images: Annotated[
-        int | None, typer.Option("--images", min=2, help="Images in D at most (preset paper); all if not given.")
-    ] = None,
-    steps: common.Steps = None,
-) -> None:
-    """Fit what `mien imagine` draws from: how faces with the wanted attributes look to an encoder."""
-    import torch
+def fit_density_preset(request: TrainRequest) -> Trained:
+    """Fit the density of preset mien; weights and report.json are written into RUN."""
+    own = settings_of(request, DensitySettings)
+    dataset, encoder = _opened(request, "facenet")
+    seed = request.seed or 0
+    return _reported(request, _mien(dataset, encoder, request.out, own.components, own.drawn, own.decoder, seed))
 
+
+def fit_mixture_preset(request: TrainRequest) -> Trained:
+    """Fit the paper's mixture; weights and report.json are written into RUN."""
+    own = settings_of(request, MixtureSettings)
+    dataset, encoder = _opened(request, own.encoder)
+    steps, seed = request.steps or SGD_STEPS, request.seed or 0
+    return _reported(request, _paper(dataset, encoder, request.out, own.layer, own.set_size, own.images, steps, seed))
+
+
+def _opened(request: TrainRequest, encoder: str) -> tuple[FaceDataset, Encoder]:
     from mien.datasets.batches import FaceDataset
     from mien.faces.encoder import load_encoder
 
-    if threads:
-        torch.set_num_threads(threads)
-    dataset = FaceDataset.open(data)
-    eyes = load_encoder(encoder if preset == "paper" else "facenet")
-    if preset == "paper":
-        report = _paper(dataset, eyes, out, layer, set_size, images, steps or SGD_STEPS, seed)
-    else:
-        report = _mien(dataset, eyes, out, components, drawn, decoder, seed)
+    use_threads(request)
+    return FaceDataset.open(request.data), load_encoder(encoder)
+
+
+def _reported(request: TrainRequest, report: dict[str, Any]) -> Trained:
     from mien.core.files import write_json
 
-    write_json(out / "report.json", report)
-    typer.echo(f"{out / 'weights.safetensors'}")
+    write_json(request.out / "report.json", report)
+    return Trained(request.out / "weights.safetensors")
 
 
 def _mien(
@@ -76,7 +60,6 @@ def _mien(
 ) -> dict[str, Any]:
     import numpy as np
 
-    from mien.apps.cli.train_crowd import progress_bars
     from mien.datasets.features import features
     from mien.generators.imagine.mien import DecoderRenderer
     from mien.generators.imagine.weights import MODEL
@@ -84,18 +67,18 @@ def _mien(
 
     rows = data.rows("train")
     config = ImagineConfig(components=components, seed=seed)
-    with progress_bars() as told:
-        values = features(data, encoder, rows, progress=told("features"))
+    with progress_bars() as bars:
+        values = features(data, encoder, rows, progress=bars("features"))
         faces = [data.faces[int(row)] for row in rows]
-        density = fit_density(values, faces, person_weights(faces), config, told("Gaussians"))
+        density = fit_density(values, faces, person_weights(faces), config, bars("Gaussians"))
         renderer = DecoderRenderer.load(decoder)
         explained: dict[str, float] = {}
         if drawn:
-            density, codes, scores = _seen(density, renderer, encoder, drawn, seed, told)
+            density, codes, scores = _seen(density, renderer, encoder, drawn, seed, bars)
             explained = _explained(codes, scores, density)
-            density = with_light(density, renderer, data, seed, told("light and colour"))
+            density = with_light(density, renderer, data, seed, bars("light and colour"))
         held_out = data.rows("validation")
-        nats = density.log_density(features(data, encoder, held_out, progress=told("held-out features")))
+        nats = density.log_density(features(data, encoder, held_out, progress=bars("held-out features")))
     width = len(density.frame.mean)
     about = {
         "model": MODEL,
@@ -112,7 +95,7 @@ def _mien(
     }
 
 
-def _seen(density: Any, renderer: Any, encoder: Encoder, drawn: int, seed: int, told: Any) -> tuple[Any, Any, Any]:
+def _seen(density: Any, renderer: Any, encoder: Encoder, drawn: int, seed: int, bars: Any) -> tuple[Any, Any, Any]:
     """(the density that knows what its decoder shows, codes that were drawn, scores of their pictures).
 
     Two rounds: probes are asked along the moves that ``people`` makes, so they must have seen those, too.
@@ -128,7 +111,7 @@ def _seen(density: Any, renderer: Any, encoder: Encoder, drawn: int, seed: int, 
             continue
         label = f"drawn and seen, {number + 1} of 2"
         more = drawn_and_seen(
-            now, renderer.draw, lambda photos: _pooled(encoder, photos), count, seed + number, told(label)
+            now, renderer.draw, lambda photos: _pooled(encoder, photos), count, seed + number, bars(label)
         )
         codes, seen = np.concatenate([codes, more[0]]), np.concatenate([seen, more[1]])
         scores = density.probes.scores(density.frame.codes(seen))
@@ -148,7 +131,7 @@ def with_light(density: Any, renderer: Any, data: FaceDataset, seed: int, progre
 
 
 def _explained(codes: Any, seen: Any, density: Any) -> dict[str, float]:
-    """For each attribute the share of the variance of its score in pictures that the code foretells."""
+    """For each attribute the share of the variance of its score in pictures that a regression on the code explains."""
     off = ((density.probes.scores(codes) - seen) ** 2).mean(0)
     return {name: round(float(1 - a / b), 3) for name, a, b in zip(density.probes.names, off, seen.var(0), strict=True)}
 
@@ -196,7 +179,6 @@ def _paper(
     import numpy as np
     import torch
 
-    from mien.apps.cli.train_crowd import progress_bars
     from mien.attributes import NAMES
     from mien.core.checkpoints import save_weights
     from mien.core.errors import DatasetError
@@ -219,13 +201,13 @@ def _paper(
     has = _marks(data, rows)
     sets = choose_sets(has, set_size, seed)
     if not sets:
-        raise DatasetError(f"--set-size: {set_size} given; no attribute is marked on so many of {len(rows)} photos")
+        raise DatasetError(f"--set: set_size={set_size} given; no attribute is marked on so many of {len(rows)} photos")
     kept = list(sets)
     gaussian_sums: GaussianSums | None = None
     parts: list[ImageSums] = []
     shape: tuple[int, ...] = ()
-    with progress_bars() as told:
-        bar = told(f"activations at {layer}")
+    with progress_bars() as bars:
+        bar = bars(f"activations at {layer}")
         for places, values in activations(data, encoder, rows, layer):
             shape, flat = values.shape[1:], values.reshape(len(values), -1)
             if gaussian_sums is None:
@@ -240,7 +222,7 @@ def _paper(
         assert gaussian_sums is not None
         gaussians = gaussian_sums.gaussians(NAMES)
         sums = [part.weight_sums(gaussians.means) for part in parts if part.n]
-        bar = told("weights")
+        bar = bars("weights")
         learned = learn_weights(sums, steps=steps, seed=seed, progress=lambda step, loss: bar(step, steps))
     whole = together(sums)
     closed = whole.ridge()
@@ -310,8 +292,3 @@ def activations(data: FaceDataset, encoder: Encoder, rows: Rows, layer: str) -> 
                 windows = encoder_window(crops, encoder.input_size)
                 parts.append(encoder(windows, [layer])[layer].float().numpy())
         yield places, np.concatenate(parts)
-
-
-def register(train_app: typer.Typer) -> None:
-    """Add the command to the group."""
-    train_app.command("mixture")(mixture)

@@ -1,15 +1,17 @@
-"""`mien train crowd --preset mien`: the decoder, then the density over its codes, then the weights of both."""
+"""Crowds, preset mien: the decoder, then the density over its codes, then the weights of both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from mien.core.progress import progress_bars
+from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_settings, settings_of
+from mien.pipelines.train.settings import CrowdSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mien.apps.cli.train import TrainOptions
     from mien.datasets.views import Views
     from mien.training.loop import LoopSettings, Outcome
 
@@ -18,30 +20,16 @@ PREVIEWED = 36
 DENSITY_STEPS = 6000
 
 
-@contextmanager
-def progress_bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """A rich bar a piece of work, on stderr."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bars:
-
-        def told(what: str) -> Callable[[int, int], None]:
-            task = bars.add_task(what, total=None)
-            return lambda done, of: bars.update(task, completed=done, total=of)
-
-        yield told
-
-
-def train_both(options: TrainOptions, settings: LoopSettings) -> Outcome:
-    """The decoder in OUT/decoder with ``settings``, then the density in OUT/density, then OUT/weights.safetensors."""
+def train_mien(options: TrainRequest) -> Trained:
+    """The decoder in OUT/decoder, then the density in OUT/density, then OUT/weights.safetensors."""
+    settings = loop_settings(options, steps=20_000, batch_size=16, precision="bf16", preview_every=250)
     outcome, seen, held_out = _decoder(options, settings)
     if outcome.finished:
         outcome = fit_density(options, outcome, seen, held_out)
-    return outcome
+    return finished(outcome, options.out)
 
 
-def _decoder(options: TrainOptions, settings: LoopSettings) -> tuple[Outcome, Views, Views]:
+def _decoder(options: TrainRequest, settings: LoopSettings) -> tuple[Outcome, Views, Views]:
     from mien.datasets.batches import FaceDataset
     from mien.datasets.views import decoder_views, view_batches
     from mien.faces.encoder import load_encoder
@@ -49,26 +37,28 @@ def _decoder(options: TrainOptions, settings: LoopSettings) -> tuple[Outcome, Vi
 
     data = FaceDataset.open(options.data)
     encoder = load_encoder("facenet")
-    with progress_bars() as told:
-        seen = decoder_views(data, encoder, "train", SIZE_PX, progress=told)
-        held_out = decoder_views(data, encoder, "validation", SIZE_PX, loose=(), progress=told)
+    with progress_bars() as bar:
+        seen = decoder_views(data, encoder, "train", SIZE_PX, progress=bar)
+        held_out = decoder_views(data, encoder, "validation", SIZE_PX, loose=(), progress=bar)
     initial, before = _earlier(options, "decoder")
+    rate = settings_of(options, CrowdSettings).rate
     config = DecoderTrainingConfig(data=data.fingerprint(), images_before=before)
+    config = config if rate is None else config.model_copy(update={"learning_rate": rate})
     outcome = train_decoder(
         view_batches(seen, settings.batch_size, settings.seed),
         seen.features,
         encoder.network,
         options.out / "decoder",
-        config if options.rate is None else config.model_copy(update={"learning_rate": options.rate}),
+        config,
         settings,
         preview=view_batches(held_out, PREVIEWED, 1)(0),
         initial=initial,
-        resume=options.resume,
+        resume=bool(options.resume),
     )
     return outcome, seen, held_out
 
 
-def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: Views) -> Outcome:
+def fit_density(options: TrainRequest, outcome: Outcome, seen: Views, held_out: Views) -> Outcome:
     """Fit the density to the codes of a trained decoder and write the weights of both."""
     from mien.training.codes import export, frame_of, labelled_codes, person_weights, soft_scores
     from mien.training.density import DensityTrainingConfig, code_batches, held_out_cost, train_density
@@ -82,21 +72,21 @@ def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: 
     else:
         frame = frame_of(outcome.shown["decoder"], seen.features, config.density)
     scored = soft_scores(outcome.shown["decoder"], seen)
-    with progress_bars() as told:
-        known = labelled_codes(outcome.shown, seen, frame, scored, told("codes"))
-        unseen = labelled_codes(outcome.shown, held_out, frame, scored, told("held-out codes"))
+    with progress_bars() as bar:
+        known = labelled_codes(outcome.shown, seen, frame, scored, bar("codes"))
+        unseen = labelled_codes(outcome.shown, held_out, frame, scored, bar("held-out codes"))
     settings = LoopSettings.make(
         {
-            "steps": options.density_steps or DENSITY_STEPS,
+            "steps": settings_of(options, CrowdSettings).density_steps or DENSITY_STEPS,
             "batch_size": 512,
-            "seed": options.seed,
+            "seed": options.seed or 0,
             "threads": options.threads,
         }
-        | {"device": options.device, "precision": "bf16", "log_every": 100}
+        | {"device": options.device or "auto", "precision": "bf16", "log_every": 100}
     )
     fitted = train_density(
         code_batches(
-            known.codes, known.spreads, known.conditions, settings.batch_size, options.seed, person_weights(seen)
+            known.codes, known.spreads, known.conditions, settings.batch_size, settings.seed, person_weights(seen)
         ),
         frame,
         options.out / "density",
@@ -104,7 +94,7 @@ def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: 
         settings,
         hooks=(held_out_cost(unseen.codes, unseen.conditions, config, 500),),
         initial=initial,
-        resume=options.resume,
+        resume=bool(options.resume),
     )
     if fitted.finished:
         export(
@@ -118,7 +108,7 @@ def fit_density(options: TrainOptions, outcome: Outcome, seen: Views, held_out: 
     return fitted
 
 
-def _earlier(options: TrainOptions, part: str) -> tuple[dict[str, Mapping[str, Tensor]] | None, int]:
+def _earlier(options: TrainRequest, part: str) -> tuple[dict[str, Mapping[str, Tensor]] | None, int]:
     """Weights by network of ``--from``'s ``part``, and what they had seen; a run without a density is no error."""
     from mien.training.state import initial_weights
 

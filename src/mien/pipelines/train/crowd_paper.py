@@ -1,10 +1,29 @@
-"""What `mien train` reads from a prepared dataset."""
+"""Crowds, preset paper: Sanche's conditional GAN as printed, on batches with an equal share from each of 16 bins."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from mien.core.errors import RequestError
+from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_settings
+
+
+def train_paper_preset(request: TrainRequest) -> Trained:
+    """Train generator and discriminator in RUN; weights are written there."""
+    from mien.evaluation.detection import detection_rate
+    from mien.training.crowd_paper import CrowdPaperConfig, detection_hook, train_paper
+
+    settings = loop_settings(request, steps=100_000, batch_size=64, precision="bf16")
+    if settings.batch_size % 16:
+        raise RequestError(f"--batch: {settings.batch_size} given; the paper preset wants a multiple of 16 (its bins)")
+    batch_at, data = paper_batches(request.data, settings.batch_size, settings.seed)
+    hook = detection_hook(lambda photos: detection_rate(photos, workers=request.threads or 1).value)
+    outcome = train_paper(
+        batch_at, request.out, CrowdPaperConfig(), settings, hooks=[hook], data=data, resume=bool(request.resume)
+    )
+    return finished(outcome, request.out)
 
 
 def paper_batches(dest: Path, batch_size: int, seed: int) -> tuple[Callable[[int], Any], str]:

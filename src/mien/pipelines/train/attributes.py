@@ -1,4 +1,4 @@
-"""`mien train attributes`: 42 heads on a face encoder, alone or together with its last layers."""
+"""Attributes: 42 heads on a face encoder, alone or together with its last layers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
-from mien.apps.cli import train as common
+from mien.core.progress import progress_bars
+from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_settings, settings_of, use_threads
+from mien.pipelines.train.settings import AttributesSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,35 +33,17 @@ MOMENT_ROWS = 2000
 BATCH = {"mien": 256, "paper": 32}
 
 
-def attributes(
-    data: common.Data,
-    out: common.Out,
-    preset: Annotated[
-        Literal["mien", "paper"], typer.Option("--preset", help="paper: as printed; mien: the best for the compute.")
-    ] = "mien",
-    encoder: Annotated[str, typer.Option("--encoder", help="facenet, or vgg-face (the paper's).")] = "facenet",
-    unfreeze_from: Annotated[
-        str | None,
-        typer.Option("--unfreeze-from", metavar="LAYER", help="This layer of the encoder and all after it learn too."),
-    ] = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate of the heads.")] = None,
-    lr_decay: Annotated[
-        float, typer.Option("--lr-decay-per-layer", help="Factor on the rate for each layer farther from the heads.")
-    ] = 1.0,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Times that every face is seen.")] = None,
-    resume: common.Resume = False,
-    steps: common.Steps = None,
-    batch: common.BatchSize = None,
-    seed: common.Seed = 0,
-    threads: common.Threads = None,
-    device: common.Device = "auto",
-    precision: common.Precision = None,
-    minutes: common.Minutes = None,
-) -> None:
-    """Train the heads that read 73 attributes, sex and age from a face."""
-    import torch
+def train_heads(request: TrainRequest) -> Trained:
+    """The best heads for the compute; they are calibrated on the validation split and written into RUN."""
+    return _train(request, "mien")
 
-    from mien.core.errors import RequestError
+
+def train_heads_as_printed(request: TrainRequest) -> Trained:
+    """Section 6 of DeepFace as printed."""
+    return _train(request, "paper")
+
+
+def _train(request: TrainRequest, preset: Literal["mien", "paper"]) -> Trained:
     from mien.datasets.batches import FaceDataset
     from mien.datasets.sights import widths
     from mien.faces.encoder import load_encoder
@@ -69,37 +51,34 @@ def attributes(
     from mien.training.attributes import epoch_steps
     from mien.training.attributes_layers import layers_from
 
-    for name, value in (("--lr", lr), ("--lr-decay-per-layer", lr_decay)):
-        if value is not None and not 0 < value <= 1:
-            raise RequestError(f"{name}: {value} given, allowed are numbers above 0, up to 1")
-    for name, count in (("--steps", steps), ("--batch", batch), ("--threads", threads)):
-        if count is not None and count < 1:
-            raise RequestError(f"{name}: {count} given, allowed are 1 and more")
-    if threads is not None:
-        torch.set_num_threads(threads)
+    own = settings_of(request, AttributesSettings)
+    unfreeze_from, encoder, out = own.unfreeze_from, own.encoder, request.out
+    use_threads(request)
     looks = presets.recipe(preset, encoder)
-    dataset, eyes = FaceDataset.open(data), load_encoder(encoder)
+    dataset, eyes = FaceDataset.open(request.data), load_encoder(encoder)
     if unfreeze_from is not None:  # said before minutes are spent on looking at faces
         layers_from(eyes, unfreeze_from, looks)
     make = presets.paper if preset == "paper" else presets.mien
-    said: dict[str, Any] = {"unfreeze_from": unfreeze_from, "lr_decay_per_layer": lr_decay}
-    if lr is not None:
-        said["learning_rate"] = lr
+    said: dict[str, Any] = {"unfreeze_from": unfreeze_from, "lr_decay_per_layer": own.rate_decay_per_layer}
+    if own.rate is not None:
+        said["learning_rate"] = own.rate
     config = make(encoder, widths(dataset, eyes, looks)).model_copy(update=said)
     if unfreeze_from is not None:  # a trunk that is solved for frozen features would not fit those of layers that learn
         config = presets.unfrozen(config)
-    size = batch or BATCH[preset]
+    size = request.batch or BATCH[preset]
     faces = LabelledFaces.open(dataset, eyes, config, ("train", "validation"))
     usual = presets.PAPER_EPOCHS if preset == "paper" else presets.MIEN_EPOCHS
-    planned = steps or (epochs or usual) * epoch_steps(faces.truths["train"], config, size)
-    settings = common._settings(
-        common.TrainOptions(data, out, resume, planned, size, seed, threads, device, precision, minutes),
+    planned = (own.epochs or usual) * epoch_steps(faces.truths["train"], config, size)
+    settings = loop_settings(
+        request,
+        steps=planned,
+        batch_size=size,
         precision="bf16" if unfreeze_from else "fp32",
         checkpoint_minutes=5.0,
     )
-    outcome = faces.train(out, config, settings, resume)
+    outcome = faces.train(out, config, settings, bool(request.resume))
     _write(outcome, faces, config, out, preset)
-    common._finish(outcome, out)
+    return finished(outcome, out)
 
 
 @dataclass(frozen=True)
@@ -135,22 +114,19 @@ class LabelledFaces:
         """N D: what the recipe sees of a split; of faces without attributes only the look of sex and age, 0 else."""
         import numpy as np
 
-        from mien.apps.cli.train_crowd import progress_bars
         from mien.datasets.sights import sights
 
         rows, marked = self.rows[split], self.truths[split].marked
         looks, heads = self.config.heads.looks, self.config.heads
         found = np.zeros((len(rows), sum(heads.widths)), np.float16)
         who: Recipe = tuple(each for each in looks if each.name == heads.who)
-        with progress_bars() as told:
+        with progress_bars() as bar:
             for part, chosen in ((looks, marked), (who, ~marked)):
                 if not part or not chosen.any():
                     continue
                 both = heads.mirrored and (split != "train" or (self.config.mirrored_training and part is looks))
                 sides = [
-                    sights(
-                        self.data, self.encoder, rows[chosen], part, mirrored=side, progress=told(f"{name}, {split}")
-                    )
+                    sights(self.data, self.encoder, rows[chosen], part, mirrored=side, progress=bar(f"{name}, {split}"))
                     for side, name in ((False, "features"), (True, "mirrored"))[: 1 + both]
                 ]
                 start = 0
@@ -316,8 +292,3 @@ def _write(outcome: Outcome, faces: LabelledFaces, config: AttributesConfig, out
 def _digest(config: AttributesConfig) -> str:
     """Four hexadecimal digits of what was trained and how."""
     return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:4]
-
-
-def register(train_app: typer.Typer) -> None:
-    """Add the command to `mien train`."""
-    train_app.command("attributes")(attributes)

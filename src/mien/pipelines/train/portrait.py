@@ -1,119 +1,63 @@
-"""`mien train portrait`: the thesis's decoder of frontal faces, with the filters of its data as options."""
+"""Portraits: the thesis's decoder of frontal faces (paper), and the neutraliser of the crowd's decoder (mien)."""
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from mien.apps.cli import train as common
+from mien.core.errors import RequestError
+from mien.core.progress import progress_bars
+from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_settings, settings_of, use_threads
+from mien.pipelines.train.settings import PortraitSettings
 
 if TYPE_CHECKING:
     from mien.datasets.catalog import CatalogRow
     from mien.datasets.portrait_views import PortraitRules
     from mien.training.settings import Outcome
 
-SIZE_PX = 320
 STEPS = 280_000  # the thesis: "after 280k iterations"
 BATCH = 16
-RATE = 2e-4
-WARM = 20_000
 CHILD_YEARS = 16.0
 CHILD_TO_FACES = 10  # preset mien: a child in so many faces
 PREVIEWED = 16  # "a preselected set of 16 images"
 
 
-def portrait(
-    data: common.Data,
-    out: common.Out,
-    preset: common.Preset = "mien",
-    resume: common.Resume = False,
-    steps: common.Steps = None,
-    batch: common.BatchSize = None,
-    seed: common.Seed = 0,
-    threads: common.Threads = None,
-    device: common.Device = "auto",
-    precision: common.Precision = None,
-    minutes: common.Minutes = None,
-    size: Annotated[int, typer.Option("--size", help="Height and width, px: a multiple of 64.")] = SIZE_PX,
-    yaw: Annotated[float, typer.Option("--yaw", help="Learn from faces turned by at most so many degrees.")] = 5.0,
-    pitch: Annotated[
-        tuple[float, float], typer.Option("--pitch", help="... and nodding from the first to the second, degrees.")
-    ] = (-15.0, 15.0),
-    without: Annotated[
-        list[str] | None,
-        typer.Option("--without", help="... without this attribute as the source marks it, 'Wearing Hat'; repeatable."),
-    ] = None,
-    sharpness: Annotated[
-        float | None, typer.Option("--sharpness", help="... at least so sharp (`sharpness` of the catalogue).")
-    ] = None,
-    colour: Annotated[bool, typer.Option("--colour", help="... with colour.")] = False,
-    inside: Annotated[
-        float | None, typer.Option("--inside", help="... with so large a share of the crop photograph, 0 to 1.")
-    ] = None,
-    start_from: Annotated[
-        Path | None,
-        typer.Option("--from", help="Preset mien: the RUN of `mien train crowd` whose decoder is to draw."),
-    ] = None,
-    landmarks: Annotated[str, typer.Option("--landmarks", help="The network of the 68 points.")] = "face-mesh",
-    rate: Annotated[float, typer.Option("--rate", help="Learning rate of Adam; the thesis prints none.")] = RATE,
-    warm: Annotated[
-        int, typer.Option("--warm", min=0, help="Images that teach texture alone, before landmarks are looked for.")
-    ] = WARM,
-    adversarial: Annotated[bool, typer.Option(help="The adversarial loss (off: the ablation of section 4.4).")] = True,
-    mask: Annotated[bool, typer.Option(help="The attention mask (off: the ablation of section 4.4).")] = True,
-    count: Annotated[
-        bool, typer.Option("--count", help="Only say how many faces each filter leaves, and train nothing.")
-    ] = False,
-) -> None:
-    """Train what draws a face from its features as it looks ahead, neutral, on white.
+def train_thesis(request: TrainRequest) -> Trained:
+    """Preset paper: the decoder of A. Wang's thesis. With the setting ``count`` only the faces are counted."""
+    own = settings_of(request, PortraitSettings)
+    rules = rules_of(own)
+    if own.count:
+        from mien.datasets.batches import FaceDataset
+        from mien.datasets.portrait_views import choose
 
-    Preset paper: the decoder of A. Wang's thesis (the options from --size on are for it). Preset mien: the decoder of
-    crowds (--from RUN), to which the directions of pose, expression and light are fitted; some minutes.
-    """
-    from mien.core.errors import RequestError
+        return Trained(None, tuple(counted(choose(FaceDataset.open(request.data), rules, "train")[1])))
+    outcome, lines = train_paper(request, own)
+    return finished(outcome, request.out, tuple(lines))
+
+
+def rules_of(own: PortraitSettings) -> PortraitRules:
+    """Which faces are learned from. ``RequestError`` for an attribute that there is not."""
+    from mien.attributes import NAMES
     from mien.datasets.portrait_views import PortraitRules
 
-    if preset not in ("mien", "paper"):
-        raise RequestError(f"--preset: no '{preset}' for portrait; allowed: mien, paper")
-    for name, value in (("--steps", steps), ("--batch", batch), ("--threads", threads)):
-        if value is not None and value < 1:
-            raise RequestError(f"{name}: {value} given, allowed are 1 and more")
-    if yaw <= 0 or pitch[0] >= pitch[1]:
-        raise RequestError(f"--yaw, --pitch: {yaw:g} and {pitch[0]:g} {pitch[1]:g} given; wanted a range of degrees")
-    if rate <= 0:
-        raise RequestError(f"--rate: {rate:g} given; allowed are rates above 0")
-    rules = PortraitRules(
-        yaw_degrees=yaw,
-        pitch_from_degrees=pitch[0],
-        pitch_to_degrees=pitch[1],
-        without=tuple(without or ()),
-        sharpness_at_least=sharpness,
-        colour=colour,
-        inside_at_least=inside,
+    if own.pitch[0] >= own.pitch[1]:
+        raise RequestError(f"--set: pitch={own.pitch[0]:g},{own.pitch[1]:g} given; wanted a range of degrees")
+    unknown = [name for name in own.without if name not in NAMES]
+    if unknown:
+        near = get_close_matches(unknown[0], NAMES, n=3, cutoff=0.4)
+        raise RequestError(
+            f"--set: without={unknown[0]} given; near: {', '.join(near)}; `mien attributes` lists them all"
+        )
+    return PortraitRules(
+        yaw_degrees=own.yaw,
+        pitch_from_degrees=own.pitch[0],
+        pitch_to_degrees=own.pitch[1],
+        without=own.without,
+        sharpness_at_least=own.sharpness,
+        colour=own.colour,
+        inside_at_least=own.inside,
     )
-    if count:
-        _count(data, rules)
-        return
-    options = common.TrainOptions(
-        data, out, resume, steps, batch, seed, threads, device, precision, minutes, start_from
-    )
-    if preset == "mien":
-        _fit(options)
-        return
-    if start_from is not None:
-        raise RequestError("--from: the paper preset starts at random, as printed; allowed with --preset mien")
-    outcome = train_paper(options, rules, size, landmarks, rate=rate, warm=warm, adversarial=adversarial, masked=mask)
-    common._finish(outcome, out)
-
-
-def _count(dest: Path, rules: PortraitRules) -> None:
-    from mien.datasets.batches import FaceDataset
-    from mien.datasets.portrait_views import choose
-
-    for line in counted(choose(FaceDataset.open(dest), rules, "train")[1]):
-        typer.echo(line)
 
 
 def counted(steps: Any) -> list[str]:
@@ -124,20 +68,11 @@ def counted(steps: Any) -> list[str]:
     ]
 
 
-def train_paper(
-    options: common.TrainOptions,
-    rules: PortraitRules,
-    size: int,
-    landmarks_name: str,
-    *,
-    rate: float,
-    warm: int,
-    adversarial: bool,
-    masked: bool,
-) -> Outcome:
-    """Train the thesis's decoder in ``options.out``. The batches depend on the data, the rules and the seed alone."""
-    from mien.apps.cli.train_crowd import progress_bars
-    from mien.core.errors import RequestError
+def train_paper(request: TrainRequest, own: PortraitSettings) -> tuple[Outcome, list[str]]:
+    """Train the thesis's decoder in RUN; and how many faces each filter left.
+
+    The batches depend on the data, the rules and the seed alone.
+    """
     from mien.core.files import write_json
     from mien.datasets.batches import FaceDataset
     from mien.datasets.portrait_views import batch_of, choose, portrait_batches, portrait_views
@@ -146,24 +81,23 @@ def train_paper(
     from mien.papers.frontal_wang_2019.networks import PaperConfig
     from mien.training.portrait_paper import PortraitPaperConfig, train_portrait
 
-    settings = common._settings(options, steps=STEPS, batch_size=BATCH, precision="bf16", preview_every=250)
-    networks = PaperConfig.of_size(size)
-    data = FaceDataset.open(options.data)
+    rules, landmarks_name = rules_of(own), own.landmarks
+    settings = loop_settings(request, steps=STEPS, batch_size=BATCH, precision="bf16", preview_every=250)
+    networks = PaperConfig.of_size(own.size)
+    data = FaceDataset.open(request.data)
     rows, steps = choose(data, rules, "train")
     if len(rows) < settings.batch_size:
         raise RequestError(f"--batch: {settings.batch_size} given, but the filters leave {len(rows)} faces")
-    for line in counted(steps):
-        typer.echo(line, err=True)
     encoder, landmarks = load_encoder("facenet"), load_landmarks(landmarks_name)
-    with progress_bars() as told:
+    with progress_bars() as bar:
         seen = portrait_views(
-            data, encoder, landmarks, rows, size, landmarks_name=landmarks_name, progress=told("features, landmarks")
+            data, encoder, landmarks, rows, own.size, landmarks_name=landmarks_name, progress=bar("features, landmarks")
         )
         shown = previewed(data)
-        held_out = portrait_views(data, encoder, landmarks, shown, size, landmarks_name=landmarks_name)
-    options.out.mkdir(parents=True, exist_ok=True)
+        held_out = portrait_views(data, encoder, landmarks, shown, own.size, landmarks_name=landmarks_name)
+    request.out.mkdir(parents=True, exist_ok=True)
     write_json(
-        options.out / "faces.json",
+        request.out / "faces.json",
         [{"filter": step.filter, "faces": step.faces, "unknown": step.unknown} for step in steps],
     )
     config = PortraitPaperConfig(
@@ -171,28 +105,29 @@ def train_paper(
         rules=rules.model_dump(mode="json"),
         faces=tuple((step.filter, step.faces, step.unknown) for step in steps),
         data=data.fingerprint(),
-        learning_rate=rate,
-        warm_images=warm,
-        with_adversarial=adversarial,
-        with_mask=masked,
+        learning_rate=own.rate,
+        warm_images=own.warm,
+        with_adversarial=own.adversarial,
+        with_mask=own.mask,
     )
-    return train_portrait(
+    outcome = train_portrait(
         portrait_batches(seen, settings.batch_size, settings.seed),
         encoder.network,
         landmarks,
-        options.out,
+        request.out,
         config,
         settings,
         preview=batch_of(held_out, _all(len(held_out))),
-        resume=options.resume,
+        resume=bool(request.resume),
     )
+    return outcome, counted(steps)
 
 
-def _fit(options: common.TrainOptions) -> None:
+def fit_neutraliser(options: TrainRequest) -> Trained:
+    """Preset mien: the directions of pose, expression and light, fitted to the decoder of RUN ``--from``; minutes."""
     import numpy as np
     import torch
 
-    from mien.apps.cli.train_crowd import progress_bars
     from mien.core.checkpoints import load_into, load_weights
     from mien.core.errors import DatasetError, RequestError
     from mien.core.images import to_tensor
@@ -217,8 +152,7 @@ def _fit(options: common.TrainOptions) -> None:
     decoder, style = Decoder(config), StyleEncoder(config)
     load_into(decoder, weights["decoder"], name=f"{run}: decoder")
     load_into(style, weights["style"], name=f"{run}: style")
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    use_threads(options)
 
     data = FaceDataset.open(options.data)
     marked = [row for row in data.rows("train").tolist() if data.faces[row].attributes_present]
@@ -228,13 +162,13 @@ def _fit(options: common.TrainOptions) -> None:
     faces = [data.faces[row] for row in rows]
     young = np.array([row for row in data.rows("train").tolist() if _nameless_child(data.faces[row])], np.int64)
     young = young[:: max(1, round(len(young) * CHILD_TO_FACES / len(rows)))]  # more, and grown-ups are told apart less
-    with progress_bars() as told:
+    with progress_bars() as bar:
         encoder = load_encoder("facenet")
-        known = standardised(decoder, features(data, encoder, rows, progress=told("features")))
+        known = standardised(decoder, features(data, encoder, rows, progress=bar("features")))
         children = None
         if len(young):
-            children = standardised(decoder, features(data, encoder, young, progress=told("features of children")))
-        crops = np.ascontiguousarray(data.pixels(128, told("crops"))[rows])
+            children = standardised(decoder, features(data, encoder, young, progress=bar("features of children")))
+        crops = np.ascontiguousarray(data.pixels(128, bar("crops"))[rows])
         blocks = range(0, len(rows), 128)
         with torch.inference_mode():
             styles = np.concatenate([style(to_tensor(crops[k : k + 128]))[0].numpy() for k in blocks])
@@ -256,7 +190,7 @@ def _fit(options: common.TrainOptions) -> None:
     about = {"data": data.fingerprint(), "faces": len(rows), "children": len(young), "decoder_images": images}
     path = options.out / "weights.safetensors"
     export(path, neutraliser, decoder, about, with_decoder=digest(packaged) != digest(decoder.state_dict()))
-    typer.echo(str(path))
+    return Trained(path)
 
 
 def _nameless_child(face: CatalogRow) -> bool:
@@ -292,8 +226,3 @@ def _all(count: int) -> Any:
     import numpy as np
 
     return np.arange(count)
-
-
-def register(train_app: typer.Typer) -> None:
-    """Add the command to `mien train`."""
-    train_app.command("portrait")(portrait)

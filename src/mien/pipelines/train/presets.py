@@ -1,0 +1,138 @@
+"""What can be trained: each model's presets, the options that each uses, and the settings that only it reads.
+
+An option or setting that a preset does not use is refused here, before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from mien.core.config import Config
+from mien.core.errors import RequestError
+from mien.pipelines.train.request import Trained, TrainRequest, check_numbers
+from mien.pipelines.train.settings import (
+    AttributesSettings,
+    CrowdSettings,
+    DensitySettings,
+    EnlargerSettings,
+    MixtureSettings,
+    NoSettings,
+    PortraitSettings,
+)
+
+LOOP_OPTIONS = ("resume", "steps", "batch", "seed", "threads", "device", "precision", "minutes")
+FLAGS = {"start_from": "from"}  # options whose name is a word of Python
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One way to train a model: ``function`` is ``module:name`` of pipelines/train, imported when it is wanted."""
+
+    function: str
+    options: tuple[str, ...]
+    settings: type[Config] = NoSettings
+
+    def run(self, request: TrainRequest) -> Trained:
+        """Train."""
+        module, _, name = self.function.partition(":")
+        result: Trained = getattr(importlib.import_module(f"mien.pipelines.train.{module}"), name)(request)
+        return result
+
+
+PRESETS: Mapping[str, Mapping[str, Preset]] = {
+    "crowd": {
+        "mien": Preset("crowd:train_mien", (*LOOP_OPTIONS, "start_from"), CrowdSettings),
+        "paper": Preset("crowd_paper:train_paper_preset", LOOP_OPTIONS),
+    },
+    "attributes": {
+        "mien": Preset("attributes:train_heads", LOOP_OPTIONS, AttributesSettings),
+        "paper": Preset("attributes:train_heads_as_printed", LOOP_OPTIONS, AttributesSettings),
+    },
+    "mixture": {
+        "mien": Preset("mixture:fit_density_preset", ("seed", "threads"), DensitySettings),
+        "paper": Preset("mixture:fit_mixture_preset", ("seed", "threads", "steps"), MixtureSettings),
+    },
+    "portrait": {
+        "mien": Preset("portrait:fit_neutraliser", ("threads", "start_from")),
+        "paper": Preset("portrait:train_thesis", LOOP_OPTIONS, PortraitSettings),
+    },
+    "enlarger": {"mien": Preset("enlarger:train_enlarger_preset", (*LOOP_OPTIONS, "start_from"), EnlargerSettings)},
+    "judge": {
+        "mien": Preset("judge:train_age_sex", LOOP_OPTIONS),
+        "attributes": Preset("judge:train_attribute_judge", (*LOOP_OPTIONS, "start_from")),
+    },
+}
+
+
+def preset_of(model: str, name: str) -> Preset:
+    """A preset by name; ``RequestError`` lists those of the model."""
+    presets = PRESETS[model]
+    if name not in presets:
+        raise RequestError(f"--preset: no '{name}' for {model}; allowed: {', '.join(presets)}")
+    return presets[name]
+
+
+def train(model: str, preset: str, *, data: Path, out: Path, said: Iterable[str] = (), **options: Any) -> Trained:
+    """Train ``model`` as ``preset`` says. ``said``: settings as ``name=value``; options that are None were not given.
+
+    ``RequestError``, before anything is loaded, for what the preset does not use.
+    """
+    chosen = preset_of(model, preset)
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    unused = [name for name in given if name not in chosen.options]
+    if unused:
+        flags = ", ".join(f"--{FLAGS.get(name, name)}" for name in ("data", "out", "preset", *chosen.options))
+        extra = ", --set" if chosen.settings is not NoSettings else ""
+        raise RequestError(
+            f"--{FLAGS.get(unused[0], unused[0])}: preset '{preset}' of {model} does not use it; it uses {flags}{extra}"
+        )
+    settings = settings_from(chosen.settings, said, f"preset '{preset}' of {model}")
+    request = TrainRequest(data=data, out=out, settings=settings, **given)
+    check_numbers(request)
+    return chosen.run(request)
+
+
+def settings_from(kind: type[Config], said: Iterable[str], whose: str) -> Config:
+    """``name=value`` words as a checked configuration. ``RequestError`` lists what there is, with defaults."""
+    values: dict[str, Any] = {}
+    for word in said:
+        name, equals, text = word.partition("=")
+        if name not in kind.model_fields or not equals:
+            raise RequestError(f"--set: '{word}' given; {described(kind, whose)}")
+        values[name] = _value(kind.model_fields[name].annotation, text)
+    return kind.make(values, where="--set")
+
+
+def described(kind: type[Config], whose: str) -> str:
+    """The settings of a preset in one line: name=default (what it is)."""
+    if not kind.model_fields:
+        return f"{whose} has no settings"
+    known = (f"{name}={_shown(field.default)} ({field.description})" for name, field in kind.model_fields.items())
+    return f"{whose} knows {', '.join(known)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _value(kind: Any, text: str) -> Any:
+    """A word as pydantic takes it: lists by commas, yes and no, numbers."""
+    if get_origin(kind) is tuple:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if kind is bool:
+        return {"yes": True, "no": False}.get(text.lower(), text)
+    if type(None) in get_args(kind) and text == "":
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

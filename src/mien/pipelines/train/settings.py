@@ -1,0 +1,75 @@
+"""The settings that only one preset reads, typed, with their defaults: what ``--set name=value`` may name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from mien.core.config import Config
+
+
+class NoSettings(Config):
+    """A preset without settings of its own."""
+
+
+class CrowdSettings(Config):
+    """The decoder and the density over its codes."""
+
+    density_steps: int | None = Field(default=None, ge=1, description="batches of 512 codes for the density")
+    rate: float | None = Field(default=None, gt=0, description="learning rate of the decoder at its highest (1e-3)")
+
+
+class AttributesSettings(Config):
+    """The heads on their encoder."""
+
+    encoder: str = Field(default="facenet", description="facenet, or vgg-face (the paper's)")
+    unfreeze_from: str | None = Field(default=None, description="this layer of the encoder and all after it learn too")
+    rate: float | None = Field(default=None, gt=0, le=1, description="learning rate of the heads")
+    rate_decay_per_layer: float = Field(
+        default=1.0, gt=0, le=1, description="factor on the rate for each layer farther from the heads"
+    )
+    epochs: int | None = Field(default=None, ge=1, description="times that every face is seen")
+
+
+class DensitySettings(Config):
+    """The density that `mien imagine` draws from."""
+
+    components: int = Field(default=8, ge=1, description="Gaussians")
+    drawn: int = Field(default=3072, ge=0, description="faces drawn to learn what the decoder shows; 0: none")
+    decoder: Path | None = Field(default=None, description="weights of `mien train crowd` whose decoder will draw")
+
+
+class MixtureSettings(Config):
+    """The paper's custom Gaussian mixture, equations 2 to 4."""
+
+    encoder: str = Field(default="facenet", description="facenet or vgg-face")
+    layer: str = Field(default="pool", description="layer l of the encoder: pool, block17_10, ...")
+    set_size: int = Field(default=100, ge=2, description="images in each S_i")
+    images: int | None = Field(default=None, ge=2, description="images in D at most; all if not given")
+
+
+class PortraitSettings(Config):
+    """The thesis's decoder, with the filters of its data."""
+
+    size: int = Field(default=320, description="height and width, px: a multiple of 64")
+    yaw: float = Field(default=5.0, gt=0, description="learn from faces turned by at most so many degrees")
+    pitch: tuple[float, float] = Field(default=(-15.0, 15.0), description="and nodding from the first to the second")
+    without: tuple[str, ...] = Field(default=(), description="without these attributes: Wearing Hat, Eyeglasses")
+    sharpness: float | None = Field(default=None, description="at least so sharp (`sharpness` of the catalogue)")
+    colour: bool = Field(default=False, description="with colour only")
+    inside: float | None = Field(default=None, ge=0, le=1, description="so large a share of the crop is photograph")
+    landmarks: str = Field(default="face-mesh", description="the network of the 68 points")
+    rate: float = Field(default=2e-4, gt=0, description="learning rate of Adam; the thesis prints none")
+    warm: int = Field(default=20_000, ge=0, description="images that teach texture alone, before landmarks count")
+    adversarial: bool = Field(default=True, description="the adversarial loss (no: the ablation of section 4.4)")
+    mask: bool = Field(default=True, description="the attention mask (no: the ablation of section 4.4)")
+    count: bool = Field(default=False, description="only say how many faces each filter leaves, and train nothing")
+
+
+class EnlargerSettings(Config):
+    """From 128 px to 256 px."""
+
+    faces: int | None = Field(default=None, ge=1, description="photographed faces to learn from")
+    drawn: int = Field(default=768, ge=0, description="faces drawn by the crowd, to learn from as well; 0: none")
+    crowd: Path | None = Field(default=None, description="weights of `mien train crowd` that draw them")
