@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from crop_picture import draw_convention
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.core.errors import PhotoError
 from mien.faces import align
-from mien.faces.crop_picture import draw_convention
 from mien.faces.pose import CAMERA_AXES, mean_shape
 
 

@@ -11,7 +11,7 @@ import torch
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_tensor
 from mien.faces.dlib_resnet import BLOCKS, MAPS, DlibResNet, convert, dlib_crop, to_dlib
-from mien.faces.inner import grey_outside, inner_square
+from mien.faces.inner_square import grey_outside, inner_square
 
 
 def integer(value: int) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mean_shape_fit import fit_mean_shape
 
 from mien.core import images
 from mien.core.errors import PhotoError
@@ -92,7 +93,7 @@ def test_a_mean_shape_is_found_again_from_posed_faces() -> None:
     heads += [Pose(-h.yaw_degrees, -h.pitch_degrees, -h.roll_degrees) for h in heads]
     made = np.array([mesh_of(h, scale=rng.uniform(20, 80)) for h in heads])
     made += rng.normal(0, 0.3, made.shape)
-    found = P.fit_mean_shape(made, rounds=5)
+    found = fit_mean_shape(made, rounds=5)
     assert (found.mirror == P.mean_shape().mirror).all()
     angles = [P.pose_of_rotation(P.kabsch(found.points, m * P.CAMERA_AXES, found.weights)[0]) for m in made]
     errors = [

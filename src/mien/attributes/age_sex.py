@@ -1,6 +1,6 @@
 """The judge of sex and age: a small residual network trained from pixels, sharing nothing with any generator of mien.
 
-It reads the inner square of mien's aligned crop (``faces/inner``) at 64 px, about what a crop of 107 px holds. Age is
+It reads the inner square of mien's aligned crop (``faces/inner_square``) at 64 px, as much as a crop of 107 px. Age is
 a distribution over whole years 0 to 100 and its mean (Gao et al. 2018, "Age estimation using expectation of label
 distribution learning"); sex is one logit.
 """
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.images import to_tensor
 from mien.core.records import Float32Array, UInt8Image
-from mien.faces.inner import inner_square
+from mien.faces.inner_square import inner_square
 
 MODEL = "judge-age-sex"
 SIDE = 64  # px

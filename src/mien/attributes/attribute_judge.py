@@ -2,7 +2,7 @@
 
 It reads mien's whole aligned crop at 80 px: hair, hats and ears lie outside the inner square that the judge of sex and
 age reads. Race is the exception. Its labels are UTKFace's, whose crops hold photograph in the inner square only
-(``faces/inner``); so race is asked of a second look at the crop, with everything outside that square grey.
+(``faces/inner_square``); so race is asked of a second look at the crop, with everything outside that square grey.
 
 Each label looks where it wants: the aligned crop puts hats at the top and beards at the bottom, so every label has a
 map of weights over the 5 x 5 places of the last layer, learned with it.
@@ -26,7 +26,7 @@ from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.errors import WeightsError
 from mien.core.images import resize, to_tensor
 from mien.core.records import Float32Array, UInt8Image
-from mien.faces.inner import grey_outside
+from mien.faces.inner_square import grey_outside
 
 MODEL = "judge-attributes"
 SIDE = 80  # px

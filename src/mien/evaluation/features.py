@@ -1,7 +1,7 @@
 """Crops -> features of the judges, and a cache of those of real faces, which never change.
 
 Features are of networks that no generator of mien is trained with or against, read from the inner square of the crop
-only (``faces/inner``): what lies outside is a mirrored border in most UTKFace crops.
+only (``faces/inner_square``): what lies outside is a mirrored border in most UTKFace crops.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mien.core.images import to_tensor
 from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation.faces import Faces, Row, fingerprint, read_faces
 from mien.faces.dlib_resnet import DlibResNet, dlib_crop
-from mien.faces.inner import grey_outside
+from mien.faces.inner_square import grey_outside
 
 IDENTITY = "dlib-resnet128-inner"
 APPEARANCE = "judge-age-sex144-inner"

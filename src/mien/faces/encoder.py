@@ -7,7 +7,8 @@ that what stands downstream (attribute heads, inversion, perceptual losses) take
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -47,52 +48,45 @@ class FaceNetEncoder:
     name = "facenet"
     input_size = facenet.INPUT_SIZE
     taps = facenet.TAPS
+    usual: tuple[str, ...] = ("embedding",)  # taps where none are named
+    prepared = staticmethod(images.to_facenet)
 
-    def __init__(self, network: facenet.InceptionResnetV1) -> None:
-        self.network: torch.nn.Module = network
+    def __init__(self, network: torch.nn.Module) -> None:
+        self.network = network
 
-    def __call__(self, tensor: Tensor, taps: Sequence[str] = ("embedding",)) -> dict[str, Tensor]:
-        ready = images.to_facenet(tensor).contiguous(memory_format=torch.channels_last)
-        found: dict[str, Tensor] = self.network(ready, taps)
+    def __call__(self, tensor: Tensor, taps: Sequence[str] | None = None) -> dict[str, Tensor]:
+        ready = self.prepared(tensor).contiguous(memory_format=torch.channels_last)
+        found: dict[str, Tensor] = self.network(ready, taps or self.usual)
         return found
 
 
-def _facenet(device: torch.device) -> Encoder:
-    tensors, _ = checkpoints.load_weights(weights_path("facenet"), model="facenet")
-    with torch.device("meta"):  # the weights come from the file: nothing is drawn at random first
-        network = facenet.InceptionResnetV1()
-    network.to_empty(device="cpu")
-    checkpoints.load_into(network, tensors, name="facenet")
-    return FaceNetEncoder(network.to(device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-
-
-class VggFaceEncoder:
+class VggFaceEncoder(FaceNetEncoder):
     """VGG-Face (``mien.pretrained.vggface``) behind the contract of ``Encoder``; the user adds its weights."""
 
     name = "vgg-face"
     input_size = vggface.PUBLISHED.input_size
     taps = vggface.TAPS
+    usual = ("fc7",)
+    prepared = staticmethod(images.to_vggface)
 
     def __init__(self, network: vggface.VggFace) -> None:
-        self.network: torch.nn.Module = network
+        super().__init__(network)
         self.input_size = network.widths.input_size
 
-    def __call__(self, tensor: Tensor, taps: Sequence[str] = ("fc7",)) -> dict[str, Tensor]:
-        ready = images.to_vggface(tensor).contiguous(memory_format=torch.channels_last)
-        found: dict[str, Tensor] = self.network(ready, taps)
-        return found
 
-
-def _vggface(device: torch.device) -> Encoder:
-    tensors, _ = checkpoints.load_weights(weights_path("vgg-face"), model="vgg-face")
-    with torch.device("meta"):
-        network = vggface.VggFace(vggface.PUBLISHED)
+def _load(build: Callable[[], Any], encoder: Callable[[Any], Encoder], name: str, device: torch.device) -> Encoder:
+    tensors, _ = checkpoints.load_weights(weights_path(name), model=name)
+    with torch.device("meta"):  # the weights come from the file: nothing is drawn at random first
+        network = build()
     network.to_empty(device="cpu")
-    checkpoints.load_into(network, tensors, name="vgg-face")
-    return VggFaceEncoder(network.to(device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    checkpoints.load_into(network, tensors, name=name)
+    return encoder(network.to(device).to(memory_format=torch.channels_last))
 
 
-_ENCODERS: dict[str, Callable[[torch.device], Encoder]] = {"facenet": _facenet, "vgg-face": _vggface}
+_ENCODERS: dict[str, Callable[[torch.device], Encoder]] = {
+    "facenet": partial(_load, facenet.InceptionResnetV1, FaceNetEncoder, "facenet"),
+    "vgg-face": partial(_load, lambda: vggface.VggFace(vggface.PUBLISHED), VggFaceEncoder, "vgg-face"),
+}
 ENCODERS = tuple(_ENCODERS)
 
 

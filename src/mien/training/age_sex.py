@@ -25,7 +25,7 @@ from mien.core.images import to_photos, to_tensor
 from mien.core.records import UInt8Image
 from mien.core.seeding import stream
 from mien.faces.align import window
-from mien.faces.inner import INNER_SIDE, INNER_X, INNER_Y
+from mien.faces.inner_square import INNER_SIDE, INNER_X, INNER_Y
 from mien.training.ema import EmaConfig
 from mien.training.loop import LoopSettings, Outcome, train
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms

@@ -27,7 +27,7 @@ from mien.core.errors import DatasetError
 from mien.core.images import resize, to_tensor
 from mien.core.records import Float32Array, UInt8Image
 from mien.core.seeding import stream
-from mien.faces.inner import grey_outside
+from mien.faces.inner_square import grey_outside
 from mien.training.age_sex import framed, hidden, relit, softened
 from mien.training.ema import EmaConfig
 from mien.training.loop import LoopSettings, Outcome, train

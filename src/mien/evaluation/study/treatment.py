@@ -11,7 +11,7 @@ from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation.study.design import Background
 
 GREY = 128
-# Brows to chin of mien's aligned crop, in shares of its side: as much as tightly cut photographs hold (faces/inner.py).
+# Brows to chin of mien's aligned crop, in shares of its side: as much as tightly cut photographs hold (inner_square).
 OVAL_X, OVAL_Y, OVAL_HALF_WIDTH, OVAL_HALF_HEIGHT = 0.50, 0.55, 0.30, 0.31
 EDGE_SHARE = 0.06  # of the half axes: over this the oval fades into grey
 SCRAMBLED_BLOCKS = 4  # a side

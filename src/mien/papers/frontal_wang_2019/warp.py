@@ -69,35 +69,20 @@ def look_up(image: Tensor, places: Tensor) -> Tensor:
     return functional.grid_sample(image, places * scale - 1, padding_mode="border", align_corners=True)
 
 
-def border_points(height: int, width: int, each: int) -> Tensor:
-    """Points (n 2) that stay where they are: none for ``each`` = 0, the corners for 1, ``each - 1`` a side more."""
-    if each == 0:
-        return torch.zeros(0, 2)
-    steps = torch.linspace(0, 1, each + 1)[:-1]
-    zero, one = torch.zeros_like(steps), torch.ones_like(steps)
-    unit = torch.cat(
-        [torch.stack(side, -1) for side in ((steps, zero), (one, steps), (1 - steps, one), (zero, 1 - steps))]
-    )
-    return unit * torch.tensor([width - 1.0, height - 1.0])
-
-
 class Warp(nn.Module):
     """Warps images of one size so that given points come to lie on ``target`` (K 2, px).
 
-    ``border``: how many points on each side of the image are held (``border_points``); 0, as TensorFlow's
-    ``sparse_image_warp`` does unless asked.
+    No point of the border is held, as TensorFlow's ``sparse_image_warp`` does unless asked.
     """
 
     matrix: Tensor
     target: Tensor
     grid: Tensor
 
-    def __init__(self, target: Tensor, height: int, width: int, *, border: int = 0) -> None:
+    def __init__(self, target: Tensor, height: int, width: int) -> None:
         super().__init__()
-        held = border_points(height, width, border).to(target)
         grid = pixel_centres(height, width).to(target)
-        matrix = spline_matrix(torch.cat([target, held]), grid)[:, : len(target)]  # held points do not move: no columns
-        self.register_buffer("matrix", matrix, persistent=False)  # H W, K
+        self.register_buffer("matrix", spline_matrix(target, grid), persistent=False)  # H W, K
         self.register_buffer("target", target, persistent=False)
         self.register_buffer("grid", grid, persistent=False)
         self.size = (height, width)
@@ -113,16 +98,3 @@ class Warp(nn.Module):
             moved = source.float() - self.target  # N K 2
             places = self.grid + self.matrix @ moved  # N HW 2
             return look_up(image.float(), places.reshape(len(places), *self.size, 2))
-
-
-def sparse_image_warp(image: Tensor, source: Tensor, target: Tensor, *, border: int = 0) -> Tensor:
-    """``image`` (N C H W) with what lies at ``source`` (N K 2, px) moved to ``target`` (N K 2), each its own spline.
-
-    Differentiable in all three. Where all images share their targets ``Warp`` is faster.
-    """
-    height, width = image.shape[-2:]
-    warped = [
-        Warp(target[row], height, width, border=border)(image[row : row + 1], source[row : row + 1])
-        for row in range(len(image))
-    ]
-    return torch.cat(warped)
