@@ -102,13 +102,15 @@ def made_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     import mien
     from mien.core.images import write_png
+    from mien.core.records import Sex
 
     if not (CHECKOUT / "src" / "mien" / "weights" / "crowd-mien.safetensors").is_file():
         pytest.skip("no faces to test with: src/mien/weights/crowd-mien.safetensors is not there yet")
     folder = tmp_path_factory.mktemp("made-faces")
     crowd = mien.load("crowd")
-    rows = []
-    for number, (sex, age) in enumerate(itertools.product(("female", "male"), MADE_AGES)):
+    rows: list[dict[str, object]] = []
+    sexes: tuple[Sex, ...] = ("female", "male")
+    for number, (sex, age) in enumerate(itertools.product(sexes, MADE_AGES)):
         for face in crowd.sample(count=MADE_FACES_A_BIN, sex=sex, age=age, seed=20 + number):
             name = f"{len(rows):05d}.png"
             write_png(folder / name, face.image)

@@ -26,7 +26,7 @@ def tiny_networks() -> tuple[Decoder, Density]:
         torch.nn.init.normal_(parameter, std=0.3)
     density.axes.normal_()
     for block in decoder.blocks:
-        torch.nn.init.normal_(block.grain.strength, std=0.3)
+        torch.nn.init.normal_(block.get_submodule("grain").get_parameter("strength"), std=0.3)
     return decoder, density
 
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 NOBODY = "postgres"  # the server refuses to run as root; Debian's package brings this user
 
@@ -28,7 +29,7 @@ def binaries() -> Path | None:
 def server(bin_folder: Path) -> Iterator[str]:
     """Start a server and give the URL of its database ``postgres``."""
     folder = Path(tempfile.mkdtemp(prefix="mien-pg-"))
-    as_whom = {"user": NOBODY, "group": NOBODY} if os.geteuid() == 0 else {}
+    as_whom: dict[str, Any] = {"user": NOBODY, "group": NOBODY} if os.geteuid() == 0 else {}
     name = NOBODY if as_whom else pwd.getpwuid(os.geteuid()).pw_name
     if as_whom:
         shutil.chown(folder, NOBODY, NOBODY)

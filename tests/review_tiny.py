@@ -67,4 +67,4 @@ def doubts(rows: Sequence[CatalogRow]) -> Suspicions:
         "age": View("age", ages, one * 5, CROSSED),
         "Smiling": View("Smiling", smiles, one, CROSSED),
     }
-    return Suspicions(("sex", "age", "Smiling"), quality, views)
+    return Suspicions(("sex", "age", "Smiling"), quality.astype(np.float32), views)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from mien.core.images import encode_png
 from mien.datasets.batches import FaceDataset
 from mien.datasets.corrections import settle_place
 
-LOOKS = {"day": {}, "night": {"color_scheme": "dark"}, "phone": PHONE}
+LOOKS: dict[str, dict[str, Any]] = {"day": {}, "night": {"color_scheme": "dark"}, "phone": PHONE}
 READ_ON = ("paper", "card", "sheet", "wash")
 
 

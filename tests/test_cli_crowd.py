@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
     return call
 
 
-def rows_of(out: Path) -> list[dict]:
+def rows_of(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
 
 
@@ -129,7 +130,7 @@ def test_faces_are_overwritten_only_by_force(run: Run, weights: Path, tmp_path: 
 def test_an_interrupted_run_names_what_lies_there(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def sample(self: Crowd, count: int, *, first: int = 0, **wanted: object) -> list:
+    def sample(self: Crowd, count: int, *, first: int = 0, **wanted: object) -> list[MadeFace]:
         if first >= 64:
             raise KeyboardInterrupt
         return whole(self, count, first=first, **wanted)  # type: ignore[arg-type]
@@ -144,7 +145,7 @@ def test_an_interrupted_run_names_what_lies_there(
 def test_a_face_that_cannot_be_written_ends_the_run(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(out: Path, face: MadeFace, marks: Marks) -> dict:
+    def write(out: Path, face: MadeFace, marks: Marks) -> dict[str, Any]:
         if face.index == 70:
             raise OSError(28, "No space left on device", str(out))
         return whole(out, face, marks)
@@ -202,7 +203,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("words", "message"), WRONG, ids=lambda value: " ".join(map(str, value)) if value else None)
 def test_a_wrong_request_is_one_line_and_status_2(
-    run: Run, weights: Path, tmp_path: Path, words: tuple, message: str
+    run: Run, weights: Path, tmp_path: Path, words: tuple[object, ...], message: str
 ) -> None:
     out = tmp_path / "out"
     status, said, line = run("crowd", "--weights", weights, "--out", out, *words)

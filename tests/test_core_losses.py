@@ -96,6 +96,7 @@ def test_r1_by_hand() -> None:
     scores = (inputs**2).sum(1)  # slope 2 x: squared norms 20 and 36
     assert float(o.r1_penalty(scores, inputs).detach()) == pytest.approx((20 + 36) / 2 / 2)
     o.r1_penalty((inputs**2).sum(1), inputs).backward()  # its own slope: 4 x / n
+    assert inputs.grad is not None
     assert torch.allclose(inputs.grad, 4 * inputs.detach() / 2)
 
 

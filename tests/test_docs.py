@@ -80,7 +80,7 @@ def fault_of(words: tuple[str, ...]) -> str | None:
     allowed: dict[str, bool] = {"--help": False}  # option -> takes a value
     for parameter in command.params:
         if parameter.param_type_name == "option":
-            takes_value = not (parameter.is_flag or parameter.count)
+            takes_value = not (getattr(parameter, "is_flag", False) or getattr(parameter, "count", False))
             allowed |= dict.fromkeys([*parameter.opts, *parameter.secondary_opts], takes_value)
     while rest:
         word = rest.pop(0)

