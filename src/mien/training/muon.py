@@ -25,7 +25,7 @@ POLYNOMIALS = (
 def orthogonal(matrices: Tensor) -> Tensor:
     """Matrices (B m n) -> nearly orthogonal ones with the same singular vectors, singular values near 1."""
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.mT if tall else matrices
+    x: Tensor = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for linear, cubic, quintic in POLYNOMIALS:
         square = x @ x.mT

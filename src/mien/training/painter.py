@@ -128,7 +128,7 @@ def whole(batch: Mapping[str, Tensor]) -> Given:
 def flow_error(painter: Any, tokens: Tensor, valid: Tensor, given: Given, time: Tensor, normals: Tensor) -> Tensor:
     """N: error of each face's clean tokens, as that of the velocity, over the patches inside its photograph."""
     noisy = torch.lerp(normals, tokens, time[:, None, None])
-    each = (painter(noisy, time, given).float() - tokens).square().mean(2)  # N T
+    each: Tensor = (painter(noisy, time, given).float() - tokens).square().mean(2)  # N T
     inside = valid.clamp_min(LEAST_WEIGHT)
     error: Tensor = (each * inside).sum(1) / inside.sum(1) / (1 - time).clamp_min(0.1).square()
     return error
