@@ -11,10 +11,10 @@ from mien.attributes import NAMES
 from mien.attributes.age_sex import Estimates
 from mien.attributes.attribute_judge import RACES, Seen
 from mien.core.errors import TooFewError
+from mien.core.progress import silent
 from mien.evaluation import attribute_judge, crowd_attributes
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces, WordJudged
 from mien.evaluation.faces import Faces
-from mien.evaluation.features import untracked
 from mien.evaluation.report import Provenance, Section, write
 
 SMILING, HAT = NAMES.index("Smiling"), NAMES.index("Wearing Hat")
@@ -50,9 +50,9 @@ def word(name: str = "Smiling", asked: int = 8, denied: int = 2, count: int = 10
 
 def section_of(words: tuple[WordFaces, ...], real: RealMarks | None) -> Section:
     judge = Judge()
-    judged = {"generated": crowd_attributes.judge_words("generated", words, judge, untracked), "paper": ()}
+    judged = {"generated": crowd_attributes.judge_words("generated", words, judge, silent), "paper": ()}
     section = crowd_attributes.words(
-        judged, crowd_attributes.judge_marks(real, judge, untracked), {"generated": words, "paper": ()}
+        judged, crowd_attributes.judge_marks(real, judge, silent), {"generated": words, "paper": ()}
     )
     assert section is not None
     return section
@@ -103,7 +103,7 @@ def test_faces_that_words_share_are_judged_once():
     shared = shaded([200] * 10)
     judge = Judge()
     words = tuple(replace(word(name), open=shared) for name in ("Smiling", "Bald"))
-    judged = crowd_attributes.judge_words("generated", words, judge, untracked)
+    judged = crowd_attributes.judge_words("generated", words, judge, silent)
     assert judge.shown == 10 + 4 * 10
     assert isinstance(judged[1], WordJudged)
     assert judged[1].open.all()

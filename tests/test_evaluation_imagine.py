@@ -277,13 +277,13 @@ def test_faces_of_a_report_are_those_of_the_seed(tmp_path):
     """Face k of description p is face p * samples + k of that wish."""
     from imagine_tiny import tiny_density
 
-    from mien.apps.cli.evaluate_imagine import _mien
-    from mien.evaluation.features import untracked
+    from mien.core.progress import silent
+    from mien.pipelines.evaluate_imagine import _mien
 
     renderer = DecoderRenderer.load(write_tiny_weights(tmp_path / "crowd.safetensors"))
     makes = Imagine(tiny_density(), renderer, "tiny")
     sets = [AttributeSet(row_of(k), {"Male": bool(k % 2), "Smiling": True}) for k in range(20)]
-    made = _mien(makes, sets, 2, 5, untracked)
+    made = _mien(makes, sets, 2, 5, silent)
     wish = Wish(sets[17].wanted)
     alone = makes.sample(wish, 1, seed=5, first=35)[0]
     assert (made.crops[17, 1] == alone.image).all()
@@ -315,11 +315,11 @@ class Painter:
 
 
 def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_crop(monkeypatch, tmp_path):
-    from mien.apps.cli.evaluate_imagine_slow import slow_methods
-    from mien.evaluation.features import untracked
+    from mien.core.progress import silent
     from mien.faces import encoder
     from mien.papers.deepface_2016.mixture import ClassMixture, Gaussians
     from mien.pipelines import imagine_pictures
+    from mien.pipelines.evaluate_imagine_slow import slow_methods
 
     asked = []
     gaussians = Gaussians(("Male", "Smiling"), np.ones((2, 12)), np.ones((2, 12)))
@@ -331,7 +331,7 @@ def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_cro
     monkeypatch.setattr(imagine_pictures, "rows_at_once", lambda _: 3)
     sets = [AttributeSet(row_of(k), {"Male": bool(k % 2), "Smiling": True}) for k in range(2)]
     own = np.zeros((2, 64, 64, 3), np.uint8)
-    made = slow_methods(sets, own, None, 5, 3, tmp_path, untracked)
+    made = slow_methods(sets, own, None, 5, 3, tmp_path, silent)
     assert [one.name for one in made] == ["paper (cGMM, inverted)", "paper (photo, inverted)", "paper (visualise)"]
     assert [one.crops.shape for one in made] == [(2, 2, 64, 64, 3), (2, 1, 64, 64, 3), (2, 1, 64, 64, 3)]
     assert all(one.seconds is not None for one in made)
@@ -345,10 +345,10 @@ def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_cro
     ]
     assert [sorted(each) for each in asked[3][1]] == [["Smiling", "female"], ["Male", "Smiling"]]
     asked.clear()
-    again = slow_methods(sets, own, None, 5, 3, tmp_path, untracked)
+    again = slow_methods(sets, own, None, 5, 3, tmp_path, silent)
     assert asked == [], "what was made is read"
     assert all((a.crops == b.crops).all() and a.seconds == b.seconds for a, b in zip(again, made, strict=True))
-    slow_methods(sets, own, None, 6, 3, tmp_path, untracked)
+    slow_methods(sets, own, None, 6, 3, tmp_path, silent)
     assert len(asked) == 4, "other steps, other pictures"
 
 

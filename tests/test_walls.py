@@ -64,8 +64,6 @@ OPEN = {
 OPEN_CIRCLES = {
     "mien.datasets.corrections",
     "mien.apps.service.app",
-    "mien.apps.cli.evaluate",
-    "mien.apps.cli.experiment",
 }
 
 

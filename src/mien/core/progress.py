@@ -15,15 +15,40 @@ def silent(stage: str) -> OnProgress:
 
 
 @contextmanager
-def progress_bars() -> Iterator[OnStage]:
-    """Yields an ``OnStage`` that shows a bar on stderr for each stage."""
+def counted(on_progress: OnProgress, total: int) -> Iterator[Callable[[int], None]]:
+    """For work in several parts: yields what is told how many *more* are done, and sums them up to ``total``."""
+    done = 0
+
+    def advance(more: int) -> None:
+        nonlocal done
+        done += more
+        on_progress(done, total)
+
+    on_progress(0, total)
+    yield advance
+    on_progress(total, total)
+
+
+@contextmanager
+def progress_bars(*, redirect_stdout: bool = True) -> Iterator[OnStage]:
+    """Yields an ``OnStage`` that shows a bar on stderr for each stage, from its first call until it is complete.
+
+    ``redirect_stdout`` False leaves stdout alone, for a command that writes rows to it meanwhile.
+    """
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    with Progress(console=Console(stderr=True)) as bars:
+    columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=redirect_stdout) as bars:
+        tasks: dict[str, TaskID] = {}
 
-        def bar(stage: str) -> OnProgress:
-            task = bars.add_task(stage, total=None)
-            return lambda done, total: bars.update(task, completed=done, total=total)
+        def on_stage(stage: str) -> OnProgress:
+            def on_progress(done: int, total: int) -> None:
+                if stage not in tasks:
+                    tasks[stage] = bars.add_task(stage, total=total)
+                bars.update(tasks[stage], completed=done, total=total, visible=done < total)
 
-        yield bar
+            return on_progress
+
+        yield on_stage

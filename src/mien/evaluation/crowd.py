@@ -19,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.core.errors import TooFewError
+from mien.core.progress import OnStage, counted, silent
 from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation import crowd_attributes, crowd_labels, crowd_likeness
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces
 from mien.evaluation.crowd_judged import Judged, Memory, Sweep
 from mien.evaluation.detection import detects
 from mien.evaluation.faces import Faces
-from mien.evaluation.features import Judges, Track, untracked
+from mien.evaluation.features import Judges
 from mien.evaluation.report import Provenance, Report, Section
 
 MEMORY_SAMPLES = 1000
@@ -64,7 +65,7 @@ def judge_crowd(
     title: str,
     provenance: Provenance,
     k: int = 3,
-    track: Track = untracked,
+    on_stage: OnStage = silent,
     nearest_crops: crowd_likeness.FetchCrops | None = None,
 ) -> Report:
     """Judge one generated crowd (the first) and its peers; returns the report, not yet written.
@@ -73,30 +74,34 @@ def judge_crowd(
     """
     if not crowds:
         raise TooFewError("evaluate crowd: 0 crowds, needed is 1 or more")
-    judged = {"real": judge_faces("real", real.held_out, judges, track)}
-    other = judge_faces("real, other half", real.other_half, judges, track)
+    judged = {"real": judge_faces("real", real.held_out, judges, on_stage)}
+    other = judge_faces("real, other half", real.other_half, judges, on_stage)
     for crowd in crowds:
-        judged[crowd.name] = judge_faces(crowd.name, crowd.faces, judges, track, limit_identity=len(real.held_out))
+        judged[crowd.name] = judge_faces(crowd.name, crowd.faces, judges, on_stage, limit_identity=len(real.held_out))
     by_source = {}
     for source, faces in real.by_source.items():
-        with track(f"cascades on real faces of {source}", len(faces)) as advance:
+        with counted(on_stage(f"cascades on real faces of {source}"), len(faces)) as advance:
             by_source[source] = detects(faces.crops, progress=advance)
-    sweeps = {crowd.name: _sweep(crowd, judges, track) for crowd in crowds}
+    sweeps = {crowd.name: _sweep(crowd, judges, on_stage) for crowd in crowds}
     memories = {
         name: Memory.of(one.identity[:MEMORY_SAMPLES], real.training)
         for name, one in judged.items()
         if len(one.identity) >= 10 and len(real.training) >= 10
     }
     raced = {
-        crowd.name: judge_faces(f"{crowd.name}, by race", crowd.raced, judges, track, limit_identity=len(real.held_out))
+        crowd.name: judge_faces(
+            f"{crowd.name}, by race", crowd.raced, judges, on_stage, limit_identity=len(real.held_out)
+        )
         for crowd in crowds
         if crowd.raced is not None
     }
-    words = {crowd.name: crowd_attributes.judge_words(crowd.name, crowd.words, judges, track) for crowd in crowds}
-    marked = crowd_attributes.judge_marks(real.marks, judges, track) if any(words.values()) else {}
+    words = {crowd.name: crowd_attributes.judge_words(crowd.name, crowd.words, judges, on_stage) for crowd in crowds}
+    marked = crowd_attributes.judge_marks(real.marks, judges, on_stage) if any(words.values()) else {}
     obeyed = (
         crowd_attributes.words(words, marked, {crowd.name: crowd.words for crowd in crowds}),
-        crowd_attributes.races(_races({"real": real.held_out} | {n: o.faces for n, o in raced.items()}, judges, track)),
+        crowd_attributes.races(
+            _races({"real": real.held_out} | {n: o.faces for n, o in raced.items()}, judges, on_stage)
+        ),
     )
     parts: list[Section] = [
         crowd_likeness.pictures(crowds[0].faces.crops, real.held_out.crops, crowds[0].name),
@@ -112,33 +117,35 @@ def judge_crowd(
     return Report(title, crowd_likeness.summary(judged, sweeps, other), tuple(parts), provenance)
 
 
-def judge_faces(name: str, faces: Faces, judges: Judges, track: Track, *, limit_identity: int | None = None) -> Judged:
+def judge_faces(
+    name: str, faces: Faces, judges: Judges, on_stage: OnStage, *, limit_identity: int | None = None
+) -> Judged:
     """Everything that the judges say of a set of faces; identity only of the first ``limit_identity``."""
-    with track(f"{name}: cascades", len(faces)) as advance:
+    with counted(on_stage(f"{name}: cascades"), len(faces)) as advance:
         found = detects(faces.crops, progress=advance)
-    with track(f"{name}: sex and age", len(faces)) as advance:
+    with counted(on_stage(f"{name}: sex and age"), len(faces)) as advance:
         estimates = judges.estimate(faces.crops, advance)
     some = faces.crops[:limit_identity]
-    with track(f"{name}: identity", len(some)) as advance:
+    with counted(on_stage(f"{name}: identity"), len(some)) as advance:
         identity = judges.identity(some, advance)
     return Judged(name, faces, found, estimates, identity)
 
 
-def _races(sets: Mapping[str, Faces], judges: Judges, track: Track) -> Mapping[str, tuple[Faces, tuple[str, ...]]]:
+def _races(sets: Mapping[str, Faces], judges: Judges, on_stage: OnStage) -> Mapping[str, tuple[Faces, tuple[str, ...]]]:
     """What the judge calls each face of sets whose races are known; nothing where only the real ones' are."""
     found: dict[str, tuple[Faces, tuple[str, ...]]] = {}
     if len(sets) < 2:
         return found
     for name, faces in sets.items():
-        with track(f"{name}: race", len(faces)) as advance:
+        with counted(on_stage(f"{name}: race"), len(faces)) as advance:
             found[name] = faces, judges.attributes(faces.crops, advance, races=True).races
     return found
 
 
-def _sweep(crowd: MadeCrowd, judges: Judges, track: Track) -> Sweep:
+def _sweep(crowd: MadeCrowd, judges: Judges, on_stage: OnStage) -> Sweep:
     ages, people = crowd.sweep.shape[:2]
     flat = crowd.sweep.reshape(-1, *crowd.sweep.shape[2:])
-    with track(f"{crowd.name}: age sweep", len(flat)) as advance:
+    with counted(on_stage(f"{crowd.name}: age sweep"), len(flat)) as advance:
         estimates = judges.estimate(flat, advance)
     return Sweep(
         asked_years=crowd.sweep_ages_years,

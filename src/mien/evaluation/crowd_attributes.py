@@ -15,11 +15,12 @@ import numpy.typing as npt
 from mien.attributes import NAMES
 from mien.attributes.attribute_judge import MODEL, RACES
 from mien.core.images import caption, resize, sheet
+from mien.core.progress import OnStage, counted
 from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation.attribute_judge import confusion
 from mien.evaluation.crowd_judged import slug_of
 from mien.evaluation.faces import Faces
-from mien.evaluation.features import Judges, Track
+from mien.evaluation.features import Judges
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Figure, Picture, Section, Table, shown
 from mien.evaluation.statistics import difference, mean_interval, proportion
@@ -66,11 +67,11 @@ class WordJudged:
     sex_denied: Mask
 
 
-def judge_words(name: str, words: Sequence[WordFaces], judges: Judges, track: Track) -> tuple[WordJudged, ...]:
+def judge_words(name: str, words: Sequence[WordFaces], judges: Judges, on_stage: OnStage) -> tuple[WordJudged, ...]:
     """Ask the judges about every face of every word."""
     found = []
     seen: dict[int, Mask] = {}  # several words share their open faces
-    with track(f"{name}: words", sum(5 * len(word.asked) for word in words)) as advance:
+    with counted(on_stage(f"{name}: words"), sum(5 * len(word.asked) for word in words)) as advance:
         for word in words:
             place = NAMES.index(word.name)
             if id(word.open) not in seen:
@@ -86,11 +87,11 @@ def judge_words(name: str, words: Sequence[WordFaces], judges: Judges, track: Tr
     return tuple(found)
 
 
-def judge_marks(real: RealMarks | None, judges: Judges, track: Track) -> Mapping[str, tuple[Mask, Mask]]:
+def judge_marks(real: RealMarks | None, judges: Judges, on_stage: OnStage) -> Mapping[str, tuple[Mask, Mask]]:
     """For each attribute: whether it was found on the marked and on the unmarked real faces, where there are some."""
     if real is None or not len(real.crops):
         return {}
-    with track("real faces: attributes", len(real.crops)) as advance:
+    with counted(on_stage("real faces: attributes"), len(real.crops)) as advance:
         found = judges.attributes(real.crops, advance, races=False).found
     parts = {name: (found[real.marks[:, k] == 1, k], found[real.marks[:, k] == 0, k]) for k, name in enumerate(NAMES)}
     return {name: pair for name, pair in parts.items() if min(len(part) for part in pair) >= FEWEST}

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +20,7 @@ from mien.attributes.age_sex import AgeSexJudge, Estimates
 from mien.attributes.attribute_judge import AttributeJudge, Seen
 from mien.core.files import write_bytes
 from mien.core.images import to_tensor
+from mien.core.progress import OnStage, counted, silent
 from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation.faces import Faces, Row, fingerprint, read_faces
 from mien.faces.dlib_resnet import DlibResNet, dlib_crop
@@ -29,14 +29,7 @@ from mien.faces.inner_square import grey_outside
 IDENTITY = "dlib-resnet128-inner"
 APPEARANCE = "judge-age-sex144-inner"
 
-Advance = Callable[[int], None]
-Track = Callable[[str, int], AbstractContextManager[Advance]]
-
-
-@contextmanager
-def untracked(what: str, total: int) -> Iterator[Advance]:
-    """No progress shown."""
-    yield lambda done: None
+Advance = Callable[[int], None]  # told how many more are done
 
 
 class Judges(Protocol):
@@ -107,7 +100,7 @@ class NetworkJudges:
 
 
 def stored_identity(
-    dest: Path, rows: Sequence[Row], size: int, judges: Judges, cache: Path, *, track: Track = untracked
+    dest: Path, rows: Sequence[Row], size: int, judges: Judges, cache: Path, *, on_stage: OnStage = silent
 ) -> Float32Array:
     """Identity features (N 128) of real faces, from the cache where they are, else computed block by block and kept."""
     path = cache / "features" / f"{IDENTITY}_{judges.identity_version}_{fingerprint(rows, size)}.npz"
@@ -115,7 +108,7 @@ def stored_identity(
     if kept is not None:
         return kept
     found: list[Float32Array] = []
-    with track(f"features of {len(rows):,} real faces", len(rows)) as advance:
+    with counted(on_stage(f"features of {len(rows):,} real faces"), len(rows)) as advance:
         for start in range(0, len(rows), 1024):
             faces = read_faces(dest, rows[start : start + 1024], size)
             found.append(judges.identity(faces.crops, advance))

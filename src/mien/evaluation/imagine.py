@@ -17,13 +17,14 @@ from mien.attributes import NAMES
 from mien.attributes.attribute_judge import MODEL as JUDGE
 from mien.core.errors import TooFewError
 from mien.core.images import sheet
+from mien.core.progress import OnStage, counted, silent
 from mien.core.records import Float32Array, UInt8Image
 from mien.core.seeding import stream
 from mien.evaluation import crowd_likeness
 from mien.evaluation.crowd import MEMORY_SAMPLES, judge_faces
 from mien.evaluation.crowd_judged import Judged, Memory, slug_of
 from mien.evaluation.faces import Faces
-from mien.evaluation.features import IDENTITY, Judges, Track, unknown_labels, untracked
+from mien.evaluation.features import IDENTITY, Judges, unknown_labels
 from mien.evaluation.imagine_sets import AttributeSet, obeyed
 from mien.evaluation.imagine_variety import Answers, RealPairs, figure_of, real_pairs, sheet_identity, variety
 from mien.evaluation.metrics import metric_name
@@ -66,24 +67,24 @@ def judge_imagine(
     *,
     title: str,
     provenance: Provenance,
-    track: Track = untracked,
+    on_stage: OnStage = silent,
 ) -> Report:
     """Judge methods side by side; returns the report, not yet written. ``TooFewError`` for few descriptions."""
     if len(sets) < LEAST_SETS:
         raise TooFewError(f"evaluate imagine: {len(sets)} descriptions, needed are {LEAST_SETS} or more")
     own = MadeFaces("real", tuple(range(len(sets))), real.own.crops[:, None])
-    answers = {one.name: _answers(one, judges, track) for one in (own, *methods)}
-    other = judge_faces("real, other half", real.other_half, judges, track)
+    answers = {one.name: _answers(one, judges, on_stage) for one in (own, *methods)}
+    other = judge_faces("real, other half", real.other_half, judges, on_stage)
     whole = {name: one.judged for name, one in answers.items() if len(one.places) == len(sets)}
     memories = {name: Memory.of(one.identity[:MEMORY_SAMPLES], real.training) for name, one in whole.items()}
     sheets = {
-        one.name: sheet_identity(one.name, one.sheets, judges, track) for one in methods if one.sheets is not None
+        one.name: sheet_identity(one.name, one.sheets, judges, on_stage) for one in methods if one.sheets is not None
     }
     parts = (
         _wanted(answers, sets),
         _attributes(answers, sets),
         crowd_likeness.detection({name: one.judged for name, one in answers.items()}, {}),
-        variety(answers, sets, other, [real_pairs(one, judges, track) for one in real.alike], sheets),
+        variety(answers, sets, other, [real_pairs(one, judges, on_stage) for one in real.alike], sheets),
         _from_mean(answers, real.other_half, other),
         crowd_likeness.likeness(whole, other, k=3),
         crowd_likeness.memory(memories, None, {}),
@@ -93,11 +94,11 @@ def judge_imagine(
     return Report(title, _summary(parts, methods), parts, provenance)
 
 
-def _answers(made: MadeFaces, judges: Judges, track: Track) -> Answers:
+def _answers(made: MadeFaces, judges: Judges, on_stage: OnStage) -> Answers:
     descriptions, samples = made.crops.shape[:2]
     flat = np.ascontiguousarray(made.crops.swapaxes(0, 1)).reshape(-1, *made.crops.shape[2:])
-    judged = judge_faces(made.name, unknown_labels(flat), judges, track)
-    with track(f"{made.name}: attributes", len(flat)) as advance:
+    judged = judge_faces(made.name, unknown_labels(flat), judges, on_stage)
+    with counted(on_stage(f"{made.name}: attributes"), len(flat)) as advance:
         found = judges.attributes(flat, advance, races=False).found
     identity = judged.identity.astype(np.float64)
     return Answers(

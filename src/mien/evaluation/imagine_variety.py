@@ -10,9 +10,10 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from mien.core.progress import OnStage, counted
 from mien.core.records import UInt8Image
 from mien.evaluation.crowd_judged import Judged
-from mien.evaluation.features import IDENTITY, Judges, Track
+from mien.evaluation.features import IDENTITY, Judges
 from mien.evaluation.imagine_sets import AttributeSet
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Better, Figure, Section
@@ -53,18 +54,18 @@ class JudgedPairs:
     about: str
 
 
-def real_pairs(pairs: RealPairs, judges: Judges, track: Track) -> JudgedPairs:
+def real_pairs(pairs: RealPairs, judges: Judges, on_stage: OnStage) -> JudgedPairs:
     """Identity features of real people who are alike."""
     flat = pairs.crops.reshape(-1, *pairs.crops.shape[2:])
-    with track(pairs.name, len(flat)) as advance:
+    with counted(on_stage(pairs.name), len(flat)) as advance:
         found = judges.identity(flat, advance).astype(np.float64)
     return JudgedPairs(pairs.name, found.reshape(*pairs.crops.shape[:2], -1), pairs.about)
 
 
-def sheet_identity(name: str, sheets: UInt8Image, judges: Judges, track: Track) -> Float64Array:
+def sheet_identity(name: str, sheets: UInt8Image, judges: Judges, on_stage: OnStage) -> Float64Array:
     """Q K 128: identity features of sheets Q K S S 3."""
     flat = sheets.reshape(-1, *sheets.shape[2:])
-    with track(f"{name}: whole sheets", len(flat)) as advance:
+    with counted(on_stage(f"{name}: whole sheets"), len(flat)) as advance:
         found = judges.identity(flat, advance).astype(np.float64)
     return found.reshape(*sheets.shape[:2], -1)
 

@@ -19,11 +19,12 @@ from mien.attributes import NAMES
 from mien.attributes.age_sex import Estimates
 from mien.core.errors import PhotoError, TooFewError
 from mien.core.images import resize, to_tensor
+from mien.core.progress import OnStage, counted
 from mien.core.records import Box, Detection, Face, Float32Array, UInt8Image
 from mien.core.seeding import stream
 from mien.evaluation.detection import detects
 from mien.evaluation.faces import Row, dataset_rows
-from mien.evaluation.features import Advance, NetworkJudges, Track
+from mien.evaluation.features import Advance, NetworkJudges
 from mien.evaluation.portrait_kept import HAT, KeptJudges
 from mien.evaluation.statistics import Float64Array
 from mien.evaluation.verification import Pairs, Verification, curve, verify
@@ -182,11 +183,11 @@ class Measured:
         return len(self.identity)
 
 
-def measure(made: Made, judges: PortraitJudges, track: Track) -> Measured:
+def measure(made: Made, judges: PortraitJudges, on_stage: OnStage) -> Measured:
     """Ask every judge about every picture."""
     people, size = len(made.images), made.images.shape[2]
     crops = made.images.reshape(2 * people, size, size, 3)
-    with track(f"{made.name}: judged", 4 * len(crops)) as advance:
+    with counted(on_stage(f"{made.name}: judged"), 4 * len(crops)) as advance:
         identity, encoder = judges.identity(crops, advance), judges.encoder(crops, advance)
         faces, smile = judges.faces(crops, advance), judges.smiles(crops, advance)
     shown = [face.mesh.astype(np.float64) for face in faces]

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from mien.core.progress import OnStage
 from mien.core.records import UInt8Image
 from mien.evaluation.detection import rate_name
-from mien.evaluation.features import IDENTITY, Track
+from mien.evaluation.features import IDENTITY
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.portrait import (
     CLOSED_MOUTH,
@@ -46,15 +47,15 @@ def judge_portraits(
     kept: Section | None = None,
     title: str,
     provenance: Provenance,
-    track: Track,
+    on_stage: OnStage,
 ) -> Report:
     """Judge portraits beside their photos (N 2 S S 3), what the decoder draws without neutralising, and other runs.
 
     ``kept``: what was found of years and hats (``portrait_kept``), to stand among the sections.
     """
-    real = measure(Made(PHOTO, photos), judges, track)
-    others = [measure(one, judges, track) for one in ([plain] if plain else []) + list(beside)]
-    main = measure(made, judges, track)
+    real = measure(Made(PHOTO, photos), judges, on_stage)
+    others = [measure(one, judges, on_stage) for one in ([plain] if plain else []) + list(beside)]
+    main = measure(made, judges, on_stage)
     columns = [real, *others, main]
     found = Section(
         "Detection and sharpness",

@@ -48,11 +48,11 @@ def prepare(
 
     Run it again with another source on the same DEST to add that source. A run that was stopped goes on where it was.
     """
-    from mien.apps.cli.progress import stage_bars
+    from mien.core.progress import progress_bars
     from mien.pipelines.data import PrepareRequest, prepare_dataset
 
     request = PrepareRequest(source_format, source_dir, dest, labels, name, size, jobs, limit, download, transfers)
-    with stage_bars() as on_stage:
+    with progress_bars() as on_stage:
         prepared = prepare_dataset(request, on_stage=on_stage)
     if prepared.downloaded:
         typer.echo(f"{source_dir}: {', '.join(f'{count} {word}' for word, count in prepared.downloaded.items())}")

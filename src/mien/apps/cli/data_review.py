@@ -51,7 +51,7 @@ def review(
 
     Several people may review at once. Nothing in DEST is overwritten; training and evaluation honour what was said.
     """
-    from mien.apps.cli.progress import stage_bars
+    from mien.core.progress import progress_bars
     from mien.datasets.layout import require_dataset
 
     require_dataset(dest)
@@ -60,7 +60,7 @@ def review(
         from mien.apps.service.settings import ServiceSettings
     settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="data review")
     settings.check_open()
-    with stage_bars() as on_stage:
+    with progress_bars() as on_stage:
         room, opened = run.open_room(dest, what=what or (), store=store, limit=limit, on_stage=on_stage)
     try:
         typer.echo(run.summary(room), err=True)

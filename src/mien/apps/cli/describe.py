@@ -79,9 +79,9 @@ def _bar(total: int) -> Iterator[OnProgress | None]:
     if total < 2 or sys.stdout.isatty() or not sys.stderr.isatty():
         yield None
         return
-    from mien.apps.cli.progress import stage_bars
+    from mien.core.progress import progress_bars
 
-    with stage_bars(redirect_stdout=False) as on_stage:
+    with progress_bars(redirect_stdout=False) as on_stage:
         yield on_stage("photos")
 
 

@@ -1,61 +1,44 @@
-"""`mien experiment`: the experiments of the papers, a command and a report each; here those of Cate et al. (2016)."""
+"""`mien experiment`: the experiments of the papers, a command and a report each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.datasets.batches import FaceDataset
-    from mien.evaluation.report import Provenance, Report
-    from mien.evaluation.verification import Pairs
-    from mien.faces.encoder import Encoder
+from mien.apps.cli.evaluate import Data, Force, say
+from mien.core.progress import progress_bars
+from mien.pipelines.train.settings import PortraitSettings
 
 experiment = typer.Typer(
     no_args_is_help=True, help="The papers' experiments on faces of DEST: report.json, report.html and plots."
 )
 
-# What the paper looks at (fc-7 on its maps, fc-6 for single activations), and what stands for it in each encoder.
-MAPPED = {"facenet": "pool", "vgg-face": "fc7"}
-VERIFIED = {"facenet": "embedding", "vgg-face": "fc7"}
-ACTIVATED = {"facenet": ("block17", "pool", "embedding"), "vgg-face": ("fc6",)}
-
-Data = Annotated[Path, typer.Option(help="A dataset that `mien data prepare` made.", metavar="DEST")]
 Out = Annotated[Path, typer.Option(help="Where the report goes.", metavar="DIR")]
 EncoderName = Annotated[str, typer.Option("--encoder", help="facenet or vgg-face.")]
 Count = Annotated[int, typer.Option(help="Faces at most, one of each person.", min=100)]
+PRINTED = PortraitSettings()
 Seed = Annotated[int, typer.Option(help="Decides which faces are drawn, and every draw.", min=0)]
-Force = Annotated[bool, typer.Option("--force", help="Replace a report that is there.")]
+Settings = Annotated[
+    Literal["mien", "paper"],
+    typer.Option("--settings", help="How pictures are optimised: mien, or paper (pixels, SGD, blur, jitter)."),
+]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Steps of that optimisation.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add ``mien experiment`` to the command line."""
-    from mien.apps.cli import experiment_imagine
-
-    experiment_imagine.register(experiment)
-    from mien.apps.cli import experiment_ablation
-
-    experiment_ablation.register(experiment)
     app.add_typer(experiment, name="experiment")
 
 
 @experiment.command("distribution")
 def distribution(data: Data, out: Out, force: Force = False) -> None:
     """How often each attribute occurs (figure 7; poster, figure 3)."""
-    from mien.datasets.batches import FaceDataset
-    from mien.evaluation import report
-    from mien.evaluation.experiments.distribution import distribution_report
-    from mien.evaluation.marks import marks
+    from mien.pipelines import experiment as pipeline
+    from mien.pipelines.evaluate_requests import ReportRequest
 
-    report.check_directory(out, force=force)
-    faces = FaceDataset.open(data)
-    found = marks(faces.faces)
-    done(distribution_report(found, provenance(faces, "", len(found))), out)
+    say(pipeline.distribution(ReportRequest(data=data, out=out, force=force)))
 
 
 @experiment.command("tsne")
@@ -71,24 +54,16 @@ def tsne(
     force: Force = False,
 ) -> None:
     """A map of encoder features by attribute, and how well each gathers (figure 3; poster, figure 2)."""
-    import numpy as np
+    from mien.pipelines import experiment as pipeline
+    from mien.pipelines import experiment_requests as requests
 
-    from mien.core.seeding import stream
-    from mien.datasets.batches import FaceDataset
-    from mien.evaluation import report
-    from mien.evaluation.experiments.tsne import tsne_report
-    from mien.evaluation.marks import marks, one_a_person
-
-    report.check_directory(out, force=force)
-    faces, network = FaceDataset.open(data), _encoder(encoder, [layer] if layer else [])
-    tap = layer or MAPPED.get(network.name, network.taps[-1])
-    everyone = marks(faces.faces)
-    chosen = everyone.pick(np.sort(one_a_person(everyone.people, stream(seed, "faces"))[:count]))
-    features = encoded(faces, network, chosen.rows, tap)
-    with _waiting(f"t-SNE of {len(chosen):,} faces"):
-        about = provenance(faces, network.name, len(chosen), seed, layer=tap)
-        found = tsne_report(features, chosen, tap, about, seed=seed, perplexity=perplexity, k=neighbours)
-    done(found, out)
+    request = requests.TsneExperiment(
+        data=data, out=out, force=force, encoder=encoder, layers=(layer,) if layer else (), seed=seed, count=count,
+        perplexity=perplexity, neighbours=neighbours,
+    )  # fmt: skip
+    with progress_bars() as on_stage:
+        written = pipeline.tsne(request, on_stage=on_stage)
+    say(written)
 
 
 @experiment.command("activations")
@@ -105,39 +80,16 @@ def activations(
     force: Force = False,
 ) -> None:
     """Tests of normality on every element of a layer, for the faces of an attribute (figure 6)."""
-    import numpy as np
+    from mien.pipelines import experiment as pipeline
+    from mien.pipelines import experiment_requests as requests
 
-    from mien.attributes import parse
-    from mien.core.errors import RequestError
-    from mien.core.seeding import stream
-    from mien.datasets.batches import FaceDataset
-    from mien.evaluation import report
-    from mien.evaluation.experiments.activations import NARROW, activations_report
-    from mien.evaluation.marks import marks, one_a_person
-
-    report.check_directory(out, force=force)
-    said = [parse(word, option="--attribute", strengths=False) for word in attribute or ("Black", "Male")]
-    for word, meant in zip(attribute or (), said, strict=False):
-        if len(meant) != 1 or not all(meant.values()):
-            raise RequestError(f"--attribute: '{word}' given; allowed is one attribute that is there, as in `Male`")
-    named = list(dict.fromkeys(name for meant in said for name in meant))
-    faces, network = FaceDataset.open(data), _encoder(encoder, layer or [])
-    taps = layer or ACTIVATED.get(network.name, network.taps[-1:])
-    everyone = marks(faces.faces)
-    chosen = everyone.pick(np.sort(one_a_person(everyone.people, stream(seed, "faces"))))
-    kept: dict[str, np.ndarray[Any, Any]] = {}
-
-    def fetch(tap: str, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if tap in kept:
-            return kept[tap][np.searchsorted(chosen.rows, rows)]
-        values = encoded(faces, network, rows, tap)
-        if values.shape[1] <= NARROW:  # every attribute will be asked for
-            kept[tap] = encoded(faces, network, chosen.rows, tap)
-        return values
-
-    about = provenance(faces, network.name, len(chosen), seed, layers=", ".join(taps))
-    found = activations_report(chosen, fetch, list(taps), named, about, count=count, seed=seed)
-    done(found, out)
+    request = requests.ActivationsExperiment(
+        data=data, out=out, force=force, encoder=encoder, layers=tuple(layer or ()), seed=seed, count=count,
+        attributes=tuple(attribute or ("Black", "Male")),
+    )  # fmt: skip
+    with progress_bars() as on_stage:
+        written = pipeline.activations(request, on_stage=on_stage)
+    say(written)
 
 
 @experiment.command("verification")
@@ -153,23 +105,16 @@ def verification(
     force: Force = False,
 ) -> None:
     """LFW's protocol: pairs of one person and of two, told apart at the best threshold of the other folds."""
-    from mien.core.errors import DatasetError
-    from mien.datasets.batches import FaceDataset
-    from mien.evaluation import report
-    from mien.evaluation.experiments.verification import verification_report
-    from mien.evaluation.verification import draw_pairs
+    from mien.pipelines import experiment as pipeline
+    from mien.pipelines import experiment_requests as requests
 
-    report.check_directory(out, force=force)
-    faces, network = FaceDataset.open(data), _encoder(encoder, [layer] if layer else [])
-    tap = layer or VERIFIED.get(network.name, network.taps[-1])
-    named = [int(row) for row in faces.rows(None, source) if faces.faces[int(row)].person is not None]
-    if not named:
-        raise DatasetError(f"{data}: no face of '{source}' with a person's name; allowed are sources that name people")
-    people = [str(faces.faces[row].person) for row in named]
-    drawn = draw_pairs(people, folds=folds, each=pairs, seed=seed)
-    features = {"one view": _verified(faces, network, named, tap, drawn)}
-    about = provenance(faces, network.name, len(drawn), seed, layer=tap)
-    done(verification_report(features, people, drawn, tap, about), out)
+    request = requests.VerificationExperiment(
+        data=data, out=out, force=force, encoder=encoder, layers=(layer,) if layer else (), seed=seed, source=source,
+        folds=folds, pairs=pairs,
+    )  # fmt: skip
+    with progress_bars() as on_stage:
+        written = pipeline.verification(request, on_stage=on_stage)
+    say(written)
 
 
 @experiment.command("unfreezing")
@@ -195,93 +140,112 @@ def unfreezing(
 
     The same command goes on where it was stopped: runs that ended are read from DIR/runs.
     """
-    from mien.apps.cli import experiment_unfreezing as runs
-    from mien.core.errors import RequestError
-    from mien.datasets.batches import FaceDataset
-    from mien.evaluation import report
-    from mien.evaluation.experiments.unfreezing import unfreezing_report
+    from mien.pipelines import experiment as pipeline
+    from mien.pipelines import experiment_requests as requests
 
-    report.check_directory(out, force=force)
-    if lr <= 0:
-        raise RequestError(f"--lr: {lr:g} given; allowed are rates above 0")
-    network = _encoder(encoder, layer or [])
-    plan = runs.Plan(FaceDataset.open(data), encoder, steps, batch, lr, encoder_lr, lr_decay_per_layer, judged, seed)
-    depths: list[tuple[str | None, bool]] = [(None, False), *((tap, False) for tap in layer or runs.DEPTHS[encoder])]
-    depths.append((layer[-1] if layer else runs.FALLING[encoder], True))
-    runs.check(network, [tap for tap, _ in depths if tap])
-    with _waiting("faces are decoded"):
-        faces = runs.gather(plan, network)
-    found = [runs.run_of(plan, faces, tap, falling, out / "runs") for tap, falling in depths]
-    about = provenance(
-        plan.data, encoder, judged, seed, steps=steps, batch=batch, lr=f"{lr:g}", encoder_lr=f"{encoder_lr:g}"
+    request = requests.UnfreezingExperiment(
+        data=data, out=out, force=force, encoder=encoder, layers=tuple(layer or ()), seed=seed, steps=steps,
+        batch=batch, rate=lr, encoder_rate=encoder_lr, decay=lr_decay_per_layer, judged=judged,
+    )  # fmt: skip
+    say(pipeline.unfreezing(request))
+
+
+@experiment.command("inversion")
+def inversion(
+    mixture: Annotated[
+        Path,
+        typer.Option(
+            help="Weights of `mien train mixture --preset paper --layer block17_10`.", metavar="RUN/weights.safetensors"
+        ),
+    ],
+    out: Out,
+    words: Annotated[str, typer.Option(help="The set of attributes.")] = "black, man, black hair",
+    photo: Annotated[
+        Path | None, typer.Option(help="The target; if not given, a face that mien makes of WORDS.")
+    ] = None,
+    settings: Settings = "mien",
+    steps: Steps = None,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """A target, the inversion of its activations, and that of the mixture's, side by side (figure 5)."""
+    from mien.pipelines import experiment as pipeline
+    from mien.pipelines import experiment_requests as requests
+
+    request = requests.InversionExperiment(
+        mixture=mixture, out=out, words=words, photo=photo, settings=settings, steps=steps, seed=seed, force=force
     )
-    done(unfreezing_report(found, runs.examined(faces), about), out)
+    with progress_bars() as on_stage:
+        written = pipeline.inversion(request, on_stage=on_stage)
+    say(written)
 
 
-def _encoder(name: str, layers: Sequence[str]) -> Encoder:
-    """The encoder, once every layer asked for is one of its taps."""
-    from mien.core.errors import RequestError
-    from mien.faces.encoder import load_encoder
+@experiment.command("likeness")
+def likeness(
+    data: Data,
+    out: Out,
+    people: Annotated[int, typer.Option(help="Held-out people (the paper: 9).", min=2)] = 24,
+    mixture: Annotated[
+        Path | None,
+        typer.Option(help="Also the paper's mixture of another layer, inverted: weights of `mien train mixture`."),
+    ] = None,
+    pairs: Annotated[int, typer.Option(help="Pairs of one person, and of two, that calibrate.", min=30)] = 150,
+    settings: Annotated[
+        Literal["mien", "paper"] | None,
+        typer.Option("--settings", help="With --mixture: how pictures are optimised.", show_default="mien"),
+    ] = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """How alike a face is to the held-out person whose attributes made it, in per cent (figure 8, table 2)."""
+    from mien.pipelines import experiment as pipeline
+    from mien.pipelines import experiment_requests as requests
 
-    network = load_encoder(name)
-    unknown = [layer for layer in layers if layer not in network.taps]
-    if unknown:
-        raise RequestError(f"--layer: '{unknown[0]}' given; {name} has {', '.join(network.taps)}")
-    return network
+    request = requests.LikenessExperiment(
+        data=data, out=out, force=force, people=people, mixture=mixture, pairs=pairs, settings=settings,
+        steps=steps, seed=seed,
+    )  # fmt: skip
+    with progress_bars() as on_stage:
+        written = pipeline.likeness(request, on_stage=on_stage)
+    say(written)
 
 
-def encoded(data: FaceDataset, encoder: Encoder, rows: np.ndarray[Any, Any], tap: str) -> np.ndarray[Any, Any]:
-    """Features (N D float32) of ``rows`` with a progress bar; computed once, then read from the cache of DEST.
+@experiment.command("ablation")
+def ablation(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Runs go to DIR/runs, the report to DIR/report.", metavar="DIR")],
+    steps: Annotated[int, typer.Option(help="Batches of each run.", min=1)] = 4_000,
+    batch: Annotated[int, typer.Option(help="Faces of a batch.", min=2)] = 16,
+    size: Annotated[int, typer.Option(help="Height and width, px: a multiple of 64.")] = PRINTED.size,
+    rate: Annotated[float, typer.Option(help="Learning rate of Adam; the thesis prints none.")] = PRINTED.rate,
+    inside: Annotated[
+        float | None, typer.Option(help="Learn from crops with so large a share photograph, 0 to 1.")
+    ] = None,
+    warm: Annotated[
+        int, typer.Option(min=0, help="Images that teach texture alone, before landmarks are looked for.")
+    ] = PRINTED.warm,
+    count: Annotated[int, typer.Option(help="How many held-out people judge them, at most.", min=20)] = 240,
+    seed: Annotated[int, typer.Option(help="Weights and order of all three runs, and the people.", min=0)] = 0,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop each run with a checkpoint after so long.")] = None,
+    force: Force = False,
+) -> None:
+    """The thesis's portraits without mask and adversarial loss, without adversarial loss, and in full.
 
-    FaceNet's embedding is a linear layer over ``pool``, which is in the cache as soon as anything was trained on it.
+    The same seed, the same batches in the same order and as many of them for each. The same command goes on where it
+    was stopped. The report holds photographs of persons.
     """
-    import numpy as np
-    import torch
-    from rich.console import Console
-    from rich.progress import Progress
+    from mien.pipelines import experiment as pipeline
+    from mien.pipelines.experiment_requests import AblationExperiment
 
-    from mien.datasets.features import features
-
-    bottleneck = getattr(encoder.network, "bottleneck", None)
-    if tap == "embedding" and isinstance(bottleneck, torch.nn.Linear):
-        with torch.inference_mode():
-            codes = bottleneck(torch.from_numpy(encoded(data, encoder, rows, "pool")))
-            return np.asarray(torch.nn.functional.normalize(codes).numpy())
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"{encoder.name} {tap}", total=len(rows))
-        values = features(data, encoder, rows, tap=tap, progress=lambda done, of: bar.update(task, completed=done))
-    return values.astype(np.float32)
-
-
-def _verified(data: FaceDataset, encoder: Encoder, rows: Sequence[int], tap: str, pairs: Pairs) -> np.ndarray[Any, Any]:
-    """Features (N D) of ``rows`` at ``tap``; those of faces in no pair are not computed and stay zero."""
-    import numpy as np
-
-    wanted = np.unique(np.concatenate([pairs.first, pairs.second]))
-    values = encoded(data, encoder, np.array(rows, np.int64)[wanted], tap)
-    found = np.zeros((len(rows), values.shape[1]), np.float32)
-    found[wanted] = values
-    return found
-
-
-def _waiting(what: str) -> Any:
-    """A turning wheel on stderr while something takes its time."""
-    from rich.console import Console
-
-    return Console(stderr=True).status(what)
-
-
-def provenance(data: FaceDataset, model: str, n: int, seed: int | None = None, **details: str | int) -> Provenance:
-    """What a report on faces of a dataset says of itself."""
-    from mien.evaluation.report import Provenance
-
-    return Provenance(model=model, dataset_fingerprint=data.fingerprint(), n=n, seed=seed, details=details)
-
-
-def done(found: Report, out: Path) -> None:
-    """Write a report and say where."""
-    from mien.evaluation import report
-
-    page = report.write(found, out)
-    typer.echo(found.summary)
-    typer.echo(page)
+    own = PortraitSettings.make(
+        {"size": size, "inside": inside, "rate": rate, "warm": warm}, where="experiment ablation"
+    )
+    request = AblationExperiment(
+        data=data, out=out, force=force, settings=own,
+        steps=steps, batch=batch, count=count, seed=seed, threads=threads, minutes=minutes,
+    )  # fmt: skip
+    with progress_bars() as on_stage:
+        written = pipeline.ablation(request, on_stage=on_stage)
+    say(written)

@@ -92,9 +92,10 @@ def make(
         consent=_text(consent),
         given={REAL: str(real), **{name: str(where) for name, where in folders.items()}},
     )
-    from mien.apps.cli.evaluate import tracking
+    from mien.core.progress import counted, progress_bars
 
-    with tracking() as track, track("pictures read", len(photos) + sum(map(len, found.values()))) as advance:
+    count = len(photos) + sum(map(len, found.values()))
+    with progress_bars() as on_stage, counted(on_stage("pictures read"), count) as advance:
         design = freeze(wish, photos, found, out, progress=advance)
     _tell(out, design)
 

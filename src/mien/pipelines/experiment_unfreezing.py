@@ -1,4 +1,4 @@
-"""`mien experiment unfreezing`: short runs of the attribute heads that differ in which layers of the encoder learn."""
+"""Short runs of the attribute heads that differ in which layers of the encoder learn."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ from mien.core.seeding import stream
 from mien.datasets.batches import FaceDataset, Rows
 from mien.datasets.features import features
 from mien.datasets.marks import truths
-from mien.evaluation.experiments.unfreezing import Curve, Examined, Unfrozen
+from mien.evaluation.experiments.unfreezing import Curve, Examined, Unfrozen, unfreezing_report
+from mien.evaluation.report import Report
 from mien.faces.encoder import Encoder, load_encoder
+from mien.pipelines.experiment_encoder import encoder_with, provenance
+from mien.pipelines.experiment_requests import UnfreezingExperiment
 from mien.training.attributes import AttributesConfig, train_attributes, validation_hook
 from mien.training.attributes_layers import layers_from
 from mien.training.logbook import read_logbook
@@ -41,21 +44,6 @@ DEPTHS = {"facenet": ("block8_1", "mixed_7a", "block17_1"), "vgg-face": ("fc7", 
 FALLING = {"facenet": "block17_1", "vgg-face": "conv5_1"}
 READ = {"facenet": "pool", "vgg-face": "fc7"}  # what the heads stand on
 HELD_OUT = 64  # faces the held-out loss is measured on, four times a run
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What every run has in common."""
-
-    data: FaceDataset
-    encoder: str
-    steps: int
-    batch: int
-    rate: float  # of the heads
-    encoder_rate: float  # of the unfrozen layers
-    decay: float  # of the run whose rate falls with depth, a layer
-    judged: int  # faces asked in the end, of training people and of test people
-    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +80,35 @@ class Faces:
     moments: tuple[torch.Tensor, torch.Tensor]
 
 
-def check(encoder: Encoder, layers: Sequence[str]) -> None:
+def compared(request: UnfreezingExperiment) -> Report:
+    """The report on one run for each layer, and on one whose rate falls with depth; ended runs are read."""
+    network = encoder_with(request.encoder, request.layers)
+    data = FaceDataset.open(request.data)
+    layers = request.layers or DEPTHS[request.encoder]
+    depths: list[tuple[str | None, bool]] = [(None, False), *((layer, False) for layer in layers)]
+    depths.append((request.layers[-1] if request.layers else FALLING[request.encoder], True))
+    _check(network, [layer for layer, _ in depths if layer])
+    faces = _gather(request, data, network)
+    found = [_run_of(request, data, faces, layer, falling, request.out / "runs") for layer, falling in depths]
+    rates = {"lr": request.rate, "encoder_lr": request.encoder_rate}
+    about = provenance(data, network, request.seed, request.judged, steps=request.steps, batch=request.batch, **rates)
+    return unfreezing_report(found, _examined(faces), about)
+
+
+def _check(encoder: Encoder, layers: Sequence[str]) -> None:
     """``RequestError`` for a layer with nothing to learn, before hours are spent on the others."""
     for layer in layers:
         layers_from(encoder, layer, (Look("window", READ[encoder.name]),))
 
 
-def gather(plan: Plan, encoder: Encoder) -> Faces:
+def _gather(plan: UnfreezingExperiment, data: FaceDataset, encoder: Encoder) -> Faces:
     """Draw the faces by lot and decode them once; ``DatasetError`` where a split has none with attributes."""
     drawn: dict[str, Rows] = {}
     for split in ("train", "validation", "test"):
-        rows = plan.data.rows(split)
-        rows = rows[truths(plan.data, rows).marked]
+        rows = data.rows(split)
+        rows = rows[truths(data, rows).marked]
         if not len(rows):
-            raise DatasetError(f"{plan.data.dest}: no face with attributes in the split '{split}'")
+            raise DatasetError(f"{data.dest}: no face with attributes in the split '{split}'")
         drawn[split] = rows[stream(plan.seed, "unfreezing", split).permutation(len(rows))]
     places = {
         "learnt": drawn["train"][: plan.steps * plan.batch],
@@ -113,22 +116,24 @@ def gather(plan: Plan, encoder: Encoder) -> Faces:
         "asked_train": drawn["train"][: plan.judged],  # faces that were learnt from
         "asked_test": drawn["test"][: plan.judged],
     }
-    found = {name: Crops.of(plan.data, encoder, np.sort(rows)) for name, rows in places.items()}
+    found = {name: Crops.of(data, encoder, np.sort(rows)) for name, rows in places.items()}
     seen = found["learnt"].seen
     return Faces(
         **found,
-        shares=truths(plan.data, drawn["train"]).marks.mean(0).astype(np.float64),
+        shares=truths(data, drawn["train"]).marks.mean(0).astype(np.float64),
         moments=(torch.from_numpy(seen.mean(0)), torch.from_numpy(seen.std(0))),
     )
 
 
-def examined(faces: Faces) -> Examined:
+def _examined(faces: Faces) -> Examined:
     """What the runs are measured by."""
     train, test = (part.truths.marks > 0.5 for part in (faces.asked_train, faces.asked_test))
     return Examined(NAMES, train, test, faces.shares)
 
 
-def run_of(plan: Plan, faces: Faces, layer: str | None, falling: bool, room: Path) -> Unfrozen:
+def _run_of(
+    plan: UnfreezingExperiment, data: FaceDataset, faces: Faces, layer: str | None, falling: bool, room: Path
+) -> Unfrozen:
     """Train one run in ``room`` and ask it; a run that ended before with the same plan is read instead."""
     keep_freed_memory()
     name = HEADS_ONLY if layer is None else f"from {layer}" + (f", rate x {plan.decay:g} a layer" if falling else "")
@@ -148,7 +153,7 @@ def run_of(plan: Plan, faces: Faces, layer: str | None, falling: bool, room: Pat
         steps=plan.steps, batch_size=plan.batch, seed=plan.seed, precision="bf16", threads=torch.get_num_threads(),
         log_every=max(1, plan.steps // 20), tensorboard=False, checkpoint_minutes=None,
     )  # fmt: skip
-    told = json.dumps([config.model_dump(), settings.model_dump(), plan.judged, plan.data.fingerprint()], default=str)
+    told = json.dumps([config.model_dump(), settings.model_dump(), plan.judged, data.fingerprint()], default=str)
     where = room / name.replace(",", "").replace(" ", "-")
     stamp = hashlib.sha256(told.encode()).hexdigest()
     kept = _read(where, stamp, name)

@@ -1,22 +1,30 @@
-"""The paper's methods that optimise pictures, for `mien evaluate imagine --slow`."""
+"""The paper's methods that optimise pictures, for ``evaluate imagine --slow``."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mien.core.records import UInt8Image
-    from mien.evaluation.features import Track
-    from mien.evaluation.imagine import MadeFaces
-    from mien.evaluation.imagine_sets import AttributeSet
-    from mien.papers.deepface_2016.descent import Descent
-    from mien.papers.deepface_2016.picture import DescentConfig
+import numpy as np
+
+from mien.core.files import write_bytes
+from mien.core.images import in_crop, to_photos, to_tensor
+from mien.core.memory import keep_freed_memory
+from mien.core.progress import OnStage, counted
+from mien.core.records import UInt8Image
+from mien.core.seeding import sample_generator
+from mien.evaluation.imagine import MadeFaces
+from mien.evaluation.imagine_sets import AttributeSet
+from mien.faces import align, encoder
+from mien.papers.deepface_2016.descent import Descent
+from mien.papers.deepface_2016.picture import MARGIN, MIEN, DescentConfig
+from mien.pipelines import imagine_pictures, imagine_ways
 
 WHOLE_CROP = (0.0, 0.0, 1.0)
 KEPT = "pictures"  # a directory in that of the report
@@ -29,7 +37,7 @@ def slow_methods(
     steps: int,
     seed: int,
     kept: Path,
-    track: Track,
+    on_stage: OnStage,
 ) -> list[MadeFaces]:
     """The paper's methods that optimise pictures, with the settings of mien: visualise, invert, the inverted mixture.
 
@@ -37,28 +45,22 @@ def slow_methods(
     the photographs described, whose activations are inverted. What was made lies in the directory ``kept`` and is read
     from there by the same command.
     """
-    import numpy as np
-
-    from mien.core.images import to_tensor
-    from mien.core.seeding import sample_generator
-    from mien.faces.encoder import load_encoder
-    from mien.pipelines.imagine_pictures import INVERT_LAYER, Inverter, Visualiser, configuration
-    from mien.pipelines.imagine_ways import classes_of, load_mixture, names_of
-
-    papers, mean_face, metadata = load_mixture(mixture)
-    _, mean_crop, _ = load_mixture(None)
-    config = configuration("mien", steps, {})
-    visualiser = Visualiser.load(None, "facenet", mean_crop, config)
-    inverter = Inverter(load_encoder(str(metadata.get("encoder", "facenet"))), mean_face, config)
+    papers, mean_face, metadata = imagine_ways.load_mixture(mixture)
+    _, mean_crop, _ = imagine_ways.load_mixture(None)
+    config = imagine_pictures.configuration("mien", steps, {})
+    visualiser = imagine_pictures.Visualiser.load(None, "facenet", mean_crop, config)
+    inverter = imagine_pictures.Inverter(
+        encoder.load_encoder(str(metadata.get("encoder", "facenet"))), mean_face, config
+    )
 
     def classes(places: Sequence[int], draws: Sequence[Any]) -> Any:
-        return visualiser.make([classes_of(chosen[place].wanted) for place in places], draws)
+        return visualiser.make([imagine_ways.classes_of(chosen[place].wanted) for place in places], draws)
 
     def photos(places: Sequence[int], draws: Sequence[Any]) -> Any:
-        return inverter.own(INVERT_LAYER, to_tensor(own[list(places)]), draws)
+        return inverter.own(imagine_pictures.INVERT_LAYER, to_tensor(own[list(places)]), draws)
 
     def samples(places: Sequence[int], draws: Sequence[Any]) -> Any:
-        names = [names_of(chosen[place // 2].wanted, "mixture") for place in places]
+        names = [imagine_ways.names_of(chosen[place // 2].wanted, "mixture") for place in places]
         pairs = zip(names, places, strict=True)
         aims = np.stack([papers.target(one, sample_generator(seed, place)) for one, place in pairs])
         return inverter.toward(papers.layer, aims, draws)
@@ -66,7 +68,7 @@ def slow_methods(
     told = [(one.row.id, one.words) for one in chosen]
     ways = (
         ("paper (cGMM, inverted)", "mixture", samples, 2, window_of(None), str(metadata["version"])),
-        ("paper (photo, inverted)", "invert", photos, 1, window_of(config), INVERT_LAYER),
+        ("paper (photo, inverted)", "invert", photos, 1, window_of(config), imagine_pictures.INVERT_LAYER),
         ("paper (visualise)", "visualise", classes, 1, WHOLE_CROP, visualiser.version),
     )
     found = []
@@ -77,14 +79,12 @@ def slow_methods(
             asked = json.dumps([key, [told[place // each] for place in places]])
             return kept / f"{method}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.npz"
 
-        found.append(_painted(name, method, make, len(chosen), each, frame, own.shape[1], seed, file, track))
+        found.append(_painted(name, method, make, len(chosen), each, frame, own.shape[1], seed, file, on_stage))
     return found
 
 
 def window_of(config: DescentConfig | None) -> tuple[float, float, float]:
     """The square of a crop that inverted pictures show: (left, top, side); with a margin where there is jitter."""
-    from mien.faces import align
-    from mien.papers.deepface_2016.picture import MARGIN
 
     side = align.EYE_DISTANCE / align.ENCODER_EYE_DISTANCE
     grown = side * MARGIN if config is not None and config.jitter else 0.0
@@ -102,29 +102,19 @@ def _painted(
     size: int,
     seed: int,
     file: Callable[[range], Path],
-    track: Track,
+    on_stage: OnStage,
 ) -> MadeFaces:
     """Pictures of a painter, many at once, in their place of the crop; those that lie in a file are not made again."""
-    import time
-
-    import numpy as np
-
-    from mien.core.images import in_crop, to_photos
-    from mien.core.memory import keep_freed_memory
-    from mien.evaluation.imagine import MadeFaces
-    from mien.papers.deepface_2016.picture import MIEN
-    from mien.pipelines.imagine_pictures import draws_of, rows_at_once
-
     keep_freed_memory()
-    total, at_once, seconds = count * samples, rows_at_once(MIEN), 0.0
+    total, at_once, seconds = count * samples, imagine_pictures.rows_at_once(MIEN), 0.0
     crops = np.empty((total, size, size, 3), np.uint8)
-    with track(f"{name}: faces made", total) as advance:
+    with counted(on_stage(f"{name}: faces made"), total) as advance:
         for first in range(0, total, at_once):
             places = range(first, min(first + at_once, total))
             took = _read(file(places), crops[first : places.stop])
             if took is None:
                 begun = time.monotonic()
-                found = make(places, [draws_of(seed, method, place) for place in places])
+                found = make(places, [imagine_pictures.draws_of(seed, method, place) for place in places])
                 for place, photo in zip(places, to_photos(found.pictures), strict=True):
                     crops[place] = in_crop(photo, frame, size)
                 took = time.monotonic() - begun
@@ -135,9 +125,6 @@ def _painted(
 
 
 def _keep(path: Path, crops: UInt8Image, seconds: float) -> None:
-    import numpy as np
-
-    from mien.core.files import write_bytes
 
     buffer = io.BytesIO()
     np.savez_compressed(buffer, crops=crops, seconds=seconds)
@@ -146,7 +133,6 @@ def _keep(path: Path, crops: UInt8Image, seconds: float) -> None:
 
 def _read(path: Path, crops: UInt8Image) -> float | None:
     """Fill ``crops`` from a file; the seconds that they took, ``None`` where there is none or it is damaged."""
-    import numpy as np
 
     try:
         with np.load(path) as archive:

@@ -1,0 +1,150 @@
+"""Requests for reports of ``evaluate``: each checks itself before anything heavy is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.core.errors import RequestError
+from mien.datasets.layout import require_dataset
+from mien.evaluation import report
+
+PRESETS = ("mien", "paper")
+JUDGES = ("mien", "attributes")
+ENCODERS = ("facenet", "vgg-face")
+SPLITS = ("train", "validation", "test")
+SLOW_STEPS = 60  # of 150: the activations are nearly as near, in two fifths of the time
+QUICK = {True: "yes: too few faces to quote", False: "no"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRequest:
+    """What every report is asked with: a prepared dataset, and the directory that the report goes to."""
+
+    data: Path
+    out: Path
+    force: bool = False  # replace a report that is there
+
+    def check(self) -> None:
+        """``RequestError`` for what cannot be, before anything heavy is imported."""
+        report.check_directory(self.out, force=self.force)
+        require_dataset(self.data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrowdEvaluation(ReportRequest):
+    """Which crowd generators to judge, and by how many faces."""
+
+    preset: str | None = None  # None: mien, or what ``weights`` are of
+    weights: Path | None = None
+    count: int = 10_000
+    peers: tuple[str, ...] = ()  # presets or weights files
+    sources: tuple[str, ...] = ()  # of real faces; none: all
+    words: int = 200  # faces for each word of `--with`
+    seed: int = 0
+    quick: bool = False
+
+    def check(self) -> None:
+        """See ``ReportRequest``."""
+        if self.preset is not None and self.weights is not None:
+            raise RequestError(f"--preset: {self.preset} given with --weights, which say themselves what they are of")
+        ReportRequest.check(self)
+        for name in self.subjects:
+            if name not in PRESETS and not Path(name).is_file():
+                raise RequestError(f"{name}: neither a preset ({', '.join(PRESETS)}) nor a weights file")
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The preset or weights file of each generator, the one that is judged first."""
+        return (str(self.weights) if self.weights else self.preset or "mien", *self.peers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeEvaluation(ReportRequest):
+    """A judge that is examined itself, that of sex and age or that of attributes and race."""
+
+    preset: str = "mien"
+    weights: Path | None = None
+    split: str = "test"
+
+    def check(self) -> None:
+        """See ``ReportRequest``."""
+        if self.preset not in JUDGES:
+            raise RequestError(f"--preset: no judge '{self.preset}'; allowed: {', '.join(JUDGES)}")
+        check_split(self.split)
+        ReportRequest.check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributesEvaluation(ReportRequest):
+    """Attribute heads on people that they never saw."""
+
+    weights: Path | None = None
+    encoder: str = "facenet"
+    split: str = "test"
+    threads: int | None = None
+
+    def check(self) -> None:
+        """See ``ReportRequest``."""
+        check_split(self.split)
+        check_encoder(self.encoder)
+        ReportRequest.check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortraitEvaluation(ReportRequest):
+    """Portraits of held-out people."""
+
+    preset: str = "mien"
+    weights: Path | None = None
+    peers: tuple[Path, ...] = ()  # weights of the same preset
+    count: int = 240  # people, at most
+    seed: int = 0
+    ages: int = 40  # further faces of each span of ages, at most; 0: none
+
+    def check(self) -> None:
+        """See ``ReportRequest``."""
+        from mien.pipelines.portrait import check_preset
+
+        check_preset(self.preset, self.weights)
+        ReportRequest.check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagineEvaluation(ReportRequest):
+    """Faces from the descriptions of held-out people, by every method."""
+
+    sets: int = 300  # descriptions
+    samples: int = 4  # faces for each
+    slow: int = 0  # descriptions of which the methods that optimise pictures are judged
+    slow_steps: int | None = None  # of those methods
+    weights: Path | None = None  # of `mien train mixture`
+    decoder: Path | None = None  # of `mien train crowd`
+    mixture: Path | None = None  # of `mien train mixture --preset paper --layer block17_10`
+    seed: int = 0
+    quick: bool = False
+
+    def check(self) -> None:
+        """See ``ReportRequest``."""
+        if not self.slow:
+            for option, value in (("--slow-steps", self.slow_steps), ("--mixture", self.mixture)):
+                if value is not None:
+                    raise RequestError(f"{option}: {value} given; only --slow uses it")
+        elif self.mixture is None:
+            raise RequestError(
+                "--mixture: not given; with --slow it wants the RUN/weights.safetensors of "
+                "`mien train mixture --preset paper --layer block17_10 --data DEST --out RUN`"
+            )
+        ReportRequest.check(self)
+
+
+def check_split(split: str) -> None:
+    """``RequestError`` for another split than there are."""
+    if split not in SPLITS:
+        raise RequestError(f"--split: '{split}' given, allowed: {', '.join(SPLITS)}")
+
+
+def check_encoder(name: str) -> None:
+    """``RequestError`` for another face encoder than there are."""
+    if name not in ENCODERS:
+        raise RequestError(f"no face encoder is called '{name}'; allowed: {', '.join(ENCODERS)}")
