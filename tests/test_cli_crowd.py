@@ -188,7 +188,7 @@ WRONG = [
     (("--age", "200"), "--age: '200' given; allowed"),
     (("--age", "nan"), "--age: 'nan' given; allowed"),
     (("--race", "Green"), "--race: 'Green' given; allowed: White, Black, Asian, Indian, Other"),
-    (("--with", "smilng"), "--with: 'smilng' given; near it: smiling; allowed: smiling, "),
+    (("--with", "smilng"), "--with: 'smilng' given; near it: smiling, "),
     (("--with", "bald, not bald"), "--with: 'bald' and 'not bald' contradict each other"),
     (("--preset", "best"), "preset: 'best' given; allowed: mien, paper"),
     (("--preset", "paper", "--race", "Asian"), "--race: the preset 'paper' knows sex and age only"),

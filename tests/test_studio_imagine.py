@@ -72,7 +72,7 @@ def test_words_and_chips_say_the_same(wanted: dict[str, bool | float], ages: tup
 @pytest.mark.parametrize(
     ("shown", "message"),
     [
-        ({"wizard": 1.0}, "chips: 'wizard' given"),
+        ({"robot": 1.0}, "chips: 'robot' given"),
         ({"smiling": 1.5}, "a strength is a number from 0 to 1"),
         ({"man": 1.0, "woman": 1.0}, "contradict each other"),
         ({"bald": 1.0, "black hair": 1.0}, "exclude each other"),
@@ -144,7 +144,7 @@ def test_a_link_brings_the_same_step() -> None:
 @pytest.mark.parametrize(
     ("link", "message"),
     [
-        ({"words": "wizard"}, "words: not understood"),
+        ({"words": "robot"}, "words: not understood"),
         ({"words": "smiling", "seed": "-1"}, "seed: '-1' given; allowed are 0 to"),
         ({"words": "smiling", "seed": "x"}, "seed: 'x' given"),
         ({"words": "smiling", "seed": "1", "count": "99"}, "count: '99' given; allowed are 1 to 16"),
