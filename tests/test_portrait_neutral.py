@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.core.checkpoints import save_weights
+from mien.core.checkpoints import built, save_weights
 from mien.core.errors import DatasetError, RequestError, WeightsError
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.portrait import mien as default
@@ -258,3 +258,18 @@ def test_a_person_lies_over_any_colour(value: int, share: float) -> None:
     expected = [value * share + 255 * (1 - share), value * share, value * share + 10 * (1 - share)]
     assert np.abs(laid[0, 0].astype(float) - expected).max() <= 0.51
     assert cut_out(portrait, mask).shape == (4, 4, 4)
+
+
+def test_a_network_is_built_of_its_weights_alone() -> None:
+    """Nothing is drawn, nothing copied, and what does not fit is told."""
+    decoder, _ = tiny()
+    values = {name: value.half() for name, value in decoder.state_dict().items()}
+    before = torch.get_rng_state()
+    again = built(lambda: Decoder(DECODER), values, name="x")
+    assert torch.equal(before, torch.get_rng_state())
+    for name, value in again.state_dict().items():
+        assert value.dtype == decoder.state_dict()[name].dtype
+        assert torch.equal(value, values[name].to(value.dtype))
+    values.pop("start.bias")
+    with pytest.raises(WeightsError, match=r"x: missing tensors \['start.bias'\]"):
+        built(lambda: Decoder(DECODER), values, name="x")

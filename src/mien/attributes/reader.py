@@ -17,7 +17,7 @@ from mien.attributes.features import looks_of
 from mien.attributes.heads import AGES, FEMALE, SEX, AttributeHeads, HeadsConfig
 from mien.attributes.packing import calibration_of, unpack
 from mien.attributes.vocabulary import GROUPS, NAMES
-from mien.core.checkpoints import WEIGHTS, load_into, load_weights
+from mien.core.checkpoints import WEIGHTS, built, load_into, load_weights
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_tensor
 from mien.core.records import Float32Array, UInt8Image
@@ -86,8 +86,8 @@ class AttributeReader:
             advice = "train others with 'mien train attributes --encoder' and give their weights"
             raise RequestError(f"encoder: '{encoder}' given, these heads read '{trained_on}'; {advice}")
         name = f"{path or 'the packaged attribute heads'}"
-        heads = AttributeHeads(HeadsConfig.make(metadata.get("heads", {}), where=name))
-        load_into(heads, unpack(tensors, heads.config.widths), name=name)
+        config = HeadsConfig.make(metadata.get("heads", {}), where=name)
+        heads = built(lambda: AttributeHeads(config), unpack(tensors, config.widths), name=name)
         network = load_encoder(encoder)
         changed = {k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")}  # fine-tuned
         if changed:

@@ -9,17 +9,19 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch.overrides import TorchFunctionMode
 
 from mien.core.errors import WeightsError
 from mien.core.files import write_bytes
 
+Module = TypeVar("Module", bound=torch.nn.Module)
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"  # those that travel with the package
 
 
@@ -122,10 +124,34 @@ def _metadata(text: str, path: str | os.PathLike[str]) -> dict[str, Any]:
     return metadata
 
 
-def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, name: str) -> None:
-    """Load tensors into a module, strictly; ``WeightsError`` names what is missing, extra or misshapen."""
+class _Undrawn(TorchFunctionMode):
+    """Leaves out what draws the first values of weights at random: the file has them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init" or func in (torch.Tensor.normal_, torch.Tensor.uniform_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+def built(make: Callable[[], Module], tensors: Mapping[str, torch.Tensor], *, name: str) -> Module:
+    """The module that ``make`` returns, with these tensors as its own: none is drawn at random first, none copied.
+
+    ``WeightsError`` as ``load_into``. (Modules made on the meta device would import sympy, half a second.)
+    """
+    with _Undrawn():
+        module = make()
+    kinds = {key: value.dtype for key, value in module.state_dict().items()}
+    load_into(module, {k: v.to(kinds.get(k, v.dtype)) for k, v in tensors.items()}, name=name, assign=True)
+    return module
+
+
+def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, name: str, assign: bool = False) -> None:
+    """Load tensors into a module, strictly; ``WeightsError`` names what is missing, extra or misshapen.
+
+    ``assign``: they become the module's own; else their values are copied.
+    """
     try:
-        missing, unexpected = module.load_state_dict(dict(tensors), strict=False)
+        missing, unexpected = module.load_state_dict(dict(tensors), strict=False, assign=assign)
     except RuntimeError as error:
         raise WeightsError(f"{name}: {str(error).splitlines()[-1].strip()}") from error
     if missing or unexpected:

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.core.checkpoints import load_into, load_weights
+from mien.core.checkpoints import built, load_weights
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_unit
 from mien.faces.align import window
@@ -112,9 +112,7 @@ class DlibResNet(nn.Module):
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> DlibResNet:
         """The network with the tensors that ``convert`` returned, in evaluation mode, without gradients to weights."""
-        network = cls()
-        load_into(network, tensors, name=MODEL)
-        return network.eval().requires_grad_(False)
+        return built(cls, tensors, name=MODEL).eval().requires_grad_(False)
 
     @classmethod
     def load(cls) -> DlibResNet:

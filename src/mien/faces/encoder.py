@@ -76,10 +76,7 @@ class VggFaceEncoder(FaceNetEncoder):
 
 def _load(build: Callable[[], Any], encoder: Callable[[Any], Encoder], name: str, device: torch.device) -> Encoder:
     tensors, _ = checkpoints.load_weights(weights_path(name), model=name)
-    with torch.device("meta"):  # the weights come from the file: nothing is drawn at random first
-        network = build()
-    network.to_empty(device="cpu")
-    checkpoints.load_into(network, tensors, name=name)
+    network = checkpoints.built(build, tensors, name=name)
     return encoder(network.to(device).to(memory_format=torch.channels_last))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.core.checkpoints import WEIGHTS, load_into, load_weights
+from mien.core.checkpoints import WEIGHTS, built, load_weights
 from mien.core.errors import WeightsError
 from mien.core.images import to_photos, to_tensor
 from mien.core.memory import keep_freed_memory
@@ -68,8 +68,8 @@ class MienPortrait:
         missing = {"config", "decoder", "decoder_digest", "version"} - metadata.keys()
         if missing:
             raise WeightsError(f"{path}: its metadata has no '{min(missing)}'")
-        neutraliser = Neutraliser(NeutralConfig.make(metadata["config"], where=str(path)))
-        load_into(neutraliser, under("neutraliser.", tensors), name=f"{path}: neutraliser")
+        neutral = NeutralConfig.make(metadata["config"], where=str(path))
+        neutraliser = built(lambda: Neutraliser(neutral), under("neutraliser.", tensors), name=f"{path}: neutraliser")
         own = under("decoder.", tensors)
         source: Path | str | os.PathLike[str] = path
         if not own:
@@ -79,8 +79,8 @@ class MienPortrait:
                     f"{path}: fitted to another decoder than that of {PACKAGED_CROWD.name};"
                     " fit it again with 'mien train portrait --preset mien'"
                 )
-        decoder = Decoder(DecoderConfig.make(metadata["decoder"], where=str(path)))
-        load_into(decoder, own, name=f"{source}: decoder")
+        config = DecoderConfig.make(metadata["decoder"], where=str(path))
+        decoder = built(lambda: Decoder(config), own, name=f"{source}: decoder")
         return cls(decoder, neutraliser, str(metadata["version"]), enlarger=enlarger, refine=refine)
 
     @property
