@@ -31,7 +31,7 @@ from mien.apps.studio.imagine_story import (
 )
 from mien.apps.studio.imagine_words import BOARD, CHIPS, LABELS, in_words, lit, replaced, unlit
 from mien.attributes import GROUPS, NAMES, parse
-from mien.attributes.prose import read
+from mien.attributes.sentences import understand
 from mien.core.errors import RequestError
 from mien.generators.imagine import density
 from mien.generators.imagine import mien as imagine_mien
@@ -62,10 +62,10 @@ def test_every_attribute_has_a_chip_and_every_chip_is_understood() -> None:
 
 @given(wishes(), st.none() | st.tuples(st.integers(1, 50), st.integers(50, 100)))
 def test_words_and_chips_say_the_same(wanted: dict[str, bool | float], ages: tuple[int, int] | None) -> None:
-    reading = read(in_words(wanted, ages))
-    assert dict(reading.wanted) == pytest.approx(wanted)
-    assert reading.ages_years == ages
-    assert not reading.unknown
+    found = understand(in_words(wanted, ages))
+    assert dict(found.description.attributes) == pytest.approx(wanted)
+    assert found.description.ages_years == ages
+    assert not found.remark
     assert unlit(lit(wanted)) == pytest.approx(wanted)
 
 
@@ -89,7 +89,7 @@ def test_what_is_set_puts_away_what_it_excludes(
 ) -> None:
     after = replaced(wanted, attribute, value)
     assert after[attribute] == value
-    read(in_words(after))  # nothing contradicts it
+    understand(in_words(after))  # nothing contradicts it
 
 
 def test_steps_keep_what_their_face_was_made_for() -> None:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mien.attributes.contradictions import CONTRADICTIONS
-from mien.attributes.lexicon import WORDS, plain, synonyms_of
 from mien.attributes.sentences import understand
 from mien.core.errors import RequestError
-
-__all__ = ["CONTRADICTIONS", "WORDS", "parse", "plain", "synonyms_of"]
 
 
 def parse(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.attributes import GROUP_OF, NAMES
-from mien.attributes.words import CONTRADICTIONS
+from mien.attributes.contradictions import CONTRADICTIONS
 from mien.core.errors import TooFewError
 from mien.core.seeding import stream
 from mien.evaluation.faces import Row, shuffled

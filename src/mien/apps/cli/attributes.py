@@ -13,7 +13,7 @@ def attributes(
 ) -> None:
     """List the 73 attributes of a face in their 42 groups, with other words for them."""
     from mien.attributes import GROUPS
-    from mien.attributes.words import synonyms_of
+    from mien.attributes.lexicon import synonyms_of
 
     if as_json:
         rows = [

@@ -18,7 +18,7 @@ from mien.apps.studio.imagine_words import in_words, lit, unlit
 from mien.apps.studio.rooms import Rooms
 from mien.apps.studio.widgets import QUIET, Address, notice, script, told
 from mien.attributes import NAMES
-from mien.attributes.prose import read
+from mien.attributes.sentences import understand
 from mien.core.errors import MienError, RequestError
 from mien.core.seeding import fresh_seed
 
@@ -139,12 +139,12 @@ class Desk:
     def describe(self, words: str, typing: bool = False) -> dict[Any, Any]:
         """The chips follow the words; what is not understood is told."""
         try:
-            reading = read(words)
+            found = understand(words, option="words")
         except MienError as error:
             return {self.said: told(error), self.board: gr.skip()}
-        unfinished = typing and reading.unknown and words.casefold().endswith(reading.unknown[-1].word)
-        said = replace(reading, unknown=reading.unknown[:-1]) if unfinished else reading
-        return {self.said: notice(_capital(said.remark)), self.board: page.board(lit(reading.wanted))}
+        unfinished = typing and found.unknown and words.casefold().endswith(found.unknown[-1].word)
+        said = replace(found, unknown=found.unknown[:-1]) if unfinished else found
+        return {self.said: notice(_capital(said.remark)), self.board: page.board(lit(found.description.attributes))}
 
     def choose(self, words: str, event: gr.EventData) -> dict[Any, Any]:
         """The words follow the chips; an age that they tell stays."""
@@ -167,16 +167,17 @@ class Desk:
     def imagine(self, words: str, count: int, seed: str | None, typical: bool, story: Story) -> Shows:
         """A new sheet from words."""
         try:
-            reading = read(words)
-            if not reading.wanted and reading.ages_years is None:
-                nothing = f" ({reading.remark})" if reading.unknown else ""
+            found = understand(words, option="words")
+            wanted, ages_years = found.description.attributes, found.description.ages_years
+            if found.nothing:
+                nothing = f" ({found.remark})" if found.remark else ""
                 raise RequestError(f"words: none given{nothing}; say what the face is like, for example {EXAMPLES[0]}")
             drawn = whole(seed.strip(), "seed", 0, 2**63 - 1) if seed and seed.strip() else fresh_seed()
         except MienError as error:
             yield {self.said: told(error)}
             return
-        yield {self.said: notice(_capital(reading.remark)), self.board: page.board(lit(reading.wanted))}
-        step = Step("words", tuple(reading.wanted.items()), reading.ages_years, drawn, _count(count), bool(typical))
+        yield {self.said: notice(_capital(found.remark)), self.board: page.board(lit(wanted))}
+        step = Step("words", tuple(wanted.items()), ages_years, drawn, _count(count), bool(typical))
         yield from self.show(story, story.went(step))
 
     def near(self, story: Story, pick: int, likeness: str, count: int) -> Shows:
@@ -288,7 +289,7 @@ def _count(count: Any) -> int:
 
 def _age_in(words: str) -> tuple[float, float] | None:
     try:
-        return read(words).ages_years
+        return understand(words).description.ages_years
     except MienError:
         return None
 

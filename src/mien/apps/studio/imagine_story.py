@@ -12,7 +12,7 @@ from typing import Literal
 
 from mien.apps.studio.imagine_words import Ages, Wanted, in_words, replaced
 from mien.attributes import GROUPS, NAMES
-from mien.attributes.prose import read
+from mien.attributes.sentences import understand
 from mien.core.errors import RequestError
 
 How = Literal["words", "near", "change"]
@@ -174,13 +174,15 @@ def link_of(step: Step) -> dict[str, str]:
 
 def step_of(link: Mapping[str, str]) -> Step:
     """The step that an address tells. ``RequestError`` says what of it cannot be."""
-    reading = read(link.get("words", ""))
-    if reading.unknown:
-        raise RequestError(f"words: {reading.remark}")
+    found = understand(link.get("words", ""), option="words")
+    if found.remark:
+        raise RequestError(f"words: {found.remark}")
     seed = whole(link.get("seed", "0"), "seed", 0, 2**63 - 1)
     count = whole(link.get("count", str(COUNTS[0])), "count", 1, COUNTS[-1])
     typical = link.get("typical", "") == "1"
-    step = Step("words", tuple(reading.wanted.items()), reading.ages_years, seed, count, typical)
+    step = Step(
+        "words", tuple(found.description.attributes.items()), found.description.ages_years, seed, count, typical
+    )
     ways = [way for way in link.get("then", "").split("~") if way]
     if len(ways) >= LONGEST:
         raise RequestError(f"then: {len(ways)} steps given; allowed are {LONGEST - 1}")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mien.attributes import GROUP_OF, GROUPS, parse
+from mien.attributes.contradictions import CONTRADICTIONS
 from mien.attributes.sections import SECTIONS
-from mien.attributes.words import CONTRADICTIONS
 
 Ages = tuple[float, float]
 Wanted = tuple[tuple[str, bool | float], ...]  # attribute -> True, False or how far; a tuple, for frozen records
@@ -77,7 +77,7 @@ CHIPS: Mapping[str, Chip] = {chip.label: chip for _, chips in BOARD for chip in 
 
 
 def in_words(wanted: Mapping[str, bool | float], ages_years: Ages | None = None) -> str:
-    """A wish as the text box shows it; ``prose.read`` reads it back as the same wish."""
+    """A wish as the text box shows it; ``understand`` reads it back as the same wish."""
     parts = []
     for name, value in wanted.items():
         there, absent = labels_of(name)
