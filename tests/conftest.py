@@ -141,10 +141,22 @@ def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+@pytest.fixture(scope="session")
+def command_tree() -> Any:
+    """The command line as typer builds it from the functions: 0.07 s, once a session and not once a run."""
+    import typer.main
+
+    from mien.apps.cli import app
+
+    return typer.main.get_command(app)
+
+
 @pytest.fixture
-def cli_here() -> Callable[..., Result]:
+def cli_here(command_tree: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run the command line inside the test process (fast). A ``MienError`` stands in ``result.exception``."""
     from mien.apps.cli import app
+
+    monkeypatch.setattr("typer.testing._get_command", lambda _: command_tree)
 
     def run(*words: object) -> Result:
         return CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, [str(word) for word in words])

@@ -7,7 +7,9 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -62,14 +64,20 @@ def commands(first: str) -> list[Command]:
     ]
 
 
+@cache
+def command_tree() -> Any:
+    """The command line as typer builds it."""
+    from mien.apps.cli import app
+
+    return typer.main.get_command(app)
+
+
 def fault_of(words: tuple[str, ...]) -> str | None:
     """What is wrong with ``mien WORDS``: an unknown command or option, an option without its value; else ``None``.
 
     Values are not judged (a page may say ``DIR`` or ``paper|mien``). Square brackets around what may be left out go.
     """
-    from mien.apps.cli import app
-
-    command, path, rest = typer.main.get_command(app), "mien", [word.strip("[]") for word in words]
+    command, path, rest = command_tree(), "mien", [word.strip("[]") for word in words]
     while rest and hasattr(command, "commands"):
         if rest[0].startswith("-"):
             break
@@ -80,7 +88,7 @@ def fault_of(words: tuple[str, ...]) -> str | None:
     allowed: dict[str, bool] = {"--help": False}  # option -> takes a value
     for parameter in command.params:
         if parameter.param_type_name == "option":
-            takes_value = not (getattr(parameter, "is_flag", False) or getattr(parameter, "count", False))
+            takes_value = not (parameter.is_flag or parameter.count)
             allowed |= dict.fromkeys([*parameter.opts, *parameter.secondary_opts], takes_value)
     while rest:
         word = rest.pop(0)

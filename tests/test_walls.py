@@ -138,7 +138,7 @@ def wall_breaches(source: Path) -> list[str]:
             breaches.append(f"{place}: '{room}' is a room that MAY_ENTER does not know")
             continue
         package = ".".join(["mien", *place.parts[:-1]])
-        for line, name in imported(ast.parse(file.read_text()), package):
+        for line, name in imported(parsed(file.read_text()), package):
             parts = name.split(".")
             entered = parts[1] if parts[0] == "mien" and len(parts) > 1 and parts[1] in ROOMS else None
             if (
@@ -163,7 +163,7 @@ def arrows(source: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for module, file in modules.items():
         package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-        names = {name for _, name in imported(ast.parse(file.read_text()), package)}
+        names = {name for _, name in imported(parsed(file.read_text()), package)}
         targets = {name if name in modules else name.rpartition(".")[0] for name in names}
         found[module] = {name for name in targets if name in modules and name not in (module, "mien")}
     return found
@@ -201,7 +201,7 @@ def private_breaches(source: Path) -> list[str]:
     """Every import of a private name (``_x``) of another file, and every use of one through a module."""
     breaches = []
     for file in sorted(source.rglob("*.py")):
-        tree = ast.parse(file.read_text())
+        tree = parsed(file.read_text())
         modules: set[str] = set()
         for node in ast.walk(tree):
             if not isinstance(node, ast.ImportFrom | ast.Import):
@@ -232,6 +232,13 @@ def arrows_cached(source: Path) -> dict[str, set[str]]:
     return arrows(source)
 
 
+@cache
+def parsed(text: str) -> ast.Module:
+    """``ast.parse``, once for each text."""
+    return ast.parse(text)
+
+
+@cache
 def code_only(text: str) -> list[str]:
     """The lines of a module with comments and string contents taken out."""
     lines = text.splitlines()
