@@ -115,6 +115,12 @@ def test_help_is_quick() -> None:
     assert min(seconds) < HELP_SECONDS_ALLOWED
 
 
+def test_help_loads_no_library_that_only_work_needs() -> None:
+    script = "import sys, mien.apps.cli; print(*sorted({'numpy', 'pydantic', 'torch', 'PIL'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 def test_without_a_command_the_help_is_shown(cli_here: Callable[..., Result]) -> None:
     result = cli_here()
     assert result.exit_code == 2

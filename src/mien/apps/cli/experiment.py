@@ -9,7 +9,6 @@ import typer
 
 from mien.apps.cli.evaluate import Data, Force, say
 from mien.core.progress import progress_bars
-from mien.pipelines.train.settings import PortraitSettings
 
 experiment = typer.Typer(
     no_args_is_help=True, help="The papers' experiments on faces of DEST: report.json, report.html and plots."
@@ -18,7 +17,6 @@ experiment = typer.Typer(
 Out = Annotated[Path, typer.Option(help="Where the report goes.", metavar="DIR")]
 EncoderName = Annotated[str, typer.Option("--encoder", help="facenet or vgg-face.")]
 Count = Annotated[int, typer.Option(help="Faces at most, one of each person.", min=100)]
-PRINTED = PortraitSettings()
 Seed = Annotated[int, typer.Option(help="Decides which faces are drawn, and every draw.", min=0)]
 Settings = Annotated[
     Literal["mien", "paper"],
@@ -217,14 +215,21 @@ def ablation(
     out: Annotated[Path, typer.Option(help="Runs go to DIR/runs, the report to DIR/report.", metavar="DIR")],
     steps: Annotated[int, typer.Option(help="Batches of each run.", min=1)] = 4_000,
     batch: Annotated[int, typer.Option(help="Faces of a batch.", min=2)] = 16,
-    size: Annotated[int, typer.Option(help="Height and width, px: a multiple of 64.")] = PRINTED.size,
-    rate: Annotated[float, typer.Option(help="Learning rate of Adam; the thesis prints none.")] = PRINTED.rate,
+    size: Annotated[
+        int | None, typer.Option(help="Height and width, px: a multiple of 64.", show_default="320")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Learning rate of Adam; the thesis prints none.", show_default="0.0002")
+    ] = None,
     inside: Annotated[
         float | None, typer.Option(help="Learn from crops with so large a share photograph, 0 to 1.")
     ] = None,
     warm: Annotated[
-        int, typer.Option(min=0, help="Images that teach texture alone, before landmarks are looked for.")
-    ] = PRINTED.warm,
+        int | None,
+        typer.Option(
+            min=0, help="Images that teach texture alone, before landmarks are looked for.", show_default="20000"
+        ),
+    ] = None,
     count: Annotated[int, typer.Option(help="How many held-out people judge them, at most.", min=20)] = 240,
     seed: Annotated[int, typer.Option(help="Weights and order of all three runs, and the people.", min=0)] = 0,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
@@ -238,9 +243,11 @@ def ablation(
     """
     from mien.pipelines import experiment as pipeline
     from mien.pipelines.experiment_requests import AblationExperiment
+    from mien.pipelines.train.settings import PortraitSettings
 
+    given = {"size": size, "inside": inside, "rate": rate, "warm": warm}
     own = PortraitSettings.make(
-        {"size": size, "inside": inside, "rate": rate, "warm": warm}, where="experiment ablation"
+        {name: value for name, value in given.items() if value is not None}, where="experiment ablation"
     )
     request = AblationExperiment(
         data=data, out=out, force=force, settings=own,
