@@ -39,16 +39,20 @@ def progress_bars(*, redirect_stdout: bool = True) -> Iterator[OnStage]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, redirect_stdout=redirect_stdout) as bars:
-        tasks: dict[str, TaskID] = {}
+    bars = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=redirect_stdout)
+    tasks: dict[str, TaskID] = {}
 
-        def on_stage(stage: str) -> OnProgress:
-            def on_progress(done: int, total: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=total)
-                bars.update(tasks[stage], completed=done, total=total, visible=done < total)
+    def on_stage(stage: str) -> OnProgress:
+        def on_progress(done: int, total: int) -> None:
+            if stage not in tasks:
+                bars.start()  # not before: a request that is refused writes one line and no empty one
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total, visible=done < total)
 
-            return on_progress
+        return on_progress
 
+    try:
         yield on_stage
+    finally:
+        if tasks:
+            bars.stop()

@@ -245,12 +245,11 @@ def ablation(
     from mien.pipelines.experiment_requests import AblationExperiment
     from mien.pipelines.train.settings import PortraitSettings
 
-    given = {"size": size, "inside": inside, "rate": rate, "warm": warm}
-    own = PortraitSettings.make(
-        {name: value for name, value in given.items() if value is not None}, where="experiment ablation"
-    )
+    own = {"size": size, "inside": inside, "rate": rate, "warm": warm}
+    given = {name: value for name, value in own.items() if value is not None}
+    settings = PortraitSettings.make(given, where="experiment ablation")
     request = AblationExperiment(
-        data=data, out=out, force=force, settings=own,
+        data=data, out=out, force=force, settings=settings,
         steps=steps, batch=batch, count=count, seed=seed, threads=threads, minutes=minutes,
     )  # fmt: skip
     with progress_bars() as on_stage:

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin
 
 from mien.core.config import Config
 from mien.core.errors import RequestError
+from mien.datasets.layout import require_dataset
 from mien.pipelines.train.request import Trained, TrainRequest, check_numbers
 from mien.pipelines.train.settings import (
     AttributesSettings,
@@ -38,7 +39,8 @@ class Preset:
     settings: type[Config] = NoSettings
 
     def run(self, request: TrainRequest) -> Trained:
-        """Train."""
+        """Train; ``DatasetError`` where there is no dataset, before anything heavy is imported."""
+        require_dataset(request.data)
         module, _, name = self.function.partition(":")
         result: Trained = getattr(importlib.import_module(f"mien.pipelines.train.{module}"), name)(request)
         return result

@@ -1,0 +1,64 @@
+"""What only refuses or lists loads no library that takes seconds: a user who errs is told at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "cv2", "scipy", "polars", "pyarrow", "sklearn", "matplotlib", "cleanlab", "fastapi", "gradio")
+SCRIPT = f"""
+import atexit, sys
+atexit.register(lambda: sys.stdout.write("loaded: " + " ".join(m for m in {HEAVY!r} if m in sys.modules)))
+from mien.apps.cli import main
+main()
+"""
+REPORTS = ("evaluate crowd", "evaluate judge", "evaluate attributes", "evaluate imagine", "evaluate portrait",
+           *(f"experiment {name}" for name in ("distribution", "tsne", "activations", "verification", "unfreezing",
+                                               "likeness", "ablation")))  # fmt: skip
+TRAINED = ("crowd", "attributes", "mixture", "portrait", "enlarger", "judge")
+REFUSED = {
+    "data review NOWHERE": "NOWHERE: no prepared dataset",
+    "data report NOWHERE --out OUT": "NOWHERE: no prepared dataset",
+    "data prepare lfw NOWHERE OUT": "NOWHERE: does not exist",
+    "data prepare lwf NOWHERE OUT": "did you mean lfw?",
+    "data prepare folder NOWHERE OUT --name ../up": "--name '../up'",
+    **{f"{words} --data NOWHERE --out OUT": "NOWHERE: no prepared dataset" for words in REPORTS},
+    **{f"train {name} --data NOWHERE --out OUT": "NOWHERE: no prepared dataset" for name in TRAINED},
+    "evaluate crowd --data NOWHERE --out OUT --preset paper --weights x": "--preset: paper given with --weights",
+    "evaluate judge --data NOWHERE --out OUT --preset nobody": "allowed: mien, attributes",
+    "evaluate attributes --data NOWHERE --out OUT --split spare": "allowed: train, validation, test",
+    "evaluate attributes --data NOWHERE --out OUT --encoder arcface": "allowed: facenet, vgg-face",
+    "evaluate imagine --data NOWHERE --out OUT --slow 2": "--mixture: not given",
+    "evaluate imagine --data NOWHERE --out OUT --slow-steps 9": "--slow-steps: 9 given; only --slow uses it",
+    "evaluate portrait --data NOWHERE --out OUT --preset paper": "paper has no packaged weights",
+    "experiment inversion --mixture NOWHERE --out OUT": "NOWHERE: no such weights file",
+    "experiment inversion --mixture NOWHERE --out OUT --words beautiful": "WORDS: 'beautiful' given",
+    "experiment likeness --data NOWHERE --out OUT --steps 5": "--steps: 5 given; only --mixture uses it",
+    "experiment unfreezing --data NOWHERE --out OUT --lr 0": "--lr: 0 given",
+    "crowd --count 0 --out OUT": "--count: 0 given",
+    "imagine beautiful --out OUT": "'beautiful'",
+    "models info nothing": "allowed: ",
+}
+LISTED = ("--version", "--help", "attributes", "models list", "evaluate crowd --help")
+
+
+def run(words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", SCRIPT, *words.split()], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_a_refusal_is_one_line_and_loads_nothing_heavy(words: str) -> None:
+    done = run(words)
+    assert REFUSED[words] in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.returncode in (1, 2)
+    assert done.stdout == "loaded: "
+
+
+@pytest.mark.parametrize("words", LISTED)
+def test_a_listing_loads_nothing_heavy(words: str) -> None:
+    done = run(words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("loaded: ")
