@@ -34,11 +34,11 @@ REFUSED = {
     "evaluate imagine --data NOWHERE --out OUT --slow-steps 9": "--slow-steps: 9 given; only --slow uses it",
     "evaluate portrait --data NOWHERE --out OUT --preset paper": "paper has no packaged weights",
     "experiment inversion --mixture NOWHERE --out OUT": "NOWHERE: no such weights file",
-    "experiment inversion --mixture NOWHERE --out OUT --words beautiful": "WORDS: 'beautiful' given",
+    "experiment inversion --mixture NOWHERE --out OUT --words blorp": "blorp",
     "experiment likeness --data NOWHERE --out OUT --steps 5": "--steps: 5 given; only --mixture uses it",
     "experiment unfreezing --data NOWHERE --out OUT --lr 0": "--lr: 0 given",
     "crowd --count 0 --out OUT": "--count: 0 given",
-    "imagine beautiful --out OUT": "'beautiful'",
+    "imagine blorp --out OUT": "blorp",
     "models info nothing": "allowed: ",
 }
 LISTED = ("--version", "--help", "attributes", "models list", "evaluate crowd --help")
