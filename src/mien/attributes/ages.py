@@ -24,11 +24,14 @@ _SMALL = _UNITS | {word: n for n, word in enumerate(_TEENS.split(), 10)} | {"a h
 _DECADES = {word.removesuffix("y") + "ies": n for word, n in _TENS.items()}
 _PARTS = {"early": (0, 3), "mid": (4, 6), "middle": (4, 6), "late": (7, 9)}  # of a decade, years
 
+_TEEN_PARTS = {"": (13.0, 19.0), "early": (13.0, 15.0), "mid": (15.0, 16.0), "late": (17.0, 19.0)}
+
 # Nouns that say an age. Baby, child, young, middle-aged and senior are attributes.
 NOUNS: Mapping[str, Years] = {
-    "toddler": (1, 3), "preschooler": (3, 5), "tween": (10, 12), "preteen": (10, 12), "teen": (13, 19),
-    "teenager": (13, 19), "teenage": (13, 19), "teenaged": (13, 19), "adolescent": (13, 19), "sexagenarian": (60, 69),
-    "septuagenarian": (70, 79), "octogenarian": (80, 89), "nonagenarian": (90, 99), "centenarian": (100, 100),
+    "toddler": (1, 3), "preschooler": (3, 5), "tween": (10, 12), "preteen": (10, 12), "pre-teen": (10, 12),
+    "teen": (13, 19), "teenager": (13, 19), "teenage": (13, 19), "teenaged": (13, 19), "adolescent": (13, 19),
+    "sexagenarian": (60, 69), "septuagenarian": (70, 79), "octogenarian": (80, 89), "nonagenarian": (90, 99),
+    "centenarian": (100, 100),
 }  # fmt: skip
 
 _WHOSE = rf"(?:(?:{'|'.join(PRONOUNS)}|their|the|my)\s+)?"
@@ -128,7 +131,7 @@ _AGES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Years]], ...] = tu
     for pattern, years_of in (
         (rf"\b(?:from\s+|between\s+)?{_DECADE}{_TO}{_DECADE}", _decades),
         (rf"\b{_DECADE}", lambda found: _decade(*found.group(1, 2, 3))),
-        (rf"\b(?:in\s+)?{_WHOSE}(?:(?:early|mid|late)[-\s]+)?teens\b", lambda _: (13.0, 19.0)),
+        (rf"\b(?:in\s+)?{_WHOSE}(?:(early|mid|late)[-\s]+)?teens\b", lambda found: _TEEN_PARTS[found[1] or ""]),
         (rf"\b({'|'.join(NOUNS)})s?\b", lambda found: NOUNS[found[1]]),
         (
             rf"(?:\b(?:ages?|aged)\s+)?(?:\b(?:between|from)\s+)?{_NUMBER}{_TO}(\d{{1,3}}){_NO_AGE}{_YEARS}?",
@@ -141,7 +144,8 @@ _AGES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Years]], ...] = tu
         (rf"\b(?:n(?:ot?|ever)\s+(?:under|below|younger\s+than)|over|above|past|older\s+than|at\s+least)\s+"
          rf"{_NUMBER}{_YEARS}?", _over),
         (rf"{_NUMBER}\s?\+(?:{_YEARS}|(?!\w))", _over),
-        (rf"\b(?:(?:ages?|aged|of)\s+)?(?:{_ROUGHLY})(?:\s+(?:the\s+)?ages?(?:\s+of)?)?\s+{_NUMBER}{_YEARS}?", _about),
+        (rf"\b(?:(?:ages?|aged|of)\s+)?(?:{_ROUGHLY})(?:\s+(?:the\s+)?ages?(?:\s+of)?)?\s+"
+         rf"{_NUMBER}(?:[-\s]?ish\b)?{_YEARS}?", _about),
         (rf"{_NUMBER}[-\s]?ish\b", _about),
         (rf"\b(?:ages?|aged)(?:\s+of)?\s+{_NUMBER}{_YEARS}?", _exactly),
         (rf"(?:\ban?\s+)?{_NUMBER}{_YEARS}", _exactly),

@@ -18,6 +18,8 @@ LONGEST_TEXT = 2000  # characters
 _APOSTROPHES = re.compile("[\u2018\u2019\u201b\u02bc\u00b4`\u2032]")
 _ABBREVIATIONS = ((r"\b(?:sex|gender|race|ethnicity)\s*[:=]", " "), (r"(^|[,;])\s*age\s*[:=]", r"\1 aged "),
                   (r"\b(hair|eyes?|skin)(?:\s+colou?r)?\s*[:=](?!\s*[\d.])", r"\1 "), (r"(?<=\w)=(?=[\d.])", ":"),
+    (r"\b(not|no|without)\s*:", r"\1 "), (r"\by\.\s?o\.?", "yo"), (r"\s*[:=]\s*(?:yes|true)\b", ""),
+    (r"([\w' -]+?)\s*[:=]\s*(?:no|none|false)\b(?!\s+\w)", r"not \1"),
                   (r"\bw/o\b", " without "), (r"\bw/", " with "), (r"&", " and "), (r"\bapprox\.", "about"),
                   (r"\bcan(?:'?t|not)\b", " not "), (r"n't\b", " not "), (r"\b(\w+)'s\b", r"\1 's"),
                   (r"\b(is|does|do|did|has|have|was|are)nt\b", " not "))  # fmt: skip
@@ -217,7 +219,7 @@ class _Clause:
         elif token in lexicon.DENIALS:
             if self.tokens[place + 1 : place + 2] in (["only"], ["just"]):
                 return 2
-            if self.denied and not self.spent:  # "not not bald": who knows
+            if self.denied and not self.spent and token not in lexicon.CARRIES:  # "not not bald": who knows
                 self.found.unknown.append(token)
             self.denied, self.spent = token, False
         elif token in ("free", "off") and self.last is not None:

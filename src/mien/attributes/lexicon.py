@@ -67,7 +67,7 @@ _MEANINGS: Mapping[str, str] = {
     "Black Hair": "dark hair | raven hair", "Brown Hair": "brunette | brunet | chestnut hair",
     "Blond Hair": "blond | fair hair",
     "Gray Hair": "white hair | silver hair | gray | silver haired",
-    "Bald": "hairless | no hair | without hair | bald head | baldheaded | shaved head | shaven head",
+    "Bald": "hairless | no hair | without hair | neither hair | bald head | baldheaded | shaved head | shaven head",
     "Curly Hair": "curls | curly | afro | curled hair | frizzy hair", "Wavy Hair": "wavy | waves",
     "Receding Hairline": "balding | receding hair | thinning hair | receding",
     "Bangs": "fringe", "Sideburns": "muttonchops | mutton chops",
@@ -77,7 +77,8 @@ _MEANINGS: Mapping[str, str] = {
     "Eyeglasses": "glasses | spectacle | spectacled | specs | bespectacled | wearing glasses | reading glasses",
     "Sunglasses": "shades | dark glasses",
     "No Eyewear": "no glasses | without glasses",
-    "Eyes Open": "open eyes", "not Eyes Open": "eyes closed | closed eyes | eyes shut | shut eyes",
+    "Eyes Open": "open eyes | wide open eyes | eyes wide open",
+    "not Eyes Open": "eyes closed | closed eyes | eyes shut | shut eyes",
     "Brown Eyes": "dark eyes", "Narrow Eyes": "squinting | slanted eyes",
     "Bags Under Eyes": """eye bags | bags under eye | baggy eyes | dark circles | dark circles under eyes |
         bag under eyes""",
@@ -94,6 +95,7 @@ _MEANINGS: Mapping[str, str] = {
     "Mouth Closed": "closed mouth | mouth shut | shut mouth",
     "Mouth Slightly Open": "half open mouth | mouth half open | slightly open mouth | parted lips | lips parted",
     "Mouth Wide Open": "open mouth | mouth open | wide open mouth | gaping",
+    "Teeth Not Visible": "toothless",
     "not Teeth Not Visible": "teeth | teeth visible | showing teeth | with teeth | visible teeth | toothy",
     # Beard
     "not No Beard": """beard | bearded | facial hair | full beard | big beard | huge beard | thick beard | bushy beard |
@@ -125,16 +127,15 @@ _MEANINGS: Mapping[str, str] = {
     "not Posed Photo": "candid", "Harsh Lighting": "hard lighting",
     # Understood, and nothing that a face of ours can show
     "": """freckles | freckled | freckly | tattoo | tattooed | scar | scarred | scarface | birthmark | mole | dimple |
-        dimpled | wrinkle | wrinkled | wrinkly | acne | pimple | piercing | pierced | nose ring | blue eyes |
-        green eyes | gray eyes | hazel eyes | black eyes | amber eyes | light eyes | big eyes |
-        large eyes | small eyes |
-        red hair |
-        redhead | ginger | ginger hair | auburn hair | red haired | strawberry blond | dyed hair | pink hair |
-        blue hair | green hair | purple hair | long hair | short hair | shoulder length hair | ponytail | braid |
-        dreadlock | bun | pigtail | crown | scarf | headscarf | hijab | turban | helmet | mask | veil | eyepatch |
-        eye patch | suit | dress | shirt | uniform | jacket | t shirt | hoodie | coat | tall | short | small nose |
-        long nose | thin lips | square jaw | strong jaw | pointed chin | pointy ears | big ears | hispanic | latino |
-        latina | arab | middle eastern | in black | in white""",
+        dimpled | wrinkle | wrinkled | wrinkly | acne | pimple | piercing | pierced | nose ring | blue eyes | green
+        eyes | gray eyes | hazel eyes | black eyes | amber eyes | light eyes | big eyes | large eyes | small eyes |
+        red hair | redhead | redheaded | ginger | ginger hair | auburn hair | red haired | strawberry blond | dyed
+        hair | pink hair | blue hair | green hair | purple hair | long hair | short hair | shoulder length hair |
+        ponytail | braid | dreadlock | bun | pigtail | crown | scarf | headscarf | hijab | turban | helmet | mask |
+        veil | eyepatch | eye patch | suit | dress | shirt | uniform | jacket | t shirt | hoodie | coat | tall | short
+        | small nose | long nose | thin lips | square jaw | strong jaw | pointed chin | pointy ears | big ears |
+        hispanic | latino | latina | arab | middle eastern | black and white hair | black and white beard | black and
+        white shirt | in black | in white""",
 }  # fmt: skip
 
 
@@ -247,7 +248,7 @@ kind sort one it its there they them he she him wearing wears wear wore worn dre
 eyes eyebrows nose lips skin mouth jaw chin cheeks forehead lighting light expression ears neck body years year age ages
 aged around about also much all natural normal ordinary average both or nor will shall should could can may might must
 if then than hello hi hey thanks thank maybe perhaps probably own let us out up style featuring including shows showing
-1 single sex gender race
+1 single taken shot sex gender race
 """)
 PEOPLE = _words("""women men people persons boys girls ladies gentlemen guys dudes children kids babies infants toddlers
 teenagers teens adults faces portraits photos grandmothers grandfathers grandmas grandpas seniors males females friends
