@@ -93,6 +93,15 @@ def test_grey_is_rec_601_luma() -> None:
     assert images.grey(photo).tolist() == [[76, 150, 29, 255]]
 
 
+def test_photos_on_a_device_become_tensors_there_with_the_same_values() -> None:
+    photos = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), dtype=np.uint8)
+    there = to_tensor(torch.from_numpy(photos))
+    assert torch.equal(there, to_tensor(photos))
+    assert there.is_contiguous(memory_format=torch.channels_last)
+    # A meta tensor holds no values: whatever took it to the host would fail.
+    assert to_tensor(torch.empty(2, 5, 4, 3, dtype=torch.uint8, device="meta")).device.type == "meta"
+
+
 @pytest.mark.parametrize(
     "wrong", [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4), np.uint8), np.zeros((3, 4, 4), np.uint8)]
 )

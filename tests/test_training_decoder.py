@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mien.core.errors import TrainingError
+from mien.core.images import to_tensor
 from mien.core.seeding import stream
 from mien.datasets.views import epoch_places
 from mien.faces import align
@@ -23,7 +24,6 @@ from mien.training.decoder import (
     TAP_CHANNELS,
     TAPS,
     DecoderTrainingConfig,
-    as_tensor,
     composed,
     critic_cost,
     decoder_networks,
@@ -234,7 +234,7 @@ def test_critics_see_what_the_generator_made_without_gradients() -> None:
     batch = tensors(batch_at(0))
     generator_cost(CONFIG)(networks, batch, torch.Generator().manual_seed(0), StepInfo(0, 10, 0, 4, 1e-3))
     shared = batch["shared"]
-    assert torch.equal(shared["wanted"], as_tensor(batch["wanted"]))
+    assert torch.equal(shared["wanted"], to_tensor(batch["wanted"]))
     assert not shared["made"].requires_grad
     assert set(shared["made_maps"]) == set(shared["real_maps"]) == {*TAPS, POOL}
     assert not any(value.requires_grad for value in (*shared["made_maps"].values(), *shared["real_maps"].values()))

@@ -87,6 +87,8 @@ RULES = (
     Rule("foreign weights", r"\btorch\s*\.\s*load\b|\bfrom\s+torch\b.*\bimport\b.*\bload\b", ("core/checkpoints.py",),
          "x = torch.load(path)"),
     Rule("weights files", r"\bsafetensors\b", ("core/checkpoints.py",), "import safetensors.torch"),
+    Rule("bf16 autocast", r"autocast\s*\(.*bfloat16", ("core/precision.py", "training/machine.py"),
+         "x = torch.autocast(device.type, torch.bfloat16)"),  # a CPU without bf16 units takes five times as long in it
     Rule("print", r"(?<![.\w])print\s*\(", (), "print(1)"),
     Rule("global seed", r"\b(torch\.manual_seed|np\.random\.seed|random\.seed)\s*\(", ("training/",),
          "torch.manual_seed(0)"),  # dropout takes no generator: the loop seeds it, step by step

@@ -228,13 +228,18 @@ def caption(text: str, width: int, height: int) -> UInt8Image:
     return strip
 
 
-def to_tensor(photos: UInt8Image) -> torch.Tensor:
-    """Photos (N H W 3 or H W 3 uint8) -> tensor (N 3 H W float32, -1 to 1)."""
+def to_tensor(photos: UInt8Image | torch.Tensor) -> torch.Tensor:
+    """Photos (N H W 3 or H W 3 uint8; NumPy, or torch on any device) -> N 3 H W float32, -1 to 1, on that device.
+
+    In memory the channels come last.
+    """
     import torch
 
-    if photos.dtype != np.uint8 or photos.ndim not in (3, 4) or photos.shape[-1] != 3:
-        raise RequestError(f"photos of shape {photos.shape}, {photos.dtype}; wanted N H W 3 or H W 3, uint8")
-    batch = torch.from_numpy(np.require(photos, requirements=["C", "W"]))
+    if photos.dtype not in (np.uint8, torch.uint8) or photos.ndim not in (3, 4) or photos.shape[-1] != 3:
+        raise RequestError(f"photos of shape {tuple(photos.shape)}, {photos.dtype}; wanted N H W 3 or H W 3, uint8")
+    if not isinstance(photos, torch.Tensor):
+        photos = torch.from_numpy(np.require(photos, requirements=["C", "W"]))
+    batch = photos.contiguous()
     batch = batch if batch.ndim == 4 else batch[None]
     return batch.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1)  # N 3 H W
 

@@ -60,11 +60,3 @@ class UpBlock(nn.Module):
 def upsample(x: Tensor) -> Tensor:
     """Twice the height and width, bilinear."""
     return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 convolutions are faster than fp32 there: CUDA, or a CPU with bf16 instructions."""
-    if device.type == "cuda":
-        return True
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(supported and supported())

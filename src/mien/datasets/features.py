@@ -21,6 +21,7 @@ from mien.core.errors import DatasetError
 from mien.core.files import write_bytes
 from mien.core.images import to_tensor
 from mien.core.memory import keep_freed_memory
+from mien.core.precision import fast_autocast
 from mien.core.records import Float32Array, UInt8Image
 from mien.core.seeding import stream
 from mien.datasets.batches import FaceDataset, Progress, Rows
@@ -112,7 +113,7 @@ def _encode(
     crops = data.decoded(np.array(rows, np.int64))
     if frames is not None:
         crops = np.stack([frames.cut(crop, data.faces[row].id) for crop, row in zip(crops, rows, strict=True)])
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), fast_autocast():
         windows = align.encoder_window(to_tensor(crops), encoder.input_size)
         values: npt.NDArray[np.float16] = encoder(windows, [tap])[tap].float().flatten(1).numpy().astype(np.float16)
     return values

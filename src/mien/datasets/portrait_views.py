@@ -24,6 +24,7 @@ from mien.core.errors import DatasetError
 from mien.core.files import write_bytes
 from mien.core.images import resize, to_tensor
 from mien.core.memory import keep_freed_memory
+from mien.core.precision import fast_autocast
 from mien.core.records import Float32Array, UInt8Image
 from mien.datasets.batches import FaceDataset, Progress, Rows
 from mien.datasets.catalog import CatalogRow
@@ -174,7 +175,7 @@ def portrait_views(
 def _seen(data: FaceDataset, encoder: Encoder, landmarks: nn.Module, rows: list[int]) -> list[tuple[Any, ...]]:
     crops = to_tensor(data.decoded(np.array(rows, np.int64)))
     with torch.inference_mode():
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_autocast():
             seen = encoder(loose_view(crops, encoder.input_size), ["pool", "embedding"])
         points = landmarks(crops)
         places = (points[..., :2] + 0.5) * (LANDMARK_FRAME_PX / crops.shape[-1]) - 0.5

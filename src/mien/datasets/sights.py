@@ -14,6 +14,7 @@ from mien.attributes.features import Recipe, look
 from mien.core.files import write_bytes
 from mien.core.images import to_tensor
 from mien.core.memory import keep_freed_memory
+from mien.core.precision import fast_autocast
 from mien.datasets.batches import FaceDataset, Progress, Rows
 from mien.datasets.features import BLOCK, features
 from mien.faces.encoder import Encoder
@@ -96,7 +97,7 @@ def _seen(
     for start in range(0, len(rows), batch):
         crops = to_tensor(data.decoded(rows[start : start + batch]))
         crops = crops.flip(3) if mirrored else crops
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), fast_autocast():
             seen = look(encoder, crops, recipe)
         parts.append({name: values.float().numpy().astype(np.float16) for name, values in seen.items()})
     return {each.name: np.concatenate([part[each.name] for part in parts]) for each in recipe}

@@ -19,8 +19,9 @@ from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.config import Config
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_photos, to_tensor
-from mien.core.layers import SLOPE, has_fast_bf16
+from mien.core.layers import SLOPE
 from mien.core.memory import keep_freed_memory
+from mien.core.precision import has_fast_bf16
 from mien.core.records import UInt8Image
 
 MODEL = "enlarger"

@@ -20,6 +20,7 @@ from mien.core.errors import DatasetError, TrainingError
 from mien.core.files import write_json
 from mien.core.images import to_tensor
 from mien.core.memory import keep_freed_memory
+from mien.core.precision import fast_autocast
 from mien.core.seeding import stream
 from mien.datasets.batches import FaceDataset, Rows
 from mien.datasets.features import features
@@ -150,7 +151,7 @@ def _run_of(
         unmarked_share=0.0,
     )
     settings = LoopSettings(
-        steps=plan.steps, batch_size=plan.batch, seed=plan.seed, precision="bf16", threads=torch.get_num_threads(),
+        steps=plan.steps, batch_size=plan.batch, seed=plan.seed, precision="auto", threads=torch.get_num_threads(),
         log_every=max(1, plan.steps // 20), tensorboard=False, checkpoint_minutes=None,
     )  # fmt: skip
     told = json.dumps([config.model_dump(), settings.model_dump(), plan.judged, data.fingerprint()], default=str)
@@ -221,7 +222,7 @@ def _ask(encoder: Encoder | None, heads: AttributeHeads, faces: Crops, batch: in
     """Probabilities of marks (N 73 float32)."""
     rows = []
     looks = heads.config.looks
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), fast_autocast():
         for start in range(0, len(faces.crops), batch):
             if encoder is None:
                 seen = torch.from_numpy(faces.seen[start : start + batch])

@@ -30,7 +30,7 @@ def rows_at_once(config: DescentConfig) -> int:
     """How many pictures to make together. One where that would let them depend on each other in their last bits."""
     import torch
 
-    from mien.core.layers import has_fast_bf16
+    from mien.core.precision import has_fast_bf16
 
     return ROWS if config.optimiser != "lbfgs" and has_fast_bf16(torch.device("cpu")) else 1
 
@@ -68,18 +68,17 @@ class Visualiser:
         self, wanted: Sequence[Sequence[str]], draws: Sequence[torch.Generator], progress: Progress | None = None
     ) -> Descent:
         """N crops with the attributes ``wanted`` (N sets of classes of the heads)."""
-        import torch
 
         from mien.attributes import GROUPS
         from mien.attributes.features import joined, look
-        from mien.core.layers import has_fast_bf16
+        from mien.core.precision import fast_autocast
         from mien.papers.deepface_2016.picture import canvas_px
         from mien.papers.deepface_2016.visualise import visualise
 
         reader, looks = self.reader, self.reader.heads.config.looks
 
         def heads(window: Tensor) -> tuple[Tensor, ...]:
-            with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bf16(window.device)):
+            with fast_autocast(window.device):
                 seen = look(reader.encoder, window, looks)
             return tuple(reader.heads(joined(seen, looks)).groups)
 

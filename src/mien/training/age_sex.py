@@ -22,6 +22,7 @@ from mien.core.checkpoints import load_into
 from mien.core.config import Config
 from mien.core.errors import DatasetError
 from mien.core.images import to_photos, to_tensor
+from mien.core.precision import Precision
 from mien.core.records import UInt8Image
 from mien.core.seeding import stream
 from mien.faces.align import window
@@ -49,7 +50,7 @@ class AgeSexConfig(Config):
     balance: float = 0.3  # 0: faces as often as in the data, 1: every age equally often
     ema_half_life_kimg: float = 6.0
     seed: int = 0
-    precision: str = "bf16"
+    precision: Precision = "auto"
 
 
 def stored_window(crops: UInt8Image) -> npt.NDArray[np.uint8]:

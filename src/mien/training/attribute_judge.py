@@ -25,6 +25,7 @@ from mien.core.checkpoints import load_into
 from mien.core.config import Config
 from mien.core.errors import DatasetError
 from mien.core.images import resize, to_tensor
+from mien.core.precision import Precision
 from mien.core.records import Float32Array, UInt8Image
 from mien.core.seeding import stream
 from mien.faces.inner_square import grey_outside
@@ -55,7 +56,7 @@ class AttributeJudgeConfig(Config):
     ema_half_life_kimg: float = 6.0
     images_before: int = 0  # seen by the run that this one starts from
     seed: int = 0
-    precision: str = "bf16"
+    precision: Precision = "auto"
 
 
 def stored_crop(crops: UInt8Image) -> npt.NDArray[np.uint8]:

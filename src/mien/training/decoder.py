@@ -68,11 +68,6 @@ class DecoderTrainingConfig(Config):
     images_before: int = 0  # images seen by the networks that this run starts with
 
 
-def as_tensor(photos: Tensor) -> Tensor:
-    """N H W 3 uint8 (torch) -> N 3 H W float32 in [-1, 1], channels last in memory."""
-    return to_tensor(photos.cpu().numpy()).to(photos.device)
-
-
 def composed(made: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:
     """``made`` where ``mask`` is 1, ``wanted`` elsewhere."""
     return torch.lerp(wanted, made, mask)
@@ -110,10 +105,10 @@ def generator_cost(config: DecoderTrainingConfig) -> Any:
     """The decoder's and style encoder's objective."""
 
     def cost(networks: Networks, batch: Batch, noise: torch.Generator, info: StepInfo) -> Terms:
-        wanted, mask = as_tensor(batch["wanted"]), batch["mask"]
+        wanted, mask = to_tensor(batch["wanted"]), batch["mask"]
         features = batch["features"]
         decoder: Any = networks["decoder"]
-        mean, log_variance = networks["style"](as_tensor(batch["shown"]))
+        mean, log_variance = networks["style"](to_tensor(batch["shown"]))
         style = mean + (log_variance / 2).exp() * torch.randn(mean.shape, generator=noise, device=noise.device)
         spread = torch.randn(features.shape, generator=noise, device=noise.device) * decoder.deviation
         given, count = features + config.feature_noise * spread, len(features)
@@ -240,7 +235,7 @@ def preview_sheet(batch: Batch, columns: int = 12) -> Callable[[Networks, int], 
         device = decoder.mean.device
         planes = decoder.noise_planes(len(shown), torch.Generator().manual_seed(0))  # the same on every device
         with torch.no_grad():
-            style, _ = networks["style"](as_tensor(shown.to(device)))
+            style, _ = networks["style"](to_tensor(shown.to(device)))
             made = to_photos(decoder(features.to(device), style, [plane.to(device) for plane in planes]))
         tiles = [tile for pair in zip(shown.numpy(), made, strict=True) for tile in pair]
         return sheet(tiles, columns=columns)

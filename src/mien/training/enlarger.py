@@ -54,11 +54,6 @@ class EnlargerTrainingConfig(Config):
     images_before: int = 0  # patches seen by the networks that this run starts with
 
 
-def as_tensor(photos: Tensor) -> Tensor:
-    """N H W 3 uint8 (torch) -> N 3 H W float32 in [-1, 1]."""
-    return to_tensor(photos.cpu().numpy()).to(photos.device)
-
-
 def halved(images: Tensor) -> Tensor:
     """Half the height and width, by area."""
     return functional.avg_pool2d(images, FACTOR)
@@ -84,7 +79,7 @@ def generator_cost(config: EnlargerTrainingConfig) -> Any:
     """The enlarger's objective."""
 
     def cost(networks: Networks, batch: Batch, noise: torch.Generator, info: StepInfo) -> Terms:
-        large, small, known = as_tensor(batch["large"]), as_tensor(batch["small"]), batch["known"]
+        large, small, known = to_tensor(batch["large"]), to_tensor(batch["small"]), batch["known"]
         made = networks["enlarger"](small)
         encoder: Any = networks["encoder"]
         with torch.no_grad():

@@ -108,7 +108,8 @@ class _Loop:
         # Reading a number costs nothing on a CPU; on a GPU it stops the queue, so only gates make us read each step.
         self.reads_each_step = self.device.type == "cpu" or any(phase.gate for phase in phases)
         identity = {"config": config.model_dump(mode="json")} | {
-            "loop": settings.model_dump(mode="json", include={"batch_size", "seed", "precision"}),
+            "loop": settings.model_dump(mode="json", include={"batch_size", "seed"})
+            | {"precision": self.machine.precision},
             "ema": ema.model_dump(mode="json"),
             "processes": self.world,
         }
@@ -139,7 +140,7 @@ class _Loop:
             write_json(where, self.identity)
         self.machine.wait()
         if self.world > 1:
-            self.machine.repeat_first([*self.networks.values(), *self.ema.networks.values()])
+            self.machine.broadcast([*self.networks.values(), *self.ema.networks.values()])
 
     def _restore(self, found: Checkpoint) -> None:
         for name, module in self.networks.items():
@@ -231,7 +232,7 @@ class _Loop:
                 optimiser.zero_grad(set_to_none=True)
                 total.backward()  # type: ignore[no-untyped-call]
             value = self.machine.average(total.detach(), [] if paused else _gradients(optimiser))
-            self._judge(phase.name, value)
+            self._check_finite(phase.name, value)
             if not paused:
                 clip = phase.optimiser.clip_norm if isinstance(phase.optimiser, OptimiserConfig) else None
                 if clip is not None:
@@ -239,7 +240,7 @@ class _Loop:
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
 
-            # The books.
+            # Logging.
             if paused:
                 self.totals.pauses[phase.name] = self.totals.pauses.get(phase.name, 0) + 1
             for name, term in terms.items():
@@ -257,7 +258,7 @@ class _Loop:
                 for parameter in parameters:
                     parameter.requires_grad_(wanted)
 
-    def _judge(self, name: str, total: Tensor) -> None:
+    def _check_finite(self, name: str, total: Tensor) -> None:
         """Stop at a loss that is not finite: at once where reading is free, at the next line otherwise."""
         if self.reads_each_step:
             value = float(total)
@@ -304,7 +305,7 @@ class _Loop:
         minutes = self.settings.minutes
         late = minutes is not None and time.monotonic() - self.began > minutes * 60
         wanted = self.asked.signal or ("minutes" if late else None)
-        return self.machine.agree(wanted)
+        return self.machine.any_rank(wanted)
 
     def _checkpoint_due(self) -> bool:
         every, minutes = self.settings.checkpoint_every, self.settings.checkpoint_minutes

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.core.errors import MienError, RequestError
+from mien.core.precision import Precision, chosen_precision
 
 
 def _leave() -> None:
@@ -37,8 +38,11 @@ class Machine:
     state: Any  # accelerate.PartialState
 
     @classmethod
-    def open(cls, device: Literal["auto", "cpu", "cuda"], precision: Literal["fp32", "bf16"]) -> Self:
-        """Join the processes that ``accelerate launch`` started, or be the only one."""
+    def open(cls, device: Literal["auto", "cpu", "cuda"], precision: Precision) -> Self:
+        """Join the processes that ``accelerate launch`` started, or be the only one.
+
+        ``precision`` "auto" becomes what is faster on the device. ``RequestError``: no CUDA here.
+        """
         try:
             from accelerate import PartialState
         except ImportError as error:
@@ -51,7 +55,13 @@ class Machine:
             atexit.register(_leave)
         if state.device.type == "cpu":
             keep_memory()
-        return cls(state.device, int(state.process_index), int(state.num_processes), precision, state)
+        return cls(
+            state.device,
+            int(state.process_index),
+            int(state.num_processes),
+            chosen_precision(precision, state.device),
+            state,
+        )
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Mixed precision for forward passes: weights stay fp32, products are bf16 (no loss scaling is needed)."""
@@ -84,8 +94,8 @@ class Machine:
         mean: Tensor = flat[0]
         return mean
 
-    def agree(self, wanted: str | None) -> str | None:
-        """``wanted``, or "another process" where only another process wants something: all stop at the same step."""
+    def any_rank(self, wanted: str | None) -> str | None:
+        """``wanted``; "another process" where only another rank wants something, so that all ranks stop at one step."""
         if self.world == 1:
             return wanted
         from accelerate.utils import reduce
@@ -94,8 +104,8 @@ class Machine:
         return (wanted or "another process") if float(flag) > 0 else None
 
     @torch.no_grad()
-    def repeat_first(self, modules: Sequence[nn.Module]) -> None:
-        """Give all processes the parameters and buffers of process 0."""
+    def broadcast(self, modules: Sequence[nn.Module]) -> None:
+        """Copy the parameters and buffers of rank 0 to every rank."""
         from accelerate.utils import broadcast
 
         for module in modules:

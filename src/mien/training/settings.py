@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mien.core.config import Config
+from mien.core.precision import Precision
 from mien.training.phases import Networks
 
 BatchAt = Callable[[int], Mapping[str, Any]]  # pure: the same number, the same batch
@@ -18,7 +19,7 @@ class LoopSettings(Config):
     steps: int
     batch_size: int  # images of one process and step
     seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None
     channels_last: bool = True

@@ -15,8 +15,8 @@ from mien.core.config import Config
 from mien.core.contract import WHOLE_CROP, FaceRequest, complete, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_photos
-from mien.core.layers import has_fast_bf16
 from mien.core.memory import keep_freed_memory
+from mien.core.precision import has_fast_bf16
 from mien.core.quantise import unpacked
 from mien.core.records import Labels, MadeFace, UInt8Image
 from mien.core.seeding import sample_generator

@@ -15,8 +15,8 @@ from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.contract import FaceRequest, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_photos
-from mien.core.layers import has_fast_bf16
 from mien.core.memory import keep_freed_memory
+from mien.core.precision import has_fast_bf16
 from mien.core.quantise import unpacked
 from mien.core.records import UInt8Image
 from mien.core.seeding import fresh_seed, sample_generator, stream

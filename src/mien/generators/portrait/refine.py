@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from mien.core.layers import has_fast_bf16
+from mien.core.precision import fast_autocast
 from mien.faces import align
 from mien.faces.landmarks import IBUG_68, INPUT_PX, mesh_points
 from mien.faces.landmarks68 import INNER_LIPS
@@ -95,7 +95,7 @@ def refined(
     optimiser = torch.optim.Adam([moving], lr=config.rate, betas=(0.8, 0.95))
     device = code.device
     for _ in range(config.steps):
-        with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
+        with torch.enable_grad(), fast_autocast(device):
             cost = costs(decoder.decode(moving, planes).float(), readers, decoder, wanted, config)
             (moving.grad,) = torch.autograd.grad(cost.float().sum(), [moving])
         optimiser.step()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mien.core.errors import RequestError
-from mien.core.layers import has_fast_bf16
+from mien.core.precision import fast_autocast
 from mien.faces import align
 from mien.faces.encoder import Encoder
 from mien.papers.deepface_2016.descent import Descent, Objective, Offsets, Progress, descend, windows
@@ -45,7 +45,7 @@ def of_picture(encoder: Encoder, layer: str, canvas: Tensor) -> Target:
     """The activations of pictures (N or 1, 3 H W) themselves, read where the window lies: jitter moves both."""
 
     def read(offsets: Offsets) -> Tensor:
-        with torch.no_grad(), _fast(canvas.device):
+        with torch.no_grad(), fast_autocast(canvas.device):
             return encoder(windows(canvas, offsets, encoder.input_size), [layer])[layer].float()
 
     if canvas.shape[-1] > encoder.input_size:
@@ -59,7 +59,7 @@ def distance(encoder: Encoder, layer: str, target: Target) -> Objective:
 
     def objective(window: Tensor, offsets: Offsets) -> Tensor:
         wanted = target(offsets).flatten(1)
-        with _fast(window.device):
+        with fast_autocast(window.device):
             found = encoder(window, [layer])[layer]
         off = (found.float().flatten(1) - wanted).square().sum(1)
         return off / wanted.square().sum(1).clamp_min(1e-12)
@@ -91,7 +91,3 @@ def noise_canvas(
     size = canvas_px(encoder.input_size, config)
     noise = torch.stack([torch.randn(3, size, size, generator=one) for one in draws]) * config.begin_noise
     return (noise if around is None else around + noise).clamp(-1, 1)
-
-
-def _fast(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device))

@@ -73,7 +73,7 @@ def _train(request: TrainRequest, preset: Literal["mien", "paper"]) -> Trained:
         request,
         steps=planned,
         batch_size=size,
-        precision="bf16" if unfreeze_from else "fp32",
+        precision="auto" if unfreeze_from else "fp32",
         checkpoint_minutes=5.0,
     )
     outcome = faces.train(out, config, settings, bool(request.resume))
@@ -232,11 +232,12 @@ def look_at(
 
     from mien.attributes.features import looks_of
     from mien.core.images import to_tensor
+    from mien.core.precision import fast_autocast
 
     parts = []
     for start in range(0, len(rows), 32):
         crops = to_tensor(data.decoded(rows[start : start + 32], CROP_PX))
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), fast_autocast():
             parts.append(looks_of(encoder, crops, looks, mirrored=mirrored).float().numpy().astype(np.float16))
     return np.concatenate(parts)
 

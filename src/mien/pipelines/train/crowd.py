@@ -22,7 +22,7 @@ DENSITY_STEPS = 6000
 
 def train_mien(options: TrainRequest) -> Trained:
     """The decoder in OUT/decoder, then the density in OUT/density, then OUT/weights.safetensors."""
-    settings = loop_settings(options, steps=20_000, batch_size=16, precision="bf16", preview_every=250)
+    settings = loop_settings(options, steps=20_000, batch_size=16, precision="auto", preview_every=250)
     outcome, seen, held_out = _decoder(options, settings)
     if outcome.finished:
         outcome = fit_density(options, outcome, seen, held_out)
@@ -82,7 +82,7 @@ def fit_density(options: TrainRequest, outcome: Outcome, seen: Views, held_out: 
             "seed": options.seed or 0,
             "threads": options.threads,
         }
-        | {"device": options.device or "auto", "precision": "bf16", "log_every": 100}
+        | {"device": options.device or "auto", "precision": options.precision or "auto", "log_every": 100}
     )
     fitted = train_density(
         code_batches(

@@ -15,7 +15,7 @@ def train_paper_preset(request: TrainRequest) -> Trained:
     from mien.evaluation.detection import detection_rate
     from mien.training.crowd_paper import CrowdPaperConfig, detection_hook, train_paper
 
-    settings = loop_settings(request, steps=100_000, batch_size=64, precision="bf16")
+    settings = loop_settings(request, steps=100_000, batch_size=64, precision="auto")
     if settings.batch_size % 16:
         raise RequestError(f"--batch: {settings.batch_size} given; the paper preset wants a multiple of 16 (its bins)")
     batch_at, data = paper_batches(request.data, settings.batch_size, settings.seed)

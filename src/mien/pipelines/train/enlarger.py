@@ -29,7 +29,7 @@ def train_enlarger_preset(request: TrainRequest) -> Trained:
 
     own, out = settings_of(request, EnlargerSettings), request.out
     settings = loop_settings(
-        request, steps=4000, batch_size=16, precision="bf16", preview_every=250, checkpoint_minutes=3.0
+        request, steps=4000, batch_size=16, precision="auto", preview_every=250, checkpoint_minutes=3.0
     )
     use_threads(request)
     seed = settings.seed

@@ -141,9 +141,10 @@ def _pooled(encoder: Encoder, photos: Any) -> Any:
     import torch
 
     from mien.core.images import to_tensor
+    from mien.core.precision import fast_autocast
     from mien.faces.align import encoder_window
 
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), fast_autocast():
         return (
             encoder(encoder_window(to_tensor(np.stack(photos)), encoder.input_size), ["pool"])["pool"].float().numpy()
         )
@@ -275,6 +276,7 @@ def activations(data: FaceDataset, encoder: Encoder, rows: Rows, layer: str) -> 
 
     from mien.core.images import to_tensor
     from mien.core.memory import keep_freed_memory
+    from mien.core.precision import fast_autocast
     from mien.datasets.features import features
     from mien.faces.align import encoder_window
 
@@ -288,7 +290,7 @@ def activations(data: FaceDataset, encoder: Encoder, rows: Rows, layer: str) -> 
         parts = []
         for first in range(0, len(places), 32):
             crops = to_tensor(np.ascontiguousarray(pixels[rows[places[first : first + 32]]]))
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            with torch.inference_mode(), fast_autocast():
                 windows = encoder_window(crops, encoder.input_size)
                 parts.append(encoder(windows, [layer])[layer].float().numpy())
         yield places, np.concatenate(parts)

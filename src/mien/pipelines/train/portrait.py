@@ -82,7 +82,7 @@ def train_paper(request: TrainRequest, own: PortraitSettings) -> tuple[Outcome, 
     from mien.training.portrait_paper import PortraitPaperConfig, train_portrait
 
     rules, landmarks_name = rules_of(own), own.landmarks
-    settings = loop_settings(request, steps=STEPS, batch_size=BATCH, precision="bf16", preview_every=250)
+    settings = loop_settings(request, steps=STEPS, batch_size=BATCH, precision="auto", preview_every=250)
     networks = PaperConfig.of_size(own.size)
     data = FaceDataset.open(request.data)
     rows, steps = choose(data, rules, "train")

@@ -1,0 +1,33 @@
+"""Whether bf16 pays: the one place that decides it, for drawing, for reading features and for training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+Precision = Literal["auto", "fp32", "bf16"]  # auto: bf16 where it is fast
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 convolutions are faster than fp32 on ``device``: CUDA since Ampere, a CPU with bf16 instructions.
+
+    Without such instructions a CPU takes about five times as long in bf16.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(device.type == "cpu" and supported and supported())
+
+
+def chosen_precision(wanted: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
+    """``wanted``; for ``auto`` what is faster on ``device``."""
+    if wanted == "auto":
+        return "bf16" if has_fast_bf16(device) else "fp32"
+    return wanted
+
+
+def fast_autocast(device: torch.device | None = None) -> torch.autocast:
+    """Autocast to bf16 where it is fast, else fp32 throughout. Weights stay fp32. ``None``: the CPU."""
+    device = device or torch.device("cpu")
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device))

@@ -1,0 +1,47 @@
+"""Which arithmetic is chosen where nobody says: bf16 only where the device has units for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from training_toy import toy_arguments
+
+from mien.core.precision import chosen_precision, fast_autocast, has_fast_bf16
+from mien.training.loop import train
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture(params=[True, False], ids=["bf16 units", "no bf16 units"])
+def units(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the processor that this test sees has bf16 units."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: request.param)
+    return bool(request.param)
+
+
+def test_auto_is_bf16_only_where_it_is_fast(units: bool) -> None:
+    assert has_fast_bf16(CPU) == units
+    assert chosen_precision("auto", CPU) == ("bf16" if units else "fp32")
+    assert [chosen_precision(said, CPU) for said in ("fp32", "bf16")] == ["fp32", "bf16"]
+
+
+@pytest.mark.parametrize(("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_a_gpu_before_ampere_only_imitates_bf16(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], fast: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert has_fast_bf16(CUDA) == fast
+
+
+def test_features_are_read_in_the_chosen_arithmetic(units: bool) -> None:
+    with fast_autocast():
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.bfloat16 if units else torch.float32)
+
+
+def test_a_run_uses_and_notes_the_chosen_arithmetic(units: bool, tmp_path: Path) -> None:
+    train(**toy_arguments(tmp_path, 1, precision="auto"))
+    assert json.loads((tmp_path / "run.json").read_text())["loop"]["precision"] == ("bf16" if units else "fp32")
