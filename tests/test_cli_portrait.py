@@ -39,12 +39,16 @@ def test_other_backgrounds_are_refused(text: str) -> None:
         (("--refine", 101), "--refine: 101 given; allowed are 0 to 100"),
         (
             ("--preset", "paper", "--weights", "w", "--refine", 3),
-            "--refine: preset 'paper' does not use it; it uses",
+            "--refine: preset 'paper' of portrait has no",
         ),
-        (("--set", "glow=1"), "--set glow: preset 'mien' does not use it; it uses steps, rate, embedding, features,"),
+        (
+            ("--set", "glow=1"),
+            "--set: 'glow=1' given; preset 'mien' of portrait knows steps=8 (of drawing again; 0: no",
+        ),
         (("--set", "rate=fast"), "--set: rate: Input should be a valid number"),
-        (("--set", "rate"), "--set: 'rate' given; wanted is name=value"),
-        (("--preset", "paper", "--weights", "w", "--set", "rate=1"), "--set rate: preset 'paper' does not use it"),
+        (("--set", "steps=101"), "--set: steps: Input should be less than or equal to 100, given 101"),
+        (("--set", "rate"), "--set: 'rate' given; preset 'mien' of portrait knows"),
+        (("--preset", "paper", "--weights", "w", "--set", "rate=1"), "preset 'paper' of portrait has no settings"),
         (("--preset", "best"), "preset: 'best' given; allowed: mien, paper"),
     ],
 )

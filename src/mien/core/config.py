@@ -6,7 +6,6 @@ import json
 import os
 import reprlib
 import typing
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,17 +46,6 @@ class Config(pydantic.BaseModel):
     def write(self, path: str | os.PathLike[str]) -> None:
         """Save as JSON, atomically."""
         write_text(path, self.model_dump_json(indent=2) + "\n")
-
-
-def parse_settings(given: Sequence[str]) -> dict[str, str]:
-    """``["rate=0.1"]``, as ``--set`` gives it, -> ``{"rate": "0.1"}``: values for ``Config.make``."""
-    found: dict[str, str] = {}
-    for text in given:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not name or not equals or name in found:
-            raise RequestError(f"--set: '{text}' given; wanted is name=value, each name once")
-        found[name] = value
-    return found
 
 
 def _fields_at(model: type[pydantic.BaseModel], place: tuple[int | str, ...]) -> list[str]:

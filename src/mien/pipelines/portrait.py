@@ -6,13 +6,14 @@ What is here reads and checks requests and holds results; it loads no network (`
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mien.core.config import Config
 from mien.core.errors import MienError, RequestError
 from mien.core.records import Face, Float32Array, Pose, UInt8Image
+from mien.core.settings import described, settings_from
 from mien.generators.portrait.settings import RefineConfig
 
 RGB = tuple[int, int, int]
@@ -114,17 +115,22 @@ def check_preset(preset: str, weights: object) -> None:
 
 def settings_of(preset: str, values: Mapping[str, Any]) -> Config:
     """The typed settings of a preset. ``RequestError`` for one that it does not use, or a value out of range."""
-    kind = SETTINGS[preset]
+    kind, whose = SETTINGS[preset], f"preset '{preset}' of portrait"
     unused = [name for name in values if name not in kind.model_fields]
     if unused:
         option = "--refine" if unused[0] == "steps" else f"--set {unused[0]}"
-        raise RequestError(
-            f"{option}: preset '{preset}' does not use it; it uses {', '.join(kind.model_fields) or 'no settings'}"
-        )
-    made = kind.make(dict(values), where="--set")
-    if isinstance(made, RefineConfig) and not 0 <= made.steps <= MOST_STEPS:
-        raise RequestError(f"--refine: {made.steps} given; allowed are 0 to {MOST_STEPS}")
-    return made
+        raise RequestError(f"{option}: {described(kind, whose)}")
+    return kind.make(dict(values), where="--set")
+
+
+def read_settings(preset: str, said: Sequence[str], refine: int | None = None) -> dict[str, Any]:
+    """``name=value`` words as settings of a preset, ``refine`` being its ``steps``."""
+    if preset not in PRESETS:
+        raise RequestError(f"preset: '{preset}' given; allowed: {', '.join(PRESETS)}")
+    if refine is not None and not 0 <= refine <= MOST_STEPS:
+        raise RequestError(f"--refine: {refine} given; allowed are 0 to {MOST_STEPS}")
+    found = settings_from(SETTINGS[preset], said, f"preset '{preset}' of portrait").model_dump(exclude_unset=True)
+    return found if refine is None else {**found, "steps": refine}
 
 
 def parse_background(text: str) -> RGB | None:

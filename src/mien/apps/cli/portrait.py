@@ -40,7 +40,7 @@ def portrait(
     ] = None,
     given: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Another setting of the preset (docs/portrait.md)."),
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the preset; a wrong name lists them all."),
     ] = None,
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Also one picture: photo, aligned crop, portrait, mask: sheet.png.")
@@ -55,10 +55,9 @@ def portrait(
     pictures and the manifest that you asked for. Portraits are synthetic and say so in their metadata; they are no
     evidence of how a person looks.
     """
-    from mien.core.config import parse_settings
-    from mien.pipelines.portrait import PortraitRequest
+    from mien.pipelines.portrait import PortraitRequest, read_settings
 
-    settings = parse_settings(given or ()) | ({} if refine is None else {"steps": refine})
+    settings = read_settings(preset, given or (), refine)
     request = PortraitRequest(tuple(photos), preset, weights, largest, size, background, settings)
     _write(request, out, sheet, unmarked, credentials, force)
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from mien.core.config import Config
 
 
 class RefineConfig(Config):
-    """How far a portrait is refined (``refine``); the last six are weights of what the picture is to show."""
+    """How far a portrait is refined (``refine``)."""
 
-    steps: int = 8
-    rate: float = 0.07  # of Adam, in deviations of the code
-    embedding: float = 1.0
-    features: float = 1.0
-    turn: float = 0.3
-    mouth: float = 0.3
-    dark: float = 0.3
-    tone: float = 2.0
+    steps: int = Field(default=8, ge=0, le=100, description="of drawing again; 0: none")
+    rate: float = Field(default=0.07, gt=0, description="of Adam, in deviations of the code")
+    embedding: float = Field(default=1.0, ge=0, description="weight of who it is")
+    features: float = Field(default=1.0, ge=0, description="of how the person looks")
+    turn: float = Field(default=0.3, ge=0, description="of looking ahead")
+    mouth: float = Field(default=0.3, ge=0, description="of a shut mouth")
+    dark: float = Field(default=0.3, ge=0, description="of a light background")
+    tone: float = Field(default=2.0, ge=0, description="of keeping the skin's colour")
 
     @property
     def version(self) -> str:

@@ -6,14 +6,14 @@ An option or setting that a preset does not use is refused here, before anything
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from mien.core.config import Config
 from mien.core.errors import RequestError
+from mien.core.settings import settings_from
 from mien.datasets.layout import require_dataset
 from mien.pipelines.train.request import Trained, TrainRequest, check_numbers
 from mien.pipelines.train.settings import (
@@ -97,44 +97,3 @@ def train(model: str, preset: str, *, data: Path, out: Path, said: Iterable[str]
     request = TrainRequest(data=data, out=out, settings=settings, **given)
     check_numbers(request)
     return chosen.run(request)
-
-
-def settings_from(kind: type[Config], said: Iterable[str], whose: str) -> Config:
-    """``name=value`` words as a checked configuration. ``RequestError`` lists what there is, with defaults."""
-    values: dict[str, Any] = {}
-    for word in said:
-        name, equals, text = word.partition("=")
-        if name not in kind.model_fields or not equals:
-            raise RequestError(f"--set: '{word}' given; {described(kind, whose)}")
-        values[name] = _value(kind.model_fields[name].annotation, text)
-    return kind.make(values, where="--set")
-
-
-def described(kind: type[Config], whose: str) -> str:
-    """The settings of a preset in one line: name=default (what it is)."""
-    if not kind.model_fields:
-        return f"{whose} has no settings"
-    known = (f"{name}={_shown(field.default)} ({field.description})" for name, field in kind.model_fields.items())
-    return f"{whose} knows {', '.join(known)}"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return "" if value is None else str(value)
-
-
-def _value(kind: Any, text: str) -> Any:
-    """A word as pydantic takes it: lists by commas, yes and no, numbers."""
-    if get_origin(kind) is tuple:
-        return [part.strip() for part in text.split(",") if part.strip()]
-    if kind is bool:
-        return {"yes": True, "no": False}.get(text.lower(), text)
-    if type(None) in get_args(kind) and text == "":
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
