@@ -16,6 +16,7 @@ from mien.core.records import Face, Pose
 from mien.datasets import catalog
 from mien.datasets.catalog import CatalogRow
 from mien.evaluation import portrait as measures
+from mien.evaluation import portrait_kept
 from mien.evaluation.portrait import (
     NetworkPortraitJudges,
     asymmetry,
@@ -175,6 +176,8 @@ def fakes(monkeypatch):
 
     monkeypatch.setattr(PortraitPipeline, "load", classmethod(load))
     monkeypatch.setattr(measures, "NetworkPortraitJudges", FakeJudges)
+    for module in (measures, portrait_kept):  # noise in which no cascade finds a face
+        monkeypatch.setattr(module, "detects", lambda crops: np.ones(len(crops), bool))
     return loaded
 
 
@@ -195,7 +198,9 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path)
     words = ("evaluate", "portrait", "--data", dataset, "--out", out, "--ages", 20)
     result = cli_here(*words)
     assert result.exception is None, result.output
-    assert f"{PEOPLE} people: true accepts at FAR 0.1 % 100.0 % (target 58 %)" in result.output
+    assert (
+        f"{PEOPLE} people: a face is found in 100.0 %, true accepts at FAR 0.1 % 100.0 % (target 58 %)" in result.output
+    )
     values = json.loads((out / "report.json").read_text())
     told = {(f["subject"], f["label"]): (f["value"], f["n"]) for f in values["figures"]}
     assert told["portrait", "dlib: true accepts at 0.1% false ones"] == (1.0, PEOPLE)
@@ -294,6 +299,40 @@ def test_the_ablation_is_one_command_one_table_one_sheet(cli_here, dataset, fake
     assert isinstance(again.exception, RequestError)
     assert "was trained for 13: not one budget" in str(again.exception)
     assert isinstance(cli_here(*words, "--force", "--rate", 0).exception, RequestError)
+
+
+class FlatMaker(FakeMaker):
+    """What an ablation of six steps drew: a flat rectangle of a colour, the same for both photos of a person."""
+
+    def of_crop(self, crop):
+        colour = crop.mean((0, 1)).astype(np.uint8)
+        return np.full((64, 64, 3), colour, np.uint8), np.ones((64, 64), np.float32)
+
+
+def test_flat_rectangles_fail_every_figure_though_the_mesh_says_well(cli_here, dataset, monkeypatch, tmp_path):
+    """The planted mesh says frontal, closed and sure of every picture; the real cascades find no face."""
+    monkeypatch.setattr(PortraitPipeline, "load", classmethod(lambda cls, preset, *, weights=None: FlatMaker()))
+    monkeypatch.setattr(measures, "NetworkPortraitJudges", FakeJudges)
+    out = tmp_path / "report"
+    result = cli_here("evaluate", "portrait", "--data", dataset, "--out", out, "--ages", 20)
+    assert result.exception is None, result.output
+    assert f"{PEOPLE} people: a face is found in 0.0 %, true accepts at FAR 0.1 % 0.0 %" in result.output
+    assert "yaw under 3 degrees in 0.0 % (target 95 %), mouth closed in 0.0 %" in result.output
+    values = json.loads((out / "report.json").read_text())
+    told = {f["label"]: f for f in values["figures"] if f["subject"] == "portrait"}
+    for label in ("yaw under 3 degrees, inputs within 60", "pitch under 3 degrees", "roll under 3 degrees",
+                  "mouth closed (lips under 5 % apart)", "dlib: nearer than the photos",
+                  "FaceNet (trained on): nearer than the photos", "dlib: true accepts at 1.0% false ones",
+                  "dlib: true accepts at 0.1% false ones", "a face is found (a cascade)"):  # fmt: skip
+        assert told[label]["value"] == 0.0, label
+    for label in ("asymmetry, of the eyes' distance", "smile, judge's score", "dlib: the two of a person"):
+        assert (told[label]["value"], told[label]["n"]) == (None, 0), label
+    assert told["photos marked 'Wearing Hat': hat, judge's score"]["value"] == 1.0
+    first = "a face is found (a cascade and the mesh)"
+    titles = ("Is it still the person?", "Does it look ahead, neutral?", "Do two photos of a person give one portrait?")
+    for part in (part for part in values["sections"] if part["title"] in titles):
+        assert part["figures"][0].startswith("face-found"), part["title"]
+    assert told[first]["value"] == 0.0
 
 
 def test_the_paper_wants_weights(cli_here, dataset, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from mien.attributes.age_sex import Estimates
 from mien.datasets import catalog
 from mien.datasets.catalog import CatalogRow
+from mien.evaluation import portrait_kept
 from mien.evaluation.faces import Row
 from mien.evaluation.portrait_kept import HAT, Kept, draw_kept, judge_kept
 
@@ -69,7 +70,8 @@ def crops(ages: list[int], women: list[int], hats: list[int]) -> np.ndarray:
     return np.stack([np.full((8, 8, 3), row, np.uint8) for row in zip(ages, women, hats, strict=True)])
 
 
-def test_years_sex_and_hats_are_counted_by_hand() -> None:
+def test_years_sex_and_hats_are_counted_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(portrait_kept, "detects", lambda crops: np.ones(len(crops), bool))
     girl, man = (Row("f:1", "f", "test", "s", 0, sex, 5.0, None) for sex in ("female", "male"))
     kept = Kept((((3, 13), (girl, girl)), ((60, 121), (girl, man, man))), (man, man))
     photos = crops([5, 7, 60, 70, 80, 30, 30], [200, 200, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 255, 204])

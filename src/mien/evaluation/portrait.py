@@ -178,12 +178,23 @@ class Measured:
     detected: npt.NDArray[np.bool_]  # N 2: by one of seven cascades
     meshed: npt.NDArray[np.bool_]  # N 2: the mesh sees a face
     sharpness: Float64Array  # N 2: as faces/quality measures it, at 128 px
+    is_photo: bool = False  # a photograph shows a face, whether or not a detector finds it
 
     def __len__(self) -> int:
         return len(self.identity)
 
+    @property
+    def found(self) -> npt.NDArray[np.bool_]:
+        """N 2: whether a cascade and the mesh find a face. The cascades had no part in making portraits."""
+        return self.detected & self.meshed
 
-def measure(made: Made, judges: PortraitJudges, on_stage: OnStage) -> Measured:
+    @property
+    def counted(self) -> npt.NDArray[np.bool_]:
+        """N 2: of which pictures the mesh's figures count. A picture without a face fails, whatever the mesh says."""
+        return np.ones_like(self.detected) if self.is_photo else self.found
+
+
+def measure(made: Made, judges: PortraitJudges, on_stage: OnStage, *, is_photo: bool = False) -> Measured:
     """Ask every judge about every picture."""
     people, size = len(made.images), made.images.shape[2]
     crops = made.images.reshape(2 * people, size, size, 3)
@@ -206,6 +217,7 @@ def measure(made: Made, judges: PortraitJudges, on_stage: OnStage) -> Measured:
         detects(crops).reshape(people, 2),
         np.array([face.presence >= PRESENCE for face in faces]).reshape(people, 2),
         pairs([_sharpness(crop, face) for crop, face in zip(crops, faces, strict=True)]),
+        is_photo,
     )
 
 
@@ -283,13 +295,28 @@ def verified(apart: Float64Array, *, seed: int = 0) -> Verification:
 
 
 def apart(real: Measured, one: Measured, *, trained_on: bool = False) -> Float64Array:
-    """Distances (N N) of the pictures of the first photos to the second photos, by dlib or the encoder trained on."""
-    if trained_on:
-        return distances(one.encoder[:, 0], real.encoder[:, 1])
-    return distances(one.identity[:, 0], real.identity[:, 1])
+    """Distances (N N) of the pictures of the first photos to the second photos, by dlib or the encoder trained on.
+
+    A picture without a face is farther from its own person than anything is from anybody.
+    """
+    first, second = (one.encoder, real.encoder) if trained_on else (one.identity, real.identity)
+    return failed_apart(distances(first[:, 0], second[:, 1]), one.counted[:, 0])
+
+
+def failed_apart(apart: Float64Array, counted: npt.NDArray[np.bool_]) -> Float64Array:
+    """Distances (N N) with those of a person to themselves (the diagonal) beyond all where not ``counted`` (N)."""
+    lost = np.flatnonzero(~counted)
+    apart[lost, lost] = apart.max() + 1.0
+    return apart
 
 
 def looks_ahead(real: Measured, one: Measured) -> Float64Array:
-    """Whether (0 or 1) the portraits of photos within 60 degrees of yaw look ahead; unknown is no."""
+    """Whether (0 or 1) the portraits of photos within 60 degrees of yaw look ahead; without a face is no."""
     within = np.abs(real.angles_degrees[..., 0]) <= WIDEST_YAW_DEGREES
-    return np.asarray(np.abs(one.angles_degrees[..., 0][within]) < LOOKS_AHEAD_DEGREES, np.float64)
+    ahead = (np.abs(one.angles_degrees[..., 0]) < LOOKS_AHEAD_DEGREES) & one.counted
+    return np.asarray(ahead[within], np.float64)
+
+
+def mouth_closed(one: Measured) -> npt.NDArray[np.bool_]:
+    """Whether (N 2) there is a face with a closed mouth."""
+    return (one.mouth < CLOSED_MOUTH) & one.counted

@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from mien.attributes.age_sex import Estimates
 from mien.core.errors import DatasetError
 from mien.core.records import Float32Array, UInt8Image
+from mien.evaluation.detection import detects, rate_name
 from mien.evaluation.faces import Row, dataset_rows, shuffled
 from mien.evaluation.features import Advance
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Figure, Section, Table, shown
 from mien.evaluation.statistics import mean_interval, proportion
+
+Mask = npt.NDArray[np.bool_]
 
 BANDS_YEARS = ((0, 3), (3, 13), (13, 20), (20, 60), (60, 121))  # from, up to but not with
 HAT = "Wearing Hat"
@@ -67,8 +71,11 @@ def judge_kept(
 ) -> Section:
     """What the judges say of photos (N S S 3, in the order of ``kept.rows``) and of ``name``'s portraits (N T T 3)."""
     columns = ((PHOTO, photos), (name, portraits))
+    found = detects(portraits)
     aged = sum(len(rows) for _, rows in kept.bands)
-    figures: list[Figure] = []
+    share = proportion(int(found.sum()), len(found))
+    label = "a face is found (a cascade)"
+    figures = [Figure.of(share, name=rate_name(len(found)), label=label, subject=name, unit="%", better="higher")]
     tables = []
     if aged:
         read = {subject: judges.ages(images[:aged], advance) for subject, images in columns}
@@ -76,12 +83,15 @@ def judge_kept(
             *("years", "n", "photo read as", "portrait read as", "older by, mean", "older by, median"),
             *("sex as labelled, photo", "sex as labelled, portrait"),
         )
-        tables = [Table(heading, tuple(_band_rows(kept, read[PHOTO], read[name])), name)]
-        figures += _band_figures(kept, name, read[PHOTO], read[name])
-        figures += [_sex_figure(kept, subject, found) for subject, found in read.items()]
+        tables = [Table(heading, tuple(_band_rows(kept, read[PHOTO], read[name], found)), name)]
+        figures += _band_figures(kept, name, read[PHOTO], read[name], found)
+        everyone = np.ones(aged, bool)
+        figures += [_sex_figure(kept, PHOTO, read[PHOTO], everyone), _sex_figure(kept, name, read[name], found[:aged])]
     if kept.hats:
         for subject, images in columns:
             worn = judges.hats(images[aged:], advance)
+            if subject != PHOTO:
+                worn = np.where(found[aged:], worn, 1.0)  # no face is no head without a hat
             figures.append(
                 Figure.of(
                     mean_interval(worn),
@@ -97,7 +107,8 @@ def judge_kept(
         "that their source marks as wearing a hat (about half of these marks are wrong by eye). Years and sex are read "
         "from photo and portrait by the judge of age and sex, hats by the judge of attributes: neither had a part in "
         "portraits. The judge errs by some years on photographs, too, so the change counts, not the reading. Most of "
-        "these photos are tight crops with mirrored borders: harder than what users give.",
+        "these photos are tight crops with mirrored borders: harder than what users give. A portrait in which no "
+        "cascade finds a face counts as one of the other sex and with its hat on, and in no change of years.",
         tuple(figures),
         tuple(tables),
     )
@@ -115,12 +126,18 @@ def _name(band: tuple[int, int]) -> str:
     return f"{band[0]} to {band[1] - 1}" if band[1] <= 100 else f"{band[0]} and over"
 
 
-def _band_rows(kept: Kept, photo: Estimates, portrait: Estimates) -> list[tuple[str | int | float | None, ...]]:
+def _band_rows(
+    kept: Kept, photo: Estimates, portrait: Estimates, found: Mask
+) -> list[tuple[str | int | float | None, ...]]:
     rows: list[tuple[str | int | float | None, ...]] = []
     for band, part in _places(kept):
-        before, after = photo.ages_years[part], portrait.ages_years[part]
+        before, after = (read.ages_years[part][found[part]] for read in (photo, portrait))
+        if not len(after):  # of no portrait a face is found
+            rows.append((_name(band), 0, *[None] * 4, None, shown(0.0, "%")))
+            continue
         female = np.array([row.sex == "female" for row in kept.rows[part]])
-        right = [shown(float((read.is_female[part] == female).mean()), "%") for read in (photo, portrait)]
+        same = (photo.is_female[part] == female, (portrait.is_female[part] == female) & found[part])
+        right = [shown(float(each.mean()), "%") for each in same]
         rows.append(
             (
                 *(_name(band), len(before), shown(float(before.mean())), shown(float(after.mean()))),
@@ -130,12 +147,12 @@ def _band_rows(kept: Kept, photo: Estimates, portrait: Estimates) -> list[tuple[
     return rows
 
 
-def _band_figures(kept: Kept, name: str, photo: Estimates, portrait: Estimates) -> list[Figure]:
-    found = []
+def _band_figures(kept: Kept, name: str, photo: Estimates, portrait: Estimates, found: Mask) -> list[Figure]:
+    figures = []
     for band, part in _places(kept):
-        change = portrait.ages_years[part] - photo.ages_years[part]
+        change = (portrait.ages_years[part] - photo.ages_years[part])[found[part]]
         if len(change) > 1:
-            found.append(
+            figures.append(
                 Figure.of(
                     mean_interval(change),
                     name=metric_name(f"older-{band[0]}", "judge", len(change)),
@@ -145,12 +162,12 @@ def _band_figures(kept: Kept, name: str, photo: Estimates, portrait: Estimates) 
                     better="near the real one",
                 )
             )
-    return found
+    return figures
 
 
-def _sex_figure(kept: Kept, name: str, read: Estimates) -> Figure:
+def _sex_figure(kept: Kept, name: str, read: Estimates, found: Mask) -> Figure:
     female = np.array([row.sex == "female" for _, rows in kept.bands for row in rows])
-    right = read.is_female == female
+    right = (read.is_female == female) & found
     return Figure.of(
         proportion(int(right.sum()), len(right)),
         name=metric_name("sex", "judge", len(right)),

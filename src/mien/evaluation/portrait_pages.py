@@ -9,16 +9,17 @@ import numpy as np
 from mien.core.images import resize, sheet
 from mien.core.records import UInt8Image
 from mien.evaluation.portrait import (
-    CLOSED_MOUTH,
     FALSE_ACCEPTS,
     Made,
     Measured,
     apart,
     looks_ahead,
+    mouth_closed,
     true_accepts,
     verified,
 )
 from mien.evaluation.report import Picture, Section, Table, shown
+from mien.evaluation.statistics import Float64Array
 
 TILE_PX = 128
 PEOPLE_A_PAGE, PAGES, FAILURES = 24, 2, 12
@@ -42,7 +43,8 @@ def ablation(photos: UInt8Image, runs: Sequence[tuple[Made, Measured]], real: Me
         for name, (made, found) in zip(names, runs, strict=True)
     ]
     columns = (
-        "run", "images seen", "true accepts at 0.1 % false ones, dlib", "at 1 %", "verification, dlib",
+        "run", "images seen", "a face is found", "true accepts at 0.1 % false ones, dlib", "at 1 %",
+        "verification, dlib",
         "distance to another photo, dlib", "yaw under 3 degrees", "mouth closed", "smile, judge's score", "asymmetry",
         "sharpness", "found by a cascade", "mask, share of the picture",
     )  # fmt: skip
@@ -78,15 +80,24 @@ def learned_from(made: Made) -> Section:
 def _row_of_ablation(real: Measured, one: Measured, made: Made | None) -> tuple[str | None, ...]:
     far = apart(real, one)
     accepts = true_accepts(far)
+    own = one.counted
+
+    def mean(values: Float64Array) -> str | None:
+        """Of the pictures that show a face."""
+        known = values[own & np.isfinite(values)]
+        return shown(float(known.mean())) if len(known) else None
+
+    near = np.diag(far)[own[:, 0]]
     return (
+        shown(float(one.found.mean()), "%"),
         *(shown(accepts[share], "%") for share in FALSE_ACCEPTS),
         shown(verified(far).accuracy.value, "%"),
-        shown(float(np.diag(far).mean())),
+        shown(float(near.mean())) if len(near) else None,
         shown(float(looks_ahead(real, one).mean()), "%"),
-        shown(float((one.mouth < CLOSED_MOUTH).mean()), "%"),
-        shown(float(one.smile.mean())),
-        shown(float(np.nanmean(one.asymmetry))),
-        shown(float(np.nanmean(one.sharpness))) if np.isfinite(one.sharpness).any() else None,
+        shown(float(mouth_closed(one).mean()), "%"),
+        mean(one.smile),
+        mean(one.asymmetry),
+        mean(one.sharpness),
         shown(float(one.detected.mean()), "%"),
         shown(float(made.masks.mean()), "%") if made is not None and made.masks is not None else None,
     )
@@ -124,7 +135,8 @@ def failures(photos: UInt8Image, made: Made, real: Measured, main: Measured) -> 
     tiles = [t for k in unlike for t in (*_row(photos, made, int(k)), _tile(photos[int(k), 1]))]
     columns = 2 * (3 if made.masks is None else 4)
     distances_told = ", ".join(f"{far[k]:.2f}" for k in unlike)
-    yaws = np.abs(np.nan_to_num(main.angles_degrees[..., 0], nan=np.inf)).ravel()
+    shown_yaws = np.where(main.counted, main.angles_degrees[..., 0], np.nan)
+    yaws = np.abs(np.nan_to_num(shown_yaws, nan=np.inf)).ravel()
     turned = np.argsort(-yaws, kind="stable")[:FAILURES]
     aside = [t for k in turned for t in _row(photos, made, int(k) // 2, int(k) % 2)]
     angles_told = ", ".join(f"{yaws[k]:.0f}" for k in turned)
