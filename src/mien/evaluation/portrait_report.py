@@ -137,7 +137,7 @@ def _identity(real: Measured, columns: Sequence[Measured]) -> Section:
                     one.name,
                     "lower",
                     features,
-                ),  # fmt: skip
+                ),
                 Figure(
                     metric_name("distance-others", features, n * (n - 1)),
                     f"{who}: distance to photos of others",
