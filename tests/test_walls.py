@@ -100,7 +100,9 @@ RULES = (
 MACHINE_PATH = re.compile(r"(?<![\w.])/(work|tmp|root|home|Users|mnt)/|C:\\\\|\blocalhost:\d|/opt/")
 
 # What must not be loaded by the act of importing, for start-up time and silence.
-LIGHT_IMPORTS = ("mien", "mien.apps.cli", *(f"mien.core.{name}" for name in ("errors", "records", "seeding", "config")))
+LIGHT_PIPELINES = ("mien.pipelines.portrait", "mien.pipelines.describe")  # requests are checked before torch is loaded
+LIGHT_CORE = (f"mien.core.{name}" for name in ("errors", "records", "seeding", "config", "settings"))
+LIGHT_IMPORTS = ("mien", "mien.apps.cli", *LIGHT_PIPELINES, *LIGHT_CORE)
 HEAVY_MODULES = ("torch", "cv2", "scipy", "pyarrow", "polars", "matplotlib", "sklearn", "accelerate")
 
 

@@ -66,9 +66,10 @@ def _write(
     request: PortraitRequest, out: Path, sheet: bool, unmarked: bool, credentials: Path | None, force: bool
 ) -> None:
     """Make and write the portraits; a photo that gives none stops no other."""
-    from mien.apps.cli.crowd import MANIFEST, forget_old, progress, refuse_to_overwrite
+    from mien.apps.cli.crowd import MANIFEST, forget_old, refuse_to_overwrite
     from mien.core.errors import MienError
     from mien.core.files import write_jsonl
+    from mien.core.progress import progress_bars
 
     refuse_to_overwrite(out, force)
 
@@ -82,14 +83,13 @@ def _write(
     tiles: list[UInt8Image] = []
     failed: list[str] = []
     try:
-        with progress(f"{len(request.photos)} photos", len(request.photos)) as told:
-            for made in portraits(request, pipeline):
+        with progress_bars() as on_stage:
+            for made in portraits(request, pipeline, on_progress=on_stage("photos")):
                 failed += [str(made.problem)] if made.problem else []
                 for number, found in enumerate(made.portraits):
                     rows.append(_write_one(out, found, found.row(len(rows), made.name, number), request, marks))
                     if sheet and made.photo is not None:
                         tiles += sheet_row(made.photo, found, request.colour)
-                told(1)
     finally:  # an interrupted run still says what lies there
         if rows:
             write_jsonl(out / MANIFEST, rows)
