@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from typer.testing import Result
 
-from mien.apps.cli.crowd import parse_attributes
 from mien.attributes import GROUPS, NAMES, parse
 from mien.core.errors import RequestError
+from mien.pipelines.request import crowd_request
 
 CliHere = Callable[..., Result]
 
@@ -38,16 +38,35 @@ def test_json_has_73_names_in_42_groups_and_words_that_parse(cli_here: CliHere) 
         assert all(parse(word) == {attribute["name"]: False} for word in attribute["words_for_not"])
 
 
-def test_the_crowd_reads_the_same_words_and_refuses_what_it_was_not_taught() -> None:
-    assert parse_attributes("smile, not glasses") == {"Smiling": True, "Eyeglasses": False}
-    assert parse_attributes("moustache, beard, without hat") == {
+def attributes_of(text: str) -> dict[str, bool]:
+    return dict(crowd_request(text).request.labels.attributes)
+
+
+def test_the_crowd_reads_the_same_words_and_tells_what_it_was_not_taught() -> None:
+    assert attributes_of("smile, not glasses") == {"Smiling": True, "Eyeglasses": False}
+    assert attributes_of("moustache, beard, without hat") == {
         "Mustache": True,
         "No Beard": False,
         "Wearing Hat": False,
     }
-    with pytest.raises(RequestError, match=r"--with: 'sunglasses' given, which this model was not taught.*; allowed: "):
-        parse_attributes("sunglasses")
+    read = crowd_request("smiling, sunglasses")
+    assert dict(read.request.labels.attributes) == {"Smiling": True}
+    assert "not known to this model, and left out: 'sunglasses'" in read.left_out
+    with pytest.raises(RequestError, match=r"--with: not known to this model, and left out: 'sunglasses'"):
+        crowd_request("sunglasses")
     with pytest.raises(RequestError, match=r"--with: 'bald' and 'black hair' exclude each other \(hair\)"):
-        parse_attributes("bald, black hair")
-    with pytest.raises(RequestError, match="--with: 'smiling:0.5' given; strengths are not understood here"):
-        parse_attributes("smiling:0.5")
+        crowd_request("bald, black hair")
+    assert "how far is not known here: taken as 'smiling'" in crowd_request("smiling:0.5").left_out
+
+
+def test_a_crowd_understands_who_and_how_old() -> None:
+    request = crowd_request("old black men without beards").request
+    assert (request.sex, request.race, request.description.ages_years) == ("male", "Black", (62, 85))
+    assert dict(request.labels.attributes) == {"No Beard": True}
+    assert crowd_request("women in their thirties", age="20-25").request.description.ages_years == (20, 25)
+    with pytest.raises(RequestError, match="--sex: male given, but --with says woman"):
+        crowd_request("woman", sex="male")
+    with pytest.raises(RequestError, match="--race: Asian given, but --with says black"):
+        crowd_request("black man", race="Asian")
+    with pytest.raises(RequestError, match="--seed: -1 given"):
+        crowd_request("woman", seed=-1)

@@ -14,13 +14,13 @@ import pytest
 from crowd_tiny import VERSION, tiny_crowd, write_tiny_weights
 
 import mien.apps.cli as command_line
-import mien.apps.cli.crowd as crowd_command
-from mien.apps.cli.crowd import parse_ages, parse_attributes
-from mien.apps.cli.sheets import labelled_sheet
 from mien.core.errors import RequestError
 from mien.core.images import caption, read_photo, read_png_metadata
 from mien.core.records import MadeFace
 from mien.generators.crowd.sampler import Crowd
+from mien.pipelines import faces_out
+from mien.pipelines.request import parse_ages
+from mien.pipelines.sheets import labelled_sheet
 from mien.provenance import credentials
 from mien.provenance.marks import Marks
 from mien.provenance.watermark import mark
@@ -145,13 +145,13 @@ def test_an_interrupted_run_names_what_lies_there(
 def test_a_face_that_cannot_be_written_ends_the_run(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(out: Path, face: MadeFace, marks: Marks) -> dict[str, Any]:
-        if face.index == 70:
+    def write(out: Path, image: np.ndarray, row: dict[str, Any], marks: Marks) -> dict[str, Any]:
+        if row["index"] == 70:
             raise OSError(28, "No space left on device", str(out))
-        return whole(out, face, marks)
+        return whole(out, image, row, marks)
 
-    whole = crowd_command.write_face
-    monkeypatch.setattr(crowd_command, "write_face", write)
+    whole = faces_out.write_face
+    monkeypatch.setattr("mien.pipelines.crowd.write_face", write)
     status, said, line = run("crowd", "--count", 999, "--seed", 4, "--weights", weights, "--out", tmp_path)
     assert (status, said) == (1, "")
     assert "No space left on device" in line
@@ -188,7 +188,7 @@ WRONG = [
     (("--age", "200"), "--age: '200' given; allowed"),
     (("--age", "nan"), "--age: 'nan' given; allowed"),
     (("--race", "Green"), "--race: 'Green' given; allowed: White, Black, Asian, Indian, Other"),
-    (("--with", "smilng"), "--with: 'smilng' given; near it: smiling, "),
+    (("--with", "smilng"), "--with: not understood, and left out: 'smilng' (near: smiling"),
     (("--with", "bald, not bald"), "--with: 'bald' and 'not bald' contradict each other"),
     (("--preset", "best"), "preset: 'best' given; allowed: mien, paper"),
     (("--preset", "paper", "--race", "Asian"), "--race: the preset 'paper' knows sex and age only"),
@@ -197,7 +197,8 @@ WRONG = [
     (("--device", "toaster"), "device: 'toaster' given; allowed on this machine: cpu"),
     (("--nonsense",), "no such option: --nonsense"),
     (("--seed",), "option '--seed' requires an argument"),
-    (("stray",), f"got unexpected extra argument(s) (stray){SEE}"),
+    (("--preset", "paper", "--device", "cpu"), "--device: the preset 'paper' runs on the cpu"),
+    (("woman", "stray"), f"got unexpected extra argument(s) (stray){SEE}"),
 ]
 
 
@@ -262,12 +263,9 @@ def test_ages_and_words_are_read() -> None:
     assert parse_ages("30") == (30, 30)
     assert parse_ages("20-35") == (20, 35)
     assert parse_ages("1 - 99.5") == (1, 99.5)
-    assert parse_attributes(None) == parse_attributes(" , ") == {}
-    assert parse_attributes("Smiling,not  Gray hair") == {"Smiling": True, "Gray Hair": False}
-    assert parse_attributes("no-beard, not mustache") == {"No Beard": True, "Mustache": False}
-    assert parse_attributes("bald, bald") == {"Bald": True}
-    with pytest.raises(RequestError, match="--with: 'wings' given"):
-        parse_attributes("wings")
+    for text in ("20-", "35-20", "200", "nan", "-5", ""):
+        with pytest.raises(RequestError, match=f"--age: '{text}' given; allowed: one age"):
+            parse_ages(text)
 
 
 def test_captions_lie_below_their_faces_and_fit() -> None:

@@ -41,7 +41,7 @@ from mien.evaluation.report import Provenance
 from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
 from mien.papers.deepface_2016.descent import Descent
-from mien.pipelines import imagine_ways
+from mien.pipelines import imagine as imagine_pipeline
 
 SIDE, PEOPLE, SAMPLES = 32, 24, 3
 COLUMNS = {name: NAMES.index(name) for name in ("Male", "Smiling", "Bald", "Eyeglasses")}
@@ -232,7 +232,7 @@ class FlatMixture:
 def test_one_command_writes_the_whole_report(cli_here, dataset, tmp_path, monkeypatch):
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(features.NetworkJudges, "load", classmethod(lambda cls: PixelJudges()))
-    monkeypatch.setattr(imagine_ways, "load_mixture", lambda path: (FlatMixture(), None, {"version": "flat"}))
+    monkeypatch.setattr(imagine_pipeline, "load_mixture", lambda path: (FlatMixture(), None, {"version": "flat"}))
     from imagine_tiny import write_tiny_density
 
     own = {
@@ -324,7 +324,7 @@ def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_cro
     asked = []
     gaussians = Gaussians(("Male", "Smiling"), np.ones((2, 12)), np.ones((2, 12)))
     mixture = ClassMixture(gaussians, np.ones(2), "block17_10", (12,))
-    monkeypatch.setattr(imagine_ways, "load_mixture", lambda path: (mixture, None, {"version": "flat"}))
+    monkeypatch.setattr(imagine_pipeline, "load_mixture", lambda path: (mixture, None, {"version": "flat"}))
     monkeypatch.setattr(encoder, "load_encoder", lambda name: None)
     monkeypatch.setattr(imagine_pictures.Visualiser, "load", lambda *_: Painter(128, asked))
     monkeypatch.setattr(imagine_pictures, "Inverter", lambda *_: Painter(160, asked))

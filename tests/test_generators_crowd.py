@@ -19,6 +19,7 @@ from mien.core.records import Labels
 from mien.generators.crowd.mien import ROWS, MienCrowd
 from mien.generators.crowd.sampler import CHUNK, Crowd, age_range
 from mien.papers.cgan_sanche.networks import Generator, PaperConfig, PaperCrowd
+from mien.pipelines.crowd import load_crowd
 
 MIEN = tiny_crowd()
 
@@ -148,7 +149,7 @@ def test_without_temperature_and_grain_chance_is_gone() -> None:
 
 def test_weights_come_back_as_they_were(tmp_path: Path) -> None:
     path = write_tiny_weights(tmp_path / "tiny.safetensors")
-    crowd = Crowd.load(weights=str(path), device="cpu")
+    crowd = load_crowd(weights=str(path), device="cpu")
     assert crowd.generator.version == VERSION
     (loaded,) = crowd.sample(1, seed=1, age=30, sex="male")
     (made,) = Crowd(MIEN).sample(1, seed=1, age=30, sex="male")
@@ -160,7 +161,7 @@ def test_wrong_weights_and_devices_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="device: 'toaster' given; allowed on this machine: cpu"):
         MienCrowd.load(path, device="toaster")
     with pytest.raises(WeightsError, match="weights of 'crowd-mien', wanted 'crowd-paper'"):
-        Crowd.load("paper", weights=str(path))
+        load_crowd("paper", weights=str(path))
     tensors, metadata = load_weights(path)
     bare = {key: value for key, value in metadata.items() if key != "config"}
     save_weights(tmp_path / "bare.safetensors", tensors, bare)
@@ -171,7 +172,7 @@ def test_wrong_weights_and_devices_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="density: missing tensors \\['axes'\\]"):
         MienCrowd.load(tmp_path / "short.safetensors")
     with pytest.raises(RequestError, match="preset: 'best' given; allowed: mien, paper"):
-        Crowd.load("best")
+        load_crowd("best")
 
 
 # Sampling: what is drawn, what is refused.

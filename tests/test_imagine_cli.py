@@ -12,12 +12,12 @@ from crowd_tiny import write_tiny_weights
 from imagine_tiny import VERSION, tiny_density, write_tiny_density
 from typer.testing import Result
 
-from mien.apps.cli.imagine import parse_words
 from mien.core.contract import FaceRequest
 from mien.core.errors import RequestError
 from mien.core.images import read_photo, read_png_metadata, resize
 from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
+from mien.pipelines.request import imagine_request
 
 Run = Callable[..., Result]
 
@@ -27,7 +27,7 @@ def _files(tmp_path: Path) -> Mapping[str, str]:
     """Options that name tiny weights."""
     return {
         "--weights": str(write_tiny_density(tmp_path / "density.safetensors")),
-        "--decoder": str(write_tiny_weights(tmp_path / "crowd.safetensors")),
+        "--set": f"decoder={write_tiny_weights(tmp_path / 'crowd.safetensors')}",
     }
 
 
@@ -54,7 +54,7 @@ def test_words_become_faces_with_a_manifest(cli_here: Run, files: Mapping[str, s
 
 
 def test_a_face_is_the_same_whatever_the_count(files: Mapping[str, str]) -> None:
-    makes = Imagine.load(files["--weights"], decoder=files["--decoder"])
+    makes = Imagine.load(files["--weights"], decoder=files["--set"].removeprefix("decoder="))
     wish = Wish({"Smiling": True, "Male": 0.4})
     many = makes.sample(wish, 20, seed=3)
     alone = makes.sample(wish, 1, seed=3, first=17)[0]
@@ -65,13 +65,13 @@ def test_a_face_is_the_same_whatever_the_count(files: Mapping[str, str]) -> None
 
 
 def test_another_wish_gives_another_face_of_the_same_draw(files: Mapping[str, str]) -> None:
-    makes = Imagine.load(files["--weights"], decoder=files["--decoder"])
+    makes = Imagine.load(files["--weights"], decoder=files["--set"].removeprefix("decoder="))
     smiling, sad = (makes.features(Wish({"Smiling": side}), [FaceRequest(1, 0)]) for side in (True, False))
     assert np.abs(smiling - sad).max() > 0.1
 
 
 def test_the_renderer_draws_each_face_alike_alone_and_among_others(files: Mapping[str, str]) -> None:
-    renderer = DecoderRenderer.load(files["--decoder"])
+    renderer = DecoderRenderer.load(files["--set"].removeprefix("decoder="))
     features = tiny_density().frame.features(np.eye(5))
     requests = [FaceRequest(1, k) for k in range(5)]
     together = renderer.draw(features, requests)
@@ -83,30 +83,16 @@ def test_the_renderer_draws_each_face_alike_alone_and_among_others(files: Mappin
     [
         ((), "WORDS: none given; say what the face is like"),
         (("smiling", "--size", "100"), "size: 100 px given; allowed: 32, 64"),
-        (("smilling",), "'smilling' given; near it: smiling"),
+        (("smilling",), "WORDS: not understood, and left out: 'smilling' (near: smiling"),
         (("bald, black hair",), "exclude each other"),
         (("smiling", "--avoid", "smiling"), "contradict each other"),
         (("smiling", "--count", "0"), "--count: 0 given"),
         (("smiling", "--age", "200"), "age"),
-        (("smiling", "--render", "invert"), "--render: invert wants --preset paper"),
-        (("smiling", "--method", "invert"), "--photo: not given"),
-        (("smiling", "--photo", "a.jpg"), "--photo: the method 'mixture' reads none"),
-        (("smiling", "--like", "a.jpg", "--preset", "paper"), "--like: allowed with --preset mien"),
-        (("smiling", "--age", "30", "--preset", "paper"), "--age: allowed with --preset mien"),
-        (("smiling:0.5", "--method", "visualise"), "knows sets of attributes only"),
-        (("smiling", "--layer", "pool"), "--layer: the method 'mixture' reads none; allowed with --method invert"),
-        (("smiling", "--heads", "a"), "--heads: the method 'mixture' reads none"),
-        (("smiling", "--encoder", "vgg-face"), "--encoder: the method 'mixture' reads none"),
-        (("smiling", "--means"), "--means: the method 'mixture' reads none; allowed with --preset paper"),
-        (("smiling", "--steps", "3"), "--steps: the method 'mixture' reads none"),
-        (("smiling", "--settings", "paper", "--preset", "paper"), "--settings: the method 'mixture' reads none"),
-        (("smiling", "--curves"), "--curves: nothing is optimised"),
-        (("smiling", "--descent", "l2=1"), "--descent: the method 'mixture' reads none"),
-        (("smiling", "--method", "visualise", "--descent", "l2"), "--descent: 'l2' given; wanted is name=value"),
-        (("smiling", "--method", "visualise", "--descent", "blurr=3"), "--descent: blurr: Extra inputs are not perm"),
-        (("smiling", "--method", "visualise", "--descent", "optimiser=rmsprop"), "Input should be 'sgd', 'adam' or"),
-        (("smiling", "--method", "visualise", "--descent", "learning_rate=-1"), "greater than 0, given '-1'"),
-        (("smiling", "--method", "visualise", "--encoder", "vgg"), "'vgg' given, these heads read 'facenet'"),
+        (("smiling", "--photo", "a.jpg"), "--photo: preset 'mien', method 'mixture' does not use it; it uses --age"),
+        (("smiling", "--set", "layer=pool"), "'layer=pool' given; preset 'mien', method 'mixture' knows decoder="),
+        (("smiling", "--set", "render=invert"), "preset 'mien', method 'mixture' knows decoder="),
+        (("smiling", "--preset", "best"), "--preset: 'best' given; allowed: mien, paper"),
+        (("smiling", "--method", "magic"), "--method: 'magic' given; allowed: mixture, invert, visualise"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(
@@ -119,6 +105,43 @@ def test_what_cannot_be_is_said_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("smiling", "--method", "invert"), "--photo: not given"),
+        (("smiling", "--like", "a.jpg", "--preset", "paper"), "--like: preset 'paper', method 'mixture' does not use"),
+        (("smiling", "--age", "30", "--preset", "paper"), "--age: preset 'paper', method 'mixture' does not use it"),
+        (("smiling:0.5", "--method", "visualise"), "knows sets of attributes only"),
+        (("smiling", "--method", "visualise", "--weights", "NOWHERE"), "--weights: preset 'mien', method 'visualise'"),
+        (("smiling", "--preset", "paper", "--set", "settings=paper"), "--set: settings is not read with render=dec"),
+        (("smiling", "--preset", "paper", "--set", "render=invert", "--size", "128"), "--size: preset 'paper', metho"),
+        (("smiling", "--set", "curves=yes"), "'curves=yes' given; preset 'mien', method 'mixture' knows decoder="),
+        (("smiling", "--method", "visualise", "--set", "descent=l2"), "descent: 'l2' given; wanted is name=value"),
+        (("smiling", "--method", "visualise", "--set", "descent=blurr=3"), "blurr: Extra inputs are not perm"),
+        (("smiling", "--method", "visualise", "--set", "descent=optimiser=rmsprop"), "Input should be 'sgd', 'adam'"),
+        (("smiling", "--method", "visualise", "--set", "descent=learning_rate=-1"), "greater than 0, given '-1'"),
+        (("smiling", "--method", "visualise", "--set", "encoder=vgg"), "'vgg' given, these heads read 'facenet'"),
+    ],
+)
+def test_what_a_method_does_not_use_is_refused(
+    cli_here: Run, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    done = cli_here("imagine", *words, "--out", str(tmp_path / "out"))
+    assert isinstance(done.exception, RequestError), done.output
+    assert message in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sentence_is_told_back(cli_here: Run, files: Mapping[str, str], tmp_path: Path) -> None:
+    text = "a smiling woman with glasses, freckled and squonk"
+    done = cli_here("imagine", text, "--count", "1", "--seed", "5", "--out", str(tmp_path / "out"), *words_of(files))
+    assert done.exit_code == 0, done.output
+    assert "understood: woman, smiling, eyeglasses" in done.stderr
+    assert "squonk" in done.stderr
+    row = json.loads((tmp_path / "out" / "manifest.jsonl").read_text())
+    assert row["attributes"] == {"Male": False, "Smiling": True, "Eyeglasses": True}
+
+
 def test_out_is_wanted_and_never_overwritten(cli_here: Run, files: Mapping[str, str], tmp_path: Path) -> None:
     assert "--out: not given" in str(cli_here("imagine", "smiling").exception)
     (tmp_path / "full").mkdir()
@@ -128,7 +151,8 @@ def test_out_is_wanted_and_never_overwritten(cli_here: Run, files: Mapping[str, 
 
 
 def test_what_to_avoid_is_denied() -> None:
-    assert parse_words("woman", "hat, smiling:0.3") == {"Male": False, "Wearing Hat": False, "Smiling": 0.7}
+    read = imagine_request("woman", avoid="hat, smiling:0.3")
+    assert read.request.description.attributes == {"Male": False, "Wearing Hat": False, "Smiling": 0.7}
 
 
 def test_the_list_of_words_needs_no_out(cli_here: Run) -> None:

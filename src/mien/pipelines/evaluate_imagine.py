@@ -27,7 +27,7 @@ from mien.generators.enlarger import FACTOR
 from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import Imagine
 from mien.papers.deepface_2016.mixture import ClassMixture
-from mien.pipelines import imagine_ways
+from mien.pipelines import imagine as samplers
 from mien.pipelines.evaluate_imagine_slow import KEPT, slow_methods
 from mien.pipelines.evaluate_requests import QUICK, SLOW_STEPS, ImagineEvaluation
 from mien.pretrained import registry as store
@@ -40,7 +40,7 @@ SHEETS, SHEET = 50, 16  # descriptions of which a whole sheet is judged, and its
 def judged(request: ImagineEvaluation, on_stage: OnStage) -> Report:
     """The report on faces from words of ``request``, which was checked."""
     makes = Imagine.load(request.weights, decoder=request.decoder, enlarged=False)  # as drawn: crops are of that size
-    papers, _, papers_about = imagine_ways.load_mixture(None)
+    papers, _, papers_about = samplers.load_mixture(None)
     judges, seed, samples = NetworkJudges.load(), request.seed, request.samples
     size, known = makes.renderer.size_px, papers.gaussians.names
     chosen, real, about = _real(request, size, known, judges, on_stage)
@@ -170,7 +170,7 @@ def _paper(
     """The paper's mixture, weighted samples of it, drawn by the same decoder."""
 
     def features(place: int) -> Any:
-        names = imagine_ways.names_of(chosen[place].wanted, "mixture")
+        names = samplers.names_of(chosen[place].wanted, "mixture")
         draws = [sample_generator(seed, place * samples + k) for k in range(samples)]
         return np.stack([mixture.target(names, one) for one in draws])
 

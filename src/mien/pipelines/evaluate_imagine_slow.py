@@ -24,7 +24,8 @@ from mien.evaluation.imagine_sets import AttributeSet
 from mien.faces import align, encoder
 from mien.papers.deepface_2016.descent import Descent
 from mien.papers.deepface_2016.picture import MARGIN, MIEN, DescentConfig
-from mien.pipelines import imagine_pictures, imagine_ways
+from mien.pipelines import imagine as samplers
+from mien.pipelines import imagine_pictures
 
 WHOLE_CROP = (0.0, 0.0, 1.0)
 KEPT = "pictures"  # a directory in that of the report
@@ -45,8 +46,8 @@ def slow_methods(
     the photographs described, whose activations are inverted. What was made lies in the directory ``kept`` and is read
     from there by the same command.
     """
-    papers, mean_face, metadata = imagine_ways.load_mixture(mixture)
-    _, mean_crop, _ = imagine_ways.load_mixture(None)
+    papers, mean_face, metadata = samplers.load_mixture(mixture)
+    _, mean_crop, _ = samplers.load_mixture(None)
     config = imagine_pictures.configuration("mien", steps, {})
     visualiser = imagine_pictures.Visualiser.load(None, "facenet", mean_crop, config)
     inverter = imagine_pictures.Inverter(
@@ -54,13 +55,13 @@ def slow_methods(
     )
 
     def classes(places: Sequence[int], draws: Sequence[Any]) -> Any:
-        return visualiser.make([imagine_ways.classes_of(chosen[place].wanted) for place in places], draws)
+        return visualiser.make([samplers.classes_of(chosen[place].wanted) for place in places], draws)
 
     def photos(places: Sequence[int], draws: Sequence[Any]) -> Any:
         return inverter.own(imagine_pictures.INVERT_LAYER, to_tensor(own[list(places)]), draws)
 
     def samples(places: Sequence[int], draws: Sequence[Any]) -> Any:
-        names = [imagine_ways.names_of(chosen[place // 2].wanted, "mixture") for place in places]
+        names = [samplers.names_of(chosen[place // 2].wanted, "mixture") for place in places]
         pairs = zip(names, places, strict=True)
         aims = np.stack([papers.target(one, sample_generator(seed, place)) for one, place in pairs])
         return inverter.toward(papers.layer, aims, draws)

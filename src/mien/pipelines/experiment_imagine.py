@@ -33,7 +33,8 @@ from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import Imagine
 from mien.papers.deepface_2016.descent import Descent
 from mien.papers.deepface_2016.invert import canvas_of
-from mien.pipelines import imagine_pictures, imagine_ways
+from mien.pipelines import imagine as samplers
+from mien.pipelines import imagine_pictures
 from mien.pipelines.evaluate_imagine_slow import window_of
 from mien.pipelines.experiment_requests import InversionExperiment, LikenessExperiment
 
@@ -44,13 +45,13 @@ def inversion(request: InversionExperiment, on_stage: OnStage) -> Report:
     """A target, the inversion of its activations, and that of the mixture's, side by side."""
     keep_freed_memory()
     words, photo, seed = request.words, request.photo, request.seed
-    papers, mean_face, metadata = imagine_ways.load_mixture(request.mixture)
-    names = imagine_ways.names_of(parse(words, option="WORDS"), "mixture")
+    papers, mean_face, metadata = samplers.load_mixture(request.mixture)
+    names = samplers.names_of(parse(words, option="WORDS"), "mixture")
     aims = [papers.target(names), papers.target(names, sample_generator(seed, 0))]
     config = imagine_pictures.configuration(request.settings, request.steps, {})
     encoder = load_encoder(str(metadata.get("encoder", "facenet")))
     if photo is not None:
-        crop = imagine_ways.crop_of(photo)
+        crop = samplers.crop_of(photo)
     else:
         crop = to_tensor(Imagine.load(enlarged=False).sample(words, 1, seed=seed)[0].image)
     inverter = imagine_pictures.Inverter(encoder, mean_face, config)
@@ -140,7 +141,7 @@ def _methods(
     """One face for each photograph's attributes by `mien`, the paper's mixture decoded, and inverted; the version."""
     seed, mixture = request.seed, request.mixture
     makes = Imagine.load(enlarged=False)
-    papers, _, _ = imagine_ways.load_mixture(None)
+    papers, _, _ = samplers.load_mixture(None)
     requests = [FaceRequest(seed, place) for place in range(len(chosen))]
     wishes = [Wish(dict.fromkeys(row.present, True) | {"Male": row.sex == "male"}) for row in chosen]
     with counted(on_stage("mien, and the mixture decoded"), 2 * len(chosen)) as advance:
@@ -152,7 +153,7 @@ def _methods(
         advance(len(chosen))
     if mixture is None:
         return drawn, makes.version
-    theirs, mean_face, metadata = imagine_ways.load_mixture(mixture)
+    theirs, mean_face, metadata = samplers.load_mixture(mixture)
     config = imagine_pictures.configuration(request.settings or "mien", request.steps, {})
     inverter = imagine_pictures.Inverter(load_encoder(str(metadata.get("encoder", "facenet"))), mean_face, config)
     crops, at_once = [], imagine_pictures.rows_at_once(config)

@@ -72,6 +72,6 @@ def load(
         if preset != "mien":
             raise RequestError(f"load: preset '{preset}' given; imagine knows mien (`mien imagine` knows the paper's)")
         return Imagine.load(weights, device=device)
-    from mien.generators.crowd.sampler import Crowd
+    from mien.pipelines.crowd import load_crowd
 
-    return Crowd.load(preset, weights=weights, device=device)
+    return load_crowd(preset, weights=weights, device=device)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mien.pipelines.request import Read
 
 Credentials = Annotated[
     Path | None,
@@ -46,3 +49,11 @@ def needing(extra: str, command: str) -> Iterator[None]:
     except ImportError as error:
         message = f"{command}: {error.name} is not installed; run: pip install 'mien[{extra}]'"
         raise RequestError(message) from error
+
+
+def say_understood(read: Read) -> None:
+    """Tell on stderr what a text was taken for, and what of it was left out."""
+    if read.understood:
+        typer.echo(f"understood: {read.understood}", err=True)
+    if read.left_out:
+        typer.echo(read.left_out, err=True)

@@ -66,10 +66,11 @@ def _write(
     request: PortraitRequest, out: Path, sheet: bool, unmarked: bool, credentials: Path | None, force: bool
 ) -> None:
     """Make and write the portraits; a photo that gives none stops no other."""
-    from mien.apps.cli.crowd import MANIFEST, forget_old, refuse_to_overwrite
     from mien.core.errors import MienError
     from mien.core.files import write_jsonl
     from mien.core.progress import progress_bars
+    from mien.pipelines.faces_out import forget_old, refuse_to_overwrite
+    from mien.pipelines.pictures import MANIFEST
 
     refuse_to_overwrite(out, force)
 
@@ -112,12 +113,10 @@ def _write_one(
     out: Path, found: Portrait, row: dict[str, Any], request: PortraitRequest, marks: Marks
 ) -> dict[str, Any]:
     """Write one portrait, which says of itself what it is, and its warnings; returns its row of the manifest."""
-    from mien.apps.pictures import marked_row, png_of
-    from mien.core.files import write_bytes
+    from mien.pipelines.faces_out import write_face
     from mien.pipelines.portrait import ABOUT
 
-    row = marked_row(row, marks)
-    write_bytes(out / row["file"], png_of(found.on(request.colour), row, marks, ABOUT))
+    row = write_face(out, found.on(request.colour), row, marks, ABOUT)
     for warning in found.warnings:
         typer.echo(f"mien: warning: {row['file']} ({row['photo']}, face {row['face']}): {warning}", err=True)
     return row

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from mien.apps.pictures import COMMENT
 from mien.apps.service.forms import CrowdForm, FacesForm, Form, ImagineForm
 from mien.core.errors import PhotoError, RequestError
 from mien.core.records import UInt8Image
 from mien.core.seeding import fresh_seed
+from mien.pipelines.pictures import COMMENT
 
 RENEW_SEED_AFTER = 2**20  # faces
 WHITE = (255, 255, 255)
+EXAMPLE = '"a smiling woman with brown hair"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,29 +96,29 @@ def order_of(maker: Maker, form: FacesForm, seeds: Seeds) -> FacesOrder:
     return FacesOrder(seed, first, form.count, wish, getattr(form, "size", None))
 
 
-def crowd_wish(form: CrowdForm) -> tuple[Any, tuple[float, float]]:
-    """(labels wanted, ages in years)."""
-    from mien.apps.cli.crowd import check_known, parse_ages, parse_attributes
-    from mien.core.records import Labels
+def crowd_wish(form: CrowdForm) -> Any:
+    """The ``Read`` request of a form."""
+    from mien.pipelines.crowd import check_preset
+    from mien.pipelines.request import crowd_request
 
-    ages = parse_ages(form.age)
-    attributes = parse_attributes(form.words) if form.words else {}
-    check_known("mien", form.race, attributes, ages)
-    return Labels(None if form.sex == "any" else form.sex, None, None, form.race, attributes), ages
+    read = crowd_request(form.words, sex=form.sex, age=form.age, race=form.race, option="words")
+    check_preset("mien", read.request)
+    return read
 
 
 def make_crowd(crowd: Any, orders: Sequence[FacesOrder]) -> list[list[Picture]]:
     """All faces of all orders in one go of the generator for each size."""
-    from mien.apps.pictures import face_row
-    from mien.generators.crowd.sampler import request_for
+    from mien.generators.crowd.sampler import age_range, request_for
+    from mien.pipelines.pictures import face_row
 
     pages: list[list[Picture]] = [[] for _ in orders]
     for size in {order.size_px for order in orders}:
         places = [place for place, order in enumerate(orders) if order.size_px == size]
         requests = []
         for order in (orders[place] for place in places):
-            labels, ages = order.wish
-            requests += [request_for(labels, ages, order.seed, order.first + k) for k in range(order.count)]
+            wanted = order.wish.request
+            ages = age_range(wanted.description.ages_years)
+            requests += [request_for(wanted.labels, ages, order.seed, order.first + k) for k in range(order.count)]
         makes = crowd if size is None else crowd.at(size)
         made = iter(makes.generator.make(requests))
         for place in places:
@@ -136,14 +137,16 @@ def load_crowd() -> Any:
 
 
 def imagine_wish(form: ImagineForm) -> Any:
-    """A ``Wish`` of the density."""
-    from mien.apps.cli import imagine
-    from mien.generators.imagine.density import Wish
+    """The ``Read`` request of a form."""
+    from mien.pipelines.request import imagine_request
 
-    wanted, ages = imagine.parse_words(form.words, form.avoid), imagine.parse_ages(form.age)
-    if not wanted and ages is None:
-        raise RequestError(f"words: none given; say what the face is like, for example {imagine.EXAMPLE}")
-    return Wish(wanted, ages, form.typical)
+    read = imagine_request(
+        form.words, avoid=form.avoid, age=form.age, typical=form.typical, option="words", avoid_option="avoid"
+    )
+    described = read.request.description
+    if not described.attributes and described.ages_years is None:
+        raise RequestError(f"words: none given; say what the face is like, for example {EXAMPLE}")
+    return read
 
 
 def make_imagine(imagine: Any, orders: Sequence[FacesOrder]) -> list[Any]:
@@ -152,7 +155,10 @@ def make_imagine(imagine: Any, orders: Sequence[FacesOrder]) -> list[Any]:
 
 
 def _imagined(imagine: Any, order: FacesOrder) -> list[Picture]:
-    wish = order.wish
+    from mien.generators.imagine.density import Wish
+
+    asked = order.wish.request
+    wish = Wish(asked.description.attributes, asked.description.ages_years, asked.typical)
     imagine = imagine if order.size_px is None else imagine.at(order.size_px)
     about = {"model": imagine.name, "model_version": imagine.version, "attributes": dict(wish.attributes)}
     if wish.ages_years is not None:

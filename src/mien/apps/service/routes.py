@@ -14,7 +14,6 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from mien.apps.jobs import Job
-from mien.apps.pictures import marked_row, png_of, zipped
 from mien.apps.service.forms import FacesForm, FacesMade, JobMade, Refusal, limited
 from mien.apps.service.makers import Maker, PhotoOrder, Picture, order_of
 from mien.apps.service.metrics import CONTENT_TYPE_LATEST
@@ -23,6 +22,7 @@ from mien.apps.service.workshop import FullError
 from mien.core.errors import RequestError
 from mien.core.images import decode_photo
 from mien.core.seeding import fresh_seed
+from mien.pipelines.pictures import marked_row, png_of, zipped
 
 if TYPE_CHECKING:
     from mien.apps.service.app import Service

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mien.apps.jobs import Job, JobStore
-from mien.apps.pictures import marked_row, png_of
 from mien.apps.service.makers import FacesOrder, Maker, Picture
 from mien.apps.service.workshop import UnavailableError, Workshop
 from mien.core.errors import MienError
+from mien.pipelines.pictures import marked_row, png_of
 from mien.provenance.marks import Marks
 
 log = logging.getLogger("mien.service")

@@ -14,7 +14,7 @@ What a tab has at hand:
   yields ``Step``s: ``step.words`` for the person who waits, ``step.answer`` (pictures, JSON) when one order is done. An
   event is a generator that yields what it shows; ``button.click(..., cancels=[event])`` stops it between two orders,
   and ``widgets.Turns`` drops answers that somebody no longer waits for.
-- ``rooms.marks`` and ``apps.pictures.png_of``: every picture that is shown or handed out is a marked PNG.
+- ``rooms.marks`` and ``pipelines.pictures.png_of``: every picture that is shown or handed out is a marked PNG.
 - ``rooms.keep(png, "face.png").address``: for ``<img src>`` and ``<a href download>`` (zip files as well).
 - ``widgets.photo_drop(elem_id, many=False)``: drop, paste or choose photos, kept in memory only; its event ``photos``
   brings tokens for ``rooms.photo(token)``. (``gr.Image`` and ``gr.File`` would write uploads to the disk: refused.)

@@ -10,10 +10,9 @@ from typing import Any
 
 import gradio as gr
 
-from mien.apps.cli.crowd import parse_attributes
 from mien.apps.studio import crowd_out, crowd_view
 from mien.apps.studio.crowd_prints import Place, Prints
-from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, Frame, Mix, Sheet, sweep
+from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, Frame, Mix, Sheet, attributes_of, sweep
 from mien.apps.studio.rooms import Rooms
 from mien.apps.studio.widgets import QUIET, Address, Kind, acting, notice, script, told
 from mien.core.errors import MienError, RequestError
@@ -138,7 +137,7 @@ class _Tab:
         """The controls were moved: the sheet follows, locked faces stay."""
         before = desk.sheet.mix
         try:
-            parse_attributes(words)
+            attributes_of(words)
         except RequestError as error:
             yield gr.skip(), gr.skip(), gr.skip(), told(error)
             return

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from mien.apps.cli.sheets import labelled_sheet
 from mien.apps.studio.crowd_prints import Place, Prints, as_faces
 from mien.apps.studio.rooms import Kept
 from mien.core.errors import RequestError
+from mien.pipelines.sheets import labelled_sheet
 
 SHEET_COLUMNS = 8
 

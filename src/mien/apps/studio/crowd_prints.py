@@ -7,11 +7,11 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mien.apps.pictures import marked_row, png_of, zipped
 from mien.apps.service.makers import FacesOrder, Picture
 from mien.apps.studio.crowd_sheet import SIZES_PX, Frame
 from mien.apps.studio.rooms import Kept, Rooms, Step
 from mien.core.records import MadeFace
+from mien.pipelines.pictures import marked_row, png_of, zipped
 
 TOGETHER = 16  # faces that the generator makes at once; between two lots others have their turn
 MOST_PRINTS = 2048

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Self
 
-from mien.apps.cli.crowd import check_known, parse_ages, parse_attributes
 from mien.core.errors import RequestError
 from mien.core.records import Labels, Sex
 from mien.core.seeding import SEED_LIMIT, stream
+from mien.pipelines.request import check_race, crowd_request, parse_ages
 
 MOST_FACES = 200
 SIZES_PX = (128, 256)
@@ -26,6 +26,12 @@ MOST_ROLLS = 1000
 LEAN_HALF = 50.0  # of the slider that leans ages to the young or the old: one halving of the exponent
 GOLDEN, SISTER = 0.6180339887498949, 0.7548776662466927  # 1 / phi, 1 / plastic number
 SWEEP_AGES_YEARS = (6.0, 14.0, 22.0, 30.0, 40.0, 52.0, 64.0, 76.0)
+
+
+@lru_cache(maxsize=256)
+def attributes_of(words: str) -> Mapping[str, bool]:
+    """The attributes that words ask a crowd for; sex, age and race have controls of their own."""
+    return crowd_request(words, option="words").request.labels.attributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,9 @@ class Mix:
         if self.size_px not in SIZES_PX:
             raise RequestError(f"size: {self.size_px} given; allowed: {', '.join(map(str, SIZES_PX))}")
         young, old = sorted((self.youngest_years, self.oldest_years))
-        ages = parse_ages(f"{young}-{old}")
-        check_known("mien", self.race, parse_attributes(self.words), ages)
+        parse_ages(f"{young}-{old}")
+        check_race(self.race)
+        attributes_of(self.words)
         return replace(self, youngest_years=young, oldest_years=old)
 
 
@@ -71,7 +78,7 @@ class Frame:
     @property
     def labels(self) -> Labels:
         """What the generator is asked for."""
-        return Labels(self.sex, self.age_years, None, self.race, parse_attributes(self.words))
+        return Labels(self.sex, self.age_years, None, self.race, attributes_of(self.words))
 
     @property
     def noun(self) -> str:
@@ -98,7 +105,8 @@ class Frame:
         except ValueError as error:
             raise RequestError(f"address: '{text[:40]}' is no face of a sheet") from error
         race, words = (parts[4] or None, parts[5]) if len(parts) == 6 else (None, "")
-        check_known("mien", race, parse_attributes(words), (age, age))
+        check_race(race)
+        attributes_of(words)
         return cls(seed, index, "female" if parts[2] == "f" else "male", age, race, words)
 
 

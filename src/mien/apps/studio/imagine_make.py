@@ -125,7 +125,7 @@ class Sketcher:
     def mixture(self) -> tuple[ClassMixture, str]:
         """The paper's mixture of the package, and its version."""
         if self._mixture is None:
-            from mien.pipelines.imagine_ways import load_mixture
+            from mien.pipelines.imagine import load_mixture
 
             mixture, _, metadata = load_mixture(None)
             self._mixture = mixture, str(metadata["version"])

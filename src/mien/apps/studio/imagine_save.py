@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mien.apps.pictures import marked_row, png_of, zipped
 from mien.apps.service.makers import Picture
 from mien.apps.studio.imagine_page import Shown
 from mien.apps.studio.imagine_story import Step
 from mien.apps.studio.rooms import Rooms
+from mien.pipelines.pictures import marked_row, png_of, zipped
 
 
 @dataclass(frozen=True, slots=True)

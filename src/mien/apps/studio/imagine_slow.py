@@ -93,8 +93,8 @@ def made(method: Method, wanted: Mapping[str, bool | float], seed: int, progress
     from mien.core.images import to_photos
     from mien.core.memory import keep_freed_memory
     from mien.core.seeding import sample_generator
+    from mien.pipelines.imagine import classes_of
     from mien.pipelines.imagine_pictures import draws_of
-    from mien.pipelines.imagine_ways import classes_of
 
     keep_freed_memory()
     sure = {name: value for name, value in wanted.items() if value is True or (name == "Male" and value is False)}
@@ -122,8 +122,8 @@ def made(method: Method, wanted: Mapping[str, bool | float], seed: int, progress
 @cache
 def _visualiser() -> Visualiser:
     from mien.papers.deepface_2016.picture import MIEN
+    from mien.pipelines.imagine import load_mixture
     from mien.pipelines.imagine_pictures import Visualiser
-    from mien.pipelines.imagine_ways import load_mixture
 
     _, mean_face, _ = load_mixture(None)
     return Visualiser.load(None, "facenet", mean_face, MIEN.model_copy(update={"steps": STEPS}))
@@ -133,8 +133,8 @@ def _visualiser() -> Visualiser:
 def _inverter() -> tuple[Inverter, Any, str]:
     from mien.faces.encoder import load_encoder
     from mien.papers.deepface_2016.picture import MIEN
+    from mien.pipelines.imagine import load_mixture
     from mien.pipelines.imagine_pictures import Inverter
-    from mien.pipelines.imagine_ways import load_mixture
 
     mixture, mean_face, metadata = load_mixture(None)
     encoder = load_encoder(str(metadata.get("encoder", "facenet")))

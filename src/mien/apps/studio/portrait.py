@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from mien.apps.pictures import zipped
 from mien.apps.studio.portrait_make import (
     BACKGROUNDS,
     MAKER,
@@ -23,6 +22,7 @@ from mien.apps.studio.portrait_page import PERSONAL, Finished, cards
 from mien.apps.studio.rooms import Photo, Rooms
 from mien.apps.studio.widgets import QUIET, Address, notice, photo_drop, script
 from mien.core.errors import MienError
+from mien.pipelines.pictures import zipped
 
 __all__ = ["MAKERS", "TITLE", "build"]
 

@@ -114,7 +114,7 @@ def likeness(maker: PortraitPipeline, order: FaceOrder) -> Likeness:
 
 def marked(likeness: Likeness, number: int, marks: Marks) -> tuple[dict[str, Any], bytes]:
     """(its row, its marked PNG) as portrait ``number`` of all."""
-    from mien.apps.pictures import marked_row, png_of
+    from mien.pipelines.pictures import marked_row, png_of
     from mien.pipelines.portrait import ABOUT
 
     row = marked_row({**likeness.row, "file": f"{number:05d}.png", "index": number}, marks)

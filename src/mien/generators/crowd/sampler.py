@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from mien.core.checkpoints import WEIGHTS
 from mien.core.contract import FaceRequest, Generator, complete
 from mien.core.errors import RequestError
 from mien.core.records import Labels, MadeFace, Sex
 from mien.core.seeding import fresh_seed
 from mien.generators.enlarged import generator_at
 
-PRESETS = ("mien", "paper")
 AGES_YEARS = (1.0, 100.0)  # allowed
 DRAWN_AGES_YEARS = (18.0, 75.0)  # where nothing was asked
 CHUNK = 64  # faces between two reports of progress
@@ -27,20 +25,6 @@ class Crowd:
     """Samples faces from a generator."""
 
     generator: Generator
-
-    @classmethod
-    def load(cls, preset: str = "mien", *, weights: str | None = None, device: str | None = None) -> Self:
-        """``preset`` is one of PRESETS; ``weights`` a file of ``mien train crowd`` instead of the packaged one."""
-        if preset not in PRESETS:
-            raise RequestError(f"preset: '{preset}' given; allowed: {', '.join(PRESETS)}")
-        path = weights or str(WEIGHTS / f"crowd-{preset}.safetensors")
-        if preset == "paper":
-            from mien.papers.cgan_sanche.networks import PaperCrowd
-
-            return cls(PaperCrowd.load(path))
-        from mien.generators.crowd.mien import MienCrowd
-
-        return cls(MienCrowd.load(path, device=device))
 
     def at(self, size_px: int | None) -> Self:
         """The same faces at 128 or 256 px (the generator's size, ``None``, or twice that); networks are shared.

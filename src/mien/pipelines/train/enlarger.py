@@ -81,11 +81,12 @@ def _drawn(count: int, crowd: Path | None, seed: int, out: Path) -> tuple[UInt8I
     import numpy as np
 
     from mien.core.files import write_bytes
-    from mien.generators.crowd.sampler import CHUNK, Crowd
+    from mien.generators.crowd.sampler import CHUNK
+    from mien.pipelines.crowd import load_crowd
 
     if not count:
         return np.zeros((0, 128, 128, 3), np.uint8), ""
-    makes = Crowd.load(weights=None if crowd is None else str(crowd))
+    makes = load_crowd(weights=None if crowd is None else str(crowd))
     version = str(getattr(makes.generator, "version", ""))
     kept = out / f"drawn-{version}-{seed}-{count}.npy"
     if kept.is_file():

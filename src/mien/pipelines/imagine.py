@@ -1,4 +1,4 @@
-"""The ways behind `mien imagine`: the density of `mien`; and of the paper visualise, invert, and its own mixture."""
+"""The samplers of `imagine`: the density of `mien`; of the paper visualise, invert, and its own mixture."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.core.config import Config
+from mien.core.errors import RequestError
 from mien.pipelines.imagine_pictures import INVERT_LAYER
 
 if TYPE_CHECKING:
@@ -22,33 +24,39 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the command line says, as far as these ways read it. ``None``: the way decides."""
+class ImagineRequest:
+    """Faces from words as one method makes them; ``settings`` are the method's own (``imagine_settings.py``)."""
 
-    preset: str
-    method: str
-    render: str
-    wanted: Mapping[str, bool | float]
-    ages_years: tuple[float, float] | None
-    typical: bool
-    like: Path | None
-    seed: int
-    weights: Path | None
-    decoder: Path | None
-    heads: Path | None
-    photo: Path | None
-    layer: str | None
-    encoder: str
-    settings: str
-    steps: int | None
-    samples: bool
-    device: str
-    descent: Mapping[str, str] = field(default_factory=dict)
+    preset: str = "mien"
+    method: str = "mixture"
+    wanted: Mapping[str, bool | float] = field(default_factory=dict)
+    ages_years: tuple[float, float] | None = None
+    typical: bool = False
+    like: Path | None = None  # begin with the person of this photo
+    photo: Path | None = None  # whose activations are inverted
+    seed: int = 0
+    weights: Path | None = None
+    device: str | None = None
     size_px: int | None = None
+    settings: Config = field(default_factory=Config)
+
+    def setting(self, name: str, default: Any = None) -> Any:
+        """A setting of the method; ``default`` where the method has none of that name."""
+        return getattr(self.settings, name, default)
+
+    @property
+    def manner(self) -> str:
+        """How pictures are optimised: mien or paper."""
+        return str(self.setting("settings", "mien"))
+
+    @property
+    def samples(self) -> bool:
+        """Whether the paper's mixture is sampled, rather than its means shown."""
+        return not self.setting("means", False)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Sampler:
     """Makes faces ``first`` to ``first + number`` - 1, ``chunk`` at a time; the rest goes into the manifest.
 
     ``losses`` is filled while pictures are optimised: index -> those of each step, and the learning rate.
@@ -62,7 +70,7 @@ class Way:
     losses: dict[int, tuple[list[float], float]] = field(default_factory=dict)
 
 
-def _like(asked: Asked) -> Way:
+def _like(request: ImagineRequest) -> Sampler:
     """A person of a photo with what is asked for changed, and nothing else; how much of the person is left."""
     import numpy as np
     import torch
@@ -72,11 +80,11 @@ def _like(asked: Asked) -> Way:
     from mien.generators.imagine.density import Wish
     from mien.generators.imagine.mien import ROWS
 
-    assert asked.like is not None
-    makes = _imagine(asked)
-    plan = makes.density.plan(Wish(asked.wanted, asked.ages_years))
-    encoder = _encoder(asked, "facenet")
-    crop = crop_of(asked.like)
+    assert request.like is not None
+    makes = _imagine(request)
+    plan = makes.density.plan(Wish(request.wanted, request.ages_years))
+    encoder = _encoder(request, "facenet")
+    crop = crop_of(request.like)
 
     def seen(crops: Tensor) -> dict[str, np.ndarray[Any, Any]]:
         with torch.inference_mode():
@@ -87,88 +95,52 @@ def _like(asked: Asked) -> Way:
     features = makes.density.moved(own["pool"][0].astype(np.float64), plan)
 
     def make(first: int, number: int) -> list[UInt8Image]:
-        return makes.drawn(features, number, seed=asked.seed, first=first)
+        return makes.drawn(features, number, seed=request.seed, first=first)
 
     again = seen(to_tensor(make(0, 1)[0]))["embedding"][0]
     left = round(float(own["embedding"][0] @ again), 3)
-    return Way(make, ROWS, makes.name, makes.version, {"photo": asked.like.name, "identity_similarity": left})
+    return Sampler(make, ROWS, makes.name, makes.version, {"photo": request.like.name, "identity_similarity": left})
 
 
-def one_by_one(make: Callable[[int], UInt8Image], model: str, version: str, about: Mapping[str, Any]) -> Way:
-    """A way that makes single faces."""
-    return Way(lambda first, number: [make(index) for index in range(first, first + number)], 1, model, version, about)
-
-
-def way_of(asked: Asked) -> Way:
-    """What answers a request; ``RequestError`` for options that do not go together."""
-    from mien.core.errors import RequestError
-
-    refuse_unread(asked)
-    if asked.preset == "mien" and asked.method == "mixture":
-        return _density(asked) if asked.like is None else _like(asked)
-    if asked.like is not None:
-        raise RequestError("--like: allowed with --preset mien --method mixture only")
-    if asked.ages_years is not None or asked.typical:
-        option = "--age" if asked.ages_years is not None else "--typical"
-        raise RequestError(f"{option}: allowed with --preset mien --method mixture only")
-    ways = {"visualise": _visualise, "invert": _invert, "mixture": _mixture}
-    return ways[asked.method](asked)
-
-
-def is_optimised(asked: Asked) -> bool:
-    """Whether pictures are made by a descent."""
-    return asked.method != "mixture" or (asked.preset == "paper" and asked.render == "invert")
-
-
-def refuse_unread(asked: Asked) -> None:
-    """``RequestError`` for an option that the method does not read."""
-    from mien.core.errors import RequestError
-
-    optimised = is_optimised(asked)
-    rules = (
-        ("--size", asked.size_px is not None, not optimised, "--method mixture --render decode"),
-        ("--photo", asked.photo is not None, asked.method == "invert", "--method invert"),
-        ("--layer", asked.layer is not None, asked.method == "invert", "--method invert"),
-        ("--heads", asked.heads is not None, asked.method == "visualise", "--method visualise"),
-        ("--encoder", asked.encoder != "facenet", asked.method != "mixture", "--method invert or visualise"),
-        ("--means", not asked.samples, asked.preset == "paper" or asked.method == "invert", "--preset paper"),
-        ("--settings", asked.settings != "mien", optimised, "--method visualise or invert, or --render invert"),
-        ("--steps", asked.steps is not None, optimised, "--method visualise or invert, or --render invert"),
-        ("--descent", bool(asked.descent), optimised, "--method visualise or invert, or --render invert"),
+def one_by_one(make: Callable[[int], UInt8Image], model: str, version: str, about: Mapping[str, Any]) -> Sampler:
+    """A sampler that makes single faces."""
+    return Sampler(
+        lambda first, number: [make(index) for index in range(first, first + number)], 1, model, version, about
     )
-    for option, given, reads, wanted in rules:
-        if given and not reads:
-            raise RequestError(f"{option}: the method '{asked.method}' reads none; allowed with {wanted}")
 
 
-def _density(asked: Asked) -> Way:
-    from mien.core.errors import RequestError
+def sampler_of(request: ImagineRequest) -> Sampler:
+    """What answers a request. ``RequestError`` for what does not go together."""
+    if request.preset == "mien" and request.method == "mixture":
+        return _density(request) if request.like is None else _like(request)
+    samplers = {"visualise": _visualise, "invert": _invert, "mixture": _mixture}
+    return samplers[request.method](request)
+
+
+def _density(request: ImagineRequest) -> Sampler:
     from mien.generators.imagine.density import Wish
     from mien.generators.imagine.mien import ROWS
 
-    if asked.render == "invert":
-        raise RequestError("--render: invert wants --preset paper; the density of 'mien' is drawn by the decoder")
-    makes = _imagine(asked)
-    wish = Wish(asked.wanted, asked.ages_years, asked.typical)
+    makes = _imagine(request)
+    wish = Wish(request.wanted, request.ages_years, request.typical)
 
     def make(first: int, number: int) -> list[UInt8Image]:
-        return [face.image for face in makes.sample(wish, number, seed=asked.seed, first=first)]
+        return [face.image for face in makes.sample(wish, number, seed=request.seed, first=first)]
 
-    about: dict[str, Any] = {} if asked.ages_years is None else {"age": list(asked.ages_years)}
-    return Way(make, ROWS, makes.name, makes.version, about)
+    about: dict[str, Any] = {} if request.ages_years is None else {"age": list(request.ages_years)}
+    return Sampler(make, ROWS, makes.name, makes.version, about)
 
 
-def _imagine(asked: Asked) -> Imagine:
+def _imagine(request: ImagineRequest) -> Imagine:
     """The density and its renderer at the size asked for (twice the decoder's where nothing is)."""
     from mien.generators.imagine.mien import Imagine
 
-    makes = Imagine.load(asked.weights, decoder=asked.decoder, device=asked.device)
-    return makes if asked.size_px is None else makes.at(asked.size_px)
+    makes = Imagine.load(request.weights, decoder=request.setting("decoder"), device=request.device)
+    return makes if request.size_px is None else makes.at(request.size_px)
 
 
 def names_of(wanted: Mapping[str, bool | float], method: str) -> tuple[str, ...]:
     """The set C of the paper. It knows no denials and no strengths: ``RequestError``."""
-    from mien.core.errors import RequestError
 
     graded = [name for name, degree in wanted.items() if degree is not True and not (name == "Male" and not degree)]
     if graded:
@@ -193,21 +165,21 @@ def load_mixture(path: Path | None) -> tuple[ClassMixture, Tensor, dict[str, Any
     return from_tensors(tensors, metadata, name=str(path)), to_tensor(tensors["mean_face"].numpy()), metadata
 
 
-def _settings(asked: Asked) -> DescentConfig:
+def _settings(request: ImagineRequest) -> DescentConfig:
     from mien.pipelines.imagine_pictures import configuration
 
-    return configuration(asked.settings, asked.steps, dict(asked.descent))
+    return configuration(request.manner, request.setting("steps"), parse_fields(request.setting("descent", "")))
 
 
 def _optimised(
-    asked: Asked,
+    request: ImagineRequest,
     config: DescentConfig,
     make: Callable[[Sequence[int], Sequence[torch.Generator]], Descent],
     model: str,
     version: str,
     about: Mapping[str, Any],
-) -> Way:
-    """A way whose pictures are optimised, many at once: ``make(indexes, their generators)``."""
+) -> Sampler:
+    """A sampler whose pictures are optimised, many at once: ``make(indexes, their generators)``."""
     import numpy as np
 
     from mien.core.images import to_photos
@@ -219,96 +191,99 @@ def _optimised(
     def made(first: int, number: int) -> list[UInt8Image]:
         keep_freed_memory()
         places = range(first, first + number)
-        found = make(places, [draws_of(asked.seed, asked.method, index) for index in places])
+        found = make(places, [draws_of(request.seed, request.method, index) for index in places])
         for row, index in enumerate(places):
             own = found.losses[:, row]
             losses[index] = (own[np.isfinite(own)].tolist(), found.rates[row])
         return list(to_photos(found.pictures))
 
-    return Way(made, rows_at_once(config), model, version, {**about, "settings": asked.settings}, losses)
+    return Sampler(made, rows_at_once(config), model, version, {**about, "settings": request.manner}, losses)
 
 
-def _mixture(asked: Asked) -> Way:
+def _mixture(request: ImagineRequest) -> Sampler:
     import numpy as np
 
     from mien.core.contract import FaceRequest
-    from mien.core.errors import RequestError
     from mien.core.seeding import sample_generator
     from mien.generators.enlarged import renderer_at
     from mien.generators.enlarger import FACTOR
     from mien.generators.imagine.mien import DecoderRenderer
     from mien.pipelines.imagine_pictures import Inverter
 
-    mixture, mean_face, metadata = load_mixture(asked.weights)
-    names = names_of(asked.wanted, "mixture")
+    mixture, mean_face, metadata = load_mixture(request.weights)
+    names = names_of(request.wanted, "mixture")
     version = str(metadata["version"])
     mixture.target(names)  # refuses what it does not know, before anything is loaded
 
     def target(index: int) -> np.ndarray[Any, Any]:
-        return mixture.target(names, sample_generator(asked.seed, index) if asked.samples else None)
+        return mixture.target(names, sample_generator(request.seed, index) if request.samples else None)
 
-    if asked.render == "decode":
+    if request.setting("render", "decode") == "decode":
         if mixture.layer != "pool":
-            raise RequestError(f"--render: decode wants a mixture of the layer pool, given one of '{mixture.layer}'")
-        decoder = DecoderRenderer.load(asked.decoder, device=asked.device)
-        renderer = renderer_at(decoder, asked.size_px or FACTOR * decoder.size_px)
+            raise RequestError(
+                f"--set: render=decode wants a mixture of the layer pool, given one of '{mixture.layer}'"
+            )
+        decoder = DecoderRenderer.load(request.setting("decoder"), device=request.device or "cpu")
+        renderer = renderer_at(decoder, request.size_px or FACTOR * decoder.size_px)
 
         def drawn(index: int) -> UInt8Image:
-            return np.asarray(renderer.draw(target(index)[None], [FaceRequest(asked.seed, index)])[0])
+            return np.asarray(renderer.draw(target(index)[None], [FaceRequest(request.seed, index)])[0])
 
         return one_by_one(drawn, "imagine-paper", f"{version}+{renderer.version}", {"render": "decode"})
-    config = _settings(asked)
-    inverter = Inverter(_encoder(asked, str(metadata.get("encoder", "facenet"))), mean_face, config)
+    config = _settings(request)
+    inverter = Inverter(_encoder(request, str(metadata.get("encoder", "facenet"))), mean_face, config)
 
     def inverted(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
         return inverter.toward(mixture.layer, np.stack([target(index) for index in places]), draws)
 
     about = {"render": "invert", "layer": mixture.layer}
-    return _optimised(asked, config, inverted, "imagine-paper", version, about)
+    return _optimised(request, config, inverted, "imagine-paper", version, about)
 
 
-def _invert(asked: Asked) -> Way:
+def _invert(request: ImagineRequest) -> Sampler:
     import numpy as np
 
-    from mien.core.errors import RequestError
     from mien.core.seeding import sample_generator
     from mien.papers.deepface_2016.invert import check_layer
     from mien.pipelines.imagine_pictures import Inverter
 
-    if asked.photo is None:
+    if request.photo is None:
         raise RequestError("--photo: not given; the method 'invert' wants the photo whose activations it inverts")
-    config = _settings(asked)
-    if not asked.wanted:
+    config = _settings(request)
+    if not request.wanted:
         _, mean_face, _ = load_mixture(None)
-        encoder = _encoder(asked, asked.encoder)
-        layer = asked.layer or (INVERT_LAYER if INVERT_LAYER in encoder.taps else encoder.taps[len(encoder.taps) // 2])
+        encoder = _encoder(request, request.setting("encoder", "facenet"))
+        layer = request.setting("layer") or (
+            INVERT_LAYER if INVERT_LAYER in encoder.taps else encoder.taps[len(encoder.taps) // 2]
+        )
         check_layer(encoder, layer)
-        crop, inverter = crop_of(asked.photo), Inverter(encoder, mean_face, config)
+        crop, inverter = crop_of(request.photo), Inverter(encoder, mean_face, config)
 
         def own(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
             return inverter.own(layer, crop.expand(len(places), -1, -1, -1), draws)
 
-        about = {"layer": layer, "photo": asked.photo.name}
-        return _optimised(asked, config, own, "imagine-invert", f"{encoder.name}-{asked.settings}", about)
+        about = {"layer": layer, "photo": request.photo.name}
+        return _optimised(request, config, own, "imagine-invert", f"{encoder.name}-{request.manner}", about)
     # The poster's "Barack-inator": begin at the photo, walk toward what the mixture expects of the attributes.
-    mixture, mean_face, metadata = load_mixture(asked.weights)
-    names = names_of(asked.wanted, "mixture")
+    mixture, mean_face, metadata = load_mixture(request.weights)
+    names = names_of(request.wanted, "mixture")
     mixture.target(names)
-    if asked.layer not in (None, mixture.layer):
+    layer = request.setting("layer")
+    if layer not in (None, mixture.layer):
         raise RequestError(
-            f"--layer: '{asked.layer}' given with WORDS; the mixture's is '{mixture.layer}', another wants --weights "
-            f"of `mien train mixture --preset paper --layer {asked.layer}`"
+            f"--set: layer={layer} given with WORDS; the mixture's is '{mixture.layer}', another wants --weights "
+            f"of `mien train mixture --preset paper --set layer={layer}`"
         )
-    mover = Inverter(_encoder(asked, str(metadata.get("encoder", "facenet"))), mean_face, config)
-    begin = crop_of(asked.photo)
+    mover = Inverter(_encoder(request, str(metadata.get("encoder", "facenet"))), mean_face, config)
+    begin = crop_of(request.photo)
 
     def toward(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
-        chances = [sample_generator(asked.seed, index) if asked.samples else None for index in places]
+        chances = [sample_generator(request.seed, index) if request.samples else None for index in places]
         aims = np.stack([mixture.target(names, one) for one in chances])
         return mover.moved(mixture.layer, aims, begin.expand(len(places), -1, -1, -1), draws)
 
-    about = {"layer": mixture.layer, "photo": asked.photo.name}
-    return _optimised(asked, config, toward, "imagine-invert", str(metadata["version"]), about)
+    about = {"layer": mixture.layer, "photo": request.photo.name}
+    return _optimised(request, config, toward, "imagine-invert", str(metadata["version"]), about)
 
 
 def classes_of(wanted: Mapping[str, bool | float]) -> list[str]:
@@ -316,27 +291,26 @@ def classes_of(wanted: Mapping[str, bool | float]) -> list[str]:
     return [*names_of(wanted, "visualisation"), *(["female"] if wanted.get("Male") is False else [])]
 
 
-def _visualise(asked: Asked) -> Way:
-    from mien.core.errors import RequestError
+def _visualise(request: ImagineRequest) -> Sampler:
     from mien.pipelines.imagine_pictures import Visualiser
 
-    names = classes_of(asked.wanted)
+    names = classes_of(request.wanted)
     if not names:
         raise RequestError("WORDS: none given; the method 'visualise' wants one attribute or more, for example smiling")
-    config = _settings(asked)
+    config = _settings(request)
     _, mean_face, _ = load_mixture(None)
-    painter = Visualiser.load(asked.heads, asked.encoder, mean_face, config)
+    painter = Visualiser.load(request.setting("heads"), request.setting("encoder", "facenet"), mean_face, config)
 
     def seen(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
         return painter.make([names] * len(places), draws)
 
-    return _optimised(asked, config, seen, "imagine-visualise", f"{painter.version}-{asked.settings}", {})
+    return _optimised(request, config, seen, "imagine-visualise", f"{painter.version}-{request.manner}", {})
 
 
-def _encoder(asked: Asked, trained_on: str) -> Encoder:
+def _encoder(request: ImagineRequest, trained_on: str) -> Encoder:
     from mien.faces.encoder import load_encoder
 
-    return load_encoder(trained_on, asked.device)
+    return load_encoder(trained_on, request.device or "cpu")
 
 
 def crop_of(path: Path) -> Tensor:
@@ -351,3 +325,14 @@ def crop_of(path: Path) -> Tensor:
     if face is None:
         raise PhotoError("no_face", f"{path}: no face found; a photo of one face, at least 40 px wide, is wanted")
     return to_tensor(align.warp(photo, align.crop_transform(face.mesh, 256), 256))
+
+
+def parse_fields(text: str) -> dict[str, str]:
+    """'l2=0.1, jitter=false' -> name -> value, as written."""
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not value:
+            raise RequestError(f"--set: descent: '{part}' given; wanted is name=value, for example l2=0.1")
+        found[name] = value
+    return found

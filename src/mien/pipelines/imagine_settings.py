@@ -1,0 +1,102 @@
+"""The methods of `imagine`, the options that each uses, and the settings of each (``--set``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mien.core.config import Config
+from mien.core.errors import RequestError
+from mien.core.settings import settings_from
+
+PRESETS = ("mien", "paper")
+METHODS = ("mixture", "invert", "visualise")
+
+
+class DensityDrawing(Config):
+    """The density of mien, drawn by the decoder."""
+
+    decoder: Path | None = Field(default=None, description="weights of `mien train crowd` whose decoder draws")
+
+
+class Optimised(Config):
+    """Pictures that are optimised."""
+
+    settings: Literal["mien", "paper"] = Field(
+        default="mien", description="how pictures are optimised: mien, or paper (pixels, SGD, blur, jitter)"
+    )
+    steps: int | None = Field(default=None, ge=1, description="steps of that")
+    descent: str = Field(default="", description="of that, by name: optimiser=lbfgs,jitter=false,blur_every=4")
+    curves: bool = Field(default=False, description="the losses of each picture: curves.png")
+
+
+class PaperMixture(Optimised):
+    """The mixture of the paper."""
+
+    render: Literal["decode", "invert"] = Field(
+        default="decode", description="decode: by the decoder of mien; invert: by feature inversion, as printed"
+    )
+    means: bool = Field(default=False, description="the weighted means of the mixture, not samples of it")
+    decoder: Path | None = Field(default=None, description="weights of `mien train crowd` whose decoder draws")
+
+
+class Inversion(Optimised):
+    """A photo's activations inverted, or moved toward words."""
+
+    layer: str | None = Field(default=None, description="a layer of the encoder")
+    encoder: str = Field(default="facenet", description="facenet or vgg-face")
+    means: bool = Field(default=False, description="with words: toward the means of the mixture, not samples of it")
+
+
+class Visualisation(Optimised):
+    """Classes of the heads visualised."""
+
+    heads: Path | None = Field(default=None, description="heads of `mien train attributes`")
+    encoder: str = Field(default="facenet", description="facenet or vgg-face")
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What one method uses: options of the command line, and settings."""
+
+    options: tuple[str, ...]
+    settings: type[Config]
+
+
+USES: Mapping[tuple[str, str], Method] = {
+    ("mien", "mixture"): Method(("age", "typical", "like", "weights", "size", "device"), DensityDrawing),
+    ("paper", "mixture"): Method(("weights", "size", "device"), PaperMixture),
+    **{(preset, "invert"): Method(("photo", "weights", "device"), Inversion) for preset in PRESETS},
+    **{(preset, "visualise"): Method(("device",), Visualisation) for preset in PRESETS},
+}
+SHARED = ("count", "seed", "avoid", "sheet", "credentials", "unmarked", "force")
+
+
+def checked_settings(preset: str, method: str, given: Mapping[str, Any], said: Iterable[str]) -> Config:
+    """The settings of a method from ``name=value`` words.
+
+    ``RequestError`` for a method that there is not, for an option in ``given`` that it does not use (``None`` and
+    False: not given), and for a setting that it has not.
+    """
+    for option, name, allowed in (("--preset", preset, PRESETS), ("--method", method, METHODS)):
+        if name not in allowed:
+            raise RequestError(f"{option}: '{name}' given; allowed: {', '.join(allowed)}")
+    found, whose = USES[preset, method], f"preset '{preset}', method '{method}'"
+    own = settings_from(found.settings, said, whose)
+    options = found.options
+    if isinstance(own, PaperMixture):
+        inverted = own.render == "invert"
+        options = tuple(name for name in options if name != "size" or not inverted)
+        idle = {"decoder"} if inverted else set(Optimised.model_fields)
+        unread = sorted(idle & own.model_fields_set)
+        if unread:
+            raise RequestError(f"--set: {unread[0]} is not read with render={own.render}")
+    unused = [name for name, value in given.items() if value not in (None, False) and name not in options]
+    if unused:
+        uses = ", ".join(f"--{name}" for name in (*options, *SHARED, "set"))
+        raise RequestError(f"--{unused[0]}: {whose} does not use it; it uses {uses}")
+    return own
