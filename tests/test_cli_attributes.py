@@ -56,7 +56,7 @@ def test_the_crowd_reads_the_same_words_and_tells_what_it_was_not_taught() -> No
         crowd_request("sunglasses")
     with pytest.raises(RequestError, match=r"--with: 'bald' and 'black hair' exclude each other \(hair\)"):
         crowd_request("bald, black hair")
-    assert "how far is not known here: taken as 'smiling'" in crowd_request("smiling:0.5").left_out
+    assert "how far is not known to this model: taken as 'smiling'" in crowd_request("smiling:0.5").left_out
 
 
 def test_a_crowd_understands_who_and_how_old() -> None:
