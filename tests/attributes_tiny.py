@@ -30,7 +30,7 @@ class TinyEncoder:
         for layer in layers.values():
             nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5, generator=generator)
             assert layer.bias is not None
-        nn.init.normal_(layer.bias, std=0.1, generator=generator)
+            nn.init.normal_(layer.bias, std=0.1, generator=generator)
         self.network: nn.Module = nn.Sequential(OrderedDict(layers)).requires_grad_(False).eval()
         self.calls = 0
 

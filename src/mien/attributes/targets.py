@@ -50,25 +50,29 @@ class Truths:
 
 def group_targets(truths: Truths) -> Float32Array:
     """N CLASSES: for each group the distribution that its head should answer; a row of NaN where it is unknown."""
-    targets = np.full((len(truths), CLASSES), np.nan, np.float32)
-    labelled = truths.marked
-    for group, start, end in zip(GROUPS, STARTS[:-1], STARTS[1:], strict=True):
-        if group.name == "sex":
-            known = ~np.isnan(truths.female)
-            targets[known, start + FEMALE] = truths.female[known]
-            targets[known, start + MALE] = 1 - truths.female[known]
-            continue
-        members = truths.marks[:, [NAMES.index(name) for name in group.members]]
-        count = np.nan_to_num(members).sum(1, keepdims=True)
-        shares = members / np.maximum(count, 1)
-        known = np.asarray(labelled & ((count[:, 0] > 0) | (group.none is not None)), np.bool_)
-        if group.none is not None:
-            shares = np.concatenate([shares, count == 0], 1)
-        targets[known, start:end] = shares[known]
+    return np.concatenate([targets_of(truths, place) for place in range(len(GROUPS))], 1)
+
+
+def targets_of(truths: Truths, place: int) -> Float32Array:
+    """N K: ``group_targets`` of one group, by its place in ``GROUPS``."""
+    group = GROUPS[place]
+    targets = np.full((len(truths), STARTS[place + 1] - STARTS[place]), np.nan, np.float32)
+    if group.name == "sex":
+        known = ~np.isnan(truths.female)
+        targets[known, FEMALE] = truths.female[known]
+        targets[known, MALE] = 1 - truths.female[known]
+        return targets
+    members = truths.marks[:, [NAMES.index(name) for name in group.members]]
+    count = np.nan_to_num(members).sum(1, keepdims=True)
+    shares = members / np.maximum(count, 1)
+    if group.none is not None:
+        shares = np.concatenate([shares, count == 0], 1)
+    known = np.asarray(truths.marked & ((count[:, 0] > 0) | (group.none is not None)), np.bool_)
+    targets[known] = shares[known]
     return targets
 
 
 def group_classes(truths: Truths, group: int) -> npt.NDArray[np.int64]:
     """N: the one right class of a group (by its place in ``GROUPS``); -1 where it is unknown or shared."""
-    part = group_targets(truths)[:, STARTS[group] : STARTS[group + 1]]
+    part = targets_of(truths, group)
     return np.where((part == 1).sum(1) == 1, np.nan_to_num(part).argmax(1), -1).astype(np.int64)
