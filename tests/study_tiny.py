@@ -10,9 +10,9 @@ import numpy as np
 
 from mien.core.images import write_png
 from mien.core.seeding import stream
-from mien.evaluation.study.answers import Judged
+from mien.evaluation.study.answers import JudgedTrials
 from mien.evaluation.study.design import REAL, Design, Rule, StudyPicture
-from mien.evaluation.study.freeze import Wish, freeze
+from mien.evaluation.study.freeze import StudyRequest, freeze
 from mien.evaluation.study.sources import candidates
 
 
@@ -51,11 +51,11 @@ def design_of(
     return Design.make(values)
 
 
-def judged_of(design: Design, said_real: np.ndarray, people: np.ndarray, pictures: np.ndarray) -> Judged:
+def judged_of(design: Design, said_real: np.ndarray, people: np.ndarray, pictures: np.ndarray) -> JudgedTrials:
     """Answers (N) as ``judged`` gives them; ``pictures`` are places among the design's trials."""
     trials = design.of("trial")
     source_of = np.array([design.sources.index(one.source) for one in trials])
-    return Judged(
+    return JudgedTrials(
         design,
         people=people,
         pictures=pictures,
@@ -105,4 +105,4 @@ def make_study(folder: Path, **other: object) -> Design:
         for name, where in models.items()
     }
     photos = candidates(real, split="test", sources=(), background="whole")
-    return freeze(Wish(**values), photos, found, folder / "out")  # type: ignore[arg-type]
+    return freeze(StudyRequest(**values), photos, found, folder / "out")  # type: ignore[arg-type]

@@ -25,6 +25,8 @@ REFUSED = {
     "data prepare lwf NOWHERE OUT": "did you mean lfw?",
     "data prepare folder NOWHERE OUT --name ../up": "--name '../up'",
     **{f"{words} --data NOWHERE --out OUT": "NOWHERE: no prepared dataset" for words in REPORTS},
+    "data prepare lfw NOWHERE OUT --transfers 4": "--transfers: lfw has no links to bring; only pubfig uses it",
+    "data prepare lfw NOWHERE OUT --no-download": "--download: lfw has no links to bring",
     **{f"train {name} --data NOWHERE --out OUT": "NOWHERE: no prepared dataset" for name in TRAINED},
     "evaluate crowd --data NOWHERE --out OUT --preset paper --weights x": "--preset: paper given with --weights",
     "evaluate judge --data NOWHERE --out OUT --preset nobody": "allowed: mien, attributes",

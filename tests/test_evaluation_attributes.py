@@ -15,7 +15,7 @@ from mien.attributes.reader import Readings
 from mien.attributes.targets import Truths
 from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.errors import TooFewError
-from mien.evaluation.attributes import Examined, examine, sex_of_people
+from mien.evaluation.attributes import HeldOutPredictions, examine, sex_of_people
 from mien.evaluation.attributes_metrics import (
     area_under_curve,
     average_precision,
@@ -23,7 +23,7 @@ from mien.evaluation.attributes_metrics import (
     calibration_error,
     scores,
 )
-from mien.evaluation.report import Provenance
+from mien.evaluation.report import ReportProvenance
 
 faces = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2, max_size=60)
 
@@ -61,7 +61,7 @@ def test_each_figure_uses_its_own_threshold_and_the_majority_is_that_of_training
     assert found.n == 4
 
 
-def made(n: int = 120, seed: int = 3) -> Examined:
+def made(n: int = 120, seed: int = 3) -> HeldOutPredictions:
     """Readings that know every attribute but Frowning, which they guess, and ages to two years."""
     random = np.random.default_rng(seed)
     marks = (random.random((n, 73)) < 0.4).astype(np.float32)
@@ -80,11 +80,11 @@ def made(n: int = 120, seed: int = 3) -> Examined:
         (ages + 2).astype(np.float32),
     )
     sources = tuple("lfw" if k < 100 else "utkface" for k in range(n))
-    return Examined(readings, Truths(marks, female, ages), sources, ("White",) * n, ("",) * n)
+    return HeldOutPredictions(readings, Truths(marks, female, ages), sources, ("White",) * n, ("",) * n)
 
 
 def test_a_report_says_what_is_known_and_names_what_is_not() -> None:
-    found = examine(made(), Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance=Provenance())
+    found = examine(made(), Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance=ReportProvenance())
     figures = {key.split("_")[0]: figure for key, figure in found.figures().items()}
     assert figures["auc-mean-73"].value > 0.98
     assert figures["auc-mean-73"].n == 100  # faces with attributes
@@ -113,13 +113,15 @@ def test_the_photos_of_a_person_outvote_a_wrong_label() -> None:
 
     one = made()
     same = replace(one, people=tuple(f"{k // 4} {int(one.truths.female[k])}" for k in range(120)))
-    found = examine(same, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance=Provenance()).figures()
+    found = examine(
+        same, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance=ReportProvenance()
+    ).figures()
     (figure,) = (figure for key, figure in found.items() if key.startswith("sex-right-people"))
     assert 60 < figure.n < 120
     assert not any(
         key.startswith("sex-right-people")
         for key in examine(
-            one, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance=Provenance()
+            one, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance=ReportProvenance()
         ).figures()
     )
 
@@ -131,9 +133,9 @@ def test_too_few_faces_are_no_examination() -> None:
     )
     with pytest.raises(TooFewError, match="3 faces, 0 with attributes"):
         examine(
-            Examined(one.readings, unknown, one.sources, one.races, one.people),
+            HeldOutPredictions(one.readings, unknown, one.sources, one.races, one.people),
             Calibration.none(73, 42),
             [0.4] * 73,
             title="",
-            provenance=Provenance(),
+            provenance=ReportProvenance(),
         )

@@ -11,8 +11,8 @@ import torch
 
 import mien
 from mien.attributes import NAMES
-from mien.attributes.age_sex import Estimates
-from mien.attributes.attribute_judge import Seen
+from mien.attributes.age_sex import AgeSexPredictions
+from mien.attributes.attribute_judge import AttributePredictions
 from mien.core.checkpoints import load_weights, save_weights
 from mien.core.contract import FakeGenerator
 from mien.core.errors import DatasetError, RequestError
@@ -35,12 +35,12 @@ class FakeJudges:
     def estimate(self, crops, advance):
         advance(len(crops))
         seen = crops.reshape(len(crops), -1).astype(np.float32)
-        return Estimates(seen.mean(1) / 3, np.ones(len(crops), np.float32), seen[:, 200:216])
+        return AgeSexPredictions(seen.mean(1) / 3, np.ones(len(crops), np.float32), seen[:, 200:216])
 
     def attributes(self, crops, advance, *, races):
         advance(len(crops))
         found = np.zeros((len(crops), len(NAMES)), bool)
-        return Seen(found.astype(np.float32), found, ("Black" if races else "",) * len(crops))
+        return AttributePredictions(found.astype(np.float32), found, ("Black" if races else "",) * len(crops))
 
 
 @pytest.fixture

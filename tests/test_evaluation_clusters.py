@@ -13,8 +13,8 @@ from mien.datasets.catalog import CatalogRow
 from mien.evaluation.clusters import gathering, purity, silhouettes, tsne_map
 from mien.evaluation.experiments.distribution import distribution_report
 from mien.evaluation.experiments.tsne import tsne_report
-from mien.evaluation.marks import Marks, marks, one_a_person
-from mien.evaluation.report import Provenance
+from mien.evaluation.marks import AttributeLabels, marks, one_a_person
+from mien.evaluation.report import ReportProvenance
 
 RANDOM = np.random.default_rng(11)
 
@@ -119,7 +119,7 @@ def test_the_report_on_the_map_names_best_and_worst() -> None:
     points, labels = two_clouds(150, gap=6)
     labels = np.column_stack([labels, np.arange(150) < 3])  # the third: three faces
     named = ("Youth", "Soft Lighting", "Baby")
-    some = Marks(named, np.arange(150), labels, tuple(map(str, range(150))), ("train",) * 150, False)
+    some = AttributeLabels(named, np.arange(150), labels, tuple(map(str, range(150))), ("train",) * 150, False)
     found = tsne_report(points.astype(np.float32), some, "pool", {"seed": 0}, seed=0, perplexity=10, k=5)
     assert "best Youth" in found.summary
     assert "worst Soft Lighting" in found.summary
@@ -131,7 +131,7 @@ def test_the_report_on_the_map_names_best_and_worst() -> None:
 
 
 def test_the_report_on_the_distribution_counts() -> None:
-    found = distribution_report(marks(faces()), Provenance())
+    found = distribution_report(marks(faces()), ReportProvenance())
     table = found.sections[0].tables[0].rows
     assert table[0][0] in ("White", "Youth")
     assert next(line for line in table if line[0] == "Male")[1:] == (9, 0, 1, "25.0 %")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mien.attributes import NAMES
-from mien.attributes.age_sex import Estimates
-from mien.attributes.attribute_judge import RACES, Seen
+from mien.attributes.age_sex import AgeSexPredictions
+from mien.attributes.attribute_judge import RACES, AttributePredictions
 from mien.evaluation.crowd import MadeCrowd, RealCrowd, judge_crowd
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces
 from mien.evaluation.crowd_judged import Sweep
 from mien.evaluation.faces import Faces
-from mien.evaluation.report import Provenance, Report, write
+from mien.evaluation.report import Report, ReportProvenance, write
 
 SIZE = 24
 AGES = (5.0, 20.0, 40.0, 60.0, 80.0)
@@ -41,13 +41,15 @@ class FakeJudges:
         advance(len(crops))
         ages = crops[:, 0, 0, 0] / 2 + 1  # one year too old, always
         features = np.concatenate([crops[:, 0, :16, 2] / 255, crops[:, 0, 0, :2] / 255], 1)
-        return Estimates(ages.astype(np.float32), crops[:, 0, 0, 1] / 255, features.astype(np.float32))
+        return AgeSexPredictions(ages.astype(np.float32), crops[:, 0, 0, 1] / 255, features.astype(np.float32))
 
     def attributes(self, crops, advance, *, races):
         advance(len(crops))
         bright = crops[:, -1, -1, 2] >= 128  # the last pixel's blue says whether anything is found
         found = np.tile(bright[:, None], (1, len(NAMES)))
-        return Seen(found.astype(np.float32), found, tuple(RACES[int(value) % 5] for value in crops[:, -1, -1, 0]))
+        return AttributePredictions(
+            found.astype(np.float32), found, tuple(RACES[int(value) % 5] for value in crops[:, -1, -1, 0])
+        )
 
 
 def faces(count: int, seed: int, wrong_sex: int = 0, races: tuple[str, ...] = ("",)) -> Faces:
@@ -90,7 +92,7 @@ def judged(**changes) -> Report:
         ),
         "judges": FakeJudges(),
         "title": "A test",
-        "provenance": Provenance(seed=1),
+        "provenance": ReportProvenance(seed=1),
     }
     return judge_crowd(**(values | changes))
 

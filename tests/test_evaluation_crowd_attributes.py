@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from mien.attributes import NAMES
-from mien.attributes.age_sex import Estimates
-from mien.attributes.attribute_judge import RACES, Seen
+from mien.attributes.age_sex import AgeSexPredictions
+from mien.attributes.attribute_judge import RACES, AttributePredictions
 from mien.core.errors import TooFewError
 from mien.core.progress import silent
 from mien.evaluation import attribute_judge, crowd_attributes
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces, WordJudged
 from mien.evaluation.faces import Faces
-from mien.evaluation.report import Provenance, Section, write
+from mien.evaluation.report import ReportProvenance, Section, write
 
 SMILING, HAT = NAMES.index("Smiling"), NAMES.index("Wearing Hat")
 
@@ -34,11 +34,13 @@ class Judge:
         advance(len(crops))
         self.shown += len(crops)
         found = np.repeat(crops[:, :1, 0, 0] >= 128, len(NAMES), 1)
-        return Seen(found.astype(np.float32), found, ("Black" if races else "",) * len(crops))
+        return AttributePredictions(found.astype(np.float32), found, ("Black" if races else "",) * len(crops))
 
     def estimate(self, crops, advance):  # bright ones are women
         advance(len(crops))
-        return Estimates(np.zeros(len(crops), np.float32), (crops[:, 0, 0, 0] / 255).astype(np.float32), np.zeros(0))
+        return AgeSexPredictions(
+            np.zeros(len(crops), np.float32), (crops[:, 0, 0, 0] / 255).astype(np.float32), np.zeros(0)
+        )
 
 
 def word(name: str = "Smiling", asked: int = 8, denied: int = 2, count: int = 10) -> WordFaces:
@@ -141,9 +143,9 @@ def test_the_examination_of_the_judge_knows_a_good_attribute_from_a_bad_one():
     scores = np.zeros((40, len(NAMES)), np.float32)
     scores[:20, SMILING] = 0.9
     scores[:, HAT] = np.arange(40) % 2
-    seen = Seen(scores, scores > 0.5, ("",) * 40)
+    seen = AttributePredictions(scores, scores > 0.5, ("",) * 40)
     report = attribute_judge.examine(
-        seen, marks, ("White", "Asian"), ("White", "Black"), title="A test", provenance=Provenance()
+        seen, marks, ("White", "Asian"), ("White", "Black"), title="A test", provenance=ReportProvenance()
     )
     attributes, races = report.sections
     rows = {row[0]: row for row in attributes.tables[0].rows}
@@ -153,7 +155,7 @@ def test_the_examination_of_the_judge_knows_a_good_attribute_from_a_bad_one():
     assert attributes.figures[0].value == pytest.approx(0.75)
     assert races.figures[0].value == 0.5
     with pytest.raises(TooFewError, match="no attribute marked"):
-        attribute_judge.examine(seen, marks * np.nan, (), (), title="", provenance=Provenance())
+        attribute_judge.examine(seen, marks * np.nan, (), (), title="", provenance=ReportProvenance())
 
 
 def test_races_are_those_of_the_data():

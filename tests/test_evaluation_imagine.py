@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.attributes import GROUP_OF, NAMES, parse
-from mien.attributes.age_sex import Estimates
-from mien.attributes.attribute_judge import Seen
+from mien.attributes.age_sex import AgeSexPredictions
+from mien.attributes.attribute_judge import AttributePredictions
 from mien.core.contract import FaceRequest
 from mien.core.errors import DatasetError, RequestError, TooFewError
 from mien.core.images import encode_jpeg, to_photos
@@ -23,7 +23,7 @@ from mien.core.seeding import stream
 from mien.datasets import catalog
 from mien.datasets.catalog import CatalogRow
 from mien.evaluation import features
-from mien.evaluation.faces import Row
+from mien.evaluation.faces import FaceRow
 from mien.evaluation.features import unknown_labels
 from mien.evaluation.imagine import MadeFaces, RealFaces, judge_imagine, ratio_interval
 from mien.evaluation.imagine_sets import (
@@ -37,7 +37,7 @@ from mien.evaluation.imagine_sets import (
     who_share,
 )
 from mien.evaluation.imagine_variety import RealPairs
-from mien.evaluation.report import Provenance
+from mien.evaluation.report import ReportProvenance
 from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
 from mien.papers.deepface_2016.descent import Descent
@@ -59,16 +59,16 @@ class PixelJudges:
     def estimate(self, crops, advance):
         advance(len(crops))
         seen = crops.reshape(len(crops), -1).astype(np.float32)
-        return Estimates(seen.mean(1) / 3, np.ones(len(crops), np.float32), seen[:, 1000:1016])
+        return AgeSexPredictions(seen.mean(1) / 3, np.ones(len(crops), np.float32), seen[:, 1000:1016])
 
     def attributes(self, crops, advance, *, races):
         advance(len(crops))
         scores = crops.reshape(len(crops), -1)[:, : len(NAMES)].astype(np.float32) / 255
-        return Seen(scores, scores > 0.5, ("",) * len(crops))
+        return AttributePredictions(scores, scores > 0.5, ("",) * len(crops))
 
 
 def row_of(place, sex="male", present=("Smiling", "Bald", "Eyeglasses")):
-    return Row(f"lfw:{place}", "lfw", "test", "s", place, sex, None, None, tuple(present), (), f"person {place}")
+    return FaceRow(f"lfw:{place}", "lfw", "test", "s", place, sex, None, None, tuple(present), (), f"person {place}")
 
 
 def crops_of(count, seed):
@@ -142,7 +142,12 @@ def _judged():
         MadeFaces("deaf", tuple(range(PEOPLE)), deaf),
         MadeFaces("slow", (0, 1, 2), obedient[:3, :2]),
     ]
-    return judge_imagine(methods, sets, real, PixelJudges(), title="t", provenance=Provenance()), methods, sets, real
+    return (
+        judge_imagine(methods, sets, real, PixelJudges(), title="t", provenance=ReportProvenance()),
+        methods,
+        sets,
+        real,
+    )
 
 
 def value(report, label, subject):
@@ -197,7 +202,7 @@ def test_a_method_on_few_descriptions_is_judged_where_that_can_be(judged):
 def test_too_few_descriptions_are_refused(judged):
     _, methods, sets, real = judged
     with pytest.raises(TooFewError, match="3 descriptions, needed are 20"):
-        judge_imagine(methods, sets[:3], real, PixelJudges(), title="t", provenance=Provenance())
+        judge_imagine(methods, sets[:3], real, PixelJudges(), title="t", provenance=ReportProvenance())
 
 
 @pytest.fixture(name="dataset")
@@ -393,7 +398,12 @@ def test_real_people_who_are_alike_stand_beside_and_seconds_are_told(judged):
     pairs = RealPairs("twins", twins, "all of it")
     timed = replace(methods[0], seconds=36.0, sixteen_seconds=(2.0, 1.0, 9.0))
     report = judge_imagine(
-        [timed, *methods[1:]], sets, replace(real, alike=(pairs,)), PixelJudges(), title="t", provenance=Provenance()
+        [timed, *methods[1:]],
+        sets,
+        replace(real, alike=(pairs,)),
+        PixelJudges(),
+        title="t",
+        provenance=ReportProvenance(),
     )
     assert value(report, "similarity, one", "real, twins") == pytest.approx(1)
     assert value(report, "similarity, one", "real, of one sex") < 0.2

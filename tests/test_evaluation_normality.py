@@ -10,7 +10,7 @@ from scipy import stats
 
 from mien.core.errors import RequestError, TooFewError
 from mien.evaluation.experiments.activations import activations_report
-from mien.evaluation.marks import Marks
+from mien.evaluation.marks import AttributeLabels
 from mien.evaluation.normality import (
     anderson_p,
     anderson_squared,
@@ -18,7 +18,7 @@ from mien.evaluation.normality import (
     normality,
     rejected,
 )
-from mien.evaluation.report import Provenance
+from mien.evaluation.report import ReportProvenance
 
 RANDOM = np.random.default_rng(5)
 
@@ -98,11 +98,11 @@ def test_too_few_are_refused() -> None:
         mean_squared_correlation(np.ones((10, 4)))
 
 
-def made_marks(n: int = 300) -> Marks:
+def made_marks(n: int = 300) -> AttributeLabels:
     marked = np.zeros((n, 3), bool)
     marked[: n // 2, 0] = marked[n // 3 :, 1] = marked[:5, 2] = True
     people = tuple(f"person {k}" for k in range(n))
-    return Marks(("Male", "Smiling", "Baby"), np.arange(n) + 7, marked, people, ("train",) * n, False)
+    return AttributeLabels(("Male", "Smiling", "Baby"), np.arange(n) + 7, marked, people, ("train",) * n, False)
 
 
 def test_the_experiment_finds_what_was_planted() -> None:
@@ -132,6 +132,6 @@ def test_the_experiment_refuses_unknown_and_rare_attributes() -> None:
         return np.zeros((len(rows), 2), np.float32)
 
     with pytest.raises(RequestError, match="--attribute: 'Bald' given"):
-        activations_report(made_marks(), fetch, ["pool"], ["Bald"], Provenance(), count=50, seed=0)
+        activations_report(made_marks(), fetch, ["pool"], ["Bald"], ReportProvenance(), count=50, seed=0)
     with pytest.raises(TooFewError, match="5 faces with 'Baby'"):
-        activations_report(made_marks(), fetch, ["pool"], ["Baby"], Provenance(), count=50, seed=0)
+        activations_report(made_marks(), fetch, ["pool"], ["Baby"], ReportProvenance(), count=50, seed=0)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.attributes.age_sex import Estimates
+from mien.attributes.age_sex import AgeSexPredictions
 from mien.datasets import catalog
 from mien.datasets.catalog import CatalogRow
 from mien.evaluation import portrait_kept
-from mien.evaluation.faces import Row
-from mien.evaluation.portrait_kept import HAT, Kept, draw_kept, judge_kept
+from mien.evaluation.faces import FaceRow
+from mien.evaluation.portrait_kept import HAT, KeptSample, draw_kept, judge_kept
 
 
 class FakeJudges:
@@ -21,7 +21,7 @@ class FakeJudges:
     def ages(self, crops, advance):
         advance(len(crops))
         red, green = crops[:, 0, 0, 0].astype(np.float32), crops[:, 0, 0, 1].astype(np.float32)
-        return Estimates(red, green / 255, np.zeros((len(crops), 2), np.float32))
+        return AgeSexPredictions(red, green / 255, np.zeros((len(crops), 2), np.float32))
 
     def hats(self, crops, advance):
         advance(len(crops))
@@ -72,8 +72,8 @@ def crops(ages: list[int], women: list[int], hats: list[int]) -> np.ndarray:
 
 def test_years_sex_and_hats_are_counted_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portrait_kept, "detects", lambda crops: np.ones(len(crops), bool))
-    girl, man = (Row("f:1", "f", "test", "s", 0, sex, 5.0, None) for sex in ("female", "male"))
-    kept = Kept((((3, 13), (girl, girl)), ((60, 121), (girl, man, man))), (man, man))
+    girl, man = (FaceRow("f:1", "f", "test", "s", 0, sex, 5.0, None) for sex in ("female", "male"))
+    kept = KeptSample((((3, 13), (girl, girl)), ((60, 121), (girl, man, man))), (man, man))
     photos = crops([5, 7, 60, 70, 80, 30, 30], [200, 200, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 255, 204])
     made = crops([8, 8, 60, 69, 87, 30, 30], [200, 0, 0, 0, 0, 0, 0], [9, 9, 9, 9, 9, 51, 0])
     seen: list[int] = []

@@ -13,9 +13,9 @@ from mien.core.version import __version__
 from mien.evaluation import plots
 from mien.evaluation.report import (
     Figure,
-    Picture,
-    Provenance,
     Report,
+    ReportPicture,
+    ReportProvenance,
     Section,
     Table,
     as_html,
@@ -26,7 +26,7 @@ from mien.evaluation.report import (
 )
 from mien.evaluation.statistics import proportion
 
-ABOUT = Provenance("fake 1", seed=7, details={"split": None}, command="mien x", date="today")
+ABOUT = ReportProvenance("fake 1", seed=7, details={"split": None}, command="mien x", date="today")
 
 
 def report(**changes) -> Report:
@@ -34,7 +34,7 @@ def report(**changes) -> Report:
         proportion(9, 10), name="detection_n10", label="detection rate", subject="generated", unit="%", better="higher"
     )
     real = Figure("detection_n20", "detection rate", "real", 0.75, 20, unit="%")
-    picture = Picture("sheet", "Faces <of> nobody", np.full((20, 30, 3), 200, np.uint8), {"model": "fake"})
+    picture = ReportPicture("sheet", "Faces <of> nobody", np.full((20, 30, 3), 200, np.uint8), {"model": "fake"})
     section = Section("Found?", "A & B", (rate, real), (Table(("a", "b"), (("x", None), (3, 0.25))),), (picture,))
     return Report("A crowd", "Good.", (section,), ABOUT, **changes)
 
@@ -80,7 +80,7 @@ def test_existing_report_is_kept_unless_forced(tmp_path):
 
 @pytest.mark.parametrize("name", ["Sheet", "a/b", "../up", ""])
 def test_picture_names_stay_in_the_directory(tmp_path, name):
-    bad = Section("a", "b", pictures=(Picture(name, "c", np.zeros((2, 2, 3), np.uint8)),))
+    bad = Section("a", "b", pictures=(ReportPicture(name, "c", np.zeros((2, 2, 3), np.uint8)),))
     with pytest.raises(ValueError, match="lower case"):
         write(Report("t", "s", (bad,)), tmp_path)
     assert not list(tmp_path.iterdir())

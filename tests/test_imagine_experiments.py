@@ -12,7 +12,7 @@ from mien.core.seeding import stream
 from mien.evaluation import report
 from mien.evaluation.experiments.inversion import Inverted, inversion_report
 from mien.evaluation.experiments.likeness import Described, Likenesses, Ruler, likeness_report
-from mien.evaluation.report import Provenance
+from mien.evaluation.report import ReportProvenance
 
 PEOPLE, WIDTH, PAIRS = 5, 64, 40
 DRAWS = stream(3, "likeness")
@@ -36,7 +36,7 @@ def method(name: str, embeddings: np.ndarray) -> Likenesses:
 def test_a_photograph_of_the_person_is_above_100_and_a_strange_face_near_0(tmp_path: Path) -> None:
     half = PHOTOS + unit(PEOPLE, WIDTH)
     methods = [method("itself", PHOTOS), method("half", half), method("stranger", unit(PEOPLE, WIDTH))]
-    found = likeness_report(DESCRIBED, methods, [RULER], Provenance())
+    found = likeness_report(DESCRIBED, methods, [RULER], ReportProvenance())
     values = {figure.subject: figure.value for figure in found.figures().values()}
     assert values["itself"] == pytest.approx(0.9 / 0.6)
     assert 0.7 < values["half"] < 1.3
@@ -52,13 +52,13 @@ def test_a_photograph_of_the_person_is_above_100_and_a_strange_face_near_0(tmp_p
 def test_a_ruler_of_few_pairs_is_refused() -> None:
     short = Ruler("facenet", np.full(9, 0.7), np.full(9, 0.1), PHOTOS)
     with pytest.raises(TooFewError, match="9 pairs of same people"):
-        likeness_report(DESCRIBED, [method("itself", PHOTOS)], [short], Provenance())
+        likeness_report(DESCRIBED, [method("itself", PHOTOS)], [short], ReportProvenance())
 
 
 def test_figure_5_has_the_target_first_and_the_losses_of_each(tmp_path: Path) -> None:
     one = Inverted("vanilla inversion", SQUARES[0], [1.0, 0.5, 0.2], 0.03, 0.1, 0.9, 4.0)
     two = Inverted("cGMM inversion, means", SQUARES[1], [1.0, 0.9], 0.03, 0.8, 0.3, 4.0)
-    found = inversion_report(SQUARES[2], [one, two], "block17_10", Provenance())
+    found = inversion_report(SQUARES[2], [one, two], "block17_10", ReportProvenance())
     values = {(figure.label, figure.subject): figure.value for figure in found.figures().values()}
     assert values["steps", "vanilla inversion"] == 3
     assert values["loss at the end", "cGMM inversion, means"] == 0.9

@@ -30,7 +30,7 @@ from mien.training.visible import drawn_and_seen, visible_probes, with_visible_p
 
 
 @dataclass(frozen=True)
-class Row:
+class FaceRow:
     """A face of a dataset."""
 
     sex: str | None = None
@@ -41,45 +41,47 @@ class Row:
     attributes_absent: tuple[str, ...] = ()
 
 
-def labels_of(face: Row) -> dict[str, bool]:
+def labels_of(face: FaceRow) -> dict[str, bool]:
     present, known = known_labels(face)
     return {name: bool(present[k]) for k, name in enumerate(NAMES) if known[k]}
 
 
 def test_labels_of_a_source_with_ages_and_races() -> None:
-    found = labels_of(Row("female", 1.0, None, "Indian"))
+    found = labels_of(FaceRow("female", 1.0, None, "Indian"))
     assert found["Male"] is False
     assert found["Baby"] is True
     assert found["Senior"] is False
     assert found["Indian"] is True
     assert found["White"] is False
     assert "Smiling" not in found
-    assert "Baby" not in labels_of(Row(age_years=3.0)), "between two words nothing is known"
+    assert "Baby" not in labels_of(FaceRow(age_years=3.0)), "between two words nothing is known"
 
 
 def test_labels_of_a_source_with_attributes() -> None:
     present = ("Smiling", "Brown Hair", "Male")
-    found = labels_of(Row(attributes_present=present, attributes_absent=("Frowning", "Black Hair", "Asian")))
+    found = labels_of(FaceRow(attributes_present=present, attributes_absent=("Frowning", "Black Hair", "Asian")))
     assert found["Smiling"] is True
     assert found["Frowning"] is False
     assert found["Brown Hair"] is True
     assert found["Black Hair"] is False, "somebody with brown hair"
     assert "Asian" not in found, "nothing is marked in that group"
     assert "Male" not in found, "sex is told by the labels alone"
-    assert labels_of(Row()) == {}
+    assert labels_of(FaceRow()) == {}
 
 
 COUNT, WIDTH = 400, 10
 
 
-def drawn_faces() -> tuple[np.ndarray, list[Row]]:
+def drawn_faces() -> tuple[np.ndarray, list[FaceRow]]:
     """Features in two clusters; the first feature says who smiles, the second the age."""
     draws = stream(2, "faces")
     features = draws.standard_normal((COUNT, WIDTH)) * np.linspace(3, 0.5, WIDTH)
     features[: COUNT // 2, 2] += 25
     smiling, ages = features[:, 0] > 0, 40 + 5 * features[:, 1]
     faces = [
-        Row("male" if k % 2 else "female", float(age), None, None, ("Smiling",) if smiles else ("Frowning",), ("Bald",))
+        FaceRow(
+            "male" if k % 2 else "female", float(age), None, None, ("Smiling",) if smiles else ("Frowning",), ("Bald",)
+        )
         for k, (smiles, age) in enumerate(zip(smiling, ages, strict=True))
     ]
     return features, faces
@@ -160,7 +162,7 @@ def test_too_few_faces_and_no_labels_are_refused() -> None:
     with pytest.raises(TrainingError, match="5 faces given; more than 6 are needed"):
         fit_density(features[:5], faces[:5], np.ones(5, np.float32), CONFIG)
     with pytest.raises(TrainingError, match="no attribute has faces with and without it"):
-        fit_density(features, [Row()] * COUNT, np.ones(COUNT, np.float32), CONFIG)
+        fit_density(features, [FaceRow()] * COUNT, np.ones(COUNT, np.float32), CONFIG)
 
 
 def test_probes_learn_what_is_shown_and_not_what_is_hidden() -> None:

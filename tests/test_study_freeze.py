@@ -18,12 +18,12 @@ from mien.core.images import read_photo, write_png
 from mien.core.seeding import stream
 from mien.datasets import catalog
 from mien.evaluation.study.design import REAL, Design, Rule, picture_path
-from mien.evaluation.study.freeze import Wish, freeze
+from mien.evaluation.study.freeze import StudyRequest, freeze
 from mien.evaluation.study.sources import candidates
 from mien.evaluation.study.treatment import GREY, mask_of, oval, scrambled, shown_inside, treated
 
 
-def wish(**other: object) -> Wish:
+def wish(**other: object) -> StudyRequest:
     values: dict[str, object] = {
         "title": "t",
         "seed": 1,
@@ -35,7 +35,7 @@ def wish(**other: object) -> Wish:
         "background": "whole",
         **other,
     }
-    return Wish(**values)  # type: ignore[arg-type]
+    return StudyRequest(**values)  # type: ignore[arg-type]
 
 
 def of(folder: Path, model: bool = False) -> list:

@@ -15,13 +15,13 @@ from mien.core.errors import RequestError, TooFewError
 from mien.core.seeding import stream
 from mien.evaluation.statistics import proportion
 from mien.evaluation.study import crossed
-from mien.evaluation.study.answers import Answer, Judged, Session, judged
+from mien.evaluation.study.answers import Answer, JudgedTrials, Session, judged
 from mien.evaluation.study.assignment import trials_of, window
 from mien.evaluation.study.design import REAL, Design, Rule
 from mien.evaluation.study.simulate import Truth, simulate
 
 
-def made_up(design: Design, truth: Truth, people: int, seed: int) -> Judged:
+def made_up(design: Design, truth: Truth, people: int, seed: int) -> JudgedTrials:
     """The model of ``simulate``, written a second time as arrays."""
     random = stream(seed, "arrays")
     trials = design.of("trial")

@@ -92,7 +92,7 @@ def judge_window(crops: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimates:
+class AgeSexPredictions:
     """What the judge says of N faces, in their order."""
 
     ages_years: Float32Array  # N, 0 to 100
@@ -105,7 +105,7 @@ class Estimates:
 
 
 class AgeSexJudge:
-    """The trained network and how to ask it: photos of aligned crops in, ``Estimates`` out."""
+    """The trained network and how to ask it: photos of aligned crops in, ``AgeSexPredictions`` out."""
 
     def __init__(self, network: AgeSexNet, metadata: Mapping[str, Any]) -> None:
         self.network = network.eval().requires_grad_(False)
@@ -123,7 +123,7 @@ class AgeSexJudge:
     @torch.no_grad()
     def estimate(
         self, crops: UInt8Image, *, batch_size: int = 64, progress: Callable[[int], None] | None = None
-    ) -> Estimates:
+    ) -> AgeSexPredictions:
         """Judge aligned crops (N S S 3 uint8 RGB); each face and its mirror image are averaged."""
         count = len(crops)
         ages, female = np.zeros(count, np.float32), np.zeros(count, np.float32)
@@ -138,4 +138,4 @@ class AgeSexJudge:
             features[part] = seen.view(2, part.stop - part.start, -1).mean(0).numpy()
             if progress is not None:
                 progress(part.stop - part.start)
-        return Estimates(ages, female, features)
+        return AgeSexPredictions(ages, female, features)

@@ -95,7 +95,7 @@ def marks(present: Collection[str], absent: Collection[str], sex: str | None = N
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class AttributePredictions:
     """What the judge says of N faces, in their order."""
 
     scores: Float32Array  # N 73: probability-like, in [0, 1]; comparable within one attribute only
@@ -108,7 +108,7 @@ class Seen:
 
 
 class AttributeJudge:
-    """The trained network and how to ask it: photos of aligned crops in, ``Seen`` out.
+    """The trained network and how to ask it: photos of aligned crops in, ``AttributePredictions`` out.
 
     ``metadata["thresholds"]`` (73 scores, chosen on validation faces) say from where on an attribute counts as found.
     """
@@ -138,7 +138,7 @@ class AttributeJudge:
         races: bool = True,
         batch_size: int = 64,
         progress: Callable[[int], None] | None = None,
-    ) -> Seen:
+    ) -> AttributePredictions:
         """Judge aligned crops (N S S 3 uint8 RGB); each face and its mirror image are averaged.
 
         ``races`` False leaves out the second look: every race is then "".
@@ -157,7 +157,7 @@ class AttributeJudge:
                 named += [""] * (part.stop - part.start)
             if progress is not None:
                 progress(part.stop - part.start)
-        return Seen(scores, scores > self.thresholds, tuple(named))
+        return AttributePredictions(scores, scores > self.thresholds, tuple(named))
 
     def _logits(self, crops: Tensor) -> Tensor:
         """Logits (N 78), the mean over each crop (N 3 80 80) and its mirror image."""

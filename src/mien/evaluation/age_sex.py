@@ -7,19 +7,19 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from mien.attributes.age_sex import Estimates
+from mien.attributes.age_sex import AgeSexPredictions
 from mien.core.errors import TooFewError
 from mien.evaluation import plots
 from mien.evaluation.crowd_judged import ADULT_YEARS
 from mien.evaluation.faces import Faces
 from mien.evaluation.metrics import mean_absolute_error, metric_name
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table, shown
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
 from mien.evaluation.statistics import mean_interval, proportion
 
 AGE_BINS = (0, 5, 10, 20, 35, 50, 65, 80, 120)  # years, lower edges
 
 
-def examine(faces: Faces, estimates: Estimates, *, title: str, provenance: Provenance) -> Report:
+def examine(faces: Faces, estimates: AgeSexPredictions, *, title: str, provenance: ReportProvenance) -> Report:
     """What an examination of held-out faces says of the judge; needs one face of known age or sex."""
     aged, sexed = ~np.isnan(faces.ages_years), ~np.isnan(faces.female)
     if not (aged | sexed).any():
@@ -55,12 +55,12 @@ def examine(faces: Faces, estimates: Estimates, *, title: str, provenance: Prove
     return Report(title, f"{worst}, {len(faces):,} held-out faces.", (section,), provenance)
 
 
-def _right(faces: Faces, estimates: Estimates) -> npt.NDArray[np.bool_]:
+def _right(faces: Faces, estimates: AgeSexPredictions) -> npt.NDArray[np.bool_]:
     right: npt.NDArray[np.bool_] = estimates.is_female == (faces.female > 0.5)
     return right
 
 
-def _rows(faces: Faces, estimates: Estimates) -> list[tuple[str | int | float | None, ...]]:
+def _rows(faces: Faces, estimates: AgeSexPredictions) -> list[tuple[str | int | float | None, ...]]:
     groups: list[tuple[str, npt.NDArray[np.bool_]]] = []
     for low, high in pairwise(AGE_BINS):
         name = f"{low} to {high - 1} years" if high < AGE_BINS[-1] else f"{low} years and over"
@@ -85,11 +85,11 @@ def _rows(faces: Faces, estimates: Estimates) -> list[tuple[str | int | float | 
     return rows
 
 
-def _pictures(faces: Faces, estimates: Estimates) -> tuple[Picture, ...]:
+def _pictures(faces: Faces, estimates: AgeSexPredictions) -> tuple[ReportPicture, ...]:
     aged = ~np.isnan(faces.ages_years)
     if not aged.any():
         return ()
     plot = plots.scatter(
         faces.ages_years[aged], estimates.ages_years[aged], x_label="true age, years", y_label="age judged, years"
     )
-    return (Picture("ages", "Judged age against true age", plot),)
+    return (ReportPicture("ages", "Judged age against true age", plot),)

@@ -6,25 +6,25 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.attributes import NAMES
-from mien.attributes.attribute_judge import MODEL, RACES, Seen
+from mien.attributes.attribute_judge import MODEL, RACES, AttributePredictions
 from mien.core.errors import TooFewError
 from mien.core.records import Float32Array
 from mien.evaluation import plots
 from mien.evaluation.metrics import area_under_curve, metric_name
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table, shown
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
 from mien.evaluation.statistics import mean_interval, proportion
 
 FEWEST = 5  # faces of either kind: with fewer an attribute is not examined
 
 
 def examine(
-    seen: Seen,
+    seen: AttributePredictions,
     marks: Float32Array,
     seen_races: tuple[str, ...],
     races: tuple[str, ...],
     *,
     title: str,
-    provenance: Provenance,
+    provenance: ReportProvenance,
 ) -> Report:
     """What an examination of held-out faces says of the judge.
 
@@ -38,7 +38,7 @@ def examine(
     return Report(title, f"{summary}.", tuple(parts), provenance)
 
 
-def _attributes(seen: Seen, marks: Float32Array) -> list[Section]:
+def _attributes(seen: AttributePredictions, marks: Float32Array) -> list[Section]:
     rows: list[tuple[str | int | float | None, ...]] = []
     areas: dict[str, float] = {}
     balanced: list[float] = []
@@ -82,7 +82,7 @@ def _attributes(seen: Seen, marks: Float32Array) -> list[Section]:
             "count. Intervals are over attributes. Thresholds were chosen on the validation split.",
             tuple(figures),
             (Table(columns, tuple(rows)),),
-            (Picture("areas", "Area under the curve, attribute by attribute", picture),),
+            (ReportPicture("areas", "Area under the curve, attribute by attribute", picture),),
         )
     ]
 

@@ -18,7 +18,7 @@ from mien.core.seeding import stream
 from mien.evaluation import plots
 from mien.evaluation.attributes_metrics import Scores, area_under_curve, balanced_accuracy, scores
 from mien.evaluation.metrics import metric_name
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table, shown
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
 from mien.evaluation.statistics import Interval, mean_interval, proportion
 
 ADULT_YEARS = 20
@@ -37,7 +37,7 @@ PROTOCOL = (
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class HeldOutPredictions:
     """N faces: what was read of them, what is known of them, and who annotated them."""
 
     readings: Readings
@@ -48,12 +48,12 @@ class Examined:
 
 
 def examine(
-    faces: Examined,
+    faces: HeldOutPredictions,
     calibration: Calibration,
     usual: npt.ArrayLike,
     *,
     title: str,
-    provenance: Provenance,
+    provenance: ReportProvenance,
 ) -> Report:
     """What an examination says; ``usual`` (73) are the shares of marks in the training data.
 
@@ -95,7 +95,7 @@ def _scores(
     )
 
 
-def _marks(faces: Examined, fitted: Calibration, usual: npt.NDArray[np.float64]) -> tuple[Section, Scores]:
+def _marks(faces: HeldOutPredictions, fitted: Calibration, usual: npt.NDArray[np.float64]) -> tuple[Section, Scores]:
     rows = np.flatnonzero(faces.truths.marked)
     found = _scores(faces.readings, faces.truths, rows, fitted, usual)
     drawn = []
@@ -146,7 +146,7 @@ def _marks(faces: Examined, fitted: Calibration, usual: npt.NDArray[np.float64])
         "average precision",
         "calibration err.",
     )
-    picture = Picture(
+    picture = ReportPicture(
         "balanced-accuracy",
         "Balanced accuracy of each attribute; a guess has 50 %.",
         plots.ranked(
@@ -157,7 +157,7 @@ def _marks(faces: Examined, fitted: Calibration, usual: npt.NDArray[np.float64])
     return Section("73 attributes", " ".join(text), figures, (Table(columns, rows_of_table), heads), (picture,)), found
 
 
-def _heads(faces: Examined, rows: npt.NDArray[np.int64]) -> Table:
+def _heads(faces: HeldOutPredictions, rows: npt.NDArray[np.int64]) -> Table:
     """How often each of the 42 softmaxes picks the class that is right, on faces of which one is known."""
     from mien.attributes.targets import group_classes
 
@@ -180,7 +180,7 @@ def _cell(value: float, unit: str = "") -> str | None:
     return shown(float(value), unit) if np.isfinite(value) else None
 
 
-def _people(faces: Examined, fitted: Calibration) -> Section:
+def _people(faces: HeldOutPredictions, fitted: Calibration) -> Section:
     """The same figures on parts of the people: means over the attributes that both kinds of faces are there for."""
     truths, readings = faces.truths, faces.readings
     parts: list[tuple[str, npt.NDArray[np.bool_]]] = [
@@ -218,7 +218,7 @@ def _people(faces: Examined, fitted: Calibration) -> Section:
     )
 
 
-def _sex_and_age(faces: Examined) -> Section:
+def _sex_and_age(faces: HeldOutPredictions) -> Section:
     truths, readings = faces.truths, faces.readings
     sexed, aged = ~np.isnan(truths.female), ~np.isnan(truths.ages_years)
     right = (readings.female > 0.5) == (truths.female > 0.5)
@@ -261,7 +261,7 @@ def _sex_and_age(faces: Examined) -> Section:
         drawn = plots.scatter(
             truths.ages_years[aged], readings.age_years[aged], x_label="age, years", y_label="age read, years"
         )
-        pictures.append(Picture("ages", "Age as known and as read.", drawn))
+        pictures.append(ReportPicture("ages", "Age as known and as read.", drawn))
     text = (
         "Faces of known sex or age that the heads never saw; small children of known sex are among all faces. LFW's "
         "labels come from classifiers that looked at one photo; where a person has several, they outvote a wrong one."
@@ -285,7 +285,7 @@ def sex_of_people(people: Sequence[str], female: npt.NDArray[np.float32]) -> npt
 
 
 def _who_rows(
-    faces: Examined, right: npt.NDArray[np.bool_], error: npt.NDArray[np.float32]
+    faces: HeldOutPredictions, right: npt.NDArray[np.bool_], error: npt.NDArray[np.float32]
 ) -> list[tuple[str | int | float | None, ...]]:
     truths = faces.truths
     groups: list[tuple[str, npt.NDArray[np.bool_]]] = []

@@ -23,11 +23,11 @@ from mien.core.progress import OnStage, counted, silent
 from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation import crowd_attributes, crowd_labels, crowd_likeness
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces
-from mien.evaluation.crowd_judged import Judged, Memory, Sweep
+from mien.evaluation.crowd_judged import JudgedFaces, Memory, Sweep
 from mien.evaluation.detection import detects
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import Judges
-from mien.evaluation.report import Provenance, Report, Section
+from mien.evaluation.report import Report, ReportProvenance, Section
 
 MEMORY_SAMPLES = 1000
 
@@ -63,7 +63,7 @@ def judge_crowd(
     judges: Judges,
     *,
     title: str,
-    provenance: Provenance,
+    provenance: ReportProvenance,
     k: int = 3,
     on_stage: OnStage = silent,
     nearest_crops: crowd_likeness.FetchCrops | None = None,
@@ -119,7 +119,7 @@ def judge_crowd(
 
 def judge_faces(
     name: str, faces: Faces, judges: Judges, on_stage: OnStage, *, limit_identity: int | None = None
-) -> Judged:
+) -> JudgedFaces:
     """Everything that the judges say of a set of faces; identity only of the first ``limit_identity``."""
     with counted(on_stage(f"{name}: cascades"), len(faces)) as advance:
         found = detects(faces.crops, progress=advance)
@@ -128,7 +128,7 @@ def judge_faces(
     some = faces.crops[:limit_identity]
     with counted(on_stage(f"{name}: identity"), len(some)) as advance:
         identity = judges.identity(some, advance)
-    return Judged(name, faces, found, estimates, identity)
+    return JudgedFaces(name, faces, found, estimates, identity)
 
 
 def _races(sets: Mapping[str, Faces], judges: Judges, on_stage: OnStage) -> Mapping[str, tuple[Faces, tuple[str, ...]]]:

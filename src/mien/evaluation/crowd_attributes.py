@@ -22,7 +22,7 @@ from mien.evaluation.crowd_judged import slug_of
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import Judges
 from mien.evaluation.metrics import metric_name
-from mien.evaluation.report import Figure, Picture, Section, Table, shown
+from mien.evaluation.report import Figure, ReportPicture, Section, Table, shown
 from mien.evaluation.statistics import difference, mean_interval, proportion
 
 Mask = npt.NDArray[np.bool_]
@@ -138,7 +138,7 @@ def words(
         "by judge-age-sex, shows whether a word takes the sex along.",
         tuple(figures),
         (Table(columns, tuple(rows)),),
-        tuple(Picture(f"words-{slug_of(name)}", _caption(name), word_sheet(made[name])) for name in judged),
+        tuple(ReportPicture(f"words-{slug_of(name)}", _caption(name), word_sheet(made[name])) for name in judged),
     )
 
 

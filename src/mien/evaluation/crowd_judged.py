@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mien.attributes.age_sex import Estimates
+from mien.attributes.age_sex import AgeSexPredictions
 from mien.core.records import Float32Array
 from mien.evaluation import metrics
 from mien.evaluation.faces import Faces
@@ -18,13 +18,13 @@ ADULT_YEARS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedFaces:
     """What the judges said of one set of faces, in the order of the faces."""
 
     name: str
     faces: Faces
     detected: npt.NDArray[np.bool_]  # N
-    estimates: Estimates  # N
+    estimates: AgeSexPredictions  # N
     identity: Float32Array  # M 128 with M <= N: of the first M faces
 
 
@@ -63,14 +63,14 @@ class Memory:
         return cls(distances[:, 0], nearest[:, 0])
 
 
-def sex_right(one: Judged) -> str:
+def sex_right(one: JudgedFaces) -> str:
     """The share of adults whose sex is judged as asked, as a person reads it."""
     chosen = adults(one) & ~np.isnan(one.faces.female)
     right = one.estimates.is_female[chosen] == (one.faces.female[chosen] > 0.5)
     return shown(float(right.mean()), "%") if len(right) else "unknown"
 
 
-def age_error(one: Judged) -> str:
+def age_error(one: JudgedFaces) -> str:
     """The mean absolute age error, as a person reads it."""
     aged = ~np.isnan(one.faces.ages_years)
     if not aged.any():
@@ -78,12 +78,12 @@ def age_error(one: Judged) -> str:
     return shown(metrics.mean_absolute_error(one.estimates.ages_years[aged], one.faces.ages_years[aged]), "years")
 
 
-def anyone(one: Judged) -> npt.NDArray[np.bool_]:
+def anyone(one: JudgedFaces) -> npt.NDArray[np.bool_]:
     """A mask (N) of every face."""
     return np.ones(len(one.faces), bool)
 
 
-def adults(one: Judged) -> npt.NDArray[np.bool_]:
+def adults(one: JudgedFaces) -> npt.NDArray[np.bool_]:
     """A mask (N) of the faces whose label says ``ADULT_YEARS`` or more."""
     old: npt.NDArray[np.bool_] = one.faces.ages_years >= ADULT_YEARS
     return old

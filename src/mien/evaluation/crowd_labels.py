@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.evaluation import metrics, plots
-from mien.evaluation.crowd_judged import ADULT_YEARS, Judged, Sweep, adults, anyone, slug_of
+from mien.evaluation.crowd_judged import ADULT_YEARS, JudgedFaces, Sweep, adults, anyone, slug_of
 from mien.evaluation.faces import Faces
-from mien.evaluation.report import Figure, Picture, Section, Table, shown
+from mien.evaluation.report import Figure, ReportPicture, Section, Table, shown
 from mien.evaluation.statistics import Moments, mean_interval, proportion
 
 AGE_BINS = (0, 10, 20, 35, 50, 65, 120)  # years, lower edges
 
 
-def labels(judged: Mapping[str, Judged]) -> Section:
+def labels(judged: Mapping[str, JudgedFaces]) -> Section:
     """(b) Sex and age as a judge sees them, beside the judge's own errors on real faces."""
     figures: list[Figure] = []
-    pictured: list[Picture] = []
+    pictured: list[ReportPicture] = []
     for name, one in judged.items():
         for who, chosen in (("all ages", anyone(one)), (f"adults ({ADULT_YEARS} and over)", adults(one))):
             sexed = chosen & ~np.isnan(one.faces.female)
@@ -62,7 +62,7 @@ def labels(judged: Mapping[str, Judged]) -> Section:
                 x_label="age asked for, years" if name != "real" else "true age, years",
                 y_label="age judged, years",
             )
-            pictured.append(Picture(f"ages-{slug_of(name)}", f"{name}: judged age against the label", plot))
+            pictured.append(ReportPicture(f"ages-{slug_of(name)}", f"{name}: judged age against the label", plot))
     return Section(
         "Are sex and age as asked?",
         "Judged by a network that shares neither weights nor features with any generator. Its errors on real held-out "
@@ -75,7 +75,7 @@ def labels(judged: Mapping[str, Judged]) -> Section:
 def age_sweep(sweeps: Mapping[str, Sweep]) -> Section:
     """The age control (the paper's figure 10): does the judged age rise with the age asked for?"""
     figures: list[Figure] = []
-    pictured: list[Picture] = []
+    pictured: list[ReportPicture] = []
     rows: list[tuple[str | int | float | None, ...]] = []
     for name, sweep in sweeps.items():
         people = sweep.judged_years.shape[1]
@@ -127,7 +127,7 @@ def age_sweep(sweeps: Mapping[str, Sweep]) -> Section:
             diagonal=True,
         )
         caption = f"{name}: median judged age of {people} noises, with the band from the 10th to the 90th percentile"
-        pictured.append(Picture(f"sweep-{slug_of(name)}", caption, plot))
+        pictured.append(ReportPicture(f"sweep-{slug_of(name)}", caption, plot))
     return Section(
         "Does age rise when asked to?",
         "The same noise asked for at every age. The paper calls its own age control unsuccessful.",
@@ -137,7 +137,7 @@ def age_sweep(sweeps: Mapping[str, Sweep]) -> Section:
     )
 
 
-def groups(judged: Mapping[str, Judged], raced: Mapping[str, Judged], *, k: int) -> Section:
+def groups(judged: Mapping[str, JudgedFaces], raced: Mapping[str, JudgedFaces], *, k: int) -> Section:
     """(e) The same figures for each sex and age bin, and for each race that is labelled.
 
     ``raced``: faces asked for with a race, by crowd; they stand in the rows of the races.
@@ -203,7 +203,9 @@ def _group_choosers(real: Faces) -> list[tuple[str, Chooser]]:
     return found
 
 
-def _group_likeness(real: Judged, one: Judged, chooser: Chooser, k: int) -> tuple[str | None, str | None, str | None]:
+def _group_likeness(
+    real: JudgedFaces, one: JudgedFaces, chooser: Chooser, k: int
+) -> tuple[str | None, str | None, str | None]:
     if one.name == real.name:
         return None, None, None
     a = real.identity[chooser(real.faces)[: len(real.identity)]]

@@ -11,10 +11,10 @@ from mien.core.errors import TooFewError
 from mien.core.images import resize, sheet
 from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation import metrics, plots
-from mien.evaluation.crowd_judged import Judged, Memory, Sweep, age_error, sex_right, slug_of
+from mien.evaluation.crowd_judged import JudgedFaces, Memory, Sweep, age_error, sex_right, slug_of
 from mien.evaluation.detection import rate_name
 from mien.evaluation.features import APPEARANCE, IDENTITY
-from mien.evaluation.report import Figure, Picture, Section, shown
+from mien.evaluation.report import Figure, ReportPicture, Section, shown
 from mien.evaluation.statistics import proportion
 from mien.faces.dlib_resnet import SAME_PERSON
 
@@ -36,15 +36,15 @@ def pictures(made: UInt8Image, real: UInt8Image, name: str, *, rows: int = 8, co
         "The first faces of the run, not chosen. Face for face, the sexes and ages asked for are those of the real "
         "faces in the second sheet.",
         pictures=(
-            Picture("samples", f"{name}: generated (figure 7)", sheet(list(made[:count]), columns)),
-            Picture(
+            ReportPicture("samples", f"{name}: generated (figure 7)", sheet(list(made[:count]), columns)),
+            ReportPicture(
                 "samples-real", "Real, held out, the same labels in the same places", sheet(list(real[:count]), columns)
             ),
         ),
     )
 
 
-def detection(judged: Mapping[str, Judged], by_source: Mapping[str, npt.NDArray[np.bool_]]) -> Section:
+def detection(judged: Mapping[str, JudgedFaces], by_source: Mapping[str, npt.NDArray[np.bool_]]) -> Section:
     """(a) The paper's measure."""
     found = {name: one.detected for name, one in judged.items()}
     found |= {f"real: {source}": hits for source, hits in by_source.items()}
@@ -67,12 +67,12 @@ def detection(judged: Mapping[str, Judged], by_source: Mapping[str, npt.NDArray[
     )
 
 
-def likeness(judged: Mapping[str, Judged], other: Judged, *, k: int) -> Section:
+def likeness(judged: Mapping[str, JudgedFaces], other: JudgedFaces, *, k: int) -> Section:
     """(c) Distances between sets of faces, in two kinds of features, with real against real beside."""
     figures: list[Figure] = []
     reference = judged["real"]
     contestants = {name: one for name, one in judged.items() if name != "real"} | {"real, other half": other}
-    spaces: tuple[tuple[str, Callable[[Judged], Float32Array]], ...] = (
+    spaces: tuple[tuple[str, Callable[[JudgedFaces], Float32Array]], ...] = (
         (IDENTITY, lambda one: one.identity),
         (APPEARANCE, lambda one: one.estimates.features),
     )
@@ -122,7 +122,7 @@ def memory(
 ) -> Section:
     """(d) Is any face a copy of a training image?"""
     figures: list[Figure] = []
-    pictured: list[Picture] = []
+    pictured: list[ReportPicture] = []
     real = memories.get("real")
     for name, one in memories.items():
         if real is None or name == "real":
@@ -164,7 +164,7 @@ def memory(
             caption = (
                 f"{name}: the {len(order)} faces nearest to training (above) and the training faces they are near to"
             )
-            pictured.append(Picture(f"nearest-{slug_of(name)}", caption, sheet(pairs, len(order))))
+            pictured.append(ReportPicture(f"nearest-{slug_of(name)}", caption, sheet(pairs, len(order))))
     if memories:
         series = {name: one.distances for name, one in memories.items()}
         plot = plots.histograms(
@@ -172,7 +172,7 @@ def memory(
             x="distance to the nearest training face",
             marks={"copies lie below": COPY_DISTANCE, "one pair: same person": SAME_PERSON},
         )
-        pictured.insert(0, Picture("memory", "Distance of each face to its nearest training face", plot))
+        pictured.insert(0, ReportPicture("memory", "Distance of each face to its nearest training face", plot))
     return Section(
         "Is anybody copied?",
         "Distance in dlib's 128 identity features of each face to the nearest of all training faces, beside the same "
@@ -192,19 +192,19 @@ def sheets(name: str, swapped: UInt8Image, sweep: UInt8Image, ages: Sequence[flo
     slug = slug_of(name)
     asked = ", ".join(f"{ages[place]:g}" for place in between)
     pictured = [
-        Picture(
+        ReportPicture(
             f"swap-{slug}", f"{name}: the same noise as woman and as man (figure 9)", sheet(women_above_men, len(pairs))
         )
     ]
     if rows:
         caption = f"{name}: the same noise at {asked} years, one person a row (figure 10)"
-        pictured.append(Picture(f"aging-{slug}", caption, sheet(rows, len(between))))
+        pictured.append(ReportPicture(f"aging-{slug}", caption, sheet(rows, len(between))))
     return Section(
         f"One noise, other labels: {name}", "What changes when only the label changes.", pictures=tuple(pictured)
     )
 
 
-def summary(judged: Mapping[str, Judged], sweeps: Mapping[str, Sweep], other: Judged) -> str:
+def summary(judged: Mapping[str, JudgedFaces], sweeps: Mapping[str, Sweep], other: JudgedFaces) -> str:
     """The main figures in a few sentences."""
     real = judged["real"]
     sentences = []

@@ -21,7 +21,7 @@ from mien.datasets.reasons import REASONS
 from mien.datasets.report import SourceTally
 from mien.datasets.splits import SPLITS
 from mien.evaluation import plots
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
 
 _Cells = tuple[tuple[str | int | float | None, ...], ...]
 
@@ -52,7 +52,7 @@ def dataset_report(dest: Path) -> Report:
         title=f"Dataset: {names}",
         summary=f"{kept:,} of {photos:,} photos kept as aligned crops of {manifest['crop']['size_px']} px.",
         sections=tuple(sections),
-        provenance=Provenance(
+        provenance=ReportProvenance(
             dataset_fingerprint=data.fingerprint() if data else "",
             n=kept,
             details={"crops": data.crops_fingerprint if data else None},
@@ -154,7 +154,7 @@ def _ages(rows: Sequence[CatalogRow]) -> Section | None:
     figures = tuple(_figure("mean-age", "Mean age", sex, float(np.mean(v)), len(v), "years") for sex, v in ages.items())
     every = np.concatenate(list(ages.values()))
     bins = max(round(float(np.ptp(every)) / AGE_STEP_YEARS), 1)
-    picture = Picture(
+    picture = ReportPicture(
         "age-by-sex", "Ages of the kept faces, by sex.", plots.histograms(ages, x="age, years", bins=bins)
     )
     text = "Figure 6 of the conditional GAN's paper (IMDB-WIKI there: mean age 37.35, 57.7 % male)."
@@ -171,7 +171,9 @@ def _attributes(rows: Sequence[CatalogRow]) -> Section | None:
     bars = plots.ranked({one.name: one.share for one in tallies}, x="share of the faces that the source speaks of")
     cells = tuple((one.name, one.present, one.absent, f"{100 * one.share:.1f} %") for one in tallies)
     table = Table(("attribute", "present", "absent or unsure" if unsure else "absent", "share"), cells)
-    return Section("Attributes", text, (), (table,), (Picture("attributes", "Share of faces by attribute.", bars),))
+    return Section(
+        "Attributes", text, (), (table,), (ReportPicture("attributes", "Share of faces by attribute.", bars),)
+    )
 
 
 def _poses(rows: Sequence[CatalogRow]) -> Section | None:
@@ -182,7 +184,7 @@ def _poses(rows: Sequence[CatalogRow]) -> Section | None:
         _figure(f"{name}-deviation", f"Deviation of the {name}", "all", float(np.std(values)), len(values), "degrees")
         for name, values in angles.items()
     )
-    picture = Picture("pose", "Where the kept faces look.", plots.histograms(angles, x="degrees", bins=60))
+    picture = ReportPicture("pose", "Where the kept faces look.", plots.histograms(angles, x="degrees", bins=60))
     text = "Zero looks straight into the camera, upright; the signs are on the page of conventions."
     return Section("Pose", text, figures, (), (picture,))
 
@@ -194,6 +196,8 @@ def _sheets(data: FaceDataset, tallies: Sequence[SourceTally]) -> Section:
         if places:
             crops = list(data.decoded(np.array(places, np.int64), SHEET_PX))
             page = images.sheet(crops, min(SHEET_COLUMNS, len(crops)))
-            pictures.append(Picture(f"sample-{number}", f"{len(crops)} faces of {one.source}, drawn by lot.", page))
+            pictures.append(
+                ReportPicture(f"sample-{number}", f"{len(crops)} faces of {one.source}, drawn by lot.", page)
+            )
     text = "Crops as training sees them; what lies beyond the edge of a photo is mirrored."
     return Section("Samples", text, pictures=tuple(pictures))

@@ -46,7 +46,7 @@ class Faces:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FaceRow:
     """One kept face of a prepared dataset: where its crop lies and what its labels are."""
 
     id: str
@@ -62,7 +62,7 @@ class Row:
     person: str | None = None
 
 
-def dataset_rows(dest: Path, split: str, *, sources: Sequence[str] = (), labelled: bool = False) -> list[Row]:
+def dataset_rows(dest: Path, split: str, *, sources: Sequence[str] = (), labelled: bool = False) -> list[FaceRow]:
     """The kept faces of one split, in the order of the catalogue, as people corrected them.
 
     ``sources`` keeps only those; ``labelled`` only faces of known sex and age. Raises ``DatasetError`` where nothing
@@ -76,7 +76,7 @@ def dataset_rows(dest: Path, split: str, *, sources: Sequence[str] = (), labelle
         there = ", ".join(sorted({row.source for row in everything}))
         raise DatasetError(f"{dest}: no source '{sorted(unknown)[0]}'; there are {there}")
     found = [
-        Row(
+        FaceRow(
             row.id,
             row.source,
             row.split,
@@ -102,7 +102,7 @@ def dataset_rows(dest: Path, split: str, *, sources: Sequence[str] = (), labelle
     return found
 
 
-def shuffled(rows: Sequence[Row], count: int | None = None, *, seed: int = 0) -> list[Row]:
+def shuffled(rows: Sequence[FaceRow], count: int | None = None, *, seed: int = 0) -> list[FaceRow]:
     """Rows in an order that depends on ``seed`` alone (a catalogue may be sorted by age), cut to ``count``."""
     places = stream(seed, "shuffled", len(rows)).permutation(len(rows))[:count]
     return [rows[int(place)] for place in places]
@@ -110,7 +110,7 @@ def shuffled(rows: Sequence[Row], count: int | None = None, *, seed: int = 0) ->
 
 def read_faces(
     dest: Path,
-    rows: Sequence[Row],
+    rows: Sequence[FaceRow],
     size: int,
     *,
     each: Callable[[UInt8Image], UInt8Image] | None = None,
@@ -140,13 +140,13 @@ def read_faces(
     )
 
 
-def real_marks(rows: Sequence[Row]) -> Float32Array:
+def real_marks(rows: Sequence[FaceRow]) -> Float32Array:
     """The attributes of ``rows`` as ``attribute_judge.marks`` (N 73: 1 there, 0 not there, NaN unknown)."""
     found = [marks(set(row.present), set(row.absent), row.sex) for row in rows]
     return np.stack(found) if found else np.zeros((0, len(NAMES)), np.float32)
 
 
-def fingerprint(rows: Sequence[Row], size: int) -> str:
+def fingerprint(rows: Sequence[FaceRow], size: int) -> str:
     """16 hexadecimal digits that change when another set of faces, labels or another size is meant."""
     import hashlib
 

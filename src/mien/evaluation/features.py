@@ -16,13 +16,13 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from mien.attributes.age_sex import AgeSexJudge, Estimates
-from mien.attributes.attribute_judge import AttributeJudge, Seen
+from mien.attributes.age_sex import AgeSexJudge, AgeSexPredictions
+from mien.attributes.attribute_judge import AttributeJudge, AttributePredictions
 from mien.core.files import write_bytes
 from mien.core.images import to_tensor
 from mien.core.progress import OnStage, counted, silent
 from mien.core.records import Float32Array, UInt8Image
-from mien.evaluation.faces import Faces, Row, fingerprint, read_faces
+from mien.evaluation.faces import FaceRow, Faces, fingerprint, read_faces
 from mien.faces.dlib_resnet import DlibResNet, dlib_crop
 from mien.faces.inner_square import grey_outside
 
@@ -49,11 +49,11 @@ class Judges(Protocol):
         """Identity features (N 128) of crops (N S S 3)."""
         ...
 
-    def estimate(self, crops: UInt8Image, advance: Advance) -> Estimates:
+    def estimate(self, crops: UInt8Image, advance: Advance) -> AgeSexPredictions:
         """Ages, sexes and appearance features of crops (N S S 3)."""
         ...
 
-    def attributes(self, crops: UInt8Image, advance: Advance, *, races: bool) -> Seen:
+    def attributes(self, crops: UInt8Image, advance: Advance, *, races: bool) -> AttributePredictions:
         """Attributes, and if ``races`` the race, of crops (N S S 3)."""
         ...
 
@@ -92,15 +92,15 @@ class NetworkJudges:
                 advance(part.stop - part.start)
         return found
 
-    def estimate(self, crops: UInt8Image, advance: Advance) -> Estimates:
+    def estimate(self, crops: UInt8Image, advance: Advance) -> AgeSexPredictions:
         return self.age_sex.estimate(crops, progress=advance)
 
-    def attributes(self, crops: UInt8Image, advance: Advance, *, races: bool) -> Seen:
+    def attributes(self, crops: UInt8Image, advance: Advance, *, races: bool) -> AttributePredictions:
         return self.attribute_judge.look(crops, races=races, progress=advance)
 
 
 def stored_identity(
-    dest: Path, rows: Sequence[Row], size: int, judges: Judges, cache: Path, *, on_stage: OnStage = silent
+    dest: Path, rows: Sequence[FaceRow], size: int, judges: Judges, cache: Path, *, on_stage: OnStage = silent
 ) -> Float32Array:
     """Identity features (N 128) of real faces, from the cache where they are, else computed block by block and kept."""
     path = cache / "features" / f"{IDENTITY}_{judges.identity_version}_{fingerprint(rows, size)}.npz"

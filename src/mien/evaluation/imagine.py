@@ -22,13 +22,13 @@ from mien.core.records import Float32Array, UInt8Image
 from mien.core.seeding import stream
 from mien.evaluation import crowd_likeness
 from mien.evaluation.crowd import MEMORY_SAMPLES, judge_faces
-from mien.evaluation.crowd_judged import Judged, Memory, slug_of
+from mien.evaluation.crowd_judged import JudgedFaces, Memory, slug_of
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import IDENTITY, Judges, unknown_labels
 from mien.evaluation.imagine_sets import AttributeSet, obeyed
-from mien.evaluation.imagine_variety import Answers, RealPairs, figure_of, real_pairs, sheet_identity, variety
+from mien.evaluation.imagine_variety import MethodPredictions, RealPairs, figure_of, real_pairs, sheet_identity, variety
 from mien.evaluation.metrics import metric_name
-from mien.evaluation.report import Better, Figure, Picture, Provenance, Report, Section, Table, shown
+from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, Interval, mean_interval
 
 BoolArray = npt.NDArray[np.bool_]
@@ -66,7 +66,7 @@ def judge_imagine(
     judges: Judges,
     *,
     title: str,
-    provenance: Provenance,
+    provenance: ReportProvenance,
     on_stage: OnStage = silent,
 ) -> Report:
     """Judge methods side by side; returns the report, not yet written. ``TooFewError`` for few descriptions."""
@@ -94,14 +94,14 @@ def judge_imagine(
     return Report(title, _summary(parts, methods), parts, provenance)
 
 
-def _answers(made: MadeFaces, judges: Judges, on_stage: OnStage) -> Answers:
+def _answers(made: MadeFaces, judges: Judges, on_stage: OnStage) -> MethodPredictions:
     descriptions, samples = made.crops.shape[:2]
     flat = np.ascontiguousarray(made.crops.swapaxes(0, 1)).reshape(-1, *made.crops.shape[2:])
     judged = judge_faces(made.name, unknown_labels(flat), judges, on_stage)
     with counted(on_stage(f"{made.name}: attributes"), len(flat)) as advance:
         found = judges.attributes(flat, advance, races=False).found
     identity = judged.identity.astype(np.float64)
-    return Answers(
+    return MethodPredictions(
         made.places,
         made.crops,
         found.reshape(samples, descriptions, -1).swapaxes(0, 1),
@@ -110,7 +110,7 @@ def _answers(made: MadeFaces, judges: Judges, on_stage: OnStage) -> Answers:
     )
 
 
-def _shares(one: Answers, sets: Sequence[AttributeSet], shift: int = 0) -> Float64Array:
+def _shares(one: MethodPredictions, sets: Sequence[AttributeSet], shift: int = 0) -> Float64Array:
     """P: the share of the wanted attributes of each description found on its faces, or on those ``shift`` away."""
     hits = obeyed(np.roll(one.found, shift, 0), [sets[place] for place in one.places])
     return np.array([answer.mean() for answer in hits])
@@ -128,7 +128,7 @@ def ratio_interval(made: Float64Array, real: Float64Array, *, rounds: int = 500)
     return Interval(value, min(value, float(low)), max(value, float(high)), len(made))
 
 
-def _wanted(answers: Mapping[str, Answers], sets: Sequence[AttributeSet]) -> Section:
+def _wanted(answers: Mapping[str, MethodPredictions], sets: Sequence[AttributeSet]) -> Section:
     """(a) Are the wanted attributes there?"""
     figures: list[Figure] = []
     real = _shares(answers["real"], sets)
@@ -154,7 +154,7 @@ def _wanted(answers: Mapping[str, Answers], sets: Sequence[AttributeSet]) -> Sec
     )
 
 
-def _attributes(answers: Mapping[str, Answers], sets: Sequence[AttributeSet]) -> Section:
+def _attributes(answers: Mapping[str, MethodPredictions], sets: Sequence[AttributeSet]) -> Section:
     """(a) once more, attribute by attribute."""
     counts: dict[str, dict[tuple[str, bool], list[float]]] = {}
     for name, one in answers.items():
@@ -176,7 +176,7 @@ def _attributes(answers: Mapping[str, Answers], sets: Sequence[AttributeSet]) ->
     )
 
 
-def _from_mean(answers: Mapping[str, Answers], other_half: Faces, other: Judged) -> Section:
+def _from_mean(answers: Mapping[str, MethodPredictions], other_half: Faces, other: JudgedFaces) -> Section:
     """(d) How far from the mean face?"""
     mean_crop = np.mean(other_half.crops, axis=0, dtype=np.float64)
     mean_identity = other.identity.astype(np.float64).mean(0)
@@ -228,7 +228,7 @@ def _sheets(methods: Sequence[MadeFaces], sets: Sequence[AttributeSet]) -> Secti
         some = made.crops[:SHOWN]
         tiles = [crop for row in some.swapaxes(0, 1) for crop in row]
         caption = f"{made.name}: the first {len(some)} descriptions, one a column"
-        pictures.append(Picture(f"faces-{slug_of(made.name)}", caption, sheet(tiles, len(some))))
+        pictures.append(ReportPicture(f"faces-{slug_of(made.name)}", caption, sheet(tiles, len(some))))
     table = Table(("column", "description"), tuple((k + 1, one.words) for k, one in enumerate(sets[:SHOWN])))
     return Section("Faces", "The first descriptions of the run, not chosen.", tables=(table,), pictures=tuple(pictures))
 

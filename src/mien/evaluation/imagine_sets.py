@@ -12,7 +12,7 @@ from mien.attributes import GROUP_OF, NAMES
 from mien.attributes.contradictions import CONTRADICTIONS
 from mien.core.errors import TooFewError
 from mien.core.seeding import stream
-from mien.evaluation.faces import Row, shuffled
+from mien.evaluation.faces import FaceRow, shuffled
 
 LEAST, MOST = 3, 6  # attributes of a set, its sex included
 
@@ -21,7 +21,7 @@ LEAST, MOST = 3, 6  # attributes of a set, its sex included
 class AttributeSet:
     """What is wanted of a face, and the photograph that it was read from."""
 
-    row: Row
+    row: FaceRow
     wanted: Mapping[str, bool]  # all True but "Male", which False makes a woman
 
     @property
@@ -31,7 +31,7 @@ class AttributeSet:
 
 
 def choose_sets(
-    rows: Sequence[Row], count: int, *, seed: int = 0, known: Collection[str] = NAMES
+    rows: Sequence[FaceRow], count: int, *, seed: int = 0, known: Collection[str] = NAMES
 ) -> list[AttributeSet]:
     """``count`` sets (or as many as there are), each of another person.
 
@@ -52,7 +52,7 @@ def choose_sets(
     return found
 
 
-def consistent(row: Row, draws: np.random.Generator, known: Collection[str] = NAMES) -> dict[str, bool]:
+def consistent(row: FaceRow, draws: np.random.Generator, known: Collection[str] = NAMES) -> dict[str, bool]:
     """Some attributes of a photograph, none of which excludes another."""
     wanted = {} if row.sex is None else {"Male": row.sex == "male"}
     marked = sorted((set(row.present) & set(known)) - {"Male"})
@@ -80,19 +80,19 @@ def obeyed(found: npt.NDArray[np.bool_], sets: Sequence[AttributeSet]) -> list[n
 class Alike:
     """Real people with something in common, each another person, and how much it is."""
 
-    rows: tuple[Row, ...]  # K
+    rows: tuple[FaceRow, ...]  # K
     shared: float  # share of the wanted attributes that their source marks on them, mean
     exact: int  # how many of them have all
 
 
-def who_share(one: AttributeSet, rows: Sequence[Row], count: int, *, seed: int = 0) -> Alike:
+def who_share(one: AttributeSet, rows: Sequence[FaceRow], count: int, *, seed: int = 0) -> Alike:
     """The ``count`` people of ``rows`` who share most of a description; among equals any of them alike likely.
 
     The person that it was read from is not among them; fewer where there are not so many.
     """
     order = stream(seed, "who share", one.row.id).permutation(len(rows))
     shares = [_share(one, rows[int(place)]) for place in order]
-    chosen: dict[str, tuple[Row, float]] = {}
+    chosen: dict[str, tuple[FaceRow, float]] = {}
     for place in np.argsort([-share for share in shares], kind="stable"):
         row = rows[int(order[place])]
         person = row.person or row.id
@@ -105,10 +105,10 @@ def who_share(one: AttributeSet, rows: Sequence[Row], count: int, *, seed: int =
     return Alike(tuple(row for row, _ in found), float(np.mean(values or [0])), sum(share == 1 for share in values))
 
 
-def nearest(row: Row, rows: Sequence[Row]) -> tuple[Row, int]:
+def nearest(row: FaceRow, rows: Sequence[FaceRow]) -> tuple[FaceRow, int]:
     """The other person of the same sex whose marks are most like (Jaccard) those of ``row``; how many they share."""
     own = set(row.present)
-    best: tuple[float, Row, int] | None = None
+    best: tuple[float, FaceRow, int] | None = None
     for other in rows:
         if (other.person or other.id) == (row.person or row.id) or other.sex != row.sex:
             continue
@@ -121,7 +121,7 @@ def nearest(row: Row, rows: Sequence[Row]) -> tuple[Row, int]:
     return best[1], best[2]
 
 
-def _share(one: AttributeSet, row: Row) -> float:
+def _share(one: AttributeSet, row: FaceRow) -> float:
     """Of what is wanted, the share that the source of ``row`` says is there."""
     sex = None if row.sex is None else row.sex == "male"
     there = [sex is value if name == "Male" else name in row.present for name, value in one.wanted.items()]

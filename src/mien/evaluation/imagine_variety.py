@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mien.core.progress import OnStage, counted
 from mien.core.records import UInt8Image
-from mien.evaluation.crowd_judged import Judged
+from mien.evaluation.crowd_judged import JudgedFaces
 from mien.evaluation.features import IDENTITY, Judges
 from mien.evaluation.imagine_sets import AttributeSet
 from mien.evaluation.metrics import metric_name
@@ -26,14 +26,14 @@ TWO, ONE = "two descriptions", "one description"
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class MethodPredictions:
     """What the judges say of the faces of one method, description by description."""
 
     places: tuple[int, ...]  # P
     crops: UInt8Image  # P K S S 3
     found: BoolArray  # P K 73
     identity: Float64Array  # P K 128
-    judged: Judged  # of all faces: the first of each description, then the second of each, ...
+    judged: JudgedFaces  # of all faces: the first of each description, then the second of each, ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ def sheet_identity(name: str, sheets: UInt8Image, judges: Judges, on_stage: OnSt
 
 
 def variety(
-    answers: Mapping[str, Answers],
+    answers: Mapping[str, MethodPredictions],
     sets: Sequence[AttributeSet],
-    other: Judged,
+    other: JudgedFaces,
     alike: Sequence[JudgedPairs],
     sheets: Mapping[str, Float64Array],
 ) -> Section:

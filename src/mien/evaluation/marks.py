@@ -21,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class AttributeLabels:
     """N faces of known attributes. Row k of every array is row ``rows[k]`` of the dataset."""
 
     names: tuple[str, ...]  # A
@@ -34,10 +34,10 @@ class Marks:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def pick(self, places: npt.NDArray[np.int64] | Mask) -> Marks:
+    def pick(self, places: npt.NDArray[np.int64] | Mask) -> AttributeLabels:
         """Some of the faces, by index or mask."""
         kept = np.arange(len(self))[places]
-        return Marks(
+        return AttributeLabels(
             self.names,
             self.rows[kept],
             self.marked[kept],
@@ -51,7 +51,7 @@ class Marks:
         return self.marked[:, self.names.index(name)]
 
 
-def marks(faces: Sequence[CatalogRow]) -> Marks:
+def marks(faces: Sequence[CatalogRow]) -> AttributeLabels:
     """The attributes of every face whose source speaks of any; ``DatasetError`` where none does.
 
     ``faces`` are those of a ``FaceDataset``, in its order. Attributes come in the order of the vocabulary.
@@ -65,7 +65,7 @@ def marks(faces: Sequence[CatalogRow]) -> Marks:
     marked = np.zeros((len(rows), len(names)), np.bool_)
     for place, k in enumerate(rows):
         marked[place, [column[name] for name in faces[k].attributes_present if name in column]] = True
-    return Marks(
+    return AttributeLabels(
         names=names,
         rows=np.array(rows, np.int64),
         marked=marked,

@@ -16,14 +16,14 @@ import numpy.typing as npt
 import torch
 
 from mien.attributes import NAMES
-from mien.attributes.age_sex import Estimates
+from mien.attributes.age_sex import AgeSexPredictions
 from mien.core.errors import PhotoError, TooFewError
 from mien.core.images import resize, to_tensor
 from mien.core.progress import OnStage, counted
 from mien.core.records import Box, Detection, Face, Float32Array, UInt8Image
 from mien.core.seeding import stream
 from mien.evaluation.detection import detects
-from mien.evaluation.faces import Row, dataset_rows
+from mien.evaluation.faces import FaceRow, dataset_rows
 from mien.evaluation.features import Advance, NetworkJudges
 from mien.evaluation.portrait_kept import HAT, KeptJudges
 from mien.evaluation.statistics import Float64Array
@@ -120,7 +120,7 @@ class NetworkPortraitJudges:
     def smiles(self, crops: UInt8Image, advance: Advance) -> Float32Array:
         return self._scores("Smiling", crops, advance)
 
-    def ages(self, crops: UInt8Image, advance: Advance) -> Estimates:
+    def ages(self, crops: UInt8Image, advance: Advance) -> AgeSexPredictions:
         return self.judges.estimate(crops, advance)
 
     def hats(self, crops: UInt8Image, advance: Advance) -> Float32Array:
@@ -141,12 +141,12 @@ def conventional(size: int) -> Detection:
     return Detection(Box(low, low, high, high), np.array(places, np.float32), 1.0)
 
 
-def draw_people(dest: Path, count: int, *, seed: int = 0) -> list[tuple[Row, Row]]:
+def draw_people(dest: Path, count: int, *, seed: int = 0) -> list[tuple[FaceRow, FaceRow]]:
     """Two photos of each of up to ``count`` held-out people who have two, people and photos by lot.
 
     ``TooFewError`` where the test split has fewer than ``FEWEST_PEOPLE`` such people.
     """
-    photos: dict[str, list[Row]] = {}
+    photos: dict[str, list[FaceRow]] = {}
     for row in dataset_rows(dest, "test"):
         if row.person is not None:
             photos.setdefault(f"{row.source}:{row.person}", []).append(row)

@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mien.attributes.age_sex import Estimates
+from mien.attributes.age_sex import AgeSexPredictions
 from mien.core.errors import DatasetError
 from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation.detection import detects, rate_name
-from mien.evaluation.faces import Row, dataset_rows, shuffled
+from mien.evaluation.faces import FaceRow, dataset_rows, shuffled
 from mien.evaluation.features import Advance
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Figure, Section, Table, shown
@@ -29,7 +29,7 @@ PHOTO = "photo"
 class KeptJudges(Protocol):
     """Who judges; crops are N S S 3."""
 
-    def ages(self, crops: UInt8Image, advance: Advance) -> Estimates:
+    def ages(self, crops: UInt8Image, advance: Advance) -> AgeSexPredictions:
         """How old each looks, and of which sex."""
         ...
 
@@ -39,19 +39,19 @@ class KeptJudges(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptSample:
     """Held-out faces whose portraits are made for this: ``rows`` of each span of ages, then those with hats."""
 
-    bands: tuple[tuple[tuple[int, int], tuple[Row, ...]], ...]
-    hats: tuple[Row, ...]
+    bands: tuple[tuple[tuple[int, int], tuple[FaceRow, ...]], ...]
+    hats: tuple[FaceRow, ...]
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[FaceRow]:
         """All of them, in order."""
         return [row for _, rows in self.bands for row in rows] + list(self.hats)
 
 
-def draw_kept(dest: Path, each: int, *, seed: int = 0) -> Kept:
+def draw_kept(dest: Path, each: int, *, seed: int = 0) -> KeptSample:
     """Up to ``each`` test faces of every span of ages, and as many whose source marks a hat; by lot."""
     try:
         aged = dataset_rows(dest, "test", labelled=True)
@@ -63,11 +63,11 @@ def draw_kept(dest: Path, each: int, *, seed: int = 0) -> Kept:
         if found[:each]:
             bands.append(((low, high), tuple(shuffled(found, each, seed=seed))))
     hats = [row for row in dataset_rows(dest, "test") if HAT in row.present]
-    return Kept(tuple(bands), tuple(shuffled(hats, each, seed=seed)))
+    return KeptSample(tuple(bands), tuple(shuffled(hats, each, seed=seed)))
 
 
 def judge_kept(
-    kept: Kept, photos: UInt8Image, name: str, portraits: UInt8Image, judges: KeptJudges, advance: Advance
+    kept: KeptSample, photos: UInt8Image, name: str, portraits: UInt8Image, judges: KeptJudges, advance: Advance
 ) -> Section:
     """What the judges say of photos (N S S 3, in the order of ``kept.rows``) and of ``name``'s portraits (N T T 3)."""
     columns = ((PHOTO, photos), (name, portraits))
@@ -114,7 +114,7 @@ def judge_kept(
     )
 
 
-def _places(kept: Kept) -> list[tuple[tuple[int, int], slice]]:
+def _places(kept: KeptSample) -> list[tuple[tuple[int, int], slice]]:
     places, start = [], 0
     for band, rows in kept.bands:
         places.append((band, slice(start, start + len(rows))))
@@ -127,7 +127,7 @@ def _name(band: tuple[int, int]) -> str:
 
 
 def _band_rows(
-    kept: Kept, photo: Estimates, portrait: Estimates, found: Mask
+    kept: KeptSample, photo: AgeSexPredictions, portrait: AgeSexPredictions, found: Mask
 ) -> list[tuple[str | int | float | None, ...]]:
     rows: list[tuple[str | int | float | None, ...]] = []
     for band, part in _places(kept):
@@ -147,7 +147,9 @@ def _band_rows(
     return rows
 
 
-def _band_figures(kept: Kept, name: str, photo: Estimates, portrait: Estimates, found: Mask) -> list[Figure]:
+def _band_figures(
+    kept: KeptSample, name: str, photo: AgeSexPredictions, portrait: AgeSexPredictions, found: Mask
+) -> list[Figure]:
     figures = []
     for band, part in _places(kept):
         change = (portrait.ages_years[part] - photo.ages_years[part])[found[part]]
@@ -165,7 +167,7 @@ def _band_figures(kept: Kept, name: str, photo: Estimates, portrait: Estimates, 
     return figures
 
 
-def _sex_figure(kept: Kept, name: str, read: Estimates, found: Mask) -> Figure:
+def _sex_figure(kept: KeptSample, name: str, read: AgeSexPredictions, found: Mask) -> Figure:
     female = np.array([row.sex == "female" for _, rows in kept.bands for row in rows])
     right = (read.is_female == female) & found
     return Figure.of(

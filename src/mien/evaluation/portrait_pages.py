@@ -18,7 +18,7 @@ from mien.evaluation.portrait import (
     true_accepts,
     verified,
 )
-from mien.evaluation.report import Picture, Section, Table, shown
+from mien.evaluation.report import ReportPicture, Section, Table, shown
 from mien.evaluation.statistics import Float64Array
 
 TILE_PX = 128
@@ -58,7 +58,7 @@ def ablation(photos: UInt8Image, runs: Sequence[tuple[Made, Measured]], real: Me
         "The same people, photos and judges for every run; the runs are columns of the other tables, too.",
         tables=(Table(columns, tuple(rows), f"{len(real)} people, two photos each"),),
         pictures=(
-            Picture(
+            ReportPicture(
                 "ablation",
                 f"From left: {', '.join([real.name, *names])}; the first people by lot, two a row",
                 sheet(tiles, 2 * (1 + len(runs))),
@@ -124,7 +124,9 @@ def pages(photos: UInt8Image, made: Made) -> Section:
         tiles = [tile for person in people for tile in _row(photos, made, person)]
         if tiles:
             columns = 3 * (2 if made.masks is None else 3)
-            pictures.append(Picture(f"page-{page + 1}", "Input, portrait, mask, not chosen", sheet(tiles, columns)))
+            pictures.append(
+                ReportPicture(f"page-{page + 1}", "Input, portrait, mask, not chosen", sheet(tiles, columns))
+            )
     return Section("Pages", "People in the order of the lot. Photographs of persons: keep.", pictures=tuple(pictures))
 
 
@@ -145,9 +147,11 @@ def failures(photos: UInt8Image, made: Made, real: Measured, main: Measured) -> 
         f"The {len(unlike)} people whose portraits are farthest, by dlib, from their other photo, and the pictures "
         "that look ahead least.",
         pictures=(
-            Picture(
+            ReportPicture(
                 "unlike", f"Input, portrait, mask, the other photo; distance {distances_told}", sheet(tiles, columns)
             ),
-            Picture("turned", f"Input, portrait, mask; yaw left {angles_told} degrees", sheet(aside, columns // 4 * 3)),
+            ReportPicture(
+                "turned", f"Input, portrait, mask; yaw left {angles_told} degrees", sheet(aside, columns // 4 * 3)
+            ),
         ),
     )

@@ -29,7 +29,7 @@ from mien.evaluation.portrait import (
 )
 from mien.evaluation.portrait import apart as distances_to_photos
 from mien.evaluation.portrait_pages import ablation, failures, learned_from, pages
-from mien.evaluation.report import Better, Figure, Provenance, Report, Section, Table, shown
+from mien.evaluation.report import Better, Figure, Report, ReportProvenance, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, mean_interval, proportion
 
 PHOTO = "photo"
@@ -51,7 +51,7 @@ def judge_portraits(
     plain: Made | None,
     kept: Section | None = None,
     title: str,
-    provenance: Provenance,
+    provenance: ReportProvenance,
     on_stage: OnStage,
 ) -> Report:
     """Judge portraits beside their photos (N 2 S S 3), what the decoder draws without neutralising, and other runs.

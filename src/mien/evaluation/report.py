@@ -74,7 +74,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ReportPicture:
     """A plot or a sheet (H W 3 uint8 RGB), written beside the report as ``<name>.png``."""
 
     name: str
@@ -91,11 +91,11 @@ class Section:
     text: str
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[ReportPicture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
+class ReportProvenance:
     """What was judged, by whom, and how to do it again: the same record in every report.
 
     A field that says nothing of a report is left out of its JSON and its page.
@@ -131,7 +131,7 @@ class Report:
     title: str
     summary: str
     sections: tuple[Section, ...]
-    provenance: Provenance = field(default_factory=Provenance)
+    provenance: ReportProvenance = field(default_factory=ReportProvenance)
 
     def figures(self) -> dict[str, Figure]:
         """Every figure by ``name/subject``."""

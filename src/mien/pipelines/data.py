@@ -9,11 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.core.errors import RequestError
 from mien.core.progress import OnStage, silent
 from mien.datasets.layout import check_source_name, require_dataset
 
 if TYPE_CHECKING:
     from mien.datasets.prepare import Summary
+
+
+TRANSFERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,8 @@ class PrepareRequest:
     size_px: int = 256  # side of the crops
     jobs: int | None = None  # processes; None: one a core
     limit: int | None = None  # only the first photos
-    download: bool = True  # bring photos that the source gives as links
-    transfers: int = 16  # at a time, when downloading
+    download: bool | None = None  # bring photos that the source gives as links; None: yes
+    transfers: int | None = None  # at a time, when downloading; None: ``TRANSFERS``
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,10 @@ def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> P
     source = sources.find(request.source_format)
     name = source.name if request.name is None else request.name
     check_source_name(name)
+    if source.fetch is None:
+        for option, value in (("--download", request.download), ("--transfers", request.transfers)):
+            if value is not None:
+                raise RequestError(f"{option}: {source.name} has no links to bring; only pubfig uses it")
     rows = source.rows(request.source_dir, request.labels)
     from mien.datasets import chunks
     from mien.datasets.filters import rules_of
@@ -58,9 +66,9 @@ def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> P
 
     chunks.Networks()  # a missing network is one line here, not a traceback out of a worker
     downloaded: Mapping[str, int] = {}
-    if request.download and source.fetch is not None:
+    if request.download is not False and source.fetch is not None:
         told = on_stage(f"download {source.name}")
-        downloaded = source.fetch(request.source_dir, concurrency=request.transfers, progress=told)
+        downloaded = source.fetch(request.source_dir, concurrency=request.transfers or TRANSFERS, progress=told)
         rows = source.rows(request.source_dir, request.labels)  # some are there now
     job = Job(
         name,

@@ -7,8 +7,8 @@ import torch
 from mien.attributes.reader import AttributeReader, RawReadings, raw_readings
 from mien.core.errors import DatasetError
 from mien.datasets.batches import FaceDataset
-from mien.evaluation.attributes import Examined, examine
-from mien.evaluation.report import Provenance, Report
+from mien.evaluation.attributes import HeldOutPredictions, examine
+from mien.evaluation.report import Report, ReportProvenance
 from mien.pipelines.evaluate_requests import AttributesEvaluation
 from mien.pipelines.train.attributes import LabelledFaces, look_at
 from mien.training.attributes import AttributesConfig
@@ -26,7 +26,7 @@ def examined(request: AttributesEvaluation) -> Report:
         raise DatasetError(f"{request.data}: no face with attributes, sex or age in the split '{split}'")
     people = [dataset.faces[int(row)] for row in rows]
     return examine(
-        Examined(
+        HeldOutPredictions(
             reader.calibrated(raw),
             truths,
             tuple(face.source for face in people),
@@ -36,7 +36,7 @@ def examined(request: AttributesEvaluation) -> Report:
         reader.calibration,
         reader.metadata.get("usual", [0.0] * truths.marks.shape[1]),
         title="The attribute heads, examined",
-        provenance=Provenance(
+        provenance=ReportProvenance(
             model=f"attributes {reader.metadata.get('version')}",
             dataset_fingerprint=dataset.fingerprint(),
             n=len(rows),

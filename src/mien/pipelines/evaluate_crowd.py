@@ -21,9 +21,9 @@ from mien.core.records import Labels, Sex, UInt8Image
 from mien.evaluation import faces
 from mien.evaluation.crowd import MadeCrowd, RealCrowd, judge_crowd
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces
-from mien.evaluation.faces import Faces, Row
+from mien.evaluation.faces import FaceRow, Faces
 from mien.evaluation.features import Advance, Judges, NetworkJudges, stored_identity
-from mien.evaluation.report import Provenance, Report
+from mien.evaluation.report import Report, ReportProvenance
 from mien.generators.conditions import ATTRIBUTES
 from mien.generators.crowd.sampler import AGES_YEARS
 from mien.pipelines.evaluate_requests import PRESETS, QUICK, CrowdEvaluation
@@ -101,16 +101,16 @@ def _subject(name: str) -> tuple[Generator, Path | None]:
 
 def _real(
     request: CrowdEvaluation, size: int, judges: Judges, on_stage: OnStage
-) -> tuple[RealCrowd, Faces, Any, Provenance]:
+) -> tuple[RealCrowd, Faces, Any, ReportProvenance]:
     """The real side: held-out faces, another half, training features, how to read training crops, and which data."""
     data, sources, quick = request.data, request.sources, request.quick
     limit = 300 if quick else None
 
-    def rows(split: str, labelled: bool, most: int | None) -> list[Row]:
+    def rows(split: str, labelled: bool, most: int | None) -> list[FaceRow]:
         found = faces.dataset_rows(data, split, sources=sources, labelled=labelled)
         return faces.shuffled(found, most, seed=request.seed)
 
-    def read(chosen: Sequence[Row], what: str) -> Faces:
+    def read(chosen: Sequence[FaceRow], what: str) -> Faces:
         with counted(on_stage(f"real faces: {what}"), len(chosen)) as advance:
             return faces.read_faces(data, chosen, size, progress=advance)
 
@@ -143,7 +143,7 @@ def _real(
         "crop_px": size,
     }
     fingerprint = faces.fingerprint([*tested, *validated, *training], size)
-    return real, held_out, fetch, Provenance(dataset_fingerprint=fingerprint, details=about)
+    return real, held_out, fetch, ReportProvenance(dataset_fingerprint=fingerprint, details=about)
 
 
 def _made(subject: Subject, size: int, labels: Faces, request: CrowdEvaluation, on_stage: OnStage) -> MadeCrowd:

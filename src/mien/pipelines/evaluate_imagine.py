@@ -17,12 +17,12 @@ from mien.core.errors import DatasetError
 from mien.core.progress import OnStage, counted
 from mien.core.seeding import sample_generator
 from mien.evaluation import faces
-from mien.evaluation.faces import Row
+from mien.evaluation.faces import FaceRow
 from mien.evaluation.features import Judges, NetworkJudges, stored_identity
 from mien.evaluation.imagine import LEAST_SETS, MadeFaces, RealFaces, judge_imagine
 from mien.evaluation.imagine_sets import AttributeSet, choose_sets, nearest, who_share
 from mien.evaluation.imagine_variety import RealPairs
-from mien.evaluation.report import Provenance, Report
+from mien.evaluation.report import Report, ReportProvenance
 from mien.generators.enlarger import FACTOR
 from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import Imagine
@@ -67,7 +67,7 @@ def judged(request: ImagineEvaluation, on_stage: OnStage) -> Report:
 
 def _real(
     request: ImagineEvaluation, size: int, words: Sequence[str], judges: Judges, on_stage: OnStage
-) -> tuple[list[AttributeSet], RealFaces, Provenance]:
+) -> tuple[list[AttributeSet], RealFaces, ReportProvenance]:
     """Descriptions of people of the test split, their photographs, others of the validation split, and training."""
     data, seed, quick = request.data, request.seed, request.quick
     count = 40 if quick else request.sets
@@ -94,12 +94,12 @@ def _real(
         "training_faces": len(training),
         "crop_px": size,
     }
-    data_used = Provenance(dataset_fingerprint=faces.fingerprint(everyone, size), details=about)
+    data_used = ReportProvenance(dataset_fingerprint=faces.fingerprint(everyone, size), details=about)
     return chosen, RealFaces(own, other, known, alike), data_used
 
 
 def _alike(
-    data: Path, chosen: Sequence[AttributeSet], rows: Sequence[Row], size: int, seed: int, on_stage: OnStage
+    data: Path, chosen: Sequence[AttributeSet], rows: Sequence[FaceRow], size: int, seed: int, on_stage: OnStage
 ) -> tuple[RealPairs, ...]:
     """Held-out people who share each description, and for each person the one whose marks are most like theirs."""
     sharing = [who_share(one, rows, SHARING, seed=seed) for one in chosen]

@@ -13,7 +13,7 @@ from mien.evaluation import faces, portrait
 from mien.evaluation.portrait import Made, PortraitJudges, draw_people
 from mien.evaluation.portrait_kept import draw_kept, judge_kept
 from mien.evaluation.portrait_report import judge_portraits
-from mien.evaluation.report import Provenance, Report, Section
+from mien.evaluation.report import Report, ReportProvenance, Section
 from mien.generators.portrait.silhouette import over
 from mien.pipelines.evaluate_requests import PortraitEvaluation
 from mien.pipelines.portrait import WHITE
@@ -42,7 +42,7 @@ def judged(request: PortraitEvaluation, on_stage: OnStage) -> Report:
         plain=_plain(main, crops, on_stage),
         kept=kept,
         title=f"Portraits of {main.drawer.name}, judged",
-        provenance=Provenance(
+        provenance=ReportProvenance(
             model=" + ".join(f"{maker.drawer.name} {maker.model_version()}" for _, maker in makers),
             judges=judges.version,
             dataset_fingerprint=faces.fingerprint(rows, CROP_PX),

@@ -19,7 +19,7 @@ from mien.evaluation.experiments.distribution import distribution_report
 from mien.evaluation.experiments.tsne import tsne_report
 from mien.evaluation.experiments.verification import verification_report
 from mien.evaluation.marks import marks, one_a_person
-from mien.evaluation.report import Provenance, Report
+from mien.evaluation.report import Report, ReportProvenance
 from mien.evaluation.verification import Pairs, draw_pairs
 from mien.faces.encoder import Encoder, load_encoder
 from mien.pipelines.evaluate_requests import ReportRequest
@@ -39,7 +39,7 @@ def distribution(request: ReportRequest) -> Report:
     """How often each attribute occurs."""
     faces = FaceDataset.open(request.data)
     found = marks(faces.faces)
-    return distribution_report(found, Provenance(dataset_fingerprint=faces.fingerprint(), n=len(found)))
+    return distribution_report(found, ReportProvenance(dataset_fingerprint=faces.fingerprint(), n=len(found)))
 
 
 def tsne(request: TsneExperiment, on_stage: OnStage) -> Report:
@@ -127,6 +127,8 @@ def _verified(
     return found
 
 
-def provenance(data: FaceDataset, encoder: Encoder, seed: int, n: int, **details: str | int | float) -> Provenance:
+def provenance(
+    data: FaceDataset, encoder: Encoder, seed: int, n: int, **details: str | int | float
+) -> ReportProvenance:
     """What a report on an encoder and faces of a dataset says of itself."""
-    return Provenance(model=encoder.name, dataset_fingerprint=data.fingerprint(), n=n, seed=seed, details=details)
+    return ReportProvenance(model=encoder.name, dataset_fingerprint=data.fingerprint(), n=n, seed=seed, details=details)

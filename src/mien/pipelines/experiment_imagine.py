@@ -23,9 +23,9 @@ from mien.datasets.batches import FaceDataset
 from mien.evaluation import faces
 from mien.evaluation.experiments.inversion import Inverted, inversion_report
 from mien.evaluation.experiments.likeness import Described, Likenesses, Ruler, likeness_report
-from mien.evaluation.faces import Row
+from mien.evaluation.faces import FaceRow
 from mien.evaluation.features import Judges, NetworkJudges
-from mien.evaluation.report import Provenance, Report
+from mien.evaluation.report import Report, ReportProvenance
 from mien.evaluation.similarity import cosines
 from mien.faces.align import encoder_window
 from mien.faces.encoder import Encoder, load_encoder
@@ -69,7 +69,7 @@ def inversion(request: InversionExperiment, on_stage: OnStage) -> Report:
     for row, name in enumerate(("cGMM inversion, means", "cGMM inversion, a sample")):
         found.append(_inverted(name, theirs, row, target, papers.layer, inverter, each))
     target_kind = "a face made by mien" if photo is None else "a photograph"
-    about = Provenance(
+    about = ReportProvenance(
         model=f"mixture {metadata['version']} of {encoder.name} {papers.layer}",
         seed=seed,
         details={"words": words, "target": target_kind, "settings": request.settings, "steps": config.steps},
@@ -108,7 +108,7 @@ def likeness(request: LikenessExperiment, on_stage: OnStage) -> Report:
     used = tuple(len(row.present) for row in chosen)
     described = Described(tuple(row.person or row.id for row in chosen), used, photos)
     likenesses = [Likenesses(name, made[name], seen[name]) for name in made]
-    about = Provenance(
+    about = ReportProvenance(
         model=version,
         judges=judges.version,
         dataset_fingerprint=FaceDataset.open(data).fingerprint(),
@@ -123,10 +123,10 @@ def likeness(request: LikenessExperiment, on_stage: OnStage) -> Report:
     return likeness_report(described, likenesses, rulers, about)
 
 
-def _described(data: Path, count: int, seed: int) -> list[Row]:
+def _described(data: Path, count: int, seed: int) -> list[FaceRow]:
     """One photograph of each of ``count`` people of the test split, with enough attributes to say something."""
 
-    found: dict[str, Row] = {}
+    found: dict[str, FaceRow] = {}
     for row in faces.shuffled(faces.dataset_rows(data, "test"), seed=seed):
         if len(row.present) >= LEAST_MARKS and row.sex is not None:
             found.setdefault(row.person or row.id, row)
@@ -136,7 +136,7 @@ def _described(data: Path, count: int, seed: int) -> list[Row]:
 
 
 def _methods(
-    request: LikenessExperiment, chosen: list[Row], size: int, on_stage: OnStage
+    request: LikenessExperiment, chosen: list[FaceRow], size: int, on_stage: OnStage
 ) -> tuple[dict[str, UInt8Image], str]:
     """One face for each photograph's attributes by `mien`, the paper's mixture decoded, and inverted; the version."""
     seed, mixture = request.seed, request.mixture
@@ -168,7 +168,7 @@ def _methods(
     return drawn | {"cGMM, inverted": np.stack(crops)}, makes.version
 
 
-def _known(row: Row, names: tuple[str, ...]) -> list[str]:
+def _known(row: FaceRow, names: tuple[str, ...]) -> list[str]:
     """The attributes of a photograph that a mixture has a Gaussian for."""
     sex = ["Male"] if row.sex == "male" else []
     return [name for name in dict.fromkeys([*sex, *row.present]) if name in names and (name != "Male" or sex)]
@@ -200,7 +200,7 @@ def _rulers(
     on_stage: OnStage,
 ) -> list[Ruler]:
     """Pairs of photographs of held-out people: up to ``count`` of one person, and as many of two."""
-    photos: dict[str, list[Row]] = {}
+    photos: dict[str, list[FaceRow]] = {}
     for split in ("test", "validation"):
         for row in faces.shuffled(faces.dataset_rows(data, split), seed=seed):
             if row.person is not None:

@@ -25,7 +25,7 @@ from mien.core.seeding import stream
 from mien.datasets.batches import FaceDataset, Rows
 from mien.datasets.features import features
 from mien.datasets.marks import truths
-from mien.evaluation.experiments.unfreezing import Curve, Examined, Unfrozen, unfreezing_report
+from mien.evaluation.experiments.unfreezing import Curve, ProbedFaces, Unfrozen, unfreezing_report
 from mien.evaluation.report import Report
 from mien.faces.encoder import Encoder, load_encoder
 from mien.pipelines.experiment_encoder import encoder_with, provenance
@@ -70,7 +70,7 @@ class Crops:
 
 
 @dataclass(frozen=True, slots=True)
-class Faces:
+class RunData:
     """Faces that all runs learn from, are watched on, and are asked about."""
 
     learnt: Crops
@@ -102,7 +102,7 @@ def _check(encoder: Encoder, layers: Sequence[str]) -> None:
         layers_from(encoder, layer, (Look("window", READ[encoder.name]),))
 
 
-def _gather(plan: UnfreezingExperiment, data: FaceDataset, encoder: Encoder) -> Faces:
+def _gather(plan: UnfreezingExperiment, data: FaceDataset, encoder: Encoder) -> RunData:
     """Draw the faces by lot and decode them once; ``DatasetError`` where a split has none with attributes."""
     drawn: dict[str, Rows] = {}
     for split in ("train", "validation", "test"):
@@ -119,21 +119,21 @@ def _gather(plan: UnfreezingExperiment, data: FaceDataset, encoder: Encoder) -> 
     }
     found = {name: Crops.of(data, encoder, np.sort(rows)) for name, rows in places.items()}
     seen = found["learnt"].seen
-    return Faces(
+    return RunData(
         **found,
         shares=truths(data, drawn["train"]).marks.mean(0).astype(np.float64),
         moments=(torch.from_numpy(seen.mean(0)), torch.from_numpy(seen.std(0))),
     )
 
 
-def _examined(faces: Faces) -> Examined:
+def _examined(faces: RunData) -> ProbedFaces:
     """What the runs are measured by."""
     train, test = (part.truths.marks > 0.5 for part in (faces.asked_train, faces.asked_test))
-    return Examined(NAMES, train, test, faces.shares)
+    return ProbedFaces(NAMES, train, test, faces.shares)
 
 
 def _run_of(
-    plan: UnfreezingExperiment, data: FaceDataset, faces: Faces, layer: str | None, falling: bool, room: Path
+    plan: UnfreezingExperiment, data: FaceDataset, faces: RunData, layer: str | None, falling: bool, room: Path
 ) -> Unfrozen:
     """Train one run in ``room`` and ask it; a run that ended before with the same plan is read instead."""
     keep_freed_memory()

@@ -40,9 +40,16 @@ def prepare(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N photos.", show_default=False)] = None,
     download: Annotated[
-        bool, typer.Option(help="Bring photos that the source gives as links (pubfig) and that are not there yet.")
-    ] = True,
-    transfers: Annotated[int, typer.Option(min=1, max=256, help="Transfers at a time when downloading.")] = 16,
+        bool | None,
+        typer.Option(
+            "--download/--no-download",
+            help="Bring photos that the source gives as links (pubfig) and that are not there yet.",
+            show_default="download",
+        ),
+    ] = None,
+    transfers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Transfers at a time (pubfig).", show_default="16")
+    ] = None,
 ) -> None:
     """Detect, align and crop every photo of a source; write catalogue, shards and splits.
 

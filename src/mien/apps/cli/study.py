@@ -58,7 +58,7 @@ def make(
     from mien.core.errors import RequestError
     from mien.core.seeding import fresh_seed
     from mien.evaluation.study.design import ANSWERS_FILE, DESIGN_FILE, REAL, Rule, check_names
-    from mien.evaluation.study.freeze import Wish, freeze
+    from mien.evaluation.study.freeze import StudyRequest, freeze
     from mien.evaluation.study.sources import candidates
 
     if background not in ("whole", "oval"):
@@ -76,7 +76,7 @@ def make(
         for name, where in folders.items()
     }
     photos = candidates(real, split=split, sources=source or (), background=background)  # type: ignore[arg-type]
-    wish = Wish(
+    wish = StudyRequest(
         title=title,
         seed=fresh_seed() if seed is None else seed,
         pictures=pictures,
@@ -157,7 +157,7 @@ def report(
         picture=lambda name: read_photo(picture_path(study_dir, name)),
         simulated=simulated > 0,
         seed=seed,
-        provenance=desk.Provenance(
+        provenance=desk.ReportProvenance(
             seed=seed,
             details={
                 "study": book.study,

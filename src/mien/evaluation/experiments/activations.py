@@ -18,9 +18,9 @@ from mien.core.records import Float32Array
 from mien.core.seeding import stream
 from mien.evaluation import plots
 from mien.evaluation.experiments.panels import bells, curves
-from mien.evaluation.marks import Marks, Rows
+from mien.evaluation.marks import AttributeLabels, Rows
 from mien.evaluation.normality import LEAST, Normality, mean_squared_correlation, normality, rejected
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table, shown
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
 
 Fetch = Callable[[str, Rows], Float32Array]  # (layer, rows of the dataset) -> N D, flattened
 LEVEL = 0.05
@@ -31,7 +31,7 @@ CONTROL_ELEMENTS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class NormalityCounts:
     """One attribute at one layer."""
 
     attribute: str
@@ -47,11 +47,11 @@ class Judged:
 
 
 def activations_report(
-    marks: Marks,
+    marks: AttributeLabels,
     fetch: Fetch,
     layers: Sequence[str],
     attributes: Sequence[str],
-    provenance: Provenance,
+    provenance: ReportProvenance,
     *,
     count: int,
     seed: int,
@@ -88,24 +88,24 @@ def activations_report(
     return Report("Are single activations normal?", summary, tuple(sections), provenance)
 
 
-def drawn(marks: Marks, name: str, count: int, seed: int) -> Rows:
+def drawn(marks: AttributeLabels, name: str, count: int, seed: int) -> Rows:
     """Rows of the dataset: up to ``count`` faces with the attribute, by lot."""
     places = np.flatnonzero(marks.of(name))
     found: Rows = marks.rows[np.sort(stream(seed, "set", name).permutation(places)[:count])]
     return found
 
 
-def _judge(marks: Marks, fetch: Fetch, layer: str, name: str, rows: Rows) -> Judged:
+def _judge(marks: AttributeLabels, fetch: Fetch, layer: str, name: str, rows: Rows) -> NormalityCounts:
     values = fetch(layer, rows)
-    return Judged(name, layer, values, normality(values))
+    return NormalityCounts(name, layer, values, normality(values))
 
 
-def _control(n: int, seed: int) -> Judged:
+def _control(n: int, seed: int) -> NormalityCounts:
     values = stream(seed, "control", n).standard_normal((n, CONTROL_ELEMENTS)).astype(np.float32)
-    return Judged("normal", "drawn", values, normality(values))
+    return NormalityCounts("normal", "drawn", values, normality(values))
 
 
-def _close(close: Sequence[Judged], control: Mapping[str, Judged]) -> Section:
+def _close(close: Sequence[NormalityCounts], control: Mapping[str, NormalityCounts]) -> Section:
     figures, rows = [], []
     for one in close:
         n, subject = one.found.n, f"{one.layer}"
@@ -117,7 +117,10 @@ def _close(close: Sequence[Judged], control: Mapping[str, Judged]) -> Section:
                 drawn_name = name.replace(f"_{one.layer}_", "_control_")
                 value = control[one.attribute].share(test)
                 figures.append(Figure(drawn_name, label, "drawn from a normal", value, n, unit="%"))
-    for one in (*close, *(Judged(name, "drawn from a normal", c.values, c.found) for name, c in control.items())):
+    for one in (
+        *close,
+        *(NormalityCounts(name, "drawn from a normal", c.values, c.found) for name, c in control.items()),
+    ):
         found = one.found
         rows.append(
             (
@@ -144,19 +147,19 @@ def _close(close: Sequence[Judged], control: Mapping[str, Judged]) -> Section:
     return Section("Shares of elements that are not normal", text, tuple(figures), (Table(columns, tuple(rows)),))
 
 
-def _elements(close: Sequence[Judged], layer: str, seed: int) -> Section:
+def _elements(close: Sequence[NormalityCounts], layer: str, seed: int) -> Section:
     """Skewness and kurtosis of all elements of a layer, and single elements: best, worst, and by lot."""
     here = [one for one in close if one.layer == layer]
     skews = {one.attribute: np.clip(one.found.varying(one.found.skew), -3, 5) for one in here}
     kurtoses = {one.attribute: np.clip(one.found.varying(one.found.kurtosis), -2, 10) for one in here}
     slug = layer.replace("_", "-")
     pictures = [
-        Picture(
+        ReportPicture(
             f"skew-{slug}",
             "Skewness of every element (a normal: 0), cut at 5.",
             plots.histograms(skews, x="skewness", bins=60),
         ),
-        Picture(
+        ReportPicture(
             f"kurtosis-{slug}",
             "Excess kurtosis of every element (a normal: 0), cut at 10.",
             plots.histograms(kurtoses, x="excess kurtosis", bins=60),
@@ -177,12 +180,12 @@ def _elements(close: Sequence[Judged], layer: str, seed: int) -> Section:
             for e in elements
         }
         caption = f"{one.attribute}, {one.found.n} faces, with the normal of the same mean and deviation."
-        pictures.append(Picture(f"elements-{slug}-{place}", caption, bells(titles, columns=EACH)))
+        pictures.append(ReportPicture(f"elements-{slug}-{place}", caption, bells(titles, columns=EACH)))
     text = "Figure 6 of the paper shows one element for each of two attributes, chosen by its authors."
     return Section(f"Elements of {layer}", text, pictures=tuple(pictures))
 
 
-def _every(marks: Marks, fetch: Fetch, layer: str, sets: Mapping[str, Rows]) -> Section:
+def _every(marks: AttributeLabels, fetch: Fetch, layer: str, sets: Mapping[str, Rows]) -> Section:
     """All attributes at a layer."""
     found, few = [], []
     for name in marks.names:
@@ -215,7 +218,7 @@ def _every(marks: Marks, fetch: Fetch, layer: str, sets: Mapping[str, Rows]) -> 
     return Section(f"Every attribute at {layer}", text, figures, (Table(columns, rows),))
 
 
-def _sizes(marks: Marks, fetch: Fetch, layers: Sequence[str], seed: int) -> Section:
+def _sizes(marks: AttributeLabels, fetch: Fetch, layers: Sequence[str], seed: int) -> Section:
     """The share of elements called not normal against the number of faces: what looks normal with few does not with
     many."""
     name = marks.names[int(marks.marked.sum(0).argmax())]
@@ -226,11 +229,11 @@ def _sizes(marks: Marks, fetch: Fetch, layers: Sequence[str], seed: int) -> Sect
     for layer in layers:
         values = fetch(layer, np.sort(rows))
         values = values[np.argsort(np.argsort(rows))]  # back in the order of the lot
-        parts = [Judged(name, layer, values[:size], normality(values[:size])) for size in sizes]
+        parts = [NormalityCounts(name, layer, values[:size], normality(values[:size])) for size in sizes]
         lines[layer] = ([float(size) for size in sizes], [100 * one.share("anderson") for one in parts])
     control = [100 * _control(size, seed).share("anderson") for size in sizes]
     lines["drawn from a normal"] = ([float(size) for size in sizes], control)
-    picture = Picture(
+    picture = ReportPicture(
         "sample-size",
         f"Elements called not normal (Anderson-Darling, 5 % false discoveries), faces with {name}.",
         curves(lines, x="faces", y="elements called not normal, %", dots=True),
@@ -241,7 +244,7 @@ def _sizes(marks: Marks, fetch: Fetch, layers: Sequence[str], seed: int) -> Sect
     return Section("How many faces it takes to see it", text, (), (table,), (picture,))
 
 
-def _independence(close: Sequence[Judged]) -> Section:
+def _independence(close: Sequence[NormalityCounts]) -> Section:
     """The mean squared correlation of two elements, against chance: the other assumption of the paper's mixture."""
     figures = []
     for one in close:

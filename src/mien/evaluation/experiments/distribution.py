@@ -8,8 +8,8 @@ import numpy as np
 
 from mien.attributes import GROUPS
 from mien.evaluation import plots
-from mien.evaluation.marks import Marks
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
+from mien.evaluation.marks import AttributeLabels
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
 from mien.evaluation.statistics import proportion
 
 # Section 5.1 prints these of its training photos: "around 76% of the people in the dataset are white, while only 3% are
@@ -19,7 +19,7 @@ PRINTED_AGE_KNOWN = 0.60
 MARKED_OF_POSITIVE = 2 / 3  # of the positive photos that LFW's binary labels mark: those of the highest scores
 
 
-def distribution_report(marks: Marks, provenance: Provenance) -> Report:
+def distribution_report(marks: AttributeLabels, provenance: ReportProvenance) -> Report:
     """The report on the marks of a dataset; shares are of its training photos, the others stand in the table."""
     training = marks.pick(np.array([split == "train" for split in marks.splits]))
     n = len(training)
@@ -40,7 +40,7 @@ def distribution_report(marks: Marks, provenance: Provenance) -> Report:
     )
 
 
-def _note(marks: Marks) -> str:
+def _note(marks: AttributeLabels) -> str:
     if marks.absent_is_sure:
         return ""
     return (
@@ -49,7 +49,7 @@ def _note(marks: Marks) -> str:
     )
 
 
-def _bars(marks: Marks, training: Marks, bars: Mapping[str, float]) -> Section:
+def _bars(marks: AttributeLabels, training: AttributeLabels, bars: Mapping[str, float]) -> Section:
     splits = ("train", "validation", "test")
     columns = {split: marks.marked[[each == split for each in marks.splits]].sum(0) for split in splits}
     rows: list[tuple[str | int | float | None, ...]] = []
@@ -60,11 +60,13 @@ def _bars(marks: Marks, training: Marks, bars: Mapping[str, float]) -> Section:
         ("attribute", *(f"{split} photos" for split in splits), "share of train"), tuple(rows), "Photos marked."
     )
     text = "Photos that show each attribute: figure 7 of the paper, figure 3 of its poster." + _note(marks)
-    picture = Picture("attributes", "Share of the training photos.", plots.ranked(bars, x="share of training photos"))
+    picture = ReportPicture(
+        "attributes", "Share of the training photos.", plots.ranked(bars, x="share of training photos")
+    )
     return Section("Attributes", text, (), (table,), (picture,))
 
 
-def _printed(training: Marks) -> Section:
+def _printed(training: AttributeLabels) -> Section:
     """What section 5.1 prints in words, beside ours."""
     n = len(training)
     factor = 1 if training.absent_is_sure else 1 / MARKED_OF_POSITIVE
@@ -93,7 +95,7 @@ def _scaled() -> str:
     return "Shares of attributes here are those marked, times 1.5; the last row is as marked."
 
 
-def _groups(training: Marks) -> Section:
+def _groups(training: AttributeLabels) -> Section:
     """The 42 groups: how many photos have one member marked, none, or several that exclude each other."""
     n = max(len(training), 1)
     rows = []

@@ -10,7 +10,7 @@ import numpy as np
 from mien.core.images import caption, sheet
 from mien.core.records import UInt8Image
 from mien.evaluation.plots import lines
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def inversion_report(
     target: UInt8Image,
     found: Sequence[Inverted],
     layer: str,
-    provenance: Provenance,
+    provenance: ReportProvenance,
 ) -> Report:
     """The report with the figure: ``target`` (S S 3) first, then each of ``found``."""
     figures = []
@@ -49,8 +49,10 @@ def inversion_report(
     panels = [("target", target), *((one.name, one.photo) for one in found)]
     tiles = [np.concatenate([photo, caption(name, side, max(side // 8, 14))]) for name, photo in panels]
     pictures = (
-        Picture("inversion", "Figure 5: " + ", ".join(name for name, _ in panels), sheet(tiles, len(tiles))),
-        Picture("convergence", "The losses on the way", lines({o.name: o.losses for o in found}, x="step", y="loss")),
+        ReportPicture("inversion", "Figure 5: " + ", ".join(name for name, _ in panels), sheet(tiles, len(tiles))),
+        ReportPicture(
+            "convergence", "The losses on the way", lines({o.name: o.losses for o in found}, x="step", y="loss")
+        ),
     )
     text = (
         'The paper\'s figure 5 has the target, "vanilla feature inversion" from its own activations, and cGMM feature '

@@ -15,7 +15,7 @@ from mien.core.images import sheet
 from mien.core.records import UInt8Image
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.plots import histograms
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
 from mien.evaluation.similarity import SimilarityScale, cosines
 from mien.evaluation.statistics import Float64Array, mean_interval
 
@@ -60,7 +60,7 @@ def likeness_report(
     people: Described,
     methods: Sequence[Likenesses],
     rulers: Sequence[Ruler],
-    provenance: Provenance,
+    provenance: ReportProvenance,
 ) -> Report:
     """The report; ``TooFewError`` where a ruler has too few pairs."""
     count = len(people.names)
@@ -82,7 +82,9 @@ def likeness_report(
             )
         sides = {"one person": scale.percent(ruler.same), "two people": scale.percent(ruler.different)}
         pictures.append(
-            Picture(f"ruler-{ruler.encoder}", f"What per cent mean: {ruler.encoder}", histograms(sides, x="%", bins=50))
+            ReportPicture(
+                f"ruler-{ruler.encoder}", f"What per cent mean: {ruler.encoder}", histograms(sides, x="%", bins=50)
+            )
         )
     rows: tuple[tuple[str | int | float | None, ...], ...] = tuple(
         (people.names[k], people.attributes[k], *(f"{values[k]:.0f} %" for values in columns.values()))
@@ -94,8 +96,8 @@ def likeness_report(
     made_only = [made.faces[k] for made in methods for k in range(shown)]
     order = ", ".join(made.name for made in methods)
     pictures += [
-        Picture("likeness", f"Photograph, then {order}; a person a row", sheet(with_photos, 1 + len(methods))),
-        Picture("likeness-made", f"From the top: {order}; a person a column", sheet(made_only, shown)),
+        ReportPicture("likeness", f"Photograph, then {order}; a person a row", sheet(with_photos, 1 + len(methods))),
+        ReportPicture("likeness-made", f"From the top: {order}; a person a column", sheet(made_only, shown)),
     ]
     text = (
         "The attributes that are marked on a held-out photograph are all that a method is told. Table 2 of the paper: "

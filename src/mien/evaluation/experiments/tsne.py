@@ -13,9 +13,9 @@ from mien.core.seeding import stream, torch_seed
 from mien.evaluation import plots
 from mien.evaluation.clusters import Gathering, gathering, tsne_map
 from mien.evaluation.experiments.panels import maps
-from mien.evaluation.marks import Marks
+from mien.evaluation.marks import AttributeLabels
 from mien.evaluation.metrics import rank_correlation
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
 from mien.evaluation.statistics import Float64Array
 
 SHOWN = 6  # best and worst each
@@ -23,9 +23,9 @@ SHOWN = 6  # best and worst each
 
 def tsne_report(
     features: Float32Array,
-    marks: Marks,
+    marks: AttributeLabels,
     layer: str,
-    provenance: Provenance,
+    provenance: ReportProvenance,
     *,
     seed: int,
     perplexity: float = 30,
@@ -57,16 +57,16 @@ def tsne_report(
     )
 
 
-def _maps(points: Float64Array, marks: Marks, full: Gathering, order: np.ndarray) -> Section:
+def _maps(points: Float64Array, marks: AttributeLabels, full: Gathering, order: np.ndarray) -> Section:
     pictures = []
     for name, chosen in (("best", order[:SHOWN]), ("worst", order[::-1][:SHOWN])):
         sides = {f"{marks.names[a]} (purity {full.purity[a]:.2f})": marks.marked[:, a] for a in chosen}
         caption = f"The attributes that gather {name}; marked faces in colour, all others in grey."
-        pictures.append(Picture(f"tsne-{name}", caption, maps(points, sides)))
+        pictures.append(ReportPicture(f"tsne-{name}", caption, maps(points, sides)))
     asked = [name for name in ("Soft Lighting", "Youth") if name in marks.names]
     if asked:
         sides = {f"{name} (purity {full.purity[marks.names.index(name)]:.2f})": marks.of(name) for name in asked}
-        pictures.append(Picture("tsne-paper", "The two of the paper.", maps(points, sides, columns=len(asked))))
+        pictures.append(ReportPicture("tsne-paper", "The two of the paper.", maps(points, sides, columns=len(asked))))
     text = (
         "t-SNE of the first 50 principal components; every panel is the same map. Distances between far groups on such"
         " a map mean nothing, and it may split what belongs together: the numbers below are of the full features."
@@ -74,7 +74,7 @@ def _maps(points: Float64Array, marks: Marks, full: Gathering, order: np.ndarray
     return Section("The map", text, pictures=tuple(pictures))
 
 
-def _numbers(marks: Marks, layer: str, full: Gathering, flat: Gathering, order: np.ndarray) -> Section:
+def _numbers(marks: AttributeLabels, layer: str, full: Gathering, flat: Gathering, order: np.ndarray) -> Section:
     n, k = full.n, full.k
     mean = float(full.purity[order].mean())
     figures = (
@@ -118,5 +118,5 @@ def _numbers(marks: Marks, layer: str, full: Gathering, flat: Gathering, order: 
         text += " A face that is not marked may be unsure instead of without, which lowers every purity."
     text += f" Left out, with fewer than 10 faces: {', '.join(left_out)}." if left_out else ""
     bars = {marks.names[a]: float(full.purity[a]) for a in order}
-    picture = Picture("purity", "Purity by attribute; 50 % is chance.", plots.ranked(bars, x="purity"))
+    picture = ReportPicture("purity", "Purity by attribute; 50 % is chance.", plots.ranked(bars, x="purity"))
     return Section("How well each attribute gathers", text, figures, (Table(columns, rows),), (picture,))

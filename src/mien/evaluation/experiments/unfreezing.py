@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mien.core.records import Float32Array
 from mien.evaluation.attributes_metrics import Scores, scores
 from mien.evaluation.experiments.panels import curves
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
 
 NEAR_CHANCE = 0.55  # balanced accuracy up to which an attribute is named as failing
 PRINTED = {"fc-6": (0.847, 0.795), "conv-5": (0.867, 0.815)}  # table 1: frozen beneath, training set, test set
@@ -40,7 +40,7 @@ class Unfrozen:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ProbedFaces:
     """The faces that all runs were asked about in the end."""
 
     names: tuple[str, ...]  # A
@@ -60,7 +60,7 @@ class Examined:
         return train, test
 
 
-def unfreezing_report(runs: Sequence[Unfrozen], examined: Examined, provenance: Provenance) -> Report:
+def unfreezing_report(runs: Sequence[Unfrozen], examined: ProbedFaces, provenance: ReportProvenance) -> Report:
     """The report on short runs that differ only in what learnt."""
     found = {run.name: examined.scores(run) for run in runs}
     best = max(found, key=lambda name: _mean(found[name][1].auc))
@@ -81,7 +81,7 @@ def _losses(runs: Sequence[Unfrozen]) -> Section:
         ("held-out", "held-out people", {run.name: run.held_out for run in runs}),
     )
     pictures = tuple(
-        Picture(
+        ReportPicture(
             f"loss-{slug}",
             f"The loss on faces of {who}, by step (figure 4).",
             curves({name: (c.steps, c.losses) for name, c in lines.items() if c.steps}, x="step", y="loss"),
@@ -144,7 +144,7 @@ def _table_one(runs: Sequence[Unfrozen], found: Mapping[str, tuple[Scores, Score
     return Section("Accuracy by what was frozen (table 1)", text, tuple(figures), (table,))
 
 
-def _attributes(found: Mapping[str, tuple[Scores, Scores]], best: str, examined: Examined) -> Section:
+def _attributes(found: Mapping[str, tuple[Scores, Scores]], best: str, examined: ProbedFaces) -> Section:
     train, test = found[best]
     order = np.argsort(-np.nan_to_num(test.balanced_accuracy, nan=-1), kind="stable")
     rows = tuple(

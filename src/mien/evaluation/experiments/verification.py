@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mien.core.records import Float32Array
 from mien.evaluation import plots
 from mien.evaluation.experiments.panels import curves
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
 from mien.evaluation.verification import Pairs, cosine, curve, verify
 
 
@@ -16,7 +16,7 @@ def verification_report(
     people: Sequence[str],
     pairs: Pairs,
     layer: str,
-    provenance: Provenance,
+    provenance: ReportProvenance,
 ) -> Report:
     """The report on features by way of looking (name -> N D, rows as ``people``) and pairs of places among them."""
     figures, rows, lines = [], [], {}
@@ -46,12 +46,12 @@ def verification_report(
     similarity, found = cosine(features[first], pairs), verify(cosine(features[first], pairs), pairs)
     sides = {"one person": similarity[pairs.same], "two people": similarity[~pairs.same]}
     pictures = (
-        Picture(
+        ReportPicture(
             "similarity",
             f"Cosine of the pairs ({first}).",
             plots.histograms(sides, x="cosine", bins=60, marks={"threshold, mean": float(found.thresholds.mean())}),
         ),
-        Picture(
+        ReportPicture(
             "curve",
             "Pairs accepted as the threshold falls, up to a tenth of the pairs of two people.",
             curves(lines, x="share of pairs of two people accepted", y="share of pairs of one person accepted"),

@@ -8,9 +8,9 @@ import numpy as np
 
 from mien.core.images import sheet
 from mien.core.records import UInt8Image
-from mien.evaluation.report import Picture, Section, Table, shown
+from mien.evaluation.report import ReportPicture, Section, Table, shown
 from mien.evaluation.study import plots
-from mien.evaluation.study.answers import Judged, Session
+from mien.evaluation.study.answers import JudgedTrials, Session
 from mien.evaluation.study.design import REAL, Design
 
 SHEET_FACES, SHEET_COLUMNS, SHEET_PX = 12, 6, 128
@@ -18,7 +18,7 @@ SHEET_FACES, SHEET_COLUMNS, SHEET_PX = 12, 6, 128
 Cell = str | int | float | None
 
 
-def who_took_part(data: Judged, sessions: Sequence[Session], withdrawn: int) -> Section:
+def who_took_part(data: JudgedTrials, sessions: Sequence[Session], withdrawn: int) -> Section:
     """Everybody who began, and what became of them."""
     design, rule = data.design, data.design.rule
     rows: list[tuple[Cell, ...]] = [
@@ -56,7 +56,7 @@ def _guesser_passes(design: Design) -> float:
     return float(binom.cdf(design.rule.catch_misses, design.catches, 0.5)) if design.catches else 1.0
 
 
-def course(data: Judged) -> Section:
+def course(data: JudgedTrials) -> Section:
     """The first half of a session beside the second."""
     half = data.design.places / 2
     rows: list[tuple[Cell, ...]] = []
@@ -74,7 +74,7 @@ def course(data: Judged) -> Section:
     )
 
 
-def deceivers(data: Judged, picture: Callable[[str], UInt8Image]) -> Section | None:
+def deceivers(data: JudgedTrials, picture: Callable[[str], UInt8Image]) -> Section | None:
     """The faces that deceived most, and those that deceived least."""
     count = len(data.ids)
     answers = np.bincount(data.pictures, minlength=count)
@@ -93,7 +93,7 @@ def deceivers(data: Judged, picture: Callable[[str], UInt8Image]) -> Section | N
             tiles = [plots.tile(picture(data.ids[int(k)]), SHEET_PX) for k in chosen]
             name = f"{word}-{'real' if source == REAL else f'model-{place}'}"
             caption = f"{source}: {word} often judged real ({told})"
-            pictures.append(Picture(name, caption, sheet(tiles, SHEET_COLUMNS)))
+            pictures.append(ReportPicture(name, caption, sheet(tiles, SHEET_COLUMNS)))
     if not pictures:
         return None
     return Section(

@@ -50,7 +50,7 @@ class Session:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class JudgedTrials:
     """The answers that count, as arrays over one order (N), and what became of the others."""
 
     design: Design
@@ -79,7 +79,7 @@ class Judged:
         return np.asarray(self.said_real == self.real)
 
 
-def judged(design: Design, sessions: Sequence[Session], *, everybody: bool = False) -> Judged:
+def judged(design: Design, sessions: Sequence[Session], *, everybody: bool = False) -> JudgedTrials:
     """What counts: people who finished and missed at most ``rule.catch_misses`` catch trials, and of them every
     answer to a face that was neither too quick nor, where exposure was limited, to a picture shown twice.
 
@@ -112,7 +112,7 @@ def judged(design: Design, sessions: Sequence[Session], *, everybody: bool = Fal
     ids = tuple(one.id for one in design.of("trial"))
     at = {name: place for place, name in enumerate(ids)}
     source_at = {name: place for place, name in enumerate(design.sources)}
-    return Judged(
+    return JudgedTrials(
         design,
         people=np.array([place for place, _ in rows], np.int64),
         pictures=np.array([at[answer.trial.picture] for _, answer in rows], np.int64),

@@ -31,7 +31,7 @@ from mien.core.seeding import stream
 from mien.evaluation.statistics import Float64Array, Interval
 
 if TYPE_CHECKING:
-    from mien.evaluation.study.answers import Judged
+    from mien.evaluation.study.answers import JudgedTrials
 
 ROUNDS = 1000
 CONFIDENCE = 0.95
@@ -71,7 +71,7 @@ def _variance(values: Float64Array) -> float:
 
 
 def resample(
-    data: Judged,
+    data: JudgedTrials,
     *,
     groups: npt.NDArray[np.int64] | None = None,
     names: Sequence[str] = (),

@@ -40,7 +40,7 @@ Stratum = tuple[str, int]  # sex, age group; ("", -1) where the sources are not 
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class StudyRequest:
     """What a study shall be. ``pictures`` is the pool of each model; the real pool is as large as all of them."""
 
     title: str
@@ -67,7 +67,7 @@ class _Chosen:
 
 
 def freeze(
-    wish: Wish,
+    wish: StudyRequest,
     real: Sequence[Candidate],
     models: Mapping[str, Sequence[Candidate]],
     folder: Path,
@@ -153,7 +153,7 @@ def freeze(
     return design
 
 
-def _trials_a_model(wish: Wish, models: int) -> int:
+def _trials_a_model(wish: StudyRequest, models: int) -> int:
     share, rest = divmod(wish.trials, 2 * models)
     if not share or rest:
         what = f"{2 * models} (half of them real, the rest shared by {models} models)"
@@ -163,14 +163,14 @@ def _trials_a_model(wish: Wish, models: int) -> int:
     return share
 
 
-def _practised(wish: Wish, models: Mapping[str, Sequence[Candidate]]) -> Counter[str]:
+def _practised(wish: StudyRequest, models: Mapping[str, Sequence[Candidate]]) -> Counter[str]:
     """How many practice trials each source gives: half real, the models in turn."""
     turns = itertools.cycle(models)
     generated = Counter(next(turns) for _ in range(wish.practice // 2))
     return Counter({REAL: wish.practice - wish.practice // 2}) + generated
 
 
-def _spares(wish: Wish, models: Mapping[str, Sequence[Candidate]]) -> Counter[str]:
+def _spares(wish: StudyRequest, models: Mapping[str, Sequence[Candidate]]) -> Counter[str]:
     """How many pictures of each source are used up by practice and by scrambled faces."""
     turns = itertools.cycle(models)
     cut = Counter(next(turns) for _ in range(wish.catch // 2))
@@ -188,7 +188,7 @@ def _stratum(candidate: Candidate, matched: Matched) -> Stratum | None:
 
 
 def _choose(
-    wish: Wish,
+    wish: StudyRequest,
     pools: Mapping[str, Sequence[Candidate]],
     wanted: Mapping[str, int],
     needed: Mapping[str, int],
@@ -254,7 +254,7 @@ def _read(
 
 
 def _matched(
-    wish: Wish, found: Mapping[str, Mapping[Stratum, list[_Chosen]]], wanted: Mapping[str, int]
+    wish: StudyRequest, found: Mapping[str, Mapping[Stratum, list[_Chosen]]], wanted: Mapping[str, int]
 ) -> dict[str, list[_Chosen]]:
     """Shares of the strata such as every source can give, the same for all (to the rounding of one picture)."""
     strata = sorted({stratum for by in found.values() for stratum in by})
@@ -281,7 +281,7 @@ def _rounded(shares: Sequence[float], total: int) -> list[int]:
     return counts
 
 
-def _size(wish: Wish, chosen: Mapping[str, Sequence[_Chosen]]) -> int:
+def _size(wish: StudyRequest, chosen: Mapping[str, Sequence[_Chosen]]) -> int:
     smallest = {source: min(one.photo.shape[0] for one in members) for source, members in chosen.items()}
     source, least = min(smallest.items(), key=lambda entry: entry[1])
     if wish.size_px is not None and wish.size_px > least:

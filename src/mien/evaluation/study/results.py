@@ -11,11 +11,11 @@ from scipy.special import ndtri
 
 from mien.core.errors import TooFewError
 from mien.core.records import UInt8Image
-from mien.evaluation.report import Figure, Picture, Provenance, Report, Section, Table, shown
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, Interval, mean_interval, proportion
 from mien.evaluation.study import crossed, plots
 from mien.evaluation.study.account import Cell, course, deceivers, how, who_took_part
-from mien.evaluation.study.answers import Judged, Session, judged
+from mien.evaluation.study.answers import JudgedTrials, Session, judged
 from mien.evaluation.study.crossed import Resampled
 from mien.evaluation.study.design import REAL, Design
 
@@ -30,7 +30,7 @@ def study_report(
     *,
     withdrawn: int,
     picture: Callable[[str], UInt8Image],
-    provenance: Provenance,
+    provenance: ReportProvenance,
     simulated: bool = False,
     seed: int = 0,
     rounds: int = crossed.ROUNDS,
@@ -62,7 +62,7 @@ def _name(metric: str, n: int) -> str:
     return f"{metric}_{PROTOCOL}_n{n}"
 
 
-def _summary(data: Judged, drawn: Resampled, simulated: bool) -> str:
+def _summary(data: JudgedTrials, drawn: Resampled, simulated: bool) -> str:
     real = crossed.share(drawn, REAL)
     parts = []
     for model in data.design.models:
@@ -79,7 +79,7 @@ def _span(found: Interval) -> str:
     return f"{100 * found.low:.1f} to {100 * found.high:.1f} %"
 
 
-def _taken_for_real(data: Judged, drawn: Resampled) -> Section:
+def _taken_for_real(data: JudgedTrials, drawn: Resampled) -> Section:
     figures = []
     rows: list[tuple[Cell, ...]] = []
     shares: dict[str, Interval] = {}
@@ -139,7 +139,7 @@ def _taken_for_real(data: Judged, drawn: Resampled) -> Section:
         tuple(figures),
         (table,),
         (
-            Picture(
+            ReportPicture(
                 "judged-real",
                 "Share judged real, with 95 % intervals",
                 plots.intervals(shares, x="judged real, %", times=100),
@@ -148,7 +148,7 @@ def _taken_for_real(data: Judged, drawn: Resampled) -> Section:
     )
 
 
-def _told_apart(data: Judged, drawn: Resampled) -> Section:
+def _told_apart(data: JudgedTrials, drawn: Resampled) -> Section:
     design = data.design
     right = crossed.correct(drawn, design.models, REAL)
     figures = [
@@ -181,13 +181,13 @@ def _told_apart(data: Judged, drawn: Resampled) -> Section:
         "for these pictures only, stands beside it.",
         tuple(figures),
         pictures=(
-            Picture("d-prime", "d' of each model, with 95 % intervals", plots.intervals(all_d, x="d'", mark=0.0)),
-            Picture("participants", "Right answers of each participant", plots.people(shares)),
+            ReportPicture("d-prime", "d' of each model, with 95 % intervals", plots.intervals(all_d, x="d'", mark=0.0)),
+            ReportPicture("participants", "Right answers of each participant", plots.people(shares)),
         ),
     )
 
 
-def _own_sensitivities(data: Judged) -> Float64Array:
+def _own_sensitivities(data: JudgedTrials) -> Float64Array:
     """P M: each participant's d' for each model."""
     count, people = len(data.design.sources), len(data.numbers)
     cell = data.people * count + data.sources
@@ -197,7 +197,7 @@ def _own_sensitivities(data: Judged) -> Float64Array:
     return np.asarray(z[:, :1] - z[:, 1:], np.float64)
 
 
-def _pairs(data: Judged, drawn: Resampled) -> Section:
+def _pairs(data: JudgedTrials, drawn: Resampled) -> Section:
     pairs = list(itertools.combinations(data.design.sources, 2))
     found = {f"{a} and {b}": crossed.gap(drawn, a, b) for a, b in pairs}
     adjusted = crossed.holm({name: p for name, (_, p) in found.items()})
@@ -230,7 +230,7 @@ def _p(value: float) -> str:
     return f"{value:.0e}" if value < 0.001 else f"{value:.3f}"
 
 
-def _times(data: Judged) -> Section | None:
+def _times(data: JudgedTrials) -> Section | None:
     clocked = np.isfinite(data.reaction_ms)
     if not clocked.any():
         return None
@@ -262,11 +262,11 @@ def _times(data: Judged) -> Section | None:
         "bootstrap interval over participants. Answers during which the page was out of sight, or to pictures that "
         f"were shown again, are not timed. Faces were shown {f'for {exposed} ms' if exposed else 'until answered'}.",
         tuple(figures),
-        pictures=(Picture("times", "Times of all answers", plots.times(curves)),),
+        pictures=(ReportPicture("times", "Times of all answers", plots.times(curves)),),
     )
 
 
-def _groups(data: Judged, seed: int, rounds: int) -> Section | None:
+def _groups(data: JudgedTrials, seed: int, rounds: int) -> Section | None:
     """Shares judged real by the sex and the age that the pictures' labels say."""
     known = {one.id: one for one in data.design.of("trial")}
     labels: dict[str, npt.NDArray[np.bool_]] = {}
