@@ -56,6 +56,7 @@ def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, ...]:
     monkeypatch.setattr(mien.datasets.patches, "detailed_rows", lambda data, split, rules, seed: np.arange(2))
     monkeypatch.setattr(mien.datasets.patches, "detailed", lambda data, rows, progress=None: seen)
     monkeypatch.setattr(mien.faces.encoder, "load_encoder", lambda name: StubEncoder())
+    (tmp_path / "catalog.parquet").touch()  # all that is looked for before the stub is opened
     crowd = write_tiny_weights(tmp_path / "crowd.safetensors")
     return "--data", str(tmp_path), "--set", f"crowd={crowd}", "--batch", "2", "--threads", "1", "--precision", "fp32"
 
