@@ -136,6 +136,16 @@ def test_tests_that_a_page_names_exist(page: Path) -> None:
             assert re.search(rf"^def {name}\(", source.read_text(), re.M), f"{file} has no {name}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_files_and_modules_that_a_page_names_exist(page: Path) -> None:
+    text, source = page.read_text(encoding="utf-8"), CHECKOUT / "src" / "mien"
+    files = re.findall(r"`((?:src/mien/)?\w+/[\w/]+\.py)`", text)
+    assert not [name for name in files if not ((CHECKOUT / name).exists() or (source / name).exists())]
+    modules = re.findall(r"`(mien(?:\.[a-z_]\w*)+)`", text)
+    for name in modules:
+        pkgutil.resolve_name(name)
+
+
 def test_each_convention_is_proved() -> None:
     text = (CHECKOUT / "docs" / "conventions.md").read_text(encoding="utf-8")
     sections = re.split(r"^## ", text, flags=re.M)[1:]
