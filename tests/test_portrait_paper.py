@@ -61,6 +61,7 @@ def test_table_3_2() -> None:
 
 def test_the_mask_leaves_at_the_80_px_tensor() -> None:
     """Stages after the branch do not move the mask; stages before it do."""
+    torch.manual_seed(0)  # of 200 first values so small a mask does not move at all in 12
     decoder = PortraitDecoder(PaperConfig(features=6, first_px=5, channels=(8, 6, 5, 4, 4, 3, 3))).eval()
     features = torch.randn(1, 6, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
