@@ -135,8 +135,25 @@ def _imagine(request: ImagineRequest) -> Imagine:
     """The density and its renderer at the size asked for (twice the decoder's where nothing is)."""
     from mien.generators.imagine.mien import Imagine
 
+    if request.setting("renderer") == "painter":
+        return _painted(request)
     makes = Imagine.load(request.weights, decoder=request.setting("decoder"), device=request.device)
     return makes if request.size_px is None else makes.at(request.size_px)
+
+
+def _painted(request: ImagineRequest) -> Imagine:
+    """A density over the painter's own codes, drawn by the painter (128 px, or enlarged to 256)."""
+    from mien.core.checkpoints import WEIGHTS, load_weights
+    from mien.generators.enlarger import FACTOR
+    from mien.generators.imagine.mien import Imagine
+    from mien.generators.imagine.weights import MODEL, from_tensors
+    from mien.generators.painter.renderer import PainterRenderer
+
+    path = request.weights or WEIGHTS / "imagine-painter.safetensors"
+    tensors, metadata = load_weights(path, model=MODEL)
+    renderer = PainterRenderer.load(look=request.setting("look", "studio"))
+    makes = Imagine(from_tensors(tensors, metadata, name=str(path)), renderer, str(metadata["version"]))
+    return makes.at(request.size_px or FACTOR * renderer.size_px)
 
 
 def names_of(wanted: Mapping[str, bool | float], method: str) -> tuple[str, ...]:

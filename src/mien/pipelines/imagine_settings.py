@@ -18,8 +18,14 @@ METHODS = ("mixture", "invert", "visualise")
 
 
 class DensityDrawing(Config):
-    """The density of mien, drawn by the decoder."""
+    """The density of mien, drawn by the decoder or, still being trained, by the painter."""
 
+    renderer: Literal["decoder", "painter"] = Field(
+        default="decoder", description="decoder, or painter: a flow over whole faces, half a second a face, trained on"
+    )
+    look: Literal["studio", "natural", "news", "any"] = Field(
+        default="studio", description="the painter's look: studio, natural, news or any"
+    )
     decoder: Path | None = Field(default=None, description="weights of `mien train crowd` whose decoder draws")
 
 
@@ -88,15 +94,23 @@ def checked_settings(preset: str, method: str, given: Mapping[str, Any], said: I
     found, whose = USES[preset, method], f"preset '{preset}', method '{method}'"
     own = settings_from(found.settings, said, whose)
     options = found.options
+    if isinstance(own, DensityDrawing):
+        idle = {"decoder"} if own.renderer == "painter" else {"look"}
+        _refuse_idle(own, idle, f"renderer={own.renderer}")
     if isinstance(own, PaperMixture):
         inverted = own.render == "invert"
         options = tuple(name for name in options if name != "size" or not inverted)
         idle = {"decoder"} if inverted else set(Optimised.model_fields)
-        unread = sorted(idle & own.model_fields_set)
-        if unread:
-            raise RequestError(f"--set: {unread[0]} is not read with render={own.render}")
+        _refuse_idle(own, idle, f"render={own.render}")
     unused = [name for name, value in given.items() if value not in (None, False) and name not in options]
     if unused:
         uses = ", ".join(f"--{name}" for name in (*options, *SHARED, "set"))
         raise RequestError(f"--{unused[0]}: {whose} does not use it; it uses {uses}")
     return own
+
+
+def _refuse_idle(own: Config, idle: set[str], why: str) -> None:
+    """``RequestError`` for a setting that another setting puts out of use."""
+    unread = sorted(idle & own.model_fields_set)
+    if unread:
+        raise RequestError(f"--set: {unread[0]} is not read with {why}")
