@@ -50,7 +50,8 @@ def test_an_option_arrives_or_is_refused(asked: list[TrainRequest], model: str, 
 @pytest.mark.parametrize(("model", "name"), EVERY)
 def test_every_setting_arrives_and_no_other(asked: list[TrainRequest], model: str, name: str) -> None:
     kind = presets.PRESETS[model][name].settings
-    words = {"bool": "yes", "tuple[float, float]": "1,2", "tuple[str, ...]": "Eyeglasses", "int": "7", "float": "0.5"}
+    words = {"bool": "yes", "tuple[float, float]": "1,2", "tuple[str, ...]": "Eyeglasses", "int": "64", "float": "0.5",
+             "typing.Literal": "vgg-face"}  # fmt: skip
     for field, about in kind.model_fields.items():
         default, typed = about.default, str(about.annotation).replace("<class '", "").replace("'>", "")
         text = (

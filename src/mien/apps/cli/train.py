@@ -39,7 +39,7 @@ def command(model: str) -> Callable[..., None]:
         seed: Annotated[int | None, typer.Option("--seed", help="Decides weights, order and noise (0).")] = None,
         threads: Annotated[int | None, typer.Option("--threads", help="CPU threads.")] = None,
         device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")] = None,
-        precision: Annotated[str | None, typer.Option("--precision", help="fp32 or bf16: the faster here.")] = None,
+        precision: Annotated[str | None, typer.Option("--precision", help="auto, fp32 or bf16.")] = None,
         minutes: Annotated[
             float | None, typer.Option("--minutes", help="Stop, with a checkpoint, after so long.")
         ] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,18 +36,9 @@ def train_thesis(request: TrainRequest) -> Trained:
 
 
 def rules_of(own: PortraitSettings) -> PortraitRules:
-    """Which faces are learned from. ``RequestError`` for an attribute that there is not."""
-    from mien.attributes import NAMES
+    """Which faces are learned from."""
     from mien.datasets.portrait_views import PortraitRules
 
-    if own.pitch[0] >= own.pitch[1]:
-        raise RequestError(f"--set: pitch={own.pitch[0]:g},{own.pitch[1]:g} given; wanted a range of degrees")
-    unknown = [name for name in own.without if name not in NAMES]
-    if unknown:
-        near = get_close_matches(unknown[0], NAMES, n=3, cutoff=0.4)
-        raise RequestError(
-            f"--set: without={unknown[0]} given; near: {', '.join(near)}; `mien attributes` lists them all"
-        )
     return PortraitRules(
         yaw_degrees=own.yaw,
         pitch_from_degrees=own.pitch[0],

@@ -15,7 +15,7 @@ from mien.core.config import Config
 from mien.core.errors import RequestError
 from mien.core.settings import settings_from
 from mien.datasets.layout import require_dataset
-from mien.pipelines.train.request import Trained, TrainRequest, check_numbers
+from mien.pipelines.train.request import Trained, TrainRequest, check_options
 from mien.pipelines.train.settings import (
     AttributesSettings,
     CrowdSettings,
@@ -95,5 +95,5 @@ def train(model: str, preset: str, *, data: Path, out: Path, said: Iterable[str]
         )
     settings = settings_from(chosen.settings, said, f"preset '{preset}' of {model}")
     request = TrainRequest(data=data, out=out, settings=settings, **given)
-    check_numbers(request)
+    check_options(request)
     return chosen.run(request)

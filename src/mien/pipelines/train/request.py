@@ -70,12 +70,17 @@ def use_threads(request: TrainRequest) -> None:
         torch.set_num_threads(request.threads)
 
 
-def check_numbers(request: TrainRequest) -> None:
-    """``RequestError`` for a number under 1."""
+def check_options(request: TrainRequest) -> None:
+    """``RequestError`` for a number or a word that no preset allows."""
     for name in ("steps", "batch", "threads"):
         value = getattr(request, name)
         if value is not None and value < 1:
             raise RequestError(f"--{name}: {value} given, allowed are 1 and more")
+    if request.minutes is not None and not request.minutes > 0:
+        raise RequestError(f"--minutes: {request.minutes:g} given, allowed is more than 0")
+    for name, allowed in (("device", ("auto", "cpu", "cuda")), ("precision", ("auto", "fp32", "bf16"))):
+        if getattr(request, name) not in (None, *allowed):
+            raise RequestError(f"--{name}: '{getattr(request, name)}' given; allowed: {', '.join(allowed)}")
 
 
 @dataclass(frozen=True, slots=True)

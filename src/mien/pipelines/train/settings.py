@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
+from mien.attributes.vocabulary import NAMES
 from mien.core.config import Config
+
+EncoderName = Literal["facenet", "vgg-face"]
 
 
 class NoSettings(Config):
@@ -23,7 +29,7 @@ class CrowdSettings(Config):
 class AttributesSettings(Config):
     """The heads on their encoder."""
 
-    encoder: str = Field(default="facenet", description="facenet, or vgg-face (the paper's)")
+    encoder: EncoderName = Field(default="facenet", description="facenet, or vgg-face (the paper's)")
     unfreeze_from: str | None = Field(default=None, description="this layer of the encoder and all after it learn too")
     rate: float | None = Field(default=None, gt=0, le=1, description="learning rate of the heads")
     rate_decay_per_layer: float = Field(
@@ -43,7 +49,7 @@ class DensitySettings(Config):
 class MixtureSettings(Config):
     """The paper's custom Gaussian mixture, equations 2 to 4."""
 
-    encoder: str = Field(default="facenet", description="facenet or vgg-face")
+    encoder: EncoderName = Field(default="facenet", description="facenet or vgg-face")
     layer: str = Field(default="pool", description="layer l of the encoder: pool, block17_10, ...")
     set_size: int = Field(default=100, ge=2, description="images in each S_i")
     images: int | None = Field(default=None, ge=2, description="images in D at most; all if not given")
@@ -52,7 +58,7 @@ class MixtureSettings(Config):
 class PortraitSettings(Config):
     """The thesis's decoder, with the filters of its data."""
 
-    size: int = Field(default=320, description="height and width, px: a multiple of 64")
+    size: int = Field(default=320, gt=0, multiple_of=64, description="height and width, px: a multiple of 64")
     yaw: float = Field(default=5.0, gt=0, description="learn from faces turned by at most so many degrees")
     pitch: tuple[float, float] = Field(default=(-15.0, 15.0), description="and nodding from the first to the second")
     without: tuple[str, ...] = Field(default=(), description="without these attributes: Wearing Hat, Eyeglasses")
@@ -65,6 +71,22 @@ class PortraitSettings(Config):
     adversarial: bool = Field(default=True, description="the adversarial loss (no: the ablation of section 4.4)")
     mask: bool = Field(default=True, description="the attention mask (no: the ablation of section 4.4)")
     count: bool = Field(default=False, description="only say how many faces each filter leaves, and train nothing")
+
+    @field_validator("pitch")
+    @classmethod
+    def _rises(cls, pitch: tuple[float, float]) -> tuple[float, float]:
+        if pitch[0] >= pitch[1]:
+            raise PydanticCustomError("range", "the first is to be under the second")
+        return pitch
+
+    @field_validator("without")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in NAMES:
+                near = ", ".join(get_close_matches(name, NAMES, n=3, cutoff=0.4))
+                raise PydanticCustomError("attribute", f"no such attribute; near: {near}; `mien attributes` lists all")
+        return names
 
 
 class EnlargerSettings(Config):
