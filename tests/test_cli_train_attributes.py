@@ -146,7 +146,7 @@ def test_layers_of_the_encoder_learn_with_the_heads(cli_here: Run, dest: Path, t
         (["--set", "rate=0"], "--set: rate: Input should be greater than 0, given 0"),
         (["--set", "rate_decay_per_layer=2"], "--set: rate_decay_per_layer: Input should be less than or equal to 1"),
         (["--batch", "0"], "--batch: 0 given"),
-        (["--set", "encoder=resnet"], "--encoder: 'resnet' given, allowed: facenet, vgg-face"),
+        (["--set", "encoder=resnet"], "--set: encoder: Input should be 'facenet' or 'vgg-face', given 'resnet'"),
         (
             ["--set", "encoder=vgg-face", "--set", "unfreeze_from=fc9", "--preset", "paper"],
             "'fc9' given; layers of vgg-face: conv1_1",

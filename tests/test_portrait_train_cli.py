@@ -22,7 +22,7 @@ from mien.core.errors import RequestError
         (("--preset", "paper", "--set", "size=100"), "--set: size: Input should be a multiple of 64, given 100"),
         (("--preset", "paper", "--device", "banana"), "--device: 'banana' given; allowed: auto, cpu, cuda"),
         (("--preset", "paper", "--precision", "fp8"), "--precision: 'fp8' given; allowed: auto, fp32, bf16"),
-        (("--preset", "paper", "--minutes", 0), "--minutes: 0 given, allowed is more than 0"),
+        (("--preset", "paper", "--minutes", -1), "--minutes: -1 given, allowed are 0 and more"),
         (("--steps", 5), "--steps: preset 'mien' of portrait does not use it; it uses --data, --out, --preset"),
         (("--resume",), "--resume: preset 'mien' of portrait does not use it"),
         (("--set", "yaw=3"), "'yaw=3' given; preset 'mien' of portrait has no settings"),

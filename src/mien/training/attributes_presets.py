@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mien.attributes.features import Look, Recipe
 from mien.attributes.heads import HeadsConfig
-from mien.core.errors import RequestError
 from mien.training.attributes import AttributesConfig
 
 PRESETS = ("mien", "paper")
@@ -34,8 +33,6 @@ PAPER_EPOCHS, MIEN_EPOCHS = 50, 16
 
 def recipe(preset: str, encoder: str) -> Recipe:
     """What the heads of a preset look at: one look at the last layer (``paper``), or the looks of ``LOOKS``."""
-    if encoder not in LAST:
-        raise RequestError(f"--encoder: '{encoder}' given, allowed: {', '.join(LAST)}")
     return (Look("window", LAST[encoder]),) if preset == "paper" else LOOKS[encoder]
 
 

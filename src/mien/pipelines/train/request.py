@@ -76,8 +76,8 @@ def check_options(request: TrainRequest) -> None:
         value = getattr(request, name)
         if value is not None and value < 1:
             raise RequestError(f"--{name}: {value} given, allowed are 1 and more")
-    if request.minutes is not None and not request.minutes > 0:
-        raise RequestError(f"--minutes: {request.minutes:g} given, allowed is more than 0")
+    if request.minutes is not None and not request.minutes >= 0:
+        raise RequestError(f"--minutes: {request.minutes:g} given, allowed are 0 and more")
     for name, allowed in (("device", ("auto", "cpu", "cuda")), ("precision", ("auto", "fp32", "bf16"))):
         if getattr(request, name) not in (None, *allowed):
             raise RequestError(f"--{name}: '{getattr(request, name)}' given; allowed: {', '.join(allowed)}")
