@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from mien.core.errors import RequestError
 from mien.core.progress import OnStage, silent
-from mien.datasets.layout import check_source_name, require_dataset
+from mien.datasets.layout import check_source_name
+from mien.datasets.layout import require_dataset as require_dataset
 
 if TYPE_CHECKING:
     from mien.datasets.prepare import Summary

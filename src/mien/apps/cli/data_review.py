@@ -52,7 +52,7 @@ def review(
     Several people may review at once. Nothing in DEST is overwritten; training and evaluation honour what was said.
     """
     from mien.core.progress import progress_bars
-    from mien.datasets.layout import require_dataset
+    from mien.pipelines.data import require_dataset
 
     require_dataset(dest)
     with needing("review", "review"):
