@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mien.apps.review.desk import Desk, Seat
 from mien.core.database import open_store
-from mien.datasets.corrections import Decision
 from mien.datasets.corrections_store import SCHEMA
+from mien.datasets.decisions import Decision
 
 FACES = 24
 

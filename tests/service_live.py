@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from mien.apps.service.app import Service, create_app
+from mien.apps.service.app import create_app
 from mien.apps.service.forms import CrowdForm, ImagineForm
 from mien.apps.service.makers import FacesOrder, Maker, PhotoOrder, Picture, crowd_wish, imagine_wish, make_crowd
 from mien.apps.service.run import address_of, server_of
 from mien.apps.service.settings import ServiceSettings
+from mien.apps.service.state import Service
 from mien.core.contract import FakeGenerator
 from mien.generators.crowd.sampler import Crowd
 

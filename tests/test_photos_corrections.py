@@ -15,8 +15,9 @@ from mien.core.errors import DatasetError, RequestError
 from mien.datasets import catalog
 from mien.datasets.batches import FaceDataset
 from mien.datasets.catalog import CatalogRow
-from mien.datasets.corrections import Decision, Value, label_of, settle_place, with_decision
+from mien.datasets.corrections import label_of, settle_place, with_decision
 from mien.datasets.corrections_store import DECISIONS
+from mien.datasets.decisions import Decision, Value
 from mien.datasets.marks import truths
 from mien.evaluation.faces import dataset_rows
 

@@ -20,8 +20,9 @@ from mien.apps.review.desk import Desk, Seat, TakenError
 from mien.core.database import Store, open_store
 from mien.core.errors import RequestError, StoreError
 from mien.datasets.batches import FaceDataset
-from mien.datasets.corrections import Decision, review_place, settle_place, standing
+from mien.datasets.corrections import review_place, settle_place, standing
 from mien.datasets.corrections_store import SCHEMA
+from mien.datasets.decisions import Decision
 
 QUEUE = tuple(f"f{place}" for place in range(8))
 ADA, BEN = Seat("a" * 20, "Ada"), Seat("b" * 20, "Ben")
@@ -195,7 +196,8 @@ def test_a_killed_server_loses_nothing_that_it_accepted(tmp_path: Path) -> None:
         import os, signal, sys
         from pathlib import Path
         from mien.apps.review.desk import Desk, Seat
-        from mien.datasets.corrections import Decision, settle_place
+        from mien.datasets.corrections import settle_place
+        from mien.datasets.decisions import Decision
         place, store = settle_place(Path(sys.argv[1]))
         desk = Desk(store, place.dataset, [f"made:{k:05d}.png" for k in range(12)])
         seat = Seat("s" * 20, "Ada")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from mien.attributes import lexicon
+import mien.attributes.lexicon as lexicon
 from mien.attributes.ages import Years, common, read_ages, with_digits
 from mien.attributes.lexicon import Meaning, meaning_of, plain
 from mien.core.errors import RequestError

@@ -1,6 +1,6 @@
 """What people said of the labels of a prepared dataset: kept beside it, never in it, and applied when rows are read.
 
-``DEST/review.json`` names the dataset (by lot, once) and its store: ``DEST/review.sqlite``, or a PostgreSQL of which
+``DEST/review.json`` names the dataset (at random, once) and its store: ``DEST/review.sqlite``, or a PostgreSQL of which
 several datasets may use one. ``corrected`` is the one place where catalogue and decisions meet; everything that
 trains or judges reads its rows through it. ``catalog.parquet`` stays as the sources said it.
 """
@@ -12,69 +12,21 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import DatasetError, RequestError
 from mien.core.files import write_json
 from mien.datasets.catalog import CatalogRow
+from mien.datasets.decisions import SQLITE, Decision, ReviewPlace, Value
 
 if TYPE_CHECKING:
     from mien.core.database import Store
 
 PLACE = "review.json"
-SQLITE = "review.sqlite"
 PLACE_VERSION = 1
 REJECTED = "rejected"  # the reason of a face that a reviewer took out
-OLDEST_YEARS = 120
-
-Verdict = Literal["accepted", "corrected", "rejected"]
-Value = str | float | bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What stands of one face. ``changes``: label -> its right value, ``None`` for "cannot be known".
-
-    Labels are ``sex`` (female, male), ``age`` (years) and the names of attributes (true: there, false: not there).
-    """
-
-    face: str  # CatalogRow.id
-    sha256: str | None  # of the file that was looked at: a decision does not follow the name to another picture
-    verdict: Verdict
-    changes: Mapping[str, Value]
-
-    def __post_init__(self) -> None:
-        if self.verdict not in get_args(Verdict):
-            raise RequestError(f"verdict: '{self.verdict}' given; allowed: {', '.join(get_args(Verdict))}")
-        if bool(self.changes) != (self.verdict == "corrected"):
-            raise RequestError(f"verdict: '{self.verdict}' with {len(self.changes)} changes; only 'corrected' has some")
-        for label, value in self.changes.items():
-            check(label, value)
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewPlace:
-    """Which dataset this is, and where what people say of it is kept."""
-
-    dataset: str  # 32 hexadecimal digits
-    store: str  # address without a password
-
-
-def check(label: str, value: Value) -> None:
-    """``RequestError`` where ``label`` cannot have ``value``."""
-    if value is None:
-        return
-    if label == "sex":
-        if value not in ("female", "male"):
-            raise RequestError(f"sex: '{value}' given; allowed: female, male or unknown")
-    elif label == "age":
-        if isinstance(value, bool | str) or not 0 <= value <= OLDEST_YEARS:
-            raise RequestError(f"age: '{value}' given; allowed: 0 to {OLDEST_YEARS} years or unknown")
-    elif not isinstance(value, bool):
-        raise RequestError(f"{label}: '{value}' given; allowed: there, not there or unknown")
 
 
 def label_of(row: CatalogRow, label: str) -> Value:

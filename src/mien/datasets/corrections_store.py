@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sql
 
 from mien.core.database import Schema, Store, open_store
-from mien.datasets.corrections import SQLITE, Decision, ReviewPlace
+from mien.datasets.decisions import SQLITE, Decision, ReviewPlace
 
 TABLES = sql.MetaData()
 DECISIONS = sql.Table(

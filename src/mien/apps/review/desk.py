@@ -15,8 +15,8 @@ import sqlalchemy as sql
 
 from mien.core.database import Store
 from mien.core.errors import MienError
-from mien.datasets.corrections import Decision, Value
 from mien.datasets.corrections_store import CLAIMS, DECISIONS, SKIPPED
+from mien.datasets.decisions import Decision, Value
 
 CLAIM_SECONDS = 600
 LOOKED_UP = 500  # faces of the queue that are looked up at a time

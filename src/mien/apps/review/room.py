@@ -10,7 +10,8 @@ from mien.apps.review.desk import Desk
 from mien.core.errors import RequestError
 from mien.datasets import catalog
 from mien.datasets.batches import FaceDataset
-from mien.datasets.corrections import OLDEST_YEARS, Decision, Value, label_of
+from mien.datasets.corrections import label_of
+from mien.datasets.decisions import OLDEST_YEARS, Decision, Value
 from mien.evaluation.label_quality import Suspicions
 from mien.evaluation.label_views import CROSSED
 

@@ -25,7 +25,7 @@ from mien.core.seeding import fresh_seed
 from mien.pipelines.pictures import marked_row, png_of, zipped
 
 if TYPE_CHECKING:
-    from mien.apps.service.app import Service
+    from mien.apps.service.state import Service
 
 BUSY_JOBS_SECONDS = 60
 BYTES_A_PIXEL = 3

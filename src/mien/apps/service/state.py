@@ -1,0 +1,58 @@
+"""The application's state: what its routes share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mien.apps.jobs import Job, JobStore
+from mien.apps.service.forms import FacesForm
+from mien.apps.service.makers import FacesOrder, Maker, Seeds, order_of
+from mien.apps.service.metrics import Metrics
+from mien.apps.service.runner import JobRunner
+from mien.apps.service.settings import MIB, ServiceSettings
+from mien.apps.service.workshop import Allowance, Machine, Workshop
+from mien.core.errors import RequestError
+from mien.provenance.marks import Marks
+
+ENCODERS = 2  # threads that write PNGs
+
+
+class Service:
+    """What the routes share: settings, the models' thread, jobs, marks, seeds, counters."""
+
+    def __init__(self, settings: ServiceSettings, makers: Sequence[Maker], folder: Path) -> None:
+        self.settings, self.makers = settings, {maker.name: maker for maker in makers}
+        machines = {maker.name: Machine(maker.load, maker.make) for maker in makers}
+        self.workshop = Workshop(machines, waiting=settings.waiting, batch=settings.together_faces)
+        self.photos = Allowance(settings.photos_mib * MIB)
+        self.store = JobStore(folder, keep_seconds=settings.job_minutes * 60)
+        self.marks = Marks.load(settings.marked, settings.credentials)
+        self.seeds = Seeds()
+        self.metrics = Metrics(self.workshop, self.store)
+        self.pool = ThreadPoolExecutor(ENCODERS, thread_name_prefix="pictures")
+        self.runner = JobRunner(self.store, self.workshop, self.marks, self.order_of_job, settings.together_faces)
+
+    def order_of_job(self, job: Job) -> tuple[Maker, FacesOrder]:
+        """What a job asks for. ``RequestError`` where this version cannot read it any more."""
+        maker = self.makers.get(job.kind)
+        if maker is None or maker.form is None:
+            raise RequestError(f"{job.kind}: not made by this service")
+        try:
+            form = maker.form.model_validate(job.form)
+        except ValueError as error:
+            raise RequestError(f"{job.kind}: a job of another version of mien") from error
+        assert isinstance(form, FacesForm)
+        return maker, order_of(maker, form, self.seeds)
+
+    def start(self) -> None:
+        """Begin to load, and to work on what an earlier process left."""
+        self.workshop.start()
+        self.runner.start()
+
+    def stop(self) -> None:
+        """Finish direct requests, give jobs back to the store."""
+        self.workshop.stop(self.settings.stop_seconds)
+        self.runner.stop(self.settings.stop_seconds)
+        self.pool.shutdown()
