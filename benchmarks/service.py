@@ -34,16 +34,16 @@ CLIENT = (
 def main() -> None:
     from service_live import live
 
-    from mien.apps.service.makers import MAKERS
-    from mien.apps.service.settings import ServiceSettings
+    from mien.apps.web.models import MODEL_SPECS
+    from mien.apps.web.settings import ServiceSettings
 
     clients, each, rounds = (int(given or default) for given, default in zip(
         [*sys.argv[1:], None, None, None], (200, 4, 3), strict=False
     ))  # fmt: skip
-    crowd = next(maker for maker in MAKERS if maker.name == "crowd")
+    crowd = next(maker for maker in MODEL_SPECS if maker.name == "crowd")
     settings = ServiceSettings(port=0, waiting=max(64, clients), together_faces=TOGETHER, header_seconds=60)
     with live(settings, [crowd]) as running:
-        model = running.service.workshop.models["crowd"]
+        model = running.service.worker.models["crowd"]
         marks = {"with marks": running.service.marks, "without marks": type(running.service.marks).load(False)}
 
         def alone() -> float:

@@ -50,8 +50,8 @@ def browser() -> Iterator[Any]:
 @contextmanager
 def served(app: Any, settings: Any = None) -> Iterator[str]:
     """An application in a thread of this process; its address."""
-    from mien.apps.service.run import address_of, server_of
-    from mien.apps.service.settings import ServiceSettings
+    from mien.apps.web.server import address_of, server_of
+    from mien.apps.web.settings import ServiceSettings
 
     settings = settings or ServiceSettings(port=0, stop_seconds=2)
     server, listening = server_of(app, settings)

@@ -12,26 +12,26 @@ from typing import Any
 import numpy as np
 
 from mien.apps.service.app import create_app
-from mien.apps.service.forms import CrowdForm, ImagineForm
-from mien.apps.service.makers import FacesOrder, Maker, PhotoOrder, Picture, crowd_wish, imagine_wish, make_crowd
-from mien.apps.service.run import address_of, server_of
-from mien.apps.service.settings import ServiceSettings
 from mien.apps.service.state import Service
+from mien.apps.web.forms import CrowdForm, ImagineForm
+from mien.apps.web.models import FacesJob, ModelSpec, PhotoJob, Picture, crowd_wish, imagine_wish, make_crowd
+from mien.apps.web.server import address_of, server_of
+from mien.apps.web.settings import ServiceSettings
 from mien.core.contract import FakeGenerator
 from mien.generators.crowd.sampler import Crowd
 
 
-def fake_crowd(generator: Any = None) -> Maker:
+def fake_crowd(generator: Any = None) -> ModelSpec:
     """Discs instead of faces."""
-    return Maker(
+    return ModelSpec(
         "crowd", "faces", "Discs", lambda: Crowd(generator or FakeGenerator()), make_crowd, CrowdForm, crowd_wish
     )
 
 
-def fake_imagine() -> Maker:
+def fake_imagine() -> ModelSpec:
     """Grey squares instead of faces."""
 
-    def make(model: Any, orders: Sequence[FacesOrder]) -> list[list[Picture]]:
+    def make(model: Any, orders: Sequence[FacesJob]) -> list[list[Picture]]:
         return [
             [
                 Picture(
@@ -49,20 +49,20 @@ def fake_imagine() -> Maker:
             for order in orders
         ]
 
-    return Maker("imagine", "faces", "Squares", lambda: None, make, ImagineForm, imagine_wish)
+    return ModelSpec("imagine", "faces", "Squares", lambda: None, make, ImagineForm, imagine_wish)
 
 
-def fake_describe(seen: Callable[[PhotoOrder], dict[str, Any]] | None = None) -> Maker:
+def fake_describe(seen: Callable[[PhotoJob], dict[str, Any]] | None = None) -> ModelSpec:
     """Says how large a photo is."""
 
-    def describe(order: PhotoOrder) -> dict[str, Any]:
+    def describe(order: PhotoJob) -> dict[str, Any]:
         height, width = order.photo.shape[:2]
         return {"width_px": width, "height_px": height, **order.options}
 
-    def make(model: Any, orders: Sequence[PhotoOrder]) -> list[dict[str, Any]]:
+    def make(model: Any, orders: Sequence[PhotoJob]) -> list[dict[str, Any]]:
         return [(seen or describe)(order) for order in orders]
 
-    return Maker("describe", "photo", "Sizes", lambda: None, make, options={"with_ethnicity": "More."})
+    return ModelSpec("describe", "photo", "Sizes", lambda: None, make, options={"with_ethnicity": "More."})
 
 
 FAKES = (fake_crowd(), fake_imagine(), fake_describe())
@@ -78,14 +78,14 @@ class Live:
 
 
 @contextmanager
-def live(settings: ServiceSettings, makers: Sequence[Maker] = FAKES) -> Iterator[Live]:
+def live(settings: ServiceSettings, makers: Sequence[ModelSpec] = FAKES) -> Iterator[Live]:
     """Run it until the block ends, then stop it as a signal would."""
     app = create_app(settings, makers=makers)
     server, listening = server_of(app, settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     until = time.monotonic() + 30
-    while not (server.started and app.state.service.workshop.loaded):
+    while not (server.started and app.state.service.worker.loaded):
         assert time.monotonic() < until, "the service did not start"
         time.sleep(0.01)
     try:

@@ -14,22 +14,22 @@ from imagine_tiny import tiny_density
 from service_live import fake_crowd
 from test_studio_portrait import fake_make
 
-from mien.apps.service.makers import Maker
-from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio import imagine_make, portrait_make
 from mien.apps.studio.app import create_app
+from mien.apps.web.models import ModelSpec
+from mien.apps.web.settings import ServiceSettings
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
 
 
 @contextmanager
-def studio(*makers: Maker, keys: Path | None = None) -> Iterator[str]:
+def studio(*makers: ModelSpec, keys: Path | None = None) -> Iterator[str]:
     """The studio in a thread, with discs for Crowd if nothing is given; yields its address."""
     settings = ServiceSettings(port=0, stop_seconds=2, together_faces=8, keys=keys)
     with served(create_app(settings, makers=makers or (fake_crowd(),)), settings) as address:
         yield address
 
 
-def fakes(weights: Path) -> tuple[Maker, Maker, Maker]:
+def fakes(weights: Path) -> tuple[ModelSpec, ModelSpec, ModelSpec]:
     """Discs, a density of four attributes drawn by tiny ``weights``, and grey squares for portraits."""
 
     def load() -> imagine_make.Sketcher:
@@ -37,12 +37,12 @@ def fakes(weights: Path) -> tuple[Maker, Maker, Maker]:
 
     return (
         fake_crowd(),
-        Maker(imagine_make.MAKER, "faces", "Tiny faces", load, imagine_make.make),
-        Maker(portrait_make.MAKER, "photo", "Grey squares", lambda: None, fake_make),
+        ModelSpec(imagine_make.MAKER, "faces", "Tiny faces", load, imagine_make.make),
+        ModelSpec(portrait_make.MAKER, "photo", "Grey squares", lambda: None, fake_make),
     )
 
 
-def held(maker: Maker, gate: threading.Event, begun: threading.Event | None = None) -> Maker:
+def held(maker: ModelSpec, gate: threading.Event, begun: threading.Event | None = None) -> ModelSpec:
     """A maker that waits for a gate before each of its works; ``begun`` is set when it waits there."""
 
     def make(model: Any, orders: Sequence[Any]) -> Any:

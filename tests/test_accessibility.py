@@ -21,10 +21,10 @@ from study_tiny import make_study
 from mien.apps.review.app import create_app
 from mien.apps.review.desk import Desk
 from mien.apps.review.room import ReviewRoom
-from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio.theme import PALETTE
+from mien.apps.study.answer_store import SCHEMA, AnswerStore
 from mien.apps.study.app import create_study
-from mien.apps.study.book import SCHEMA, Book
+from mien.apps.web.settings import ServiceSettings
 from mien.core.database import open_store
 from mien.core.images import encode_png
 from mien.datasets.batches import FaceDataset
@@ -140,7 +140,7 @@ def test_the_review(visit: Callable[..., Visit], tmp_path: Path, look: str) -> N
 @pytest.mark.parametrize("look", LOOKS)
 def test_the_study(visit: Callable[..., Visit], tmp_path: Path, look: str) -> None:
     design = make_study(tmp_path, contact="Ada, ada@example.org", consent="More words.")
-    book = Book(open_store(tmp_path / "answers.sqlite", SCHEMA), design)
+    book = AnswerStore(open_store(tmp_path / "answers.sqlite", SCHEMA), design)
     with served(create_study(tmp_path / "out", design, book, ServiceSettings())) as address:
         ada = visit(address, **LOOKS[look])
         page = ada.open()

@@ -204,13 +204,13 @@ def test_an_error_that_nobody_foresaw_stops_no_batch(
 def test_an_interrupted_run_keeps_what_it_made(
     run: Run, works: Describer, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Impatient(FakeFinder):
+    class HeaderTimeout(FakeFinder):
         def faces(self, photos: list, thorough: bool = False) -> list:
             if self.asked:
                 raise KeyboardInterrupt
             return super().faces(photos, thorough)
 
-    works.finder = Impatient(face_at(160, 120, 100))
+    works.finder = HeaderTimeout(face_at(160, 120, 100))
     assert run("describe", photo, photo, "--json", "--out", tmp_path / "out")[0] == 130
     assert len(rows_of((tmp_path / "out" / "description.jsonl").read_text())) == 1
 

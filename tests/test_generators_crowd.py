@@ -29,12 +29,12 @@ def tiny_paper_crowd() -> PaperCrowd:
     return PaperCrowd(Generator(PaperConfig(noise=6, channels=(4, 4, 4), hidden=16, size_px=16)), "tiny-paper")
 
 
-MAKERS = {"mien": lambda: MIEN, "paper": tiny_paper_crowd}
+MODEL_SPECS = {"mien": lambda: MIEN, "paper": tiny_paper_crowd}
 
 
-@pytest.fixture(params=MAKERS)
+@pytest.fixture(params=MODEL_SPECS)
 def crowd(request: pytest.FixtureRequest) -> Crowd:
-    return Crowd(MAKERS[request.param]())
+    return Crowd(MODEL_SPECS[request.param]())
 
 
 # What every generator promises (core/contract.py).

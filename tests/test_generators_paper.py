@@ -154,12 +154,12 @@ def small_paper_crowd() -> PaperCrowd:
     return PaperCrowd(Generator(SMALL), "test")
 
 
-MAKERS = {"fake": FakeGenerator, "paper": small_paper_crowd}
+MODEL_SPECS = {"fake": FakeGenerator, "paper": small_paper_crowd}
 
 
-@pytest.fixture(params=MAKERS)
+@pytest.fixture(params=MODEL_SPECS)
 def maker(request: pytest.FixtureRequest) -> contract.Generator:
-    return MAKERS[request.param]()
+    return MODEL_SPECS[request.param]()
 
 
 def test_generators_answer_in_order_with_labels(maker: contract.Generator) -> None:

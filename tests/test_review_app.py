@@ -17,8 +17,8 @@ from fastapi.testclient import TestClient
 from mien.apps.review.app import create_app
 from mien.apps.review.desk import Desk
 from mien.apps.review.room import ReviewRoom
-from mien.apps.service.keys import add_key
-from mien.apps.service.settings import ServiceSettings
+from mien.apps.web.keys import add_key
+from mien.apps.web.settings import ServiceSettings
 from mien.core.errors import RequestError
 from mien.core.images import to_photos
 from mien.datasets.batches import FaceDataset

@@ -21,9 +21,9 @@ from service_live import FAKES, fake_describe
 from starlette.testclient import TestClient
 
 from mien.apps.service.app import create_app
-from mien.apps.service.keys import Keys, add_key
-from mien.apps.service.makers import MAKERS, Maker
-from mien.apps.service.settings import ServiceSettings
+from mien.apps.web.keys import Keys, add_key
+from mien.apps.web.models import MODEL_SPECS, ModelSpec
+from mien.apps.web.settings import ServiceSettings
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import decode_photo, encode_jpeg, encode_png
 from mien.core.records import UInt8Image
@@ -266,7 +266,7 @@ def test_a_model_that_is_missing_says_so_and_stops_no_other() -> None:
     def absent() -> Any:
         raise WeightsError("/somewhere/portrait.safetensors: no such weights file")
 
-    portrait = Maker("portrait", "photo", "x", absent, lambda model, orders: [])
+    portrait = ModelSpec("portrait", "photo", "x", absent, lambda model, orders: [])
     with TestClient(create_app(SETTINGS, makers=[portrait, *FAKES])) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
         answer = send(client, PNG, path="/v1/portrait")
@@ -339,4 +339,4 @@ def test_pictures_without_marks_say_so() -> None:
 
 
 def test_the_table_has_all_ways_in() -> None:
-    assert [maker.name for maker in MAKERS] == ["crowd", "imagine", "describe", "portrait"]
+    assert [maker.name for maker in MODEL_SPECS] == ["crowd", "imagine", "describe", "portrait"]

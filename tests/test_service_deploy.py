@@ -55,7 +55,7 @@ def test_the_container_copies_what_is_there_and_the_extra_exists() -> None:
 
 
 def test_the_unit_waits_longer_than_the_service() -> None:
-    from mien.apps.service.settings import ServiceSettings
+    from mien.apps.web.settings import ServiceSettings
 
     stop = re.search(r"^TimeoutStopSec=(\d+)$", (DEPLOY / "mien.service").read_text(), re.M)
     assert stop is not None

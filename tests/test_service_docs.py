@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 
 from mien.apps.service import docs_page
 from mien.apps.service.app import create_app
-from mien.apps.service.keys import add_key
-from mien.apps.service.settings import ServiceSettings
+from mien.apps.web.keys import add_key
+from mien.apps.web.settings import ServiceSettings
 
 
 @pytest.fixture(scope="module")

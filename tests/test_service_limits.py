@@ -22,9 +22,9 @@ from starlette.testclient import TestClient
 from test_service_api import PNG, SETTINGS, send, wait_until
 
 from mien.apps.service.app import create_app
-from mien.apps.service.run import Discreet
-from mien.apps.service.settings import MIB, ServiceSettings
-from mien.apps.service.workshop import Allowance, FullError
+from mien.apps.web.server import Discreet
+from mien.apps.web.settings import MIB, ServiceSettings
+from mien.apps.web.worker import FullError, MemoryBudget
 from mien.core.contract import FakeGenerator
 from mien.core.images import encode_jpeg, encode_png
 
@@ -63,7 +63,7 @@ def test_small_uploads_of_large_photos_fill_no_memory() -> None:
 
 
 def test_one_photo_alone_is_always_let_in() -> None:
-    allowance = Allowance(10)
+    allowance = MemoryBudget(10)
     with allowance.held(100), pytest.raises(FullError), allowance.held(1):
         pass
     with pytest.raises(ZeroDivisionError), allowance.held(5):

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 from service_live import FAKES, fake_crowd, fake_describe, live
 
-from mien.apps.jobs import ATTEMPTS, JobStore
-from mien.apps.service.makers import MAKERS
-from mien.apps.service.settings import ServiceSettings
+from mien.apps.service.jobs import ATTEMPTS, JobStore
+from mien.apps.web.models import MODEL_SPECS
+from mien.apps.web.settings import ServiceSettings
 from mien.core.contract import FaceRequest, FakeGenerator
 from mien.core.records import MadeFace
 
@@ -117,7 +117,7 @@ def test_the_bare_generator_is_not_much_faster() -> None:
 
 
 def test_the_real_crowd_under_load() -> None:
-    crowd = next(maker for maker in MAKERS if maker.name == "crowd")
+    crowd = next(maker for maker in MODEL_SPECS if maker.name == "crowd")
     with live(ServiceSettings(port=0, header_seconds=60, waiting=16), [crowd]) as running:
         seen, _ = asked_by_many(running.port, 32, {"count": 1, "sex": "female"}, 1, 120)
     assert seen[200] == 32
@@ -152,7 +152,7 @@ def test_what_was_accepted_is_finished_before_the_end() -> None:
         thread = threading.Thread(target=client)
         thread.start()
         until = time.monotonic() + 20
-        while running.service.workshop.waits < 2 and time.monotonic() < until:
+        while running.service.worker.waits < 2 and time.monotonic() < until:
             time.sleep(0.01)
     thread.join(30)
     assert answers == [200] * 8
@@ -166,8 +166,8 @@ from service_live import fake_crowd
 from test_service_load import SlowGenerator
 import uvicorn
 from mien.apps.service.app import create_app
-from mien.apps.service.run import server_of, address_of
-from mien.apps.service.settings import ServiceSettings
+from mien.apps.web.server import server_of, address_of
+from mien.apps.web.settings import ServiceSettings
 settings = ServiceSettings(port=0, jobs=Path(sys.argv[1]), direct_faces=16, together_faces=16)
 server, listening = server_of(create_app(settings, makers=[fake_crowd(SlowGenerator())]), settings)
 sys.stdout.write(address_of(settings, listening) + "\\n")

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.apps.service.forms import CrowdForm, ImagineForm
-from mien.apps.service.makers import MAKERS, FacesOrder, Maker, PhotoOrder, Picture, Seeds, order_of
+from mien.apps.web.forms import CrowdForm, ImagineForm
+from mien.apps.web.models import MODEL_SPECS, FacesJob, ModelSpec, PhotoJob, Picture, Seeds, order_of
 from mien.core.errors import PhotoError
 from mien.core.images import resize
 from mien.core.records import UInt8Image
 
-BY_NAME = {maker.name: maker for maker in MAKERS}
+BY_NAME = {maker.name: maker for maker in MODEL_SPECS}
 
 
-def made(maker: Maker, *orders: Any) -> list[Any]:
+def made(maker: ModelSpec, *orders: Any) -> list[Any]:
     return list(maker.make(maker.load(), orders))
 
 
@@ -67,7 +67,7 @@ def test_seeds_that_nobody_asked_for_follow_one_another() -> None:
 
 
 def test_a_piece_of_an_order_is_a_part_of_it() -> None:
-    assert FacesOrder(7, 100, 50, None).piece(16, 16) == FacesOrder(7, 116, 16, None)
+    assert FacesJob(7, 100, 50, None).piece(16, 16) == FacesJob(7, 116, 16, None)
 
 
 def test_faces_from_words() -> None:
@@ -85,7 +85,7 @@ def test_faces_from_words() -> None:
 @pytest.mark.models
 def test_a_photo_described(models_cache: Path, face: UInt8Image) -> None:
     empty = np.full((64, 64, 3), 90, np.uint8)
-    seen, nobody = made(BY_NAME["describe"], PhotoOrder(face, {}), PhotoOrder(empty, {}))
+    seen, nobody = made(BY_NAME["describe"], PhotoJob(face, {}), PhotoJob(empty, {}))
     assert len(seen["faces"]) == 1
     assert seen["photo"] == "photo"
     assert "Asian" not in seen["faces"][0]["attributes"]
@@ -95,7 +95,7 @@ def test_a_photo_described(models_cache: Path, face: UInt8Image) -> None:
 @pytest.mark.models
 def test_a_portrait_made(models_cache: Path, face: UInt8Image) -> None:
     empty = np.full((64, 64, 3), 90, np.uint8)
-    pictures, nobody = made(BY_NAME["portrait"], PhotoOrder(face, {"largest": True}), PhotoOrder(empty, {}))
+    pictures, nobody = made(BY_NAME["portrait"], PhotoJob(face, {"largest": True}), PhotoJob(empty, {}))
     assert isinstance(pictures[0], Picture)
     assert pictures[0].image.shape == (256, 256, 3)
     assert "made from a photograph" in pictures[0].comment

@@ -12,7 +12,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 from service_live import live
 
-from mien.apps.service.settings import ServiceSettings
+from mien.apps.web.settings import ServiceSettings
 
 EXAMPLES = 15
 OPERATIONS = [

@@ -18,14 +18,14 @@ pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[
 from fastapi.testclient import TestClient
 from service_live import FAKES
 
-from mien.apps.service.keys import add_key
-from mien.apps.service.makers import FacesOrder, Maker
-from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio.app import TABS, create_app
-from mien.apps.studio.rooms import Rooms, Shelf
+from mien.apps.studio.rooms import Rooms, TTLCache
+from mien.apps.web.keys import add_key
+from mien.apps.web.models import FacesJob, ModelSpec
+from mien.apps.web.settings import ServiceSettings
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import encode_jpeg, encode_png
-from mien.core.records import Labels
+from mien.pipelines.request import crowd_request
 
 HERE = "http://127.0.0.1"
 JPEG = encode_jpeg(np.full((20, 30, 3), 90, np.uint8))
@@ -136,9 +136,9 @@ def test_a_broken_authorization_is_no_way_in(tmp_path: Path, words: str) -> None
     assert TestClient(app, base_url=HERE).get("/", headers={"authorization": words}).status_code == 401
 
 
-def order(index: int) -> FacesOrder:
+def order(index: int) -> FacesJob:
     """One face."""
-    return FacesOrder(1, index, 1, (Labels(), (20.0, 30.0)))
+    return FacesJob(1, index, 1, crowd_request(age="20-30"))
 
 
 def test_asking_answers_every_order_in_turn() -> None:
@@ -160,12 +160,12 @@ def test_who_waits_is_told_and_who_leaves_has_nothing_made() -> None:
 
     gate, made = threading.Event(), []
 
-    def make(model: Any, orders: Sequence[FacesOrder]) -> list[Any]:
+    def make(model: Any, orders: Sequence[FacesJob]) -> list[Any]:
         gate.wait(30)
         made.extend(order.first for order in orders)
         return [order.first for order in orders]
 
-    maker = Maker("slow", "faces", "Numbers", lambda: None, make)
+    maker = ModelSpec("slow", "faces", "Numbers", lambda: None, make)
     rooms = Rooms(ServiceSettings(together_faces=1), [maker])
     rooms.start(warm="")
     try:
@@ -192,7 +192,7 @@ def test_a_model_that_is_not_there_is_told_without_paths_and_tried_again() -> No
         tries.append(1)
         raise WeightsError("crowd: /secret/place/crowd.safetensors is damaged")
 
-    maker = Maker("crowd", "faces", "None", load, lambda model, orders: [])
+    maker = ModelSpec("crowd", "faces", "None", load, lambda model, orders: [])
     rooms = Rooms(ServiceSettings(), [maker])
     rooms.start(warm="")
     try:
@@ -205,7 +205,7 @@ def test_a_model_that_is_not_there_is_told_without_paths_and_tried_again() -> No
 
 
 def test_a_shelf_forgets_the_oldest_when_it_is_full() -> None:
-    shelf: Shelf[bytes] = Shelf(10, 60, len)
+    shelf: TTLCache[bytes] = TTLCache(10, 60, len)
     tokens = [shelf.put(bytes(4)) for _ in range(3)]
     assert [shelf.get(token) is not None for token in tokens] == [False, True, True]
     large = shelf.put(bytes(40))
@@ -214,7 +214,7 @@ def test_a_shelf_forgets_the_oldest_when_it_is_full() -> None:
 
 
 def test_a_shelf_forgets_what_is_old() -> None:
-    shelf: Shelf[bytes] = Shelf(10, -1, len)
+    shelf: TTLCache[bytes] = TTLCache(10, -1, len)
     assert shelf.get(shelf.put(b"1")) is None
 
 

@@ -23,7 +23,7 @@ from browsing import PHONE, Visit
 from service_live import fake_crowd
 from studio_live import held, studio
 
-from mien.apps.service.keys import add_key
+from mien.apps.web.keys import add_key
 from mien.core.images import decode_photo
 from mien.provenance.reading import examine
 

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imagine_tiny import tiny_density
 
-from mien.apps.service.makers import Picture
 from mien.apps.studio import imagine_page as page
 from mien.apps.studio import imagine_slow as slow
 from mien.apps.studio.imagine_make import SheetOrder, Sketcher, make
@@ -30,6 +29,7 @@ from mien.apps.studio.imagine_story import (
     step_of,
 )
 from mien.apps.studio.imagine_words import BOARD, CHIPS, LABELS, in_words, lit, replaced, unlit
+from mien.apps.web.models import Picture
 from mien.attributes import GROUPS, NAMES, parse
 from mien.attributes.sentences import understand
 from mien.core.errors import RequestError

@@ -18,8 +18,8 @@ from browsing import PATIENCE_MS, PHONE, Visit
 from crowd_tiny import write_tiny_weights
 from studio_live import fakes, held, ready, studio
 
-from mien.apps.service.makers import Picture
 from mien.apps.studio import imagine_slow
+from mien.apps.web.models import Picture
 from mien.core.images import encode_png, write_png
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -17,12 +17,12 @@ pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[
 
 import gradio as gr
 
-from mien.apps.service.makers import Maker
-from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio import portrait, portrait_page
-from mien.apps.studio.portrait_make import MAKER, MAKERS, FaceOrder, Likeness, PhotoOrder, faces, likeness, make
+from mien.apps.studio.portrait_make import MAKER, MODEL_SPECS, FaceOrder, Likeness, PhotoJob, faces, likeness, make
 from mien.apps.studio.portrait_page import Finished, cards
 from mien.apps.studio.rooms import Rooms
+from mien.apps.web.models import ModelSpec
+from mien.apps.web.settings import ServiceSettings
 from mien.core.errors import PhotoError
 from mien.core.images import decode_photo, encode_jpeg, encode_png
 from mien.core.records import UInt8Image
@@ -45,7 +45,7 @@ def grey(name: str, number: int = 0, distance: float | None = 0.3) -> Likeness:
     return Likeness(name, number, encode_jpeg(GREY), png, png, GREY, row, 0.7, distance, warnings)
 
 
-def fake_make(_: Any, orders: Sequence[PhotoOrder | FaceOrder]) -> list[Any]:
+def fake_make(_: Any, orders: Sequence[PhotoJob | FaceOrder]) -> list[Any]:
     """Two faces on wide photos, none on small ones; a black photo is a fault of ours."""
     answers: list[Any] = []
     for order in orders:
@@ -62,7 +62,7 @@ def fake_make(_: Any, orders: Sequence[PhotoOrder | FaceOrder]) -> list[Any]:
 
 @pytest.fixture(name="rooms")
 def _rooms() -> Iterator[Rooms]:
-    rooms = Rooms(ServiceSettings(), [Maker(MAKER, "photo", "fake", lambda: None, fake_make)])
+    rooms = Rooms(ServiceSettings(), [ModelSpec(MAKER, "photo", "fake", lambda: None, fake_make)])
     rooms.start()
     yield rooms
     rooms.stop()
@@ -114,7 +114,7 @@ def test_a_photo_of_a_crowd_holds_nobody_up(rooms: Rooms, desk: portrait.Desk) -
             break
     work.close()
     assert sorted(set(counts)) == [1, 2, 3]
-    assert rooms.workshop.waits == 0
+    assert rooms.worker.waits == 0
 
 
 def test_only_the_largest_face(rooms: Rooms, desk: portrait.Desk) -> None:
@@ -187,15 +187,15 @@ def test_cards_escape_names_and_say_how_alike() -> None:
 def test_a_made_face_becomes_a_portrait(models_cache: object, made_faces: Any) -> None:
     face = decode_photo((made_faces / "00030.png").read_bytes())
     large = np.asarray(np.kron(face, np.ones((2, 2, 1), np.uint8)))
-    maker = MAKERS[0].load()
-    found = faces(maker, PhotoOrder(large))
+    maker = MODEL_SPECS[0].load()
+    found = faces(maker, PhotoJob(large))
     assert len(found) == 1
     portrait = likeness(maker, FaceOrder(large, "made.png", found[0], 0))
     assert portrait.image.shape == (256, 256, 3)
     assert portrait.row["photo"] == "made.png"
     assert decode_photo(portrait.crop).shape == decode_photo(portrait.mask).shape == (256, 256, 3)
     clear, nobody = make(
-        maker, [FaceOrder(large, "made.png", found[0], 0, 512, "transparent"), PhotoOrder(GREY, largest=True)]
+        maker, [FaceOrder(large, "made.png", found[0], 0, 512, "transparent"), PhotoJob(GREY, largest=True)]
     )
     assert clear.image.shape == (512, 512, 4)
     assert isinstance(nobody, PhotoError)

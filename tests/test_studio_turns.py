@@ -14,9 +14,9 @@ pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[
 from service_live import FAKES, fake_crowd
 from studio_live import held
 
-from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio import crowd, describe
 from mien.apps.studio.rooms import Rooms
+from mien.apps.web.settings import ServiceSettings
 
 
 @pytest.fixture

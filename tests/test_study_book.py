@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sql
 from study_tiny import design_of
 
-from mien.apps.study.book import ANSWERS, PEOPLE, SCHEMA, STALE_SECONDS, Book, new_code, tidy
+from mien.apps.study.answer_store import ANSWERS, PEOPLE, SCHEMA, STALE_SECONDS, AnswerStore, new_code, tidy
 from mien.core.database import open_store
 from mien.core.errors import RequestError
 from mien.evaluation.study.answers import judged
@@ -30,14 +30,14 @@ class Clock:
 
 
 @pytest.fixture
-def book(empty_store: str) -> Iterator[Book]:
+def book(empty_store: str) -> Iterator[AnswerStore]:
     """An empty book in either kind of store."""
     store = open_store(empty_store, SCHEMA)
-    yield Book(store, DESIGN, clock=Clock())
+    yield AnswerStore(store, DESIGN, clock=Clock())
     store.close()
 
 
-def reply(book: Book, code: str, place: int, *, said_real: bool = True, reaction_ms: float = 900.0) -> None:
+def reply(book: AnswerStore, code: str, place: int, *, said_real: bool = True, reaction_ms: float = 900.0) -> None:
     book.answer(
         code,
         place,
@@ -49,13 +49,13 @@ def reply(book: Book, code: str, place: int, *, said_real: bool = True, reaction
     )
 
 
-def finish(book: Book, code: str) -> None:
+def finish(book: AnswerStore, code: str) -> None:
     for place in range(DESIGN.places):
         book.show(code, place)
         reply(book, code, place)
 
 
-def test_answers_are_written_once_and_in_order(book: Book) -> None:
+def test_answers_are_written_once_and_in_order(book: AnswerStore) -> None:
     code = book.begin()
     with pytest.raises(RequestError, match="which has not been shown; the next is 0"):
         reply(book, code, 0)
@@ -75,7 +75,7 @@ def test_answers_are_written_once_and_in_order(book: Book) -> None:
     assert [one.trial for one in session.answers] == list(trials_of(DESIGN, 0))[:2]
 
 
-def test_a_session_ends_after_its_last_trial(book: Book) -> None:
+def test_a_session_ends_after_its_last_trial(book: AnswerStore) -> None:
     code = book.begin()
     finish(book, code)
     person = book.find(code)
@@ -89,7 +89,7 @@ def test_a_session_ends_after_its_last_trial(book: Book) -> None:
     assert len(session.answers) == DESIGN.places
 
 
-def test_slots_are_handed_out_evenly_to_many_at_once(book: Book) -> None:
+def test_slots_are_handed_out_evenly_to_many_at_once(book: AnswerStore) -> None:
     codes: list[str] = []
     threads = [threading.Thread(target=lambda: codes.extend(book.begin() for _ in range(3))) for _ in range(4)]
     for thread in threads:
@@ -104,7 +104,7 @@ def test_slots_are_handed_out_evenly_to_many_at_once(book: Book) -> None:
     assert set(seen.values()) == {3}  # 12 people x 3 of 12 pictures of each source
 
 
-def test_a_slot_that_was_left_is_given_again(book: Book) -> None:
+def test_a_slot_that_was_left_is_given_again(book: AnswerStore) -> None:
     left, stays, done = book.begin(), book.begin(), book.begin()
     finish(book, done)
     clock = book._clock
@@ -124,7 +124,7 @@ def test_a_slot_that_was_left_is_given_again(book: Book) -> None:
     reply(book, left, 0)
 
 
-def test_withdrawing_leaves_a_number_and_nothing_else(book: Book) -> None:
+def test_withdrawing_leaves_a_number_and_nothing_else(book: AnswerStore) -> None:
     code, other = book.begin(), book.begin()
     finish(book, code)
     finish(book, other)
@@ -140,7 +140,7 @@ def test_withdrawing_leaves_a_number_and_nothing_else(book: Book) -> None:
     assert (again.slot, again.attempt) == (0, 0)
 
 
-def test_only_what_the_page_of_consent_says_is_stored(book: Book) -> None:
+def test_only_what_the_page_of_consent_says_is_stored(book: AnswerStore) -> None:
     code = book.begin()
     book.show(code, 0)
     with book.store.reading() as rows:
@@ -153,15 +153,15 @@ def test_only_what_the_page_of_consent_says_is_stored(book: Book) -> None:
     }  # fmt: skip
 
 
-def test_studies_in_one_store_do_not_meet(book: Book) -> None:
-    other = Book(book.store, design_of(("a",), pool=12, trials_a_model=3, scrambled=1, cards=1, seed=2))
+def test_studies_in_one_store_do_not_meet(book: AnswerStore) -> None:
+    other = AnswerStore(book.store, design_of(("a",), pool=12, trials_a_model=3, scrambled=1, cards=1, seed=2))
     code = book.begin()
     assert other.find(code) is None
     assert other.sessions() == []
     assert other.find(other.begin()).slot == 0  # type: ignore[union-attr]
 
 
-def test_made_up_people_stay_apart_from_real_ones(book: Book) -> None:
+def test_made_up_people_stay_apart_from_real_ones(book: AnswerStore) -> None:
     sessions = simulate(DESIGN, Truth({"a": 1.0}), 5, seed=0)
     book.add_simulated(sessions)
     assert book.people() == (5, 0)

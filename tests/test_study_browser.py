@@ -12,7 +12,7 @@ from study_tiny import write_folder
 from test_study_cli import running
 from typer.testing import Result
 
-from mien.apps.study.book import ANSWERS, SCHEMA, Book
+from mien.apps.study.answer_store import ANSWERS, SCHEMA, AnswerStore
 from mien.core.database import open_store
 from mien.evaluation.study.assignment import real_on_left, trials_of
 from mien.evaluation.study.design import ANSWERS_FILE, Design
@@ -98,7 +98,7 @@ def test_with_keys_alone_and_a_killed_server(study: Path, browser: Any) -> None:
         assert "100 %" in page.inner_text("main")
         assert not problems
     store = open_store(study / ANSWERS_FILE, SCHEMA)
-    (session,) = Book(store, design).sessions()
+    (session,) = AnswerStore(store, design).sessions()
     assert session.finished
     assert all(one.right and one.by == "key" for one in session.answers)
     assert [one.shown for one in session.answers] == [1, 1, 1, 2, 1, 1]  # the fourth was on the screen when it died
@@ -156,7 +156,7 @@ def test_on_a_phone_and_withdrawn(study: Path, browser: Any) -> None:
         assert "Before you agree" in page.inner_text("main")
         assert not problems
     store = open_store(study / ANSWERS_FILE, SCHEMA)
-    book = Book(store, Design.load(study))
+    book = AnswerStore(store, Design.load(study))
     assert (book.sessions(), book.withdrawn()) == ([], 1)
     with store.reading() as rows:
         assert rows.scalar(sql.select(sql.func.count()).select_from(ANSWERS)) == 0

@@ -11,16 +11,16 @@ import pytest
 from fastapi.testclient import TestClient
 from study_tiny import make_study
 
-from mien.apps.service.keys import add_key
-from mien.apps.service.settings import ServiceSettings
+from mien.apps.study.answer_store import SCHEMA, AnswerStore
 from mien.apps.study.app import create_study
-from mien.apps.study.book import SCHEMA, Book
+from mien.apps.web.keys import add_key
+from mien.apps.web.settings import ServiceSettings
 from mien.core.database import open_store
 from mien.core.errors import RequestError
 from mien.evaluation.study.assignment import practice_of, trials_of
 from mien.evaluation.study.design import Design, picture_path
 
-Make = Callable[..., tuple[TestClient, Book]]
+Make = Callable[..., tuple[TestClient, AnswerStore]]
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def make(tmp_path: Path) -> Iterator[Make]:
     """A study with a client of its page."""
     stores = []
 
-    def made(settings: ServiceSettings | None = None, **other: object) -> tuple[TestClient, Book]:
+    def made(settings: ServiceSettings | None = None, **other: object) -> tuple[TestClient, AnswerStore]:
         design = make_study(tmp_path, **other)
-        book = Book(open_store(tmp_path / "answers.sqlite", SCHEMA), design)
+        book = AnswerStore(open_store(tmp_path / "answers.sqlite", SCHEMA), design)
         stores.append(book.store)
         app = create_study(tmp_path / "out", design, book, settings or ServiceSettings())
         return TestClient(app, follow_redirects=False), book

@@ -286,6 +286,38 @@ def test_rooms_enter_only_the_rooms_they_may() -> None:
     assert not wall_breaches(SOURCE)
 
 
+# An app enters no other app; what they share is `apps/web`. The command line starts them.
+APPS = ("cli", "service", "studio", "review", "study", "web")
+
+
+def app_breaches(graph: dict[str, set[str]]) -> list[str]:
+    """Every import of one app by another that is not its to enter."""
+    found = []
+    for module, targets in sorted(graph.items()):
+        own = [*module.split("."), ""][2] if module.startswith("mien.apps.") else ""
+        if own not in APPS or own == "cli":
+            continue
+        others = {target: target.split(".")[2] for target in sorted(targets) if target.startswith("mien.apps.")}
+        found += [f"{module} enters {target}" for target, other in others.items() if other not in (own, "web")]
+    return found
+
+
+def test_no_app_enters_another() -> None:
+    assert app_breaches(arrows(SOURCE)) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "target"),
+    [
+        ("mien.apps.studio.a", "mien.apps.cli.crowd"),
+        ("mien.apps.review.a", "mien.apps.service.app"),
+        ("mien.apps.web.a", "mien.apps.studio.app"),
+    ],
+)
+def test_an_app_that_enters_another_is_seen(module: str, target: str) -> None:
+    assert app_breaches({module: {target}, target: set()}) == [f"{module} enters {target}"]
+
+
 def test_there_is_no_circle() -> None:
     assert circles(arrows(SOURCE)) == []
 

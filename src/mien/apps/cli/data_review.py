@@ -57,7 +57,7 @@ def review(
     require_dataset(dest)
     with needing("review", "review"):
         from mien.apps.review import run
-        from mien.apps.service.settings import ServiceSettings
+        from mien.apps.web.settings import ServiceSettings
     settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="data review")
     settings.check_open()
     with progress_bars() as on_stage:

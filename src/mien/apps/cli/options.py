@@ -31,7 +31,7 @@ LOOPBACK = "127.0.0.1"
 
 def key_made(keys: Path | None, name: str) -> str:
     """A new key for ``name`` in the file ``keys``; ``RequestError`` where there is no file, or the name has a key."""
-    from mien.apps.service.keys import add_key
+    from mien.apps.web.keys import add_key
     from mien.core.errors import RequestError
 
     if keys is None:

@@ -43,7 +43,7 @@ def serve(
         return
     with needing("service", "serve"):
         from mien.apps.service.run import serve as run
-        from mien.apps.service.settings import ServiceSettings
+        from mien.apps.web.settings import ServiceSettings
     settings = ServiceSettings.make(
         {
             "host": host,

@@ -32,8 +32,8 @@ def studio(
         typer.echo(key_made(keys, new_key))
         return
     with needing("studio", "studio"):
-        from mien.apps.service.settings import ServiceSettings
         from mien.apps.studio.run import run
+        from mien.apps.web.settings import ServiceSettings
     settings = ServiceSettings.make(
         {
             "host": host,

@@ -10,7 +10,7 @@ import typer
 from mien.apps.cli.options import LOOPBACK, Host, NewKey, Port, key_made, needing
 
 if TYPE_CHECKING:
-    from mien.apps.study.book import Book
+    from mien.apps.study.answer_store import AnswerStore
     from mien.evaluation.study.design import Design
 
 DEFAULT_PORT = 8100
@@ -119,9 +119,9 @@ def run(
         typer.echo(f"{key}\nInvite with the address of the study and ?key={key}")
         return
     with needing("study", "study"):
-        from mien.apps.service.run import serve_app
-        from mien.apps.service.settings import ServiceSettings
         from mien.apps.study.app import create_study
+        from mien.apps.web.server import serve_app
+        from mien.apps.web.settings import ServiceSettings
     settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="study run")
     book = _book(out, store)
     if book.people()[0]:
@@ -226,14 +226,14 @@ def _text(path: Path | None) -> str:
         raise RequestError(f"--consent: {path} is not a text file that can be read (UTF-8)") from error
 
 
-def _book(out: Path, store: str | None, *, make: bool = True) -> Book:
+def _book(out: Path, store: str | None, *, make: bool = True) -> AnswerStore:
     from mien.evaluation.study.design import ANSWERS_FILE, Design
 
     design = Design.load(out)
     with needing("study", "study"):
-        from mien.apps.study.book import SCHEMA, Book
+        from mien.apps.study.answer_store import SCHEMA, AnswerStore
         from mien.core.database import open_store
-    return Book(open_store(store or out / ANSWERS_FILE, SCHEMA, make=make), design)
+    return AnswerStore(open_store(store or out / ANSWERS_FILE, SCHEMA, make=make), design)
 
 
 def _tell(out: Path, design: Design) -> None:

@@ -17,8 +17,8 @@ from starlette.exceptions import HTTPException
 import mien
 from mien.apps.review.desk import Seat, TakenError
 from mien.apps.review.room import ReviewRoom
-from mien.apps.service.keys import Keys
-from mien.apps.service.settings import LOOPBACK_NAMES, ServiceSettings
+from mien.apps.web.keys import Keys
+from mien.apps.web.settings import LOOPBACK_NAMES, ServiceSettings
 from mien.core.errors import MienError, RequestError
 
 HERE = Path(__file__).parent

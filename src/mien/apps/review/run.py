@@ -8,8 +8,8 @@ from pathlib import Path
 from mien.apps.review.app import create_app
 from mien.apps.review.desk import Desk
 from mien.apps.review.room import CONTRADICTED, DOUBTED, ReviewRoom
-from mien.apps.service.run import serve_app
-from mien.apps.service.settings import ServiceSettings
+from mien.apps.web.server import serve_app
+from mien.apps.web.settings import ServiceSettings
 from mien.core.database import Store
 from mien.core.progress import OnStage, silent
 from mien.datasets.batches import FaceDataset

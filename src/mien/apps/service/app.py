@@ -14,22 +14,22 @@ from starlette.exceptions import HTTPException
 
 import mien
 from mien.apps.service import docs_page, routes
-from mien.apps.service.door import JSON, Door
-from mien.apps.service.entrance import OPEN_PATHS
-from mien.apps.service.forms import plain, sentence
-from mien.apps.service.keys import Keys
-from mien.apps.service.makers import Maker, chosen
-from mien.apps.service.settings import ServiceSettings
 from mien.apps.service.state import Service
-from mien.apps.service.uploads import TYPES
-from mien.apps.service.workshop import FullError, UnavailableError
+from mien.apps.web.auth import OPEN_PATHS
+from mien.apps.web.forms import plain, sentence
+from mien.apps.web.keys import Keys
+from mien.apps.web.middleware import JSON, AuthMiddleware
+from mien.apps.web.models import ModelSpec, chosen
+from mien.apps.web.settings import ServiceSettings
+from mien.apps.web.uploads import TYPES
+from mien.apps.web.worker import FullError, UnavailableError
 from mien.core.errors import MienError, PhotoError
 
 PHOTO_STATUS = {"too_large": 413, "wrong_type": 415, "not_an_image": 415, "polyglot": 415}
 ABOUT = "Faces of people who do not exist, and what can be said of photos. Nothing that is uploaded is kept."
 
 
-def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Maker] | None = None) -> FastAPI:
+def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[ModelSpec] | None = None) -> FastAPI:
     """The service as an ASGI application (``app.state.service`` is its ``Service``).
 
     ``makers`` instead of those that the settings name is for tests. ``RequestError`` for settings that cannot be: an
@@ -60,7 +60,7 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Make
     _say_errors(app)
     types = {f"/v1/{m.name}": JSON if m.takes == "faces" else tuple(TYPES) for m in service.makers.values()}
     app.add_middleware(
-        Door,
+        AuthMiddleware,
         settings=settings,
         keys=keys,
         types=types,

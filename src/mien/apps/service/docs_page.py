@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import Response
 
-from mien.apps.service.entrance import OPEN_PATHS
+from mien.apps.web.auth import OPEN_PATHS
 
 SWAGGER = "fastapi_swagger.resources"  # a package that carries a release of Swagger UI (Apache-2.0)
 OURS = "mien.apps.service.assets"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from mien.apps.jobs import STATES, JobStore
-from mien.apps.service.workshop import Workshop
+from mien.apps.service.jobs import STATES, JobStore
+from mien.apps.web.worker import InferenceWorker
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -15,7 +15,7 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class Metrics:
     """The counters of one service, in a registry of their own."""
 
-    def __init__(self, workshop: Workshop, store: JobStore) -> None:
+    def __init__(self, worker: InferenceWorker, store: JobStore) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "mien_requests", "Requests answered", ["route", "method", "status"], registry=self.registry
@@ -26,11 +26,11 @@ class Metrics:
         )
         self.making = Histogram("mien_batch_seconds", "To make a batch", ["model"], registry=self.registry)
         waiting = Gauge("mien_waiting", "Requests in the line", registry=self.registry)
-        waiting.set_function(lambda: workshop.waits)
+        waiting.set_function(lambda: worker.waits)
         jobs = Gauge("mien_jobs", "Jobs by state", ["state"], registry=self.registry)
         for state in STATES:
             jobs.labels(state).set_function(lambda state=state: store.count(state))
-        workshop.batches = self._made
+        worker.batches = self._made
 
     def _made(self, model: str, size: int, seconds: float) -> None:
         self.batch.labels(model).observe(size)

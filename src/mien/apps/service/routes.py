@@ -13,12 +13,12 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from mien.apps.jobs import Job
-from mien.apps.service.forms import FacesForm, FacesMade, JobMade, Refusal, limited
-from mien.apps.service.makers import Maker, PhotoOrder, Picture, order_of
+from mien.apps.service.jobs import Job
 from mien.apps.service.metrics import CONTENT_TYPE_LATEST
-from mien.apps.service.uploads import TYPES, size_of
-from mien.apps.service.workshop import FullError
+from mien.apps.web.forms import FacesForm, FacesMade, JobMade, Refusal, limited
+from mien.apps.web.models import ModelSpec, PhotoJob, Picture, order_of
+from mien.apps.web.uploads import TYPES, size_of
+from mien.apps.web.worker import FullError
 from mien.core.errors import RequestError
 from mien.core.images import decode_photo
 from mien.core.seeding import fresh_seed
@@ -52,7 +52,7 @@ def add(app: FastAPI, service: Service) -> None:
     _health(app, service)
 
 
-def _faces(app: FastAPI, service: Service, maker: Maker) -> None:
+def _faces(app: FastAPI, service: Service, maker: ModelSpec) -> None:
     assert maker.form is not None
     settings = service.settings
 
@@ -63,7 +63,7 @@ def _faces(app: FastAPI, service: Service, maker: Maker) -> None:
         if form.count > settings.direct_faces:
             return _begin_job(service, maker, form, _holder(request))
         order = order_of(maker, form, service.seeds)
-        made = await asyncio.wrap_future(service.workshop.submit(maker.name, order, order.count))
+        made = await asyncio.wrap_future(service.worker.submit(maker.name, order, order.count))
         return await _picture_answer(service, made, form.format, {"seed": order.seed, "first": order.first})
 
     form_here = limited(maker.form, settings.most_faces)
@@ -76,7 +76,7 @@ def _faces(app: FastAPI, service: Service, maker: Maker) -> None:
     )(route)  # fmt: skip
 
 
-def _photo(app: FastAPI, service: Service, maker: Maker) -> None:
+def _photo(app: FastAPI, service: Service, maker: ModelSpec) -> None:
     async def route(request: Request, **options: bool) -> Response:
         data = await request.body()
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -85,7 +85,7 @@ def _photo(app: FastAPI, service: Service, maker: Maker) -> None:
         height, width = await loop.run_in_executor(service.pool, look)
         with service.photos.held(height * width * BYTES_A_PIXEL):
             photo = await loop.run_in_executor(service.pool, partial(decode_photo, data, name="photo"))
-            made = await asyncio.wrap_future(service.workshop.submit(maker.name, PhotoOrder(photo, options), 1))
+            made = await asyncio.wrap_future(service.worker.submit(maker.name, PhotoJob(photo, options), 1))
         if isinstance(made, Mapping):
             return JSONResponse(made)
         return await _picture_answer(service, made, "json", {})
@@ -104,7 +104,7 @@ def _photo(app: FastAPI, service: Service, maker: Maker) -> None:
     )(route)  # fmt: skip
 
 
-def _begin_job(service: Service, maker: Maker, form: FacesForm, holder: str) -> Response:
+def _begin_job(service: Service, maker: ModelSpec, form: FacesForm, holder: str) -> Response:
     if len(service.store.open_jobs()) >= service.settings.jobs_waiting:
         raise FullError(BUSY_JOBS_SECONDS)
     seed = fresh_seed() if form.seed is None else form.seed
@@ -172,15 +172,15 @@ def _jobs(app: FastAPI, service: Service) -> None:
 
 
 def _health(app: FastAPI, service: Service) -> None:
-    workshop = service.workshop
+    worker = service.worker
 
     async def healthz() -> dict[str, bool]:
         return {"alive": True}
 
     async def readyz() -> Response:
-        ready = workshop.loaded and bool(workshop.models)
-        models = {name: workshop.missing.get(name, "ready" if name in workshop.models else "loading")
-                  for name in workshop.machines}  # fmt: skip
+        ready = worker.loaded and bool(worker.models)
+        models = {name: worker.missing.get(name, "ready" if name in worker.models else "loading")
+                  for name in worker.machines}  # fmt: skip
         return JSONResponse({"ready": ready, "models": models}, 200 if ready else 503)
 
     async def metrics() -> Response:

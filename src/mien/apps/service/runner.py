@@ -11,9 +11,9 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from mien.apps.jobs import Job, JobStore
-from mien.apps.service.makers import FacesOrder, Maker, Picture
-from mien.apps.service.workshop import UnavailableError, Workshop
+from mien.apps.service.jobs import Job, JobStore
+from mien.apps.web.models import FacesJob, ModelSpec, Picture
+from mien.apps.web.worker import InferenceWorker, UnavailableError
 from mien.core.errors import MienError
 from mien.pipelines.pictures import marked_row, png_of
 from mien.provenance.marks import Marks
@@ -31,10 +31,14 @@ class JobRunner:
     """One thread that makes what the open jobs of a store ask for."""
 
     def __init__(
-        self, store: JobStore, workshop: Workshop, marks: Marks, order_of: Callable[[Job], tuple[Maker, FacesOrder]],
+        self,
+        store: JobStore,
+        worker: InferenceWorker,
+        marks: Marks,
+        order_of: Callable[[Job], tuple[ModelSpec, FacesJob]],
         piece: int,
-    ) -> None:  # fmt: skip
-        self.store, self.workshop, self.marks, self.order_of, self.piece = store, workshop, marks, order_of, piece
+    ) -> None:
+        self.store, self.worker, self.marks, self.order_of, self.piece = store, worker, marks, order_of, piece
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
@@ -100,14 +104,14 @@ class JobRunner:
         finally:
             Path(name).unlink(missing_ok=True)
 
-    def _fill(self, job: Job, maker: Maker, order: FacesOrder, file: object) -> bool:
+    def _fill(self, job: Job, maker: ModelSpec, order: FacesJob, file: object) -> bool:
         rows: list[str] = []
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
             for start in range(0, order.count, self.piece):
                 if self._stopping.is_set():
                     raise StoppedError
                 piece = order.piece(start, min(self.piece, order.count - start))
-                made: list[Picture] = self.workshop.submit(maker.name, piece, piece.count, patient=True).result()
+                made: list[Picture] = self.worker.submit(maker.name, piece, piece.count, patient=True).result()
                 for picture in made:
                     row = marked_row(picture.row, self.marks)
                     archive.writestr(row["file"], png_of(picture.image, row, self.marks, picture.comment))

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mien.apps.jobs import Job, JobStore
-from mien.apps.service.forms import FacesForm
-from mien.apps.service.makers import FacesOrder, Maker, Seeds, order_of
+from mien.apps.service.jobs import Job, JobStore
 from mien.apps.service.metrics import Metrics
 from mien.apps.service.runner import JobRunner
-from mien.apps.service.settings import MIB, ServiceSettings
-from mien.apps.service.workshop import Allowance, Machine, Workshop
+from mien.apps.web.forms import FacesForm
+from mien.apps.web.models import FacesJob, ModelSpec, Seeds, order_of
+from mien.apps.web.settings import MIB, ServiceSettings
+from mien.apps.web.worker import InferenceWorker, Machine, MemoryBudget
 from mien.core.errors import RequestError
 from mien.provenance.marks import Marks
 
@@ -22,19 +22,19 @@ ENCODERS = 2  # threads that write PNGs
 class Service:
     """What the routes share: settings, the models' thread, jobs, marks, seeds, counters."""
 
-    def __init__(self, settings: ServiceSettings, makers: Sequence[Maker], folder: Path) -> None:
+    def __init__(self, settings: ServiceSettings, makers: Sequence[ModelSpec], folder: Path) -> None:
         self.settings, self.makers = settings, {maker.name: maker for maker in makers}
         machines = {maker.name: Machine(maker.load, maker.make) for maker in makers}
-        self.workshop = Workshop(machines, waiting=settings.waiting, batch=settings.together_faces)
-        self.photos = Allowance(settings.photos_mib * MIB)
+        self.worker = InferenceWorker(machines, waiting=settings.waiting, batch=settings.together_faces)
+        self.photos = MemoryBudget(settings.photos_mib * MIB)
         self.store = JobStore(folder, keep_seconds=settings.job_minutes * 60)
         self.marks = Marks.load(settings.marked, settings.credentials)
         self.seeds = Seeds()
-        self.metrics = Metrics(self.workshop, self.store)
+        self.metrics = Metrics(self.worker, self.store)
         self.pool = ThreadPoolExecutor(ENCODERS, thread_name_prefix="pictures")
-        self.runner = JobRunner(self.store, self.workshop, self.marks, self.order_of_job, settings.together_faces)
+        self.runner = JobRunner(self.store, self.worker, self.marks, self.order_of_job, settings.together_faces)
 
-    def order_of_job(self, job: Job) -> tuple[Maker, FacesOrder]:
+    def order_of_job(self, job: Job) -> tuple[ModelSpec, FacesJob]:
         """What a job asks for. ``RequestError`` where this version cannot read it any more."""
         maker = self.makers.get(job.kind)
         if maker is None or maker.form is None:
@@ -48,11 +48,11 @@ class Service:
 
     def start(self) -> None:
         """Begin to load, and to work on what an earlier process left."""
-        self.workshop.start()
+        self.worker.start()
         self.runner.start()
 
     def stop(self) -> None:
         """Finish direct requests, give jobs back to the store."""
-        self.workshop.stop(self.settings.stop_seconds)
+        self.worker.stop(self.settings.stop_seconds)
         self.runner.stop(self.settings.stop_seconds)
         self.pool.shutdown()

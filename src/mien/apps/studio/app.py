@@ -6,11 +6,11 @@
 - ``build(rooms: Rooms) -> Address | None``, called once inside its ``gr.Tab``: lays the controls out and ties them to
   functions. What it returns, if anything, restores the tab from the page's address (``widgets.Address``).
 
-- ``MAKERS``, if the service's own are not enough: more of them, for ``rooms.ask``.
+- ``MODEL_SPECS``, if the service's own are not enough: more of them, for ``rooms.ask``.
 
 What a tab has at hand:
 
-- ``rooms.ask("crowd", [FacesOrder(...), ...])``: have a maker of the service work, between the requests of others. It
+- ``rooms.ask("crowd", [FacesJob(...), ...])``: have a maker of the service work, between the requests of others. It
   yields ``Step``s: ``step.words`` for the person who waits, ``step.answer`` (pictures, JSON) when one order is done. An
   event is a generator that yields what it shows; ``button.click(..., cancels=[event])`` stops it between two orders,
   and ``widgets.Turns`` drops answers that somebody no longer waits for.
@@ -40,12 +40,12 @@ with without_stub_files():
 from fastapi import FastAPI
 
 import mien
-from mien.apps.service.keys import Keys
-from mien.apps.service.makers import MAKERS, Maker
-from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio import crowd, describe, imagine, portrait, routes, theme, widgets
-from mien.apps.studio.gate import Gate
+from mien.apps.studio.middleware import StudioMiddleware
 from mien.apps.studio.rooms import Rooms
+from mien.apps.web.keys import Keys
+from mien.apps.web.models import MODEL_SPECS, ModelSpec
+from mien.apps.web.settings import ServiceSettings
 
 TABS = {"crowd": crowd, "imagine": imagine, "portrait": portrait, "describe": describe}  # id in the address -> module
 EVENTS_AT_ONCE = 16  # of a kind; the models' own line is in Rooms
@@ -68,7 +68,7 @@ def page(rooms: Rooms) -> gr.Blocks:
     return made
 
 
-def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Maker] = MAKERS) -> FastAPI:
+def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[ModelSpec] = MODEL_SPECS) -> FastAPI:
     """The studio as an ASGI application (``app.state.rooms`` is its ``Rooms``).
 
     ``RequestError`` for an address that others can reach and no keys. ``makers`` is for tests.
@@ -76,7 +76,7 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Make
     settings = settings or ServiceSettings()
     settings.check_open("studio")
     keys = Keys.read(settings.keys) if settings.keys else None
-    own = [maker for tab in TABS.values() for maker in getattr(tab, "MAKERS", ())]
+    own = [maker for tab in TABS.values() for maker in getattr(tab, "MODEL_SPECS", ())]
     rooms = Rooms(settings, [*own, *makers])  # of two with one name the latter
 
     @asynccontextmanager
@@ -93,5 +93,5 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Make
         enable_monitoring=False, mcp_server=False, show_error=False, theme=theme.theme(), css=theme.css(),
         head=theme.HEAD,
     )  # fmt: skip
-    app.add_middleware(Gate, settings=settings, keys=keys)
+    app.add_middleware(StudioMiddleware, settings=settings, keys=keys)
     return app

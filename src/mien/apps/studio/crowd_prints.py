@@ -7,9 +7,9 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mien.apps.service.makers import FacesOrder, Picture
 from mien.apps.studio.crowd_sheet import SIZES_PX, Frame
 from mien.apps.studio.rooms import Kept, Rooms, Step
+from mien.apps.web.models import FacesJob, Picture
 from mien.core.records import MadeFace
 from mien.pipelines.pictures import marked_row, png_of, zipped
 
@@ -50,7 +50,7 @@ class Prints:
         """Make those that are not there yet; yields as ``Rooms.ask`` does. ``MienError`` as the service."""
         missing = [place for place in places if self.get(place) is None]
         orders = [
-            FacesOrder(
+            FacesJob(
                 frame.seed, frame.index, 1, (frame.labels, (frame.age_years,) * 2), None if size == DRAWN_PX else size
             )
             for _, frame, size in missing

@@ -9,10 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from mien.apps.service.makers import WITH_ETHNICITY, FacesOrder, PhotoOrder
 from mien.apps.studio import describe_view
 from mien.apps.studio.rooms import Photo, Rooms
 from mien.apps.studio.widgets import QUIET, acting, notice, photo_drop, script, told
+from mien.apps.web.models import WITH_ETHNICITY, FacesJob, PhotoJob
 from mien.core.errors import MienError, PhotoError
 from mien.core.images import encode_jpeg, resize
 from mien.core.records import Labels, UInt8Image
@@ -82,7 +82,7 @@ class _Tab:
         """A made face as the photo."""
         desk.turn += 1
         turn = desk.turn
-        order = FacesOrder(fresh_seed(), 0, 1, (Labels(), (20.0, 70.0)))
+        order = FacesJob(fresh_seed(), 0, 1, (Labels(), (20.0, 70.0)))
         try:
             for step in self.rooms.ask("crowd", [order]):
                 if step.answer is None:
@@ -109,7 +109,7 @@ class _Tab:
         height, width = photo.image.shape[:2]
         yield describe_view.photo_html(shown, width, height, [], 0), "", notice("Reading the faces", "busy", stop=True)
         try:
-            for step in self.rooms.ask("describe", [PhotoOrder(photo.image, {"with_ethnicity": ethnicity})]):
+            for step in self.rooms.ask("describe", [PhotoJob(photo.image, {"with_ethnicity": ethnicity})]):
                 if desk.turn != turn:  # what this turn said last may have come after the word of the stop
                     if desk.stopped:
                         yield gr.skip(), describe_view.nobody_html(), STOPPED

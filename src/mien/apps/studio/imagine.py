@@ -8,21 +8,21 @@ from typing import Any
 
 import gradio as gr
 
-from mien.apps.service.makers import Picture
 from mien.apps.studio import imagine_page as page
 from mien.apps.studio import imagine_paper as paper
-from mien.apps.studio.imagine_make import MAKER, MAKERS, SheetOrder
+from mien.apps.studio.imagine_make import MAKER, MODEL_SPECS, SheetOrder
 from mien.apps.studio.imagine_save import kept_sheet
 from mien.apps.studio.imagine_story import AGE, CLOSENESS, COUNTS, Step, Story, called, step_of, whole
 from mien.apps.studio.imagine_words import in_words, lit, unlit
 from mien.apps.studio.rooms import Rooms
 from mien.apps.studio.widgets import QUIET, Address, notice, script, told
+from mien.apps.web.models import Picture
 from mien.attributes import NAMES
 from mien.attributes.sentences import understand
 from mien.core.errors import MienError, RequestError
 from mien.core.seeding import fresh_seed
 
-__all__ = ["MAKERS", "TITLE", "build"]
+__all__ = ["MODEL_SPECS", "TITLE", "build"]
 
 TITLE = "Imagine"
 BEGIN = "Say what the face is like, or touch a few words below, and press Imagine."

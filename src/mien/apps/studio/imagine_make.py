@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from mien.apps.service.makers import Maker, Picture, load_imagine
 from mien.apps.studio.imagine_story import AGE, DEGREES, YEARS, Step, link_of
+from mien.apps.web.models import ModelSpec, Picture, load_imagine
 from mien.core.errors import MienError
 from mien.core.seeding import sample_generator, stream
 
@@ -171,4 +171,4 @@ def make(sketcher: Sketcher, orders: Sequence[SheetOrder | PaperOrder]) -> list[
     return answers
 
 
-MAKERS = (Maker(MAKER, "faces", "Faces from words, refined", load, make),)
+MODEL_SPECS = (ModelSpec(MAKER, "faces", "Faces from words, refined", load, make),)

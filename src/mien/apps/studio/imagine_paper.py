@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from mien.apps.service.makers import Picture
 from mien.apps.studio.imagine_make import MAKER, PaperOrder
 from mien.apps.studio.imagine_page import Shown, sheet
 from mien.apps.studio.imagine_save import kept_row
@@ -17,6 +16,7 @@ from mien.apps.studio.imagine_story import Step, Story
 from mien.apps.studio.imagine_words import in_words
 from mien.apps.studio.rooms import Rooms
 from mien.apps.studio.widgets import QUIET, notice, told
+from mien.apps.web.models import Picture
 from mien.core.errors import RequestError
 
 COUNT = 3

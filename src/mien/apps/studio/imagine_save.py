@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mien.apps.service.makers import Picture
 from mien.apps.studio.imagine_page import Shown
 from mien.apps.studio.imagine_story import Step
 from mien.apps.studio.rooms import Rooms
+from mien.apps.web.models import Picture
 from mien.pipelines.pictures import marked_row, png_of, zipped
 
 

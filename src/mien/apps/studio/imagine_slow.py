@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from mien.apps.service.makers import Picture
+from mien.apps.web.models import Picture
 from mien.core.errors import RequestError
 
 if TYPE_CHECKING:

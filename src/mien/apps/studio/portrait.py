@@ -10,11 +10,11 @@ import gradio as gr
 from mien.apps.studio.portrait_make import (
     BACKGROUNDS,
     MAKER,
-    MAKERS,
+    MODEL_SPECS,
     SIZES_PX,
     FaceOrder,
     Likeness,
-    PhotoOrder,
+    PhotoJob,
     inline,
     marked,
 )
@@ -24,7 +24,7 @@ from mien.apps.studio.widgets import QUIET, Address, notice, photo_drop, script
 from mien.core.errors import MienError
 from mien.pipelines.pictures import zipped
 
-__all__ = ["MAKERS", "TITLE", "build"]
+__all__ = ["MODEL_SPECS", "TITLE", "build"]
 
 TITLE = "Portrait"
 MOST_PHOTOS = 32
@@ -121,7 +121,7 @@ class Desk:
     def _faces(self, photo: Photo, largest: bool, background: str, size: int) -> Iterator[str | Likeness]:
         """The likenesses of a photo's faces one by one, and words about how far it is meanwhile."""
         found: Sequence[Any] = ()
-        for step in self.rooms.ask(MAKER, [PhotoOrder(photo.image, largest)]):
+        for step in self.rooms.ask(MAKER, [PhotoJob(photo.image, largest)]):
             found = step.answer or found
             if not found:
                 yield step.words if step.loading or step.ahead else "Looking for faces"

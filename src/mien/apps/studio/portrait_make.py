@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.apps.service.makers import Maker, load_portrait
+from mien.apps.web.models import ModelSpec, load_portrait
 from mien.core.errors import MienError, PhotoError
 from mien.core.images import encode_jpeg, resize
 from mien.core.records import UInt8Image
@@ -32,7 +32,7 @@ CROP_QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoOrder:
+class PhotoJob:
     """The faces of one photo (H W 3 uint8 RGB), largest first: all, or the largest."""
 
     photo: UInt8Image
@@ -73,18 +73,18 @@ def load() -> PortraitPipeline:
     return maker
 
 
-def make(maker: PortraitPipeline, orders: Sequence[PhotoOrder | FaceOrder]) -> list[Any]:
+def make(maker: PortraitPipeline, orders: Sequence[PhotoJob | FaceOrder]) -> list[Any]:
     """The faces of a photo, or the likeness of one of them; or what is wrong with it."""
     answers: list[Any] = []
     for order in orders:
         try:
-            answers.append(faces(maker, order) if isinstance(order, PhotoOrder) else likeness(maker, order))
+            answers.append(faces(maker, order) if isinstance(order, PhotoJob) else likeness(maker, order))
         except MienError as error:
             answers.append(error)
     return answers
 
 
-def faces(maker: PortraitPipeline, order: PhotoOrder) -> list[Face]:
+def faces(maker: PortraitPipeline, order: PhotoJob) -> list[Face]:
     """At least one; ``PhotoError`` where there is none."""
     found = maker.faces(order.photo, largest=order.largest)
     if not found:
@@ -126,4 +126,4 @@ def inline(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-MAKERS = (Maker(MAKER, "photo", "Portraits with crop and mask", load, make),)
+MODEL_SPECS = (ModelSpec(MAKER, "photo", "Portraits with crop and mask", load, make),)

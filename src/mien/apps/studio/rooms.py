@@ -11,9 +11,9 @@ from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from mien.apps.service.makers import Maker, Seeds
-from mien.apps.service.settings import MIB, ServiceSettings
-from mien.apps.service.workshop import Machine, UnavailableError, Workshop, told_of
+from mien.apps.web.models import ModelSpec, Seeds
+from mien.apps.web.settings import MIB, ServiceSettings
+from mien.apps.web.worker import InferenceWorker, Machine, UnavailableError, message_of
 from mien.core.records import UInt8Image
 from mien.provenance.marks import Marks
 
@@ -63,7 +63,7 @@ class Photo:
     image: UInt8Image
 
 
-class Shelf(Generic[Thing]):
+class TTLCache(Generic[Thing]):
     """Things by unguessable token; the oldest go when there are too many bytes or their time is over. Thread-safe."""
 
     def __init__(self, most_bytes: int, keep_seconds: float, size_of: Callable[[Thing], int]) -> None:
@@ -107,26 +107,26 @@ class Shelf(Generic[Thing]):
 class Rooms:
     """One for the whole studio; each tab gets it."""
 
-    def __init__(self, settings: ServiceSettings, makers: Sequence[Maker]) -> None:
+    def __init__(self, settings: ServiceSettings, makers: Sequence[ModelSpec]) -> None:
         self.settings = settings
         self.makers = {maker.name: maker for maker in makers}
         self.marks = Marks.load(settings.marked, settings.credentials)
         self.seeds = Seeds()
         self._lazy = {maker.name: _Lazy(maker) for maker in makers}
         machines = {name: Machine(lambda: None, lazy.make) for name, lazy in self._lazy.items()}
-        self.workshop = Workshop(machines, waiting=settings.waiting, batch=settings.together_faces)
-        self._pictures: Shelf[Kept] = Shelf(PICTURES_MIB * MIB, 24 * 3600, lambda kept: len(kept.data))
-        self._photos: Shelf[Photo] = Shelf(PHOTOS_MIB * MIB, PHOTO_MINUTES * 60, lambda photo: photo.image.nbytes)
+        self.worker = InferenceWorker(machines, waiting=settings.waiting, batch=settings.together_faces)
+        self._pictures: TTLCache[Kept] = TTLCache(PICTURES_MIB * MIB, 24 * 3600, lambda kept: len(kept.data))
+        self._photos: TTLCache[Photo] = TTLCache(PHOTOS_MIB * MIB, PHOTO_MINUTES * 60, lambda photo: photo.image.nbytes)
 
     def start(self, warm: str = "crowd") -> None:
         """Begin, and bring the model of the first tab into memory; the others are brought when they are asked for."""
-        self.workshop.start()
+        self.worker.start()
         if warm in self._lazy:
-            self.workshop.submit(warm, _WARM, 0, patient=True)
+            self.worker.submit(warm, _WARM, 0, patient=True)
 
     def stop(self) -> None:
         """Finish what waits and end."""
-        self.workshop.stop(self.settings.stop_seconds)
+        self.worker.stop(self.settings.stop_seconds)
 
     def ask(self, maker: str, orders: Sequence[Any], *, together: int = 1) -> Iterator[Step]:
         """Have orders made by a maker of the service, ``together`` at a time, between the requests of others.
@@ -137,7 +137,7 @@ class Rooms:
         total = len(orders)
         for start in range(0, total, together):
             batch = orders[start : start + together]
-            futures = [self.workshop.submit(maker, order, getattr(order, "count", 1)) for order in batch]
+            futures = [self.worker.submit(maker, order, getattr(order, "count", 1)) for order in batch]
             try:
                 for number, future in enumerate(futures, start):
                     yield from self._until(maker, future, number, total, number - start)
@@ -154,7 +154,7 @@ class Rooms:
                 return
             except TimeoutError:
                 loading = self._lazy[maker].loading
-                yield Step(done, total, max(self.workshop.ahead(future) - own, 0), loading=loading)
+                yield Step(done, total, max(self.worker.ahead(future) - own, 0), loading=loading)
 
     def keep(self, data: bytes, name: str, media_type: str = "image/png") -> Kept:
         """Keep bytes for the browser: ``kept.address`` goes into ``<img src>`` or ``<a href download>``."""
@@ -186,7 +186,7 @@ _WARM = object()
 class _Lazy:
     """A maker whose model is loaded by the first order, in the thread that owns the models."""
 
-    def __init__(self, maker: Maker) -> None:
+    def __init__(self, maker: ModelSpec) -> None:
         self.maker, self.loading = maker, False
         self._model: Any = None
         self._loaded = False
@@ -197,7 +197,7 @@ class _Lazy:
             try:
                 self._model = self.maker.load()
             except Exception as error:
-                raise UnavailableError(told_of(self.maker.name, error)) from error
+                raise UnavailableError(message_of(self.maker.name, error)) from error
             finally:
                 self.loading = False
             self._loaded = True

@@ -9,10 +9,10 @@ from urllib.parse import quote, unquote
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from mien.apps.service.forms import plain
-from mien.apps.service.settings import MIB
-from mien.apps.service.uploads import ALLOWED, TYPES, photo_of
 from mien.apps.studio.rooms import Rooms
+from mien.apps.web.forms import plain
+from mien.apps.web.settings import MIB
+from mien.apps.web.uploads import ALLOWED, TYPES, photo_of
 from mien.core.errors import PhotoError
 from mien.core.records import UInt8Image
 

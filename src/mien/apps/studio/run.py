@@ -9,9 +9,9 @@ import urllib.request
 import webbrowser
 from collections.abc import Callable
 
-from mien.apps.service.run import serve_app
-from mien.apps.service.settings import ServiceSettings
 from mien.apps.studio.app import create_app
+from mien.apps.web.server import serve_app
+from mien.apps.web.settings import ServiceSettings
 
 
 def run(

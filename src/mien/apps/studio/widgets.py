@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from mien.apps.service.forms import plain
+from mien.apps.web.forms import plain
 from mien.core.errors import MienError
 
 Kind = Literal["busy", "wrong", "said"]

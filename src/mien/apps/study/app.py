@@ -16,11 +16,11 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from mien.apps.service.keys import Keys
-from mien.apps.service.settings import ServiceSettings
-from mien.apps.study.book import Book, Person, tidy
-from mien.apps.study.door import CLOSED_PATH, StudyDoor
+from mien.apps.study.answer_store import AnswerStore, Person, tidy
+from mien.apps.study.middleware import CLOSED_PATH, StudyMiddleware
 from mien.apps.study.pages import page, paragraphs
+from mien.apps.web.keys import Keys
+from mien.apps.web.settings import ServiceSettings
 from mien.core.config import Config
 from mien.core.errors import MienError, RequestError
 from mien.evaluation.study.assignment import practice_of, real_on_left
@@ -59,7 +59,7 @@ class Gone(Exception):  # noqa: N818 (an answer, no error)
     """The cookie names nobody (any more)."""
 
 
-def create_study(folder: Path, design: Design, book: Book, settings: ServiceSettings) -> FastAPI:
+def create_study(folder: Path, design: Design, book: AnswerStore, settings: ServiceSettings) -> FastAPI:
     """The study in ``folder`` as an ASGI application.
 
     ``RequestError`` for an address that others can reach and no keys.
@@ -80,7 +80,7 @@ def create_study(folder: Path, design: Design, book: Book, settings: ServiceSett
     _add_trials(app, folder, design, book, cookie)
     _add_files(app)
     _say_errors(app, design)
-    app.add_middleware(StudyDoor, settings=settings, keys=keys, types={}, answered=lambda *_: None)
+    app.add_middleware(StudyMiddleware, settings=settings, keys=keys, types={}, answered=lambda *_: None)
     return app
 
 
@@ -104,7 +104,7 @@ def _remember(response: Response, request: Request, cookie: str, code: str) -> R
     return response
 
 
-def _add_pages(app: FastAPI, design: Design, book: Book, cookie: str) -> None:
+def _add_pages(app: FastAPI, design: Design, book: AnswerStore, cookie: str) -> None:
     def who(request: Request) -> tuple[str, Person | None]:
         code = request.cookies.get(cookie, "")
         return code, book.find(code) if code else None
@@ -184,7 +184,7 @@ def _add_pages(app: FastAPI, design: Design, book: Book, cookie: str) -> None:
         return _html("closed", design, 401)
 
 
-def _add_trials(app: FastAPI, folder: Path, design: Design, book: Book, cookie: str) -> None:
+def _add_trials(app: FastAPI, folder: Path, design: Design, book: AnswerStore, cookie: str) -> None:
     def someone(request: Request) -> tuple[str, Person]:
         code = request.cookies.get(cookie, "")
         person = book.find(code) if code else None

@@ -36,7 +36,7 @@ class UnavailableError(MienError):
     """A model is not there, not loaded yet, or the service is stopping."""
 
 
-class Allowance:
+class MemoryBudget:
     """Memory that all requests together may hold. A small upload can be a large photo: flat areas pack a thousandfold.
 
     Used from the thread of the event loop alone.
@@ -73,7 +73,7 @@ class _Waiting:
     future: Future[Any] = field(default_factory=Future)
 
 
-class Workshop:
+class InferenceWorker:
     """Makes what is ordered. ``batch`` is the size (faces or photos) that is made together."""
 
     def __init__(self, machines: Mapping[str, Machine], *, waiting: int, batch: int) -> None:
@@ -88,7 +88,7 @@ class Workshop:
         self._stopping = False
         self._turns = 0
         self._seconds_each = 0.1  # a request, by experience
-        self._thread = threading.Thread(target=self._work, name="workshop", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
 
     def start(self) -> None:
         """Load the models and begin, in a thread of its own."""
@@ -149,7 +149,7 @@ class Workshop:
             self.models[name] = machine.load()
         except Exception as error:  # one model that cannot be had stops no other
             with self._changed:
-                self.missing[name] = told_of(name, error)
+                self.missing[name] = message_of(name, error)
                 left = [item for item in self._line if item.machine == name]
                 self._line = deque(item for item in self._line if item.machine != name)
             for item in left:
@@ -198,7 +198,7 @@ class Workshop:
                 item.future.set_result(answer)
 
 
-def told_of(name: str, error: Exception) -> str:
+def message_of(name: str, error: Exception) -> str:
     """One sentence, without paths, about a model that could not be loaded."""
     if not isinstance(error, MienError):
         log.error("loading %s", name, exc_info=error)

@@ -9,20 +9,20 @@ from __future__ import annotations
 import base64
 import binascii
 
-from mien.apps.service.entrance import Entrance, Headers, Refused, Scope
-from mien.apps.service.keys import Keys
-from mien.apps.service.settings import MIB
+from mien.apps.web.auth import Headers, HTTPRejection, RequestPolicy, Scope
+from mien.apps.web.keys import Keys
+from mien.apps.web.settings import MIB
 
 CLOSED_PATHS = ("/gradio_api/upload",)  # it would write uploads to the disk; the studio takes photos at /photos
 REALM = 'Basic realm="mien studio", charset="UTF-8"'
 
 
-class Gate(Entrance):
+class StudioMiddleware(RequestPolicy):
     """Wraps the studio."""
 
     name = "studio"
     always = (
-        *Entrance.always,
+        *RequestPolicy.always,
         (b"referrer-policy", b"no-referrer"),  # addresses hold what a user asked for
         (b"x-frame-options", b"SAMEORIGIN"),
     )
@@ -33,13 +33,13 @@ class Gate(Entrance):
             self.check_host(scope, headers)
         elif not _known(self.keys, headers.get(b"authorization", "")):
             message = "A name and its key are wanted (mien studio --keys FILE --new-key NAME makes one)."
-            raise Refused(401, message, {"WWW-Authenticate": REALM})
+            raise HTTPRejection(401, message, {"WWW-Authenticate": REALM})
         self.check_origin(headers)
         if scope["path"] in CLOSED_PATHS:
-            raise Refused(404, "no such address")
+            raise HTTPRejection(404, "no such address")
         self.check_length(headers, self.settings.upload_mib * MIB)
 
-    def words(self, refusal: Refused) -> tuple[bytes, bytes]:
+    def words(self, refusal: HTTPRejection) -> tuple[bytes, bytes]:
         """In plain text: people read it."""
         return b"text/plain; charset=utf-8", str(refusal).encode()
 

@@ -10,32 +10,32 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from mien.apps.service.entrance import (
+from mien.apps.web.auth import (
     OPEN_PATHS,
     App,
-    Entrance,
     Headers,
+    HTTPRejection,
     Message,
     Receive,
-    Refused,
+    RequestPolicy,
     Scope,
     Send,
     too_large,
 )
-from mien.apps.service.keys import Keys
-from mien.apps.service.settings import MIB, ServiceSettings
+from mien.apps.web.keys import Keys
+from mien.apps.web.settings import MIB, ServiceSettings
 
 log = logging.getLogger("mien.service")
 JSON = ("application/json",)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-class Door(Entrance):
+class AuthMiddleware(RequestPolicy):
     """Wraps the service. ``types`` says which content types a path takes in POST requests; ``without_key`` which paths
     are had without a key.
     """
 
-    always = (*Entrance.always, (b"cache-control", b"no-store"))
+    always = (*RequestPolicy.always, (b"cache-control", b"no-store"))
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Door(Entrance):
             given = headers.get(b"content-type", "").partition(";")[0].strip().lower()
             if given not in allowed:
                 said = f"{given!r} given" if given else "not given"
-                raise Refused(415, f"Content-Type: {said}; allowed: {', '.join(allowed)}")
+                raise HTTPRejection(415, f"Content-Type: {said}; allowed: {', '.join(allowed)}")
         self.check_length(headers, self.limit(scope))
 
     async def go_in(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
@@ -102,7 +102,7 @@ class Door(Entrance):
         if holder is None:
             wanted = "Authorization: Bearer KEY, or X-API-Key: KEY"
             message = f"key: {'not known' if given else 'not given'}; wanted: {wanted}"
-            raise Refused(401, message, {"WWW-Authenticate": "Bearer"})
+            raise HTTPRejection(401, message, {"WWW-Authenticate": "Bearer"})
         return holder
 
     def _reserve(self, headers: Headers, limit: int) -> int:
@@ -112,7 +112,9 @@ class Door(Entrance):
         else:
             wanted = limit if b"transfer-encoding" in headers else 0
         if self._held + wanted > self.settings.uploads_mib * MIB:
-            raise Refused(429, "the service holds as many uploads as it may; try again in 5 s", {"Retry-After": "5"})
+            raise HTTPRejection(
+                429, "the service holds as many uploads as it may; try again in 5 s", {"Retry-After": "5"}
+            )
         self._held += wanted
         return wanted
 
@@ -135,7 +137,7 @@ class Door(Entrance):
                         return b"".join(parts)
         except TimeoutError:
             seconds = f"{self.settings.upload_seconds:g} s"
-            raise Refused(408, f"body: not here after {seconds}", {"Connection": "close"}) from None
+            raise HTTPRejection(408, f"body: not here after {seconds}", {"Connection": "close"}) from None
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
-from mien.apps.service.door import Door
-from mien.apps.service.entrance import Headers, Refused, Scope
-from mien.apps.service.keys import Keys
+from mien.apps.web.auth import Headers, HTTPRejection, Scope
+from mien.apps.web.keys import Keys
+from mien.apps.web.middleware import AuthMiddleware
 
 KEY_COOKIE = "mien_study_key"
 CLOSED_PATH = "/closed"
 SAFE_METHODS = ("GET", "HEAD")
 
 
-class StudyDoor(Door):
+class StudyMiddleware(AuthMiddleware):
     """As the service's door, with the key in a cookie."""
 
     name = "study"
@@ -39,10 +39,10 @@ def _let_in(keys: Keys, scope: Scope, headers: Headers) -> None:
     if given and keys.holder(given) is not None and scope["method"] == "GET":
         secure = "; Secure" if scope.get("scheme") == "https" else ""
         cookie = f"{KEY_COOKIE}={given}; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000{secure}"
-        raise Refused(303, "welcome", {"Location": "/" + scope["path"].lstrip("/"), "Set-Cookie": cookie})
+        raise HTTPRejection(303, "welcome", {"Location": "/" + scope["path"].lstrip("/"), "Set-Cookie": cookie})
     if keys.holder(cookie_of(headers.get(b"cookie", ""), KEY_COOKIE)) is None:
         if scope["method"] not in SAFE_METHODS or scope["path"].startswith("/api/"):
-            raise Refused(401, "key: not given or not known; wanted: the whole address of the invitation")
+            raise HTTPRejection(401, "key: not given or not known; wanted: the whole address of the invitation")
         scope["path"] = CLOSED_PATH  # a page that says so
 
 

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from mien.apps.service.keys import Keys
-from mien.apps.service.settings import LOOPBACK_NAMES, MIB, ServiceSettings
+from mien.apps.web.keys import Keys
+from mien.apps.web.settings import LOOPBACK_NAMES, MIB, ServiceSettings
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,7 +27,7 @@ OPEN_PATHS = ("/healthz", "/readyz")  # asked by machines that hold no key
 IN_TESTS = ("testclient", "testserver")  # what Starlette's client for tests calls itself (no socket does) and the host
 
 
-class Refused(Exception):  # noqa: N818 (an answer, no error)
+class HTTPRejection(Exception):  # noqa: N818 (an answer, no error)
     """The request goes no further than this answer."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -35,7 +35,7 @@ class Refused(Exception):  # noqa: N818 (an answer, no error)
         self.status, self.headers = status, dict(headers or {})
 
 
-class Entrance(ABC):
+class RequestPolicy(ABC):
     """Wraps the application; ``keys`` is None where nobody is asked for one."""
 
     name: ClassVar[str] = "service"  # as it is called in sentences
@@ -67,19 +67,19 @@ class Entrance(ABC):
             headers = headers_of(scope)
             self.check(scope, headers)
             await self.go_in(scope, headers, receive, told)
-        except Refused as refusal:
+        except HTTPRejection as refusal:
             await _answer(told, refusal, *self.words(refusal))
         return status
 
     @abstractmethod
     def check(self, scope: Scope, headers: Headers) -> None:
-        """``Refused`` for a request that goes no further."""
+        """``HTTPRejection`` for a request that goes no further."""
 
     async def go_in(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         """Hand a request on to the application."""
         await self.app(scope, receive, send)
 
-    def words(self, refusal: Refused) -> tuple[bytes, bytes]:
+    def words(self, refusal: HTTPRejection) -> tuple[bytes, bytes]:
         """(content type, body) of a refusal."""
         return b"application/json", json.dumps({"error": str(refusal)}).encode()
 
@@ -88,13 +88,13 @@ class Entrance(ABC):
         host = re.sub(r":\d*$", "", headers.get(b"host", ""))
         client = (scope.get("client") or ("",))[0]
         if host not in (*LOOPBACK_NAMES, self.settings.host) and (client, host) != IN_TESTS:
-            raise Refused(421, f"host: another name than that of this {self.name}; allowed: localhost")
+            raise HTTPRejection(421, f"host: another name than that of this {self.name}; allowed: localhost")
 
     def check_origin(self, headers: Headers) -> None:
         """What a page of another site sends, the browser says so."""
         origin = headers.get(b"origin")
         if origin and urlsplit(origin).netloc.lower() != headers.get(b"host", "").lower():
-            raise Refused(403, f"origin: a page of another site may not use the {self.name}; nothing was changed")
+            raise HTTPRejection(403, f"origin: a page of another site may not use the {self.name}; nothing was changed")
 
     def check_length(self, headers: Headers, limit: int) -> None:
         """A body that announces itself as larger than ``limit`` bytes is not waited for."""
@@ -108,13 +108,13 @@ def headers_of(scope: Scope) -> dict[bytes, str]:
     return {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
-def too_large(limit: int) -> Refused:
+def too_large(limit: int) -> HTTPRejection:
     """The refusal of a body of more than ``limit`` bytes."""
     size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // 1024} KiB"
-    return Refused(413, f"body: too large; allowed are {size}", {"Connection": "close"})
+    return HTTPRejection(413, f"body: too large; allowed are {size}", {"Connection": "close"})
 
 
-async def _answer(send: Send, refusal: Refused, kind: bytes, body: bytes) -> None:
+async def _answer(send: Send, refusal: HTTPRejection, kind: bytes, body: bytes) -> None:
     headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
     headers += [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})

@@ -70,7 +70,7 @@ class Person:
     faces: int
 
 
-class Book:
+class AnswerStore:
     """The rows of one study in a store."""
 
     def __init__(self, store: Store, design: Design, *, clock: Callable[[], float] = time.time) -> None:

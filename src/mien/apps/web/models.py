@@ -1,7 +1,7 @@
-"""What the service can make: one entry of ``MAKERS`` each. A new way in is one entry and its two functions.
+"""What the service can make: one entry of ``MODEL_SPECS`` each. A new way in is one entry and its two functions.
 
-A maker of *faces* turns a form into a ``FacesOrder`` and orders into pictures with their rows; a maker that reads a
-*photo* turns a ``PhotoOrder`` into JSON or into pictures. Whatever cannot be loaded answers 503 with its sentence.
+A maker of *faces* turns a form into a ``FacesJob`` and orders into pictures with their rows; a maker that reads a
+*photo* turns a ``PhotoJob`` into JSON or into pictures. Whatever cannot be loaded answers 503 with its sentence.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from mien.apps.service.forms import CrowdForm, FacesForm, Form, ImagineForm
+from mien.apps.web.forms import CrowdForm, FacesForm, Form, ImagineForm
 from mien.core.errors import PhotoError, RequestError
 from mien.core.records import UInt8Image
 from mien.core.seeding import fresh_seed
@@ -25,7 +25,7 @@ EXAMPLE = '"a smiling woman with brown hair"'
 
 
 @dataclass(frozen=True, slots=True)
-class FacesOrder:
+class FacesJob:
     """Faces ``first`` to ``first + count - 1`` of ``seed`` that fulfil a wish (what a wish is, its maker knows)."""
 
     seed: int
@@ -34,13 +34,13 @@ class FacesOrder:
     wish: Any
     size_px: int | None = None  # None: the maker decides
 
-    def piece(self, start: int, count: int) -> FacesOrder:
+    def piece(self, start: int, count: int) -> FacesJob:
         """``count`` of them, from number ``start`` of the order."""
         return dataclasses.replace(self, first=self.first + start, count=count)
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoOrder:
+class PhotoJob:
     """One photo (H W 3 uint8 RGB) and the options of the request."""
 
     photo: UInt8Image
@@ -57,7 +57,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
+class ModelSpec:
     """One way in. ``make`` answers each order: pictures (faces), or a JSON object (photo), or an exception."""
 
     name: str
@@ -87,13 +87,13 @@ class Seeds:
             return self._seed, first
 
 
-def order_of(maker: Maker, form: FacesForm, seeds: Seeds) -> FacesOrder:
+def order_of(maker: ModelSpec, form: FacesForm, seeds: Seeds) -> FacesJob:
     """A checked form as an order. ``RequestError`` says what is wrong, as the command line does."""
     if form.seed is None and form.first:
         raise RequestError(f"first: {form.first} given without a seed; give both or neither")
     wish = maker.wish(form) if maker.wish else form
     seed, first = seeds.take(form.count) if form.seed is None else (form.seed, form.first)
-    return FacesOrder(seed, first, form.count, wish, getattr(form, "size", None))
+    return FacesJob(seed, first, form.count, wish, getattr(form, "size", None))
 
 
 def crowd_wish(form: CrowdForm) -> Any:
@@ -106,7 +106,7 @@ def crowd_wish(form: CrowdForm) -> Any:
     return read
 
 
-def make_crowd(crowd: Any, orders: Sequence[FacesOrder]) -> list[list[Picture]]:
+def make_crowd(crowd: Any, orders: Sequence[FacesJob]) -> list[list[Picture]]:
     """All faces of all orders in one go of the generator for each size."""
     from mien.generators.crowd.sampler import age_range, request_for
     from mien.pipelines.pictures import face_row
@@ -149,12 +149,12 @@ def imagine_wish(form: ImagineForm) -> Any:
     return read
 
 
-def make_imagine(imagine: Any, orders: Sequence[FacesOrder]) -> list[Any]:
+def make_imagine(imagine: Any, orders: Sequence[FacesJob]) -> list[Any]:
     """Each order by itself: its wish is one plan of the density."""
     return [_attempt(_imagined, imagine, order) for order in orders]
 
 
-def _imagined(imagine: Any, order: FacesOrder) -> list[Picture]:
+def _imagined(imagine: Any, order: FacesJob) -> list[Picture]:
     from mien.generators.imagine.density import Wish
 
     asked = order.wish.request
@@ -185,12 +185,12 @@ def load_describe() -> Any:
     return mien.load("describe")
 
 
-def make_described(describer: Any, orders: Sequence[PhotoOrder]) -> list[Any]:
+def make_described(describer: Any, orders: Sequence[PhotoJob]) -> list[Any]:
     """What `mien describe --json` says of each photo."""
     return [_attempt(_described, describer, order) for order in orders]
 
 
-def _described(describer: Any, order: PhotoOrder) -> dict[str, Any]:
+def _described(describer: Any, order: PhotoJob) -> dict[str, Any]:
     from mien.pipelines.describe import describe_photo
 
     with_ethnicity = bool(order.options.get("with_ethnicity"))
@@ -204,12 +204,12 @@ def load_portrait() -> Any:
     return PortraitPipeline.load()
 
 
-def make_portraits(maker: Any, orders: Sequence[PhotoOrder]) -> list[Any]:
+def make_portraits(maker: Any, orders: Sequence[PhotoJob]) -> list[Any]:
     """One picture for each face of each photo, the largest first, on white."""
     return [_attempt(_portraits, maker, order) for order in orders]
 
 
-def _portraits(maker: Any, order: PhotoOrder) -> list[Picture]:
+def _portraits(maker: Any, order: PhotoJob) -> list[Picture]:
     from mien.pipelines.portrait import ABOUT, SIZE_PX
 
     faces = maker.faces(order.photo, largest=bool(order.options.get("largest")))
@@ -228,20 +228,20 @@ def _attempt(make: Callable[[Any, Any], Any], model: Any, order: Any) -> Any:
 
 
 WITH_ETHNICITY = "Also four names of ethnicities. Off: nobody's origin can be seen, and a guess about it can harm."
-MAKERS = (
-    Maker("crowd", "faces", "Faces with the sex and age asked for", load_crowd, make_crowd, CrowdForm, crowd_wish),
-    Maker("imagine", "faces", "Faces from words", load_imagine, make_imagine, ImagineForm, imagine_wish),
-    Maker("describe", "photo", "What can be said of the faces on a photo", load_describe, make_described,
+MODEL_SPECS = (
+    ModelSpec("crowd", "faces", "Faces with the sex and age asked for", load_crowd, make_crowd, CrowdForm, crowd_wish),
+    ModelSpec("imagine", "faces", "Faces from words", load_imagine, make_imagine, ImagineForm, imagine_wish),
+    ModelSpec("describe", "photo", "What can be said of the faces on a photo", load_describe, make_described,
           options={"with_ethnicity": WITH_ETHNICITY}),
-    Maker("portrait", "photo", "One frontal face for each face on a photo", load_portrait, make_portraits,
+    ModelSpec("portrait", "photo", "One frontal face for each face on a photo", load_portrait, make_portraits,
           options={"largest": "Only the largest face."}),
 )  # fmt: skip
 
 
-def chosen(names: Sequence[str]) -> tuple[Maker, ...]:
+def chosen(names: Sequence[str]) -> tuple[ModelSpec, ...]:
     """The makers of those names; all where there are none. ``RequestError`` for a name that there is not."""
-    known = {maker.name: maker for maker in MAKERS}
+    known = {maker.name: maker for maker in MODEL_SPECS}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise RequestError(f"--only: '{unknown[0]}' given; allowed: {', '.join(known)}")
-    return tuple(known[name] for name in names) if names else MAKERS
+    return tuple(known[name] for name in names) if names else MODEL_SPECS
