@@ -54,7 +54,7 @@ def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, ...]:
     seen = Detailed(faces, tuple(np.ones((32, 32), bool) for _ in faces))
     monkeypatch.setattr(mien.datasets.batches.FaceDataset, "open", lambda dest: StubData())
     monkeypatch.setattr(mien.datasets.patches, "detailed_rows", lambda data, split, rules, seed: np.arange(2))
-    monkeypatch.setattr(mien.datasets.patches, "detailed", lambda data, rows, progress=None: seen)
+    monkeypatch.setattr(mien.datasets.patches, "detailed", lambda data, rows, on_progress=None: seen)
     monkeypatch.setattr(mien.faces.encoder, "load_encoder", lambda name: StubEncoder())
     (tmp_path / "catalog.parquet").touch()  # all that is looked for before the stub is opened
     crowd = write_tiny_weights(tmp_path / "crowd.safetensors")

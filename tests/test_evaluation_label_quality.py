@@ -36,7 +36,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaceDataset:
         for k in range(COUNT)
     ]
     review_tiny.write(tmp_path, [np.full((16, 16, 3), k % 250, np.uint8) for k in range(COUNT)], labels)
-    monkeypatch.setattr(label_views, "features", lambda data, encoder, rows, progress: features[rows])
+    monkeypatch.setattr(label_views, "features", lambda data, encoder, rows, on_progress: features[rows])
     monkeypatch.setattr(label_views, "LEAST_FACES", 300)
     return FaceDataset.open(tmp_path)
 

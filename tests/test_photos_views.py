@@ -63,7 +63,7 @@ def test_features_are_computed_once_and_in_the_order_asked(data: FaceDataset) ->
     encoder: Any = StubEncoder()
     rows = np.array([7, 2, 7, 30], np.int64)
     told: list[tuple[int, int]] = []
-    found = features(data, encoder, rows, tap="mean", progress=lambda done, of: told.append((done, of)))
+    found = features(data, encoder, rows, tap="mean", on_progress=lambda done, of: told.append((done, of)))
     assert (found.shape, found.dtype) == ((4, 3), np.float16)
     assert encoder.seen == 3
     assert told[-1] == (3, 3)
@@ -85,7 +85,7 @@ def test_loose_photos_are_seen_twice(data: FaceDataset) -> None:
         words.append(word)
         return lambda done, of: None
 
-    views = decoder_views(data, encoder, "train", SIZE, progress=told)
+    views = decoder_views(data, encoder, "train", SIZE, on_stage=told)
     plain, loosely = data.rows("train"), data.rows("train", "lfw")
     assert len(views) == len(plain) + len(loosely)
     assert np.array_equal(views.rows, np.concatenate([plain, loosely]))

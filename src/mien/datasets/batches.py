@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from mien.core.errors import DatasetError
 from mien.core.images import decode_crop
+from mien.core.progress import OnProgress
 from mien.core.records import Float32Array, UInt8Image
 from mien.datasets import catalog, corrections
 from mien.datasets.catalog import CatalogRow
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 Rows = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]  # (done, of)
 
 AGE_EDGES_YEARS = (10, 20, 30, 40, 50, 60, 70, 80, 100)  # the paper's 8 bins of age: it prints their number, not edges
 
@@ -112,14 +112,14 @@ class FaceDataset:
         """16 hexadecimal digits of these crops, their order and what people changed of their labels."""
         return self._fingerprint
 
-    def pixels(self, size: int, progress: Progress | None = None) -> npt.NDArray[np.uint8]:
+    def pixels(self, size: int, on_progress: OnProgress | None = None) -> npt.NDArray[np.uint8]:
         """All crops at ``size`` px: N S S 3, a memory map of DEST/cache (built by the first call)."""
         path = self.dest / "cache" / f"crops-{size}-{self.crops_fingerprint}.npy"
         if not path.is_file():
-            self._decode_all(path, size, progress)
+            self._decode_all(path, size, on_progress)
         return np.asarray(np.load(path, mmap_mode="r"))
 
-    def _decode_all(self, path: Path, size: int, progress: Progress | None) -> None:
+    def _decode_all(self, path: Path, size: int, on_progress: OnProgress | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.tmp")
         try:
@@ -134,8 +134,8 @@ class FaceDataset:
                 for k in members:
                     pixels[k] = decode_crop(jpegs[int(self.faces[k].row_in_shard or 0)], size)
                 done += len(members)
-                if progress is not None:
-                    progress(done, len(self.faces))
+                if on_progress is not None:
+                    on_progress(done, len(self.faces))
             pixels.flush()
             del pixels
             os.replace(part, path)

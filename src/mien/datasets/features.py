@@ -22,9 +22,10 @@ from mien.core.files import write_bytes
 from mien.core.images import to_tensor
 from mien.core.memory import keep_freed_memory
 from mien.core.precision import fast_autocast
+from mien.core.progress import OnProgress
 from mien.core.records import Float32Array, UInt8Image
 from mien.core.seeding import stream
-from mien.datasets.batches import FaceDataset, Progress, Rows
+from mien.datasets.batches import FaceDataset, Rows
 from mien.faces import align
 from mien.faces.encoder import Encoder
 
@@ -72,16 +73,18 @@ def features(
     tap: str = "pool",
     view: View = "plain",
     batch: int = 32,
-    progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> npt.NDArray[np.float16]:
     """Features (N D float16) of ``rows`` at ``tap`` of ``encoder``. What was computed once is read from the cache."""
     frames = Frames.of(data) if view == "tight" else None
     folder = data.dest / "cache" / f"{encoder.name}-{tap}-{view}-{data.crops_fingerprint}"
-    return kept(folder, rows, lambda part: _encode(data, encoder, part, tap, frames), batch=batch, progress=progress)
+    return kept(
+        folder, rows, lambda part: _encode(data, encoder, part, tap, frames), batch=batch, on_progress=on_progress
+    )
 
 
 def kept(
-    folder: Path, rows: Rows, see: See, *, batch: int = 32, progress: Progress | None = None
+    folder: Path, rows: Rows, see: See, *, batch: int = 32, on_progress: OnProgress | None = None
 ) -> npt.NDArray[np.float16]:
     """What ``see`` says of ``rows`` (N D float16): read from the cache ``folder``; what is missing there is computed.
 
@@ -102,8 +105,8 @@ def kept(
         if missing:
             _write_block(path, seen)
         found.update((row, seen[row]) for row in members)
-        if progress is not None:
-            progress(len(found), len(wanted))
+        if on_progress is not None:
+            on_progress(len(found), len(wanted))
     return np.stack([found[int(row)] for row in rows])
 
 

@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from mien.core.config import Config
 from mien.core.errors import DatasetError
+from mien.core.progress import OnProgress
 from mien.core.records import UInt8Image
 from mien.core.seeding import stream
-from mien.datasets.batches import FaceDataset, Progress, Rows
+from mien.datasets.batches import FaceDataset, Rows
 from mien.faces import align
 
 BLOCK = 64
@@ -77,7 +78,7 @@ def detailed_rows(data: FaceDataset, split: str, rules: DetailRules, seed: int =
     return np.sort(np.array(rows, np.int64)[chosen])
 
 
-def detailed(data: FaceDataset, rows: Rows, progress: Progress | None = None) -> Detailed:
+def detailed(data: FaceDataset, rows: Rows, on_progress: OnProgress | None = None) -> Detailed:
     """The faces of ``rows``, decoded and brought to their own sizes."""
     pictures: list[UInt8Image] = []
     inside: list[npt.NDArray[np.bool_]] = []
@@ -92,8 +93,8 @@ def detailed(data: FaceDataset, rows: Rows, progress: Progress | None = None) ->
             )
             pictures.append(np.asarray(small, np.uint8))
             inside.append(coarse > 0)
-        if progress is not None:
-            progress(min(start + BLOCK, len(rows)), len(rows))
+        if on_progress is not None:
+            on_progress(min(start + BLOCK, len(rows)), len(rows))
     return Detailed(tuple(pictures), tuple(inside))
 
 

@@ -25,8 +25,9 @@ from mien.core.files import write_bytes
 from mien.core.images import resize, to_tensor
 from mien.core.memory import keep_freed_memory
 from mien.core.precision import fast_autocast
+from mien.core.progress import OnProgress
 from mien.core.records import Float32Array, UInt8Image
-from mien.datasets.batches import FaceDataset, Progress, Rows
+from mien.datasets.batches import FaceDataset, Rows
 from mien.datasets.catalog import CatalogRow
 from mien.datasets.features import BLOCK
 from mien.datasets.views import epoch_places
@@ -144,7 +145,7 @@ def portrait_views(
     size_px: int,
     *,
     landmarks_name: str = "face-mesh",
-    progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> PortraitViews:
     """Views of ``rows``. What the networks see is computed once and kept in ``DEST/cache``.
 
@@ -166,8 +167,8 @@ def portrait_views(
         if missing:
             _write(path, kept)
         found.update((row, kept[row]) for row in members)
-        if progress is not None:
-            progress(len(found), len(wanted))
+        if on_progress is not None:
+            on_progress(len(found), len(wanted))
     features, embeddings, points = (np.stack([found[int(row)][column] for row in rows]) for column in range(3))
     return PortraitViews(data, size_px, rows, features, embeddings, points)
 

@@ -15,7 +15,8 @@ from mien.core.files import write_bytes
 from mien.core.images import to_tensor
 from mien.core.memory import keep_freed_memory
 from mien.core.precision import fast_autocast
-from mien.datasets.batches import FaceDataset, Progress, Rows
+from mien.core.progress import OnProgress
+from mien.datasets.batches import FaceDataset, Rows
 from mien.datasets.features import BLOCK, features
 from mien.faces.encoder import Encoder
 
@@ -31,7 +32,7 @@ def sights(
     *,
     mirrored: bool = False,
     batch: int = 16,
-    progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Sights]:
     """What ``recipe`` sees of ``rows``, or of their mirror images: by look, N D float16 each, from bf16 arithmetic.
 
@@ -52,8 +53,8 @@ def sights(
             whole = found.setdefault(name, np.empty((len(rows), values.shape[1]), np.float16))
             whole[members] = values
         done += len(members)
-        if progress is not None:
-            progress(done, len(rows))
+        if on_progress is not None:
+            on_progress(done, len(rows))
     return found
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.core.errors import DatasetError
+from mien.core.progress import OnStage, silent
 from mien.core.records import Float32Array, UInt8Image
 from mien.core.seeding import stream
-from mien.datasets.batches import FaceDataset, Progress, Rows
+from mien.datasets.batches import FaceDataset, Rows
 from mien.datasets.catalog import CatalogRow
 from mien.datasets.features import TIGHT_LIKE, Frames, features
 from mien.faces.encoder import Encoder
@@ -72,24 +73,23 @@ def decoder_views(
     size_px: int,
     *,
     loose: tuple[str, ...] = ("lfw",),
-    progress: Callable[[str], Progress] | None = None,
+    on_stage: OnStage = silent,
 ) -> Views:
     """Plain views of every face of ``split``, and tight views of its loosely cut sources ``loose``.
 
-    Where DEST has no tightly cut source, whose frames are wanted for tight views, all views are plain. ``progress``
+    Where DEST has no tightly cut source, whose frames are wanted for tight views, all views are plain. ``on_stage``
     gets a word for each piece of work and returns what is told of it. ``DatasetError``: no face in ``split``.
     """
-    told = progress or (lambda _: lambda done, of: None)
     plain = data.rows(split)
     if not len(plain):
         raise DatasetError(f"{data.dest}: no face in the split '{split}'; a larger dataset is wanted")
     frames = Frames.of(data) if len(data.rows("train", TIGHT_LIKE)) else None
     sources = loose if frames is not None else ()
     loosely = np.concatenate([np.zeros(0, np.int64), *(data.rows(split, source) for source in sources)])
-    data.pixels(size_px, told("crops"))
-    values = [features(data, encoder, plain, view="plain", progress=told("features"))]
+    data.pixels(size_px, on_stage("crops"))
+    values = [features(data, encoder, plain, view="plain", on_progress=on_stage("features"))]
     if len(loosely):
-        values.append(features(data, encoder, loosely, view="tight", progress=told("features, cut tightly")))
+        values.append(features(data, encoder, loosely, view="tight", on_progress=on_stage("features, cut tightly")))
     rows = np.concatenate([plain, loosely])
     tight = np.arange(len(rows)) >= len(plain)
     return Views(data, frames, size_px, rows, tight, np.concatenate(values))

@@ -124,7 +124,7 @@ def _components(data: FaceDataset, eyes: Callable[[], Encoder] | None, on_stage:
     except WeightsError:
         return None
     rows = np.arange(len(data), dtype=np.int64)
-    values = features(data, encoder, rows, progress=on_stage("look at faces")).astype(np.float32)
+    values = features(data, encoder, rows, on_progress=on_stage("look at faces")).astype(np.float32)
     on_stage("compare labels with faces")(0, 1)
     values -= values.mean(0)
     values /= values.std(0) + 1e-6

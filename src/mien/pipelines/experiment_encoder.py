@@ -113,7 +113,7 @@ def encoded(data: FaceDataset, encoder: Encoder, rows: Array, tap: str, on_stage
         with torch.inference_mode():
             codes = bottleneck(torch.from_numpy(encoded(data, encoder, rows, "pool", on_stage)))
             return np.asarray(torch.nn.functional.normalize(codes).numpy())
-    return features(data, encoder, rows, tap=tap, progress=on_stage(f"{encoder.name} {tap}")).astype(np.float32)
+    return features(data, encoder, rows, tap=tap, on_progress=on_stage(f"{encoder.name} {tap}")).astype(np.float32)
 
 
 def _verified(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mien.core.checkpoints import save_weights
 from mien.core.images import to_tensor
+from mien.core.progress import OnProgress
 from mien.core.quantise import packed
 from mien.core.records import Labels, Sex
 from mien.generators.conditions import ATTRIBUTES, WIDTH, condition
@@ -104,7 +105,7 @@ def labelled_codes(
     views: ViewSet,
     frame: tuple[Tensor, Tensor],
     scored: Callable[[FloatArray], FloatArray],
-    progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Codes:
     """The code and the condition of every view."""
     axes, deviation = frame[0].numpy(), frame[1].numpy()
@@ -120,8 +121,8 @@ def labelled_codes(
         spreads.append(np.concatenate([np.zeros_like(codes[-1][:, : len(deviation)]), spread.cpu().numpy()], 1))
         rows = zip(places, scored(values), strict=True)
         conditions += [_condition(views.face(int(place)), row) for place, row in rows]
-        if progress is not None:
-            progress(int(places[-1]) + 1, len(views))
+        if on_progress is not None:
+            on_progress(int(places[-1]) + 1, len(views))
     stacked = np.stack(conditions) if conditions else np.zeros((0, WIDTH), np.float32)
     return Codes(np.concatenate(codes).astype(np.float32), np.concatenate(spreads).astype(np.float32), stacked)
 

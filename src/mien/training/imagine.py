@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mien.attributes import GROUPS, NAMES
 from mien.core.checkpoints import save_weights
 from mien.core.config import Config
 from mien.core.errors import TrainingError
+from mien.core.progress import OnProgress
 from mien.core.seeding import stream
 from mien.generators.imagine.density import AGE, Components, FaceDensity, Float64Array, Frame, Probes
 from mien.generators.imagine.weights import MODEL, to_tensors
@@ -133,7 +134,7 @@ def fit_components(
     codes: Float64Array,
     weights: FloatArray,
     config: ImagineConfig,
-    progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Components:
     """C Gaussians by expectation and maximisation, their covariances shrunk to that of all faces."""
     count = len(codes)
@@ -158,8 +159,8 @@ def fit_components(
         peak = each.max(1, keepdims=True)
         belongs = np.exp(each - peak)
         belongs /= belongs.sum(1, keepdims=True)
-        if progress is not None:
-            progress(number + 1, config.rounds)
+        if on_progress is not None:
+            on_progress(number + 1, config.rounds)
     return found
 
 
@@ -185,7 +186,7 @@ def fit_density(
     faces: Sequence[FaceRow],
     weights: FloatArray,
     config: ImagineConfig,
-    progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> FaceDensity:
     """Axes, probes and Gaussians of features N F of ``faces``."""
     if len(features) <= config.axes or len(features) < 2 * config.components:
@@ -195,7 +196,7 @@ def fit_density(
     frame = fit_frame(features, weights, config.axes)
     codes = frame.codes(features)
     probes = fit_probes(codes, faces, config)
-    components = fit_components(codes, weights, config, progress)
+    components = fit_components(codes, weights, config, on_progress)
     return FaceDensity(frame, components, probes)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.core.contract import FaceRequest
+from mien.core.progress import OnProgress
 from mien.core.records import UInt8Image
 from mien.core.seeding import sample_generator, stream
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Probes, Wish
@@ -22,7 +23,6 @@ from mien.generators.imagine.unasked import UNASKED, readings
 from mien.training.probes import ridge
 
 Draw = Callable[[Float64Array, list[FaceRequest]], list[UInt8Image]]  # features N F -> pictures
-Told = Callable[[int, int], None] | None
 Encode = Callable[[list[UInt8Image]], npt.NDArray[Any]]  # pictures -> features N F
 
 PAGE = 16
@@ -41,7 +41,7 @@ def drawn_and_seen(
     encode: Encode,
     count: int,
     seed: int,
-    progress: Told = None,
+    on_progress: OnProgress | None = None,
     temperature: float = TEMPERATURE,
 ) -> tuple[Float64Array, Float64Array]:
     """(codes N K that were drawn under random wishes, what ``encode`` sees of their pictures, N F)."""
@@ -56,8 +56,8 @@ def drawn_and_seen(
         pictures = draw(density.frame.features(drawn), requests)
         codes.append(drawn)
         seen.append(np.asarray(encode(pictures), np.float64))
-        if progress is not None:
-            progress(min(first + PAGE, count), count)
+        if on_progress is not None:
+            on_progress(min(first + PAGE, count), count)
     return np.concatenate(codes), np.concatenate(seen)
 
 
@@ -80,7 +80,12 @@ def visible_probes(probes: Probes, codes: Float64Array, scores: Float64Array) ->
 
 
 def with_unasked(
-    density: FaceDensity, draw: Draw, photographs: UInt8Image, count: int, seed: int, progress: Told = None
+    density: FaceDensity,
+    draw: Draw,
+    photographs: UInt8Image,
+    count: int,
+    seed: int,
+    on_progress: OnProgress | None = None,
 ) -> FaceDensity:
     """The density that keeps light and colour within those of photographs (whole crops, N H W 3).
 
@@ -97,11 +102,11 @@ def with_unasked(
     codes, seen = np.zeros((0, len(density.frame.scale))), np.zeros((0, len(UNASKED)))
     for number, part in enumerate((count - count // 2, count // 2)):
 
-        def told(done: int, of: int, before: int = len(codes)) -> None:
-            if progress is not None:
-                progress(before + done, count)
+        def advanced(done: int, of: int, before: int = len(codes)) -> None:
+            if on_progress is not None:
+                on_progress(before + done, count)
 
-        more = drawn_and_seen(now, draw, readings, part, seed + number, told, temperature=1.0)
+        more = drawn_and_seen(now, draw, readings, part, seed + number, advanced, temperature=1.0)
         codes, seen = np.concatenate([codes, more[0]]), np.concatenate([seen, more[1]])
         weights = np.ones(seen.shape, np.float32)
         found = ridge(codes.astype(np.float32), seen.astype(np.float32), weights, LIGHT_PENALTY).astype(np.float64)

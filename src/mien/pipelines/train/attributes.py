@@ -126,7 +126,9 @@ class LabelledFaces:
                     continue
                 both = heads.mirrored and (split != "train" or (self.config.mirrored_training and part is looks))
                 sides = [
-                    sights(self.data, self.encoder, rows[chosen], part, mirrored=side, progress=bar(f"{name}, {split}"))
+                    sights(
+                        self.data, self.encoder, rows[chosen], part, mirrored=side, on_progress=bar(f"{name}, {split}")
+                    )
                     for side, name in ((False, "features"), (True, "mirrored"))[: 1 + both]
                 ]
                 start = 0

@@ -38,8 +38,8 @@ def _decoder(options: TrainRequest, settings: LoopSettings) -> tuple[Outcome, Vi
     data = FaceDataset.open(options.data)
     encoder = load_encoder("facenet")
     with progress_bars() as bar:
-        seen = decoder_views(data, encoder, "train", SIZE_PX, progress=bar)
-        held_out = decoder_views(data, encoder, "validation", SIZE_PX, loose=(), progress=bar)
+        seen = decoder_views(data, encoder, "train", SIZE_PX, on_stage=bar)
+        held_out = decoder_views(data, encoder, "validation", SIZE_PX, loose=(), on_stage=bar)
     initial, before = _earlier(options, "decoder")
     rate = settings_of(options, CrowdSettings).rate
     config = DecoderTrainingConfig(data=data.fingerprint(), images_before=before)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.core.progress import progress_bars
+from mien.core.progress import OnProgress, progress_bars
 from mien.pipelines.train.request import Trained, TrainRequest, settings_of, use_threads
 from mien.pipelines.train.settings import DensitySettings, MixtureSettings
 
@@ -68,7 +68,7 @@ def _mien(
     rows = data.rows("train")
     config = ImagineConfig(components=components, seed=seed)
     with progress_bars() as bars:
-        values = features(data, encoder, rows, progress=bars("features"))
+        values = features(data, encoder, rows, on_progress=bars("features"))
         faces = [data.faces[int(row)] for row in rows]
         density = fit_density(values, faces, person_weights(faces), config, bars("Gaussians"))
         renderer = DecoderRenderer.load(decoder)
@@ -78,7 +78,7 @@ def _mien(
             explained = _explained(codes, scores, density)
             density = with_light(density, renderer, data, seed, bars("light and colour"))
         held_out = data.rows("validation")
-        nats = density.log_density(features(data, encoder, held_out, progress=bars("held-out features")))
+        nats = density.log_density(features(data, encoder, held_out, on_progress=bars("held-out features")))
     width = len(density.frame.mean)
     about = {
         "model": MODEL,
@@ -119,7 +119,7 @@ def _seen(density: Any, renderer: Any, encoder: Encoder, drawn: int, seed: int, 
     return now, codes, scores
 
 
-def with_light(density: Any, renderer: Any, data: FaceDataset, seed: int, progress: Any = None) -> Any:
+def with_light(density: Any, renderer: Any, data: FaceDataset, seed: int, on_progress: OnProgress | None = None) -> Any:
     """The density that keeps light and colour within those of photographs of the training split."""
     from mien.core.seeding import stream
     from mien.training.visible import with_unasked
@@ -127,7 +127,7 @@ def with_light(density: Any, renderer: Any, data: FaceDataset, seed: int, progre
     rows = data.rows("train")
     rows = rows[stream(seed, "light").permutation(len(rows))[:PHOTOGRAPHS]]
     photographs = data.decoded(rows, renderer.size_px)
-    return with_unasked(density, renderer.draw, photographs, LIGHT_DRAWN, seed, progress)
+    return with_unasked(density, renderer.draw, photographs, LIGHT_DRAWN, seed, on_progress)
 
 
 def _explained(codes: Any, seen: Any, density: Any) -> dict[str, float]:

@@ -81,7 +81,13 @@ def train_paper(request: TrainRequest, own: PortraitSettings) -> tuple[Outcome, 
     encoder, landmarks = load_encoder("facenet"), load_landmarks(landmarks_name)
     with progress_bars() as bar:
         seen = portrait_views(
-            data, encoder, landmarks, rows, own.size, landmarks_name=landmarks_name, progress=bar("features, landmarks")
+            data,
+            encoder,
+            landmarks,
+            rows,
+            own.size,
+            landmarks_name=landmarks_name,
+            on_progress=bar("features, landmarks"),
         )
         shown = previewed(data)
         held_out = portrait_views(data, encoder, landmarks, shown, own.size, landmarks_name=landmarks_name)
@@ -154,10 +160,10 @@ def fit_neutraliser(options: TrainRequest) -> Trained:
     young = young[:: max(1, round(len(young) * CHILD_TO_FACES / len(rows)))]  # more, and grown-ups are told apart less
     with progress_bars() as bar:
         encoder = load_encoder("facenet")
-        known = standardised(decoder, features(data, encoder, rows, progress=bar("features")))
+        known = standardised(decoder, features(data, encoder, rows, on_progress=bar("features")))
         children = None
         if len(young):
-            children = standardised(decoder, features(data, encoder, young, progress=bar("features of children")))
+            children = standardised(decoder, features(data, encoder, young, on_progress=bar("features of children")))
         crops = np.ascontiguousarray(data.pixels(128, bar("crops"))[rows])
         blocks = range(0, len(rows), 128)
         with torch.inference_mode():
