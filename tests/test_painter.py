@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from mien.core.contract import FaceRequest
+from mien.core.errors import RequestError
 from mien.generators.painter.basis import PatchBasis, folding
 from mien.generators.painter.network import Given, Painter, PainterConfig
+from mien.generators.painter.renderer import PainterRenderer
 from mien.generators.painter.sampling import sample
+from mien.pipelines.crowd import load_crowd
 from mien.training.loop import LoopSettings
 from mien.training.muon import Muon, orthogonal
 from mien.training.painter import PaintedSet, PainterTrainingConfig, flow_error, forgetful, train_painter, whole
@@ -169,3 +173,63 @@ def test_it_learns_faces_by_heart_and_a_resumed_run_is_the_same(tmp_path: object
     to_own = (made - batch["tokens"]).square().mean((1, 2))
     to_other = (made - batch["tokens"].flip(0)).square().mean((1, 2))
     assert bool((to_own < 0.5 * to_other).all()), (to_own, to_other)
+
+
+def tiny_renderer(look: str = "studio") -> PainterRenderer:
+    torch.manual_seed(0)
+    painter, basis = Painter(TINY), PatchBasis(TINY.size_px, TINY.patch_px, TINY.channels)
+    for parameter in painter.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    basis.fit(images(8))
+    frame = {
+        "mean": torch.zeros(6), "deviation": torch.ones(6), "axes": torch.eye(6, TINY.code),
+        "scale": torch.ones(TINY.code),
+    }  # fmt: skip
+    about = {
+        "version": "tiny", "conditions": ["grey", "age", "Smiling"], "sources": ["generated", "lfw"],
+        "asked": {"grey": 0.0}, "plain": {}, "scale": {"grey": [0, 1], "age": [0.3, 0.2], "Smiling": [0.5, 0.5]},
+    }  # fmt: skip
+    return PainterRenderer(painter, basis, frame, about, look)
+
+
+def test_a_painted_face_depends_on_its_own_request_alone() -> None:
+    renderer = tiny_renderer()
+    features = np.random.default_rng(1).standard_normal((11, 6))
+    requests = [FaceRequest(4, k) for k in range(11)]
+    together = renderer.draw(features, requests)
+    assert len(together) == 11
+    assert together[0].shape == (32, 32, 3)
+    alone = renderer.draw(features[9:10], requests[9:10])[0]
+    assert np.array_equal(alone, together[9])
+    assert not np.array_equal(renderer.draw(features[9:10], [FaceRequest(5, 9)])[0], alone)
+    assert not np.array_equal(renderer.draw(features[8:9], requests[9:10])[0], alone)
+
+
+def test_what_is_asked_of_all_is_what_is_asked_of_each() -> None:
+    renderer = tiny_renderer()
+    features, requests = np.zeros((2, 6)), [FaceRequest(1, 0), FaceRequest(1, 1)]
+    plain = renderer.draw(features, requests)
+    of_all = renderer.asking({"age": 0.7, "Wings": 1.0}).draw(features, requests)
+    of_each = renderer.draw(features, requests, asked=[{"age": 0.7}, {}])
+    assert np.array_equal(of_all[0], of_each[0])
+    assert np.array_equal(plain[1], of_each[1])
+    assert not np.array_equal(plain[0], of_all[0])
+
+
+def test_a_look_is_one_of_four_and_changes_the_picture() -> None:
+    features, requests = np.zeros((1, 6)), [FaceRequest(1, 0)]
+    pictures = [tiny_renderer(look).draw(features, requests)[0] for look in ("studio", "news", "any")]
+    assert not np.array_equal(pictures[0], pictures[1])
+    assert not np.array_equal(pictures[0], pictures[2])
+    with pytest.raises(RequestError, match="look: 'opera' given; allowed: studio, natural, news, any"):
+        tiny_renderer("opera")
+
+
+def test_the_packaged_painter_makes_labelled_faces() -> None:
+    crowd = load_crowd("painter")
+    faces = crowd.sample(2, sex="female", age=30, attributes={"Smiling": True}, seed=3)
+    assert [face.labels.sex for face in faces] == ["female", "female"]
+    assert faces[0].image.shape == (128, 128, 3)
+    assert faces[0].image.std() > 20
+    assert np.array_equal(crowd.sample(1, sex="female", age=30, attributes={"Smiling": True}, seed=3, first=1)[0].image,
+                          faces[1].image)  # fmt: skip

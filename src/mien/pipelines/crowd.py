@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mien.generators.crowd.sampler import Crowd
     from mien.provenance.marks import Marks
 
-PRESETS = ("mien", "paper")
+PRESETS = ("mien", "paper", "painter")
 SHEET_COLUMNS = 8
 WRITERS = 2  # threads that write files while the next faces are made: waiting for the disk costs no time
 
@@ -32,8 +32,8 @@ def check_preset(preset: str, request: FacesRequest, device: str | None = None) 
         raise RequestError(f"preset: '{preset}' given; allowed: {', '.join(PRESETS)}")
     if preset == "paper":
         check_paper(request)
-        if device is not None:
-            raise RequestError("--device: the preset 'paper' runs on the cpu; allowed with --preset mien")
+    if preset != "mien" and device is not None:
+        raise RequestError(f"--device: the preset '{preset}' runs on the cpu; allowed with --preset mien")
 
 
 def load_crowd(preset: str = "mien", *, weights: str | None = None, device: str | None = None) -> Crowd:
@@ -42,6 +42,10 @@ def load_crowd(preset: str = "mien", *, weights: str | None = None, device: str 
     from mien.generators.crowd.sampler import Crowd
 
     check_preset(preset, FacesRequest(), device)
+    if preset == "painter":
+        from mien.generators.painter.crowd import PainterCrowd
+
+        return Crowd(PainterCrowd.load(weights))
     path = weights or str(WEIGHTS / f"crowd-{preset}.safetensors")
     if preset == "paper":
         from mien.papers.cgan_sanche.networks import PaperCrowd

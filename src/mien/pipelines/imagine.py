@@ -122,7 +122,12 @@ def _density(request: ImagineRequest) -> Sampler:
     from mien.generators.imagine.mien import ROWS
 
     makes = _imagine(request)
-    wish = Wish(request.wanted, request.ages_years, request.typical)
+    wanted = dict(request.wanted)
+    if request.setting("renderer") == "painter":
+        from mien.generators.painter.crowd import looking
+
+        wanted = looking(wanted, makes.density, request.setting("look", "studio"))
+    wish = Wish(wanted, request.ages_years, request.typical)
 
     def make(first: int, number: int) -> list[UInt8Image]:
         return [face.image for face in makes.sample(wish, number, seed=request.seed, first=first)]
@@ -143,17 +148,12 @@ def _imagine(request: ImagineRequest) -> Imagine:
 
 def _painted(request: ImagineRequest) -> Imagine:
     """A density over the painter's own codes, drawn by the painter (128 px, or enlarged to 256)."""
-    from mien.core.checkpoints import WEIGHTS, load_weights
     from mien.generators.enlarger import FACTOR
-    from mien.generators.imagine.mien import Imagine
-    from mien.generators.imagine.weights import MODEL, from_tensors
-    from mien.generators.painter.renderer import PainterRenderer
+    from mien.generators.painter.crowd import conditions_of, painted
 
-    path = request.weights or WEIGHTS / "imagine-painter.safetensors"
-    tensors, metadata = load_weights(path, model=MODEL)
-    renderer = PainterRenderer.load(look=request.setting("look", "studio"))
-    makes = Imagine(from_tensors(tensors, metadata, name=str(path)), renderer, str(metadata["version"]))
-    return makes.at(request.size_px or FACTOR * renderer.size_px)
+    asked = conditions_of(request.wanted, request.ages_years)
+    makes = painted(request.weights, request.setting("look", "studio"), asked)
+    return makes.at(request.size_px or FACTOR * makes.renderer.size_px)
 
 
 def names_of(wanted: Mapping[str, bool | float], method: str) -> tuple[str, ...]:

@@ -33,7 +33,8 @@ def crowd(
         int | None, typer.Option("--seed", help="Face k of a seed is always the same; drawn if not given.")
     ] = None,
     preset: Annotated[
-        str, typer.Option("--preset", help="mien: the best (128 px); paper: Sanche's network (64 px).")
+        str,
+        typer.Option("--preset", help="mien: fast (128 px); painter: sharper, slow; paper: Sanche's network."),
     ] = "mien",
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Weights of a run instead of the packaged ones.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
@@ -24,6 +25,7 @@ from mien.generators.painter.sampling import GUIDANCE, STEPS, sample
 
 MODEL = "painter"
 ROWS = 8  # of a batch, so that a face does not depend on how many others are drawn
+LARGEST = 3.0  # of a standardised condition
 CODE_NOISE = 0.15  # a density errs a little: the painter is told so
 
 Look = Literal["studio", "natural", "news", "any"]
@@ -47,7 +49,10 @@ class PainterRenderer:
         self.frame, self.look = dict(frame), look
         self.conditions: list[str] = list(about["conditions"])
         self.sources: list[str] = list(about["sources"])
-        self.asked: dict[str, float] = dict(about["asked"])  # conditions of every picture, standardised
+        self.scale: dict[str, list[float]] = dict(about["scale"])  # condition -> mean, deviation
+        self.asked: dict[str, float] = dict(about["asked"])  # conditions of every picture
+        if look == "studio":
+            self.asked |= about["plain"]
         self.version = f"{about['version']}-{look}"
 
     @classmethod
@@ -55,7 +60,7 @@ class PainterRenderer:
         """The packaged painter, or that of a weights file. ``WeightsError`` for a file that is none."""
         where = path or WEIGHTS / f"{MODEL}.safetensors"
         tensors, about = load_weights(where, model=MODEL)
-        missing = {"config", "conditions", "sources", "asked", "version"} - about.keys()
+        missing = {"config", "conditions", "scale", "sources", "asked", "plain", "version"} - about.keys()
         if missing:
             raise WeightsError(f"{where}: its metadata has no '{min(missing)}'")
         tensors = unpacked(tensors)
@@ -72,16 +77,29 @@ class PainterRenderer:
         return self.basis.size_px
 
     def codes(self, features: Any) -> Tensor:
-        """Encoder features (N F) -> codes (N K) of unit variance."""
+        """Encoder features (N F) -> codes (N K) of unit variance. Each by itself: products round by their size."""
         known = torch.as_tensor(np.asarray(features), dtype=torch.float32)
         known = (known - self.frame["mean"]) / self.frame["deviation"]
-        return known @ self.frame["axes"] / self.frame["scale"]
+        return torch.stack([row @ self.frame["axes"] for row in known]) / self.frame["scale"]
+
+    def asking(self, conditions: Mapping[str, float]) -> PainterRenderer:
+        """The same painter, told more of every picture: condition -> value (age in years / 100, attributes 0 to 1)."""
+        more = copy.copy(self)
+        more.asked = {**self.asked, **{name: value for name, value in conditions.items() if name in self.conditions}}
+        return more
 
     @torch.no_grad()
     def draw(
-        self, features: Any, requests: Sequence[FaceRequest], styles: Sequence[FaceRequest] | None = None
+        self,
+        features: Any,
+        requests: Sequence[FaceRequest],
+        styles: Sequence[FaceRequest] | None = None,
+        asked: Sequence[Mapping[str, float]] | None = None,
     ) -> list[UInt8Image]:
-        """Features N F -> N pictures. Noise and look belong to ``styles``, or else to ``requests``."""
+        """Features N F -> N pictures. Noise and look belong to ``styles``, or else to ``requests``.
+
+        ``asked``: what is told of each picture alone, as in ``asking``.
+        """
         keep_freed_memory()
         codes = self.codes(features)
         made: list[UInt8Image | None] = [None] * len(requests)
@@ -89,7 +107,9 @@ class PainterRenderer:
             places = [None if entry is None else entry[0] for entry in page]
             faces = [None if entry is None else entry[1] for entry in page]
             rows = torch.stack([codes[place] if place is not None else torch.zeros_like(codes[0]) for place in places])
-            tokens = sample(self.painter, self._given(rows, faces), self._noise(faces), steps=STEPS, guidance=GUIDANCE)
+            own = [{} if asked is None or place is None else asked[place] for place in places]
+            given = self._given(rows, faces, own)
+            tokens = sample(self.painter, given, self._noise(faces), steps=STEPS, guidance=GUIDANCE)
             photos = to_photos(self.basis.decode(tokens).clamp(-1, 1))
             for photo, place in zip(photos, places, strict=True):
                 if place is not None:
@@ -102,15 +122,18 @@ class PainterRenderer:
         normals = [np.zeros(shape) if one is None else one.standard_normal(shape) for one in draws]
         return torch.from_numpy(np.stack(normals)).float()
 
-    def _given(self, codes: Tensor, faces: Sequence[FaceRequest | None]) -> Given:
+    def _given(self, codes: Tensor, faces: Sequence[FaceRequest | None], own: Sequence[Mapping[str, float]]) -> Given:
         """What the painter is told: the code, the look, and the conditions that every picture keeps."""
         count, config = len(codes), self.painter.config
         one = torch.ones(count, 1)
         conditions, known = torch.zeros(count, config.conditions), torch.zeros(count, config.conditions)
-        for name, value in self.asked.items():
-            place = self.conditions.index(name)
-            conditions[:, place], known[:, place] = value, 1.0
-        chosen = [self.sources.index(name) for name in LOOKS[self.look]]
+        for row, asked in enumerate(own):
+            for name, value in {**self.asked, **asked}.items():
+                if name in self.conditions:
+                    place, (mean, deviation) = self.conditions.index(name), self.scale[name]
+                    conditions[row, place] = float(np.clip((value - mean) / deviation, -LARGEST, LARGEST))
+                    known[row, place] = 1.0
+        chosen = [self.sources.index(name) for name in LOOKS[self.look] if name in self.sources]
         source = [chosen[0 if one is None else one.index % len(chosen)] if chosen else config.sources for one in faces]
         return Given(
             codes, one, CODE_NOISE * one, conditions, known, torch.tensor(source), torch.ones(count, config.tokens), one
