@@ -154,8 +154,7 @@ def test_mean_absolute_error():
 def test_area_under_curve_is_the_share_of_pairs_in_order(samples):
     scores, marked = np.array([value for value, _ in samples]), np.array([mark for _, mark in samples])
     if marked.all() or not marked.any():
-        with pytest.raises(TooFewError, match="area under curve"):
-            area_under_curve(scores, marked)
+        assert np.isnan(area_under_curve(scores, marked))
         return
     pairs = scores[marked][:, None] - scores[~marked][None]
     assert area_under_curve(scores, marked) == pytest.approx((pairs > 0).mean() + 0.5 * (pairs == 0).mean())

@@ -16,8 +16,8 @@ from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.errors import TooFewError
 from mien.core.seeding import stream
 from mien.evaluation import plots
-from mien.evaluation.attributes_metrics import Scores, area_under_curve, balanced_accuracy, scores
-from mien.evaluation.metrics import metric_name
+from mien.evaluation.attributes_metrics import Scores, balanced_accuracy, scores
+from mien.evaluation.metrics import area_under_curve, metric_name
 from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
 from mien.evaluation.statistics import Interval, mean_interval, proportion
 

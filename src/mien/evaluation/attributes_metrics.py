@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mien.evaluation.metrics import area_under_curve
+
 Float64Array = npt.NDArray[np.float64]
 
 
@@ -55,37 +57,24 @@ def scores(
     )
 
 
-def balanced_accuracy(said: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """The mean of the shares that are right among the marked and among the others; NaN with one kind only."""
-    answer, right = np.asarray(said, bool), np.asarray(truth, bool)
-    if not right.any() or right.all():
+def balanced_accuracy(predictions: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+    """The mean of the shares that are right among the marked and among the others; NaN with one class only."""
+    from sklearn.metrics import balanced_accuracy_score
+
+    truth = np.asarray(labels, bool)
+    if not truth.any() or truth.all():
         return float("nan")
-    return float((answer[right].mean() + (~answer[~right]).mean()) / 2)
+    return float(balanced_accuracy_score(truth, np.asarray(predictions, bool)))
 
 
-def area_under_curve(values: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """The chance that a marked face has the higher value than another one, ties half (Mann and Whitney 1947)."""
-    x, right = np.asarray(values, np.float64), np.asarray(truth, bool)
-    positive, negative = int(right.sum()), int((~right).sum())
-    if not positive or not negative:
+def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+    """Mean precision over the marked faces as the threshold falls past each; NaN with one class only."""
+    from sklearn.metrics import average_precision_score
+
+    truth = np.asarray(labels, bool)
+    if not truth.any() or truth.all():
         return float("nan")
-    _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks = (ends - (counts - 1) / 2)[inverse]  # 1-based, ties share their mean rank
-    return float((ranks[right].sum() - positive * (positive + 1) / 2) / (positive * negative))
-
-
-def average_precision(values: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Mean precision over the marked faces as the threshold falls past each; equal values fall together."""
-    x, right = np.asarray(values, np.float64), np.asarray(truth, bool)
-    if not right.any() or right.all():
-        return float("nan")
-    order = np.argsort(-x, kind="stable")
-    hits = np.cumsum(right[order])
-    last = np.append(np.flatnonzero(np.diff(x[order])), len(x) - 1)  # the last of each run of equal values
-    precision = hits[last] / (last + 1)
-    gained = np.diff(hits[last], prepend=0) / hits[-1]
-    return float((precision * gained).sum())
+    return float(average_precision_score(truth, np.asarray(scores, np.float64)))
 
 
 def calibration_error(chances: npt.ArrayLike, truth: npt.ArrayLike, *, bins: int = 10) -> float:

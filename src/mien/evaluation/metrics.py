@@ -206,34 +206,29 @@ def monotone_share(sweep: npt.ArrayLike) -> float:
 
 def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     """Spearman's rank correlation of two series (N) in [-1, 1], ties by mean rank; 0 when one is constant."""
-    a, b = _ranks(np.asarray(first, np.float64).ravel()), _ranks(np.asarray(second, np.float64).ravel())
+    from scipy.stats import spearmanr
+
+    a, b = np.asarray(first, np.float64).ravel(), np.asarray(second, np.float64).ravel()
     if len(a) != len(b):
         raise ValueError(f"rank correlation: {len(a)} and {len(b)} values")
     if len(a) < 2:
         raise TooFewError(f"rank correlation: {len(a)} values, needed are 2 or more")
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale else 0.0
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(spearmanr(a, b).statistic)
 
 
-def _ranks(values: Float64Array) -> Float64Array:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks: Float64Array = ((ends - counts + ends - 1) / 2)[inverse]
-    return ranks
+def area_under_curve(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+    """The area under the ROC curve, in [0, 1], of ``scores`` (N) against ``labels`` (N, true or false), ties half.
 
-
-def area_under_curve(scores: npt.ArrayLike, marked: npt.ArrayLike) -> float:
-    """The chance in [0, 1] that a marked sample has the higher score than an unmarked one (ties count half): ROC AUC.
-
-    ``scores`` and ``marked`` are N; needs one sample of each kind.
+    NaN where only one class is there.
     """
-    truth = np.asarray(marked, bool).ravel()
-    positive, negative = int(truth.sum()), int((~truth).sum())
-    if not positive or not negative:
-        raise TooFewError(f"area under curve: {positive} marked and {negative} unmarked, needed is 1 of each")
-    ranks = _ranks(np.asarray(scores, np.float64).ravel())
-    return float((ranks[truth].sum() - positive * (positive - 1) / 2) / (positive * negative))
+    from sklearn.metrics import roc_auc_score
+
+    truth = np.asarray(labels, bool).ravel()
+    if not truth.any() or truth.all():
+        return float("nan")
+    return float(roc_auc_score(truth, np.asarray(scores, np.float64).ravel()))
 
 
 def mean_absolute_error(estimates: Sequence[float] | npt.ArrayLike, truths: Sequence[float] | npt.ArrayLike) -> float:

@@ -116,12 +116,9 @@ def rejected(p_values: Float64Array, *, level: float = 0.05, false_discovery: bo
     if not false_discovery:
         found[known] = p < level
         return found
-    order = np.argsort(p, kind="stable")
-    under = p[order] <= level * np.arange(1, len(p) + 1) / max(len(p), 1)
-    last = int(np.flatnonzero(under).max()) + 1 if under.any() else 0
-    chosen = np.zeros(len(p), np.bool_)
-    chosen[order[:last]] = True
-    found[known] = chosen
+    from scipy.stats import false_discovery_control
+
+    found[known] = false_discovery_control(p) <= level if len(p) else False
     return found
 
 

@@ -90,11 +90,11 @@ def proportion(hits: int, n: int) -> Interval:
         raise TooFewError("proportion: 0 samples, needed is 1 or more")
     if not 0 <= hits <= n:
         raise ValueError(f"proportion: {hits} of {n}")
-    z = 1.959963984540054
+    from scipy.stats import binomtest
+
+    found = binomtest(hits, n).proportion_ci(0.95, method="wilson")
     share = hits / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
-    return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)), n)
+    return Interval(share, min(share, float(found.low)), max(share, float(found.high)), n)
 
 
 def difference(first: Interval, second: Interval) -> Interval:
