@@ -16,6 +16,7 @@ HELP = {
     "mixture": "Fit what `mien imagine` draws from: how faces with the wanted attributes look to an encoder.",
     "portrait": "Train what draws a face from its features as it looks ahead, neutral, on white.",
     "enlarger": "Train the enlarger that crowd, imagine and portrait share: 128 px to 256 px.",
+    "painter": "Train the painter, a flow that draws whole faces from codes, and the density over its codes.",
     "judge": "Train a judge of `mien evaluate crowd`: of sex and age (mien), or of attributes and race (attributes).",
 }
 

@@ -23,6 +23,7 @@ from mien.pipelines.train.settings import (
     EnlargerSettings,
     MixtureSettings,
     NoSettings,
+    PainterSettings,
     PortraitSettings,
 )
 
@@ -64,6 +65,7 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
         "paper": Preset("portrait:train_thesis", LOOP_OPTIONS, PortraitSettings),
     },
     "enlarger": {"mien": Preset("enlarger:train_enlarger_preset", (*LOOP_OPTIONS, "start_from"), EnlargerSettings)},
+    "painter": {"mien": Preset("painter:train_painter_preset", (*LOOP_OPTIONS, "start_from"), PainterSettings)},
     "judge": {
         "mien": Preset("judge:train_age_sex", LOOP_OPTIONS),
         "attributes": Preset("judge:train_attribute_judge", (*LOOP_OPTIONS, "start_from")),

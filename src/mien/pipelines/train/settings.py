@@ -95,3 +95,14 @@ class EnlargerSettings(Config):
     faces: int | None = Field(default=None, ge=1, description="photographed faces to learn from")
     drawn: int = Field(default=768, ge=0, description="faces drawn by the crowd, to learn from as well; 0: none")
     crowd: Path | None = Field(default=None, description="weights of `mien train crowd` that draw them")
+
+
+class PainterSettings(Config):
+    """The painter and the density over its codes."""
+
+    code: int = Field(default=320, ge=2, description="principal coefficients that say who somebody is")
+    channels: int = Field(default=96, ge=1, le=768, description="numbers a patch of 16 px")
+    width: int = Field(default=288, ge=24, description="of the transformer")
+    depth: int = Field(default=10, ge=1, description="blocks of the transformer")
+    heads: int = Field(default=6, ge=1, description="heads of a block; a divisor of the width")
+    components: int = Field(default=8, ge=1, description="Gaussians of the density")

@@ -1,0 +1,72 @@
+"""What the painter learns from, measured on a dataset: what is said and seen of each photograph, face by face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.core.images import to_tensor
+from mien.core.records import Float32Array, UInt8Image
+from mien.datasets.batches import FaceDataset, Rows
+
+YAW_DEGREES, PITCH_DEGREES = 30.0, 20.0  # units of the two
+CORNER = (40 / 128, 18 / 128)  # height and width of the upper corners, where the background is, in shares of the crop
+GREY = 0.03  # mean difference of neighbouring colour channels under which a photograph is grey
+PATCHES = 8  # a side: the validity of a crop is told by patch
+
+
+def photo_conditions(
+    data: FaceDataset, rows: Rows, crops: UInt8Image, *, mirrored: bool = False
+) -> dict[str, Float32Array]:
+    """Name -> N values: pose, sharpness, greyness, background. ``crops`` N S S 3, mirrored already if they are."""
+    faces = [data.faces[int(row)] for row in rows]
+
+    def column(name: str) -> Float32Array:
+        values = [getattr(face, name) for face in faces]
+        return np.array([np.nan if value is None else value for value in values], np.float32)
+
+    size = crops.shape[1]
+    height, width = round(CORNER[0] * size), round(CORNER[1] * size)
+    pixels = to_tensor(crops).permute(0, 2, 3, 1).numpy()  # N S S 3, -1 to 1
+    corners = np.concatenate([pixels[:, :height, :width], pixels[:, :height, -width:]], 2).reshape(len(crops), -1, 3)
+    steps = np.abs(np.diff(pixels, axis=3)).mean((1, 2)).sum(1)  # N
+    colour = corners.mean(1)
+    sign = -1.0 if mirrored else 1.0
+    return {
+        "yaw": sign * column("yaw_degrees") / YAW_DEGREES,
+        "pitch": column("pitch_degrees") / PITCH_DEGREES,
+        "sharpness": np.log1p(column("sharpness")),
+        "eye": np.log(column("eye_distance_px")),
+        "grey": (steps < GREY).astype(np.float32),
+        "bg_r": colour[:, 0],
+        "bg_g": colour[:, 1],
+        "bg_b": colour[:, 2],
+        "bg_std": 3 * corners.std(1).mean(1),
+    }
+
+
+def valid_patches(data: FaceDataset, rows: Rows, *, mirrored: bool = False) -> Float32Array:
+    """N PATCHES^2: share of each patch of the crop that lies inside its photograph."""
+    side = 8 * PATCHES
+    masks = np.stack([data.mask(int(row), side) for row in rows])
+    shares = masks.reshape(len(rows), PATCHES, 8, PATCHES, 8).mean((2, 4))
+    return np.ascontiguousarray(shares[:, :, ::-1] if mirrored else shares).reshape(len(rows), -1)
+
+
+def standardised(
+    columns: Mapping[str, Float32Array], largest: float = 3.0
+) -> tuple[Float32Array, dict[str, tuple[float, float]]]:
+    """Columns by name -> N Q of mean 0 and deviation 1, clipped, NaN kept; and the mean and deviation of each."""
+    scale = {name: (float(np.nanmean(values)), float(np.nanstd(values)) + 1e-6) for name, values in columns.items()}
+    values = np.stack([(columns[name] - mean) / deviation for name, (mean, deviation) in scale.items()], 1)
+    return np.clip(values, -largest, largest).astype(np.float32), scale
+
+
+def source_weights(data: FaceDataset, rows: Rows) -> npt.NDArray[np.float64]:
+    """How often each face is drawn: sources with n faces weigh as the square root of n, so that small ones count."""
+    names = np.array([data.faces[int(row)].source for row in rows])
+    _, places, counts = np.unique(names, return_inverse=True, return_counts=True)
+    weights = (1 / np.sqrt(counts))[places]
+    return np.asarray(weights / weights.sum(), np.float64)

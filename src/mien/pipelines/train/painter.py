@@ -1,0 +1,206 @@
+"""The painter, and the density over its codes: from a prepared dataset to the two weights files that draw by it.
+
+Codes are principal coefficients of FaceNet's pooled features; conditions are measured on the photographs and read from
+the codes by the packaged density; looks (studio, natural, news) are linear scores of the codes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.core.progress import progress_bars
+from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_settings, settings_of, use_threads
+from mien.pipelines.train.settings import PainterSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from mien.core.progress import OnStage
+    from mien.datasets.batches import FaceDataset, Rows
+    from mien.generators.imagine.density import FaceDensity, Frame
+    from mien.training.painter import PaintedSet
+
+SIZE_PX = 128
+BASIS_FACES = 8000
+HELD_OUT = 512
+BLOCK = 512
+READ = (
+    "Smiling", "Mouth Closed", "Eyeglasses", "Sunglasses", "Wearing Hat", "Black Hair", "Blond Hair", "Brown Hair",
+    "Gray Hair", "Bald", "Bangs", "No Beard", "Mustache", "Curly Hair", "Male", "Asian", "Black", "White",
+    "Wearing Lipstick",
+)  # fmt: skip
+OF_ALL = {"grey": 0.0, "valid": 1.0, "yaw": 0.0}  # asked of every picture
+
+
+def train_painter_preset(request: TrainRequest) -> Trained:
+    """Train in RUN; ``painter.safetensors`` and ``density.safetensors`` are written there."""
+    from mien.core.errors import DatasetError
+    from mien.datasets.batches import FaceDataset
+    from mien.generators.painter.network import PainterConfig
+    from mien.training.painter import PainterTrainingConfig, held_out_cost, train_painter
+    from mien.training.state import initial_weights
+
+    own, out = settings_of(request, PainterSettings), request.out
+    settings = loop_settings(request, steps=40_000, batch_size=64, channels_last=False, checkpoint_minutes=10.0)
+    use_threads(request)
+    data = FaceDataset.open(request.data)
+    rows, unseen = data.rows("train"), data.rows("validation")[:HELD_OUT]
+    if len(rows) <= own.code:
+        raise DatasetError(f"{request.data}: {len(rows)} training faces; more than {own.code} are wanted (--set code=)")
+    with progress_bars() as bars:
+        prepared = prepare(data, rows, unseen, out, own, bars)
+    sources = prepared.sources
+    config = PainterTrainingConfig(
+        painter=PainterConfig(
+            channels=own.channels, code=own.code, conditions=len(prepared.scale), sources=len(sources), width=own.width,
+            depth=own.depth, heads=own.heads, hidden=round(2.5 * own.width),
+        ),
+        data=data.fingerprint(),
+    )  # fmt: skip
+    initial, before = (None, 0) if request.start_from is None else initial_weights(request.start_from)
+    config = config.model_copy(update={"images_before": before})
+    outcome = train_painter(
+        prepared.seen.batch_at(settings.batch_size, settings.seed),
+        out,
+        config,
+        settings,
+        hooks=(held_out_cost(prepared.held_out, config, settings.preview_every),) if len(unseen) else (),
+        initial=None if initial is None else initial["painter"],
+        resume=bool(request.resume),
+    )
+    prepared.export(out, outcome.shown["painter"], config.painter, outcome.images + before)
+    return Trained(out / "painter.safetensors", finished(outcome, out).remarks)
+
+
+class Prepared:
+    """A dataset as the painter learns it, and what the two weights files need beside the network."""
+
+    def __init__(
+        self, seen: PaintedSet, held_out: PaintedSet, scale: dict[str, tuple[float, float]], sources: tuple[str, ...],
+        basis: Any, density: FaceDensity, plain: float,
+    ) -> None:  # fmt: skip
+        self.seen, self.held_out, self.scale, self.sources = seen, held_out, scale, sources
+        self.basis, self.density, self.plain = basis, density, plain
+
+    def export(self, out: Path, painter: Any, config: Any, images: int) -> None:
+        """Write ``painter.safetensors`` (a byte a weight) and ``density.safetensors``."""
+        import torch
+
+        from mien.core.checkpoints import save_weights
+        from mien.core.quantise import packed
+        from mien.generators.imagine.weights import MODEL as DENSITY
+        from mien.generators.painter.renderer import MODEL
+        from mien.training.imagine import export_density
+
+        frame = self.density.frame
+        arrays = {"mean": frame.mean, "deviation": frame.deviation, "axes": frame.axes, "scale": frame.scale}
+        tensors = {f"painter.{name}": value for name, value in painter.state_dict().items()}
+        tensors |= {f"basis.{name}": value for name, value in self.basis.state_dict().items()}
+        tensors |= {f"frame.{name}": torch.from_numpy(value).float() for name, value in arrays.items()}
+        mean, deviation = self.scale["sharpness"]
+        about = {
+            "model": MODEL, "version": f"{MODEL}-{images // 1000}k", "config": config.model_dump(mode="json"),
+            "conditions": list(self.scale), "scale": self.scale, "sources": list(self.sources),
+            "asked": {**OF_ALL, "sharpness": mean + 0.5 * deviation}, "plain": {"bg_std": self.plain},
+            "images": images,
+        }  # fmt: skip
+        save_weights(out / "painter.safetensors", packed(tensors, 50_000), about, dtype=torch.float16)
+        export_density(out / "density.safetensors", self.density, {"model": DENSITY, "decoder": about["version"]})
+
+
+def prepare(
+    data: FaceDataset, rows: Rows, unseen: Rows, out: Path, own: PainterSettings, on_stage: OnStage
+) -> Prepared:
+    """Features, codes, tokens and conditions of a dataset; the tokens are kept in RUN, in half precision."""
+    import numpy as np
+
+    from mien.datasets.features import features
+    from mien.datasets.painted import photo_conditions, source_weights, standardised, valid_patches
+    from mien.faces.encoder import load_encoder
+    from mien.generators.painter.renderer import LOOKS
+    from mien.training.imagine import ImagineConfig, fit_components, fit_frame, fit_probes
+    from mien.training.looks import with_looks
+    from mien.training.painter import PaintedSet
+
+    encoder, both = load_encoder("facenet"), np.concatenate([rows, unseen])
+    pixels = data.pixels(SIZE_PX, on_stage("crops"))
+    values = features(data, encoder, both, on_progress=on_stage("features"))
+    weights = source_weights(data, rows)
+    frame = fit_frame(values[: len(rows)], (weights * len(rows)).astype(np.float32), own.code)
+    codes = frame.codes(values)
+    names = [data.faces[int(row)].source for row in both]
+    sources = tuple(sorted(set(names)))
+    crops = np.ascontiguousarray(pixels[both])
+    columns = photo_conditions(data, both, crops)
+    valid = valid_patches(data, both)
+    columns["valid"] = valid.mean(1)
+    columns |= _read(values, data, both)
+    conditions, scale = standardised(columns)
+    basis, tokens = _tokens(crops, len(rows), own, out)
+    places = np.array([sources.index(name) for name in names], np.int64)
+
+    def part(chosen: slice, share: npt.NDArray[np.float64] | None) -> PaintedSet:
+        known = codes[chosen].astype(np.float16)
+        return PaintedSet(tokens[chosen], known, conditions[chosen], valid[chosen], places[chosen], share)
+
+    faces = [data.faces[int(row)] for row in rows]
+    fitted = ImagineConfig(axes=own.code, components=own.components, rounds=12)
+    known, wide = codes[: len(rows)], (weights * len(rows)).astype(np.float32)
+    components = fit_components(known, wide, fitted, on_stage("Gaussians"))
+    density = with_looks(
+        _density(frame, components, fit_probes(known, faces, fitted)), known, names[: len(rows)], LOOKS
+    )
+    studio = np.isin(names, LOOKS["studio"])
+    plain = float(np.nanmedian(columns["bg_std"][studio if studio.any() else slice(None)]))
+    begin, rest = slice(0, len(rows)), slice(len(rows), None)
+    return Prepared(part(begin, weights), part(rest, None), scale, sources, basis, density, plain)
+
+
+def _density(frame: Frame, components: Any, probes: Any) -> FaceDensity:
+    from mien.generators.imagine.density import FaceDensity
+
+    return FaceDensity(frame, components, probes)
+
+
+def _read(values: npt.NDArray[Any], data: FaceDataset, rows: Rows) -> dict[str, npt.NDArray[np.float32]]:
+    """How far attributes are there (0 to 1) by the packaged density's scores; sex and age as labelled where known."""
+    import numpy as np
+
+    from mien.generators.imagine.density import AGE
+    from mien.generators.imagine.mien import Imagine
+
+    density = Imagine.load(enlarged=False).density
+    scores, probes = density.probes.scores(density.frame.codes(values)), density.probes
+    found = {}
+    for name in READ:
+        k = probes.index(name)
+        found[name] = ((scores[:, k] - probes.absent[k]) / (probes.present[k] - probes.absent[k])).astype(np.float32)
+    male, age = 1 - data.female[rows], data.ages_years[rows] / 100
+    found["Male"] = np.where(np.isnan(male), found["Male"], male)
+    found[AGE] = np.where(np.isnan(age), scores[:, probes.index(AGE)], age).astype(np.float32)
+    return found
+
+
+def _tokens(
+    crops: npt.NDArray[np.uint8], seen: int, own: PainterSettings, out: Path
+) -> tuple[Any, npt.NDArray[np.float16]]:
+    """The basis of patches, fitted on some of the first ``seen`` crops, and the tokens of all (a memory map in RUN)."""
+    import numpy as np
+    import torch
+
+    from mien.core.images import to_tensor
+    from mien.generators.painter.basis import PatchBasis
+
+    basis = PatchBasis(SIZE_PX, channels=own.channels)
+    some = crops[: seen : max(1, seen // BASIS_FACES)]
+    basis.fit(to_tensor(np.ascontiguousarray(some)))
+    out.mkdir(parents=True, exist_ok=True)
+    shape = (len(crops), basis.tokens, own.channels)
+    tokens = np.lib.format.open_memmap(out / "tokens.npy", mode="w+", dtype=np.float16, shape=shape)
+    with torch.inference_mode():
+        for start in range(0, len(crops), BLOCK):
+            part = to_tensor(np.ascontiguousarray(crops[start : start + BLOCK]))
+            tokens[start : start + BLOCK] = basis.encode(part).numpy().astype(np.float16)
+    return basis, tokens
