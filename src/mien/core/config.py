@@ -32,7 +32,7 @@ class Config(pydantic.BaseModel):
                 tail = f"; allowed keys: {', '.join(_fields_at(cls, first['loc'][:-1]))}"
             else:
                 tail = f", given {reprlib.repr(first.get('input'))}"
-            raise RequestError(f"{where}: {key}: {first['msg']}{tail}") from error
+            raise RequestError(f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}{tail}") from error
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:

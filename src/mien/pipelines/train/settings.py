@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 
 from mien.attributes.vocabulary import NAMES
 from mien.core.config import Config
@@ -76,7 +75,7 @@ class PortraitSettings(Config):
     @classmethod
     def _rises(cls, pitch: tuple[float, float]) -> tuple[float, float]:
         if pitch[0] >= pitch[1]:
-            raise PydanticCustomError("range", "the first is to be under the second")
+            raise ValueError("the first is to be under the second")
         return pitch
 
     @field_validator("without")
@@ -85,7 +84,7 @@ class PortraitSettings(Config):
         for name in names:
             if name not in NAMES:
                 near = ", ".join(get_close_matches(name, NAMES, n=3, cutoff=0.4))
-                raise PydanticCustomError("attribute", f"no such attribute; near: {near}; `mien attributes` lists all")
+                raise ValueError(f"no such attribute; near: {near}; `mien attributes` lists all")
         return names
 
 
