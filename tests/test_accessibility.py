@@ -79,7 +79,7 @@ def test_the_studio(tiny: str, visit: Callable[..., Visit], look: str) -> None:
     anna.until("document.querySelectorAll('.variant img').length === 16")
     assert faults(page) == []
     page = ready(anna, "imagine")
-    page.locator("#imagine-words textarea").fill("smiling woman, wizard, ")
+    page.locator("#imagine-words textarea").fill("smiling woman, robot, ")
     page.locator("#imagine-go").click()
     page.locator("#imagine-sheet button.tile").nth(3).click()
     page.wait_for_selector("#imagine-large img")

@@ -138,7 +138,7 @@ def test_a_broken_authorization_is_no_way_in(tmp_path: Path, words: str) -> None
 
 def order(index: int) -> FacesJob:
     """One face."""
-    return FacesJob(1, index, 1, crowd_request(age="20-30"))
+    return FacesJob(1, index, 1, crowd_request(age="20-30").request)
 
 
 def test_asking_answers_every_order_in_turn() -> None:

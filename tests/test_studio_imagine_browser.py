@@ -48,10 +48,10 @@ def write(page: Any, text: str) -> None:
 def test_words_become_chips_chips_become_words_and_a_face_is_refined(tiny: str, visit: Callable[..., Visit]) -> None:
     anna = visit(tiny)
     page = ready(anna, "imagine")
-    write(page, "slightly smiling woman, wizard, ")
+    write(page, "slightly smiling woman, robot, ")
     page.wait_for_selector('.chip.lit[data-label="woman"]')
     assert page.locator('.chip.lit[data-label="smiling"]').get_attribute("data-strength") == "0.5"
-    assert "Not understood, and left out: 'wizard'" in page.locator("#imagine-said").inner_text()
+    assert "Not understood, and left out: 'robot'" in page.locator("#imagine-said").inner_text()
     page.locator('.chip[data-label="glasses"]').click()
     anna.until("document.querySelector('#imagine-words textarea').value === 'woman, glasses, smiling:0.5'")
     page.locator('.chip[data-label="glasses"]').click()

@@ -16,6 +16,11 @@ from mien.core.records import Labels, Sex
 from mien.core.seeding import SEED_LIMIT
 from mien.generators.conditions import ATTRIBUTES, RACES
 
+__all__ = [
+    "Description", "FacesRequest", "Read", "check_count", "check_paper", "check_race", "check_seed", "crowd_request",
+    "imagine_request", "parse_ages",
+]  # fmt: skip
+
 MOST_FACES = 1_000_000
 AGES_YEARS = (1.0, 100.0)
 PAPER_AGE_FROM_YEARS = 10.0  # the data of the conditional GAN begins there

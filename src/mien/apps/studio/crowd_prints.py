@@ -50,9 +50,7 @@ class Prints:
         """Make those that are not there yet; yields as ``Rooms.ask`` does. ``MienError`` as the service."""
         missing = [place for place in places if self.get(place) is None]
         orders = [
-            FacesJob(
-                frame.seed, frame.index, 1, (frame.labels, (frame.age_years,) * 2), None if size == DRAWN_PX else size
-            )
+            FacesJob(frame.seed, frame.index, 1, frame.request, None if size == DRAWN_PX else size)
             for _, frame, size in missing
         ]
         for step in self.rooms.ask("crowd", orders, together=TOGETHER):

@@ -17,7 +17,7 @@ from typing import Self
 from mien.core.errors import RequestError
 from mien.core.records import Labels, Sex
 from mien.core.seeding import SEED_LIMIT, stream
-from mien.pipelines.request import check_race, crowd_request, parse_ages
+from mien.pipelines.request import Description, FacesRequest, check_race, crowd_request, parse_ages
 
 MOST_FACES = 200
 SIZES_PX = (128, 256)
@@ -79,6 +79,12 @@ class Frame:
     def labels(self) -> Labels:
         """What the generator is asked for."""
         return Labels(self.sex, self.age_years, None, self.race, attributes_of(self.words))
+
+    @property
+    def request(self) -> FacesRequest:
+        """The same as a request to the crowd."""
+        wanted = {"Male": self.sex == "male", **attributes_of(self.words)}
+        return FacesRequest(Description(wanted, (self.age_years, self.age_years)), self.race)
 
     @property
     def noun(self) -> str:

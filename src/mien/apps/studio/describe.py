@@ -15,8 +15,9 @@ from mien.apps.studio.widgets import QUIET, acting, notice, photo_drop, script, 
 from mien.apps.web.models import WITH_ETHNICITY, FacesJob, PhotoJob
 from mien.core.errors import MienError, PhotoError
 from mien.core.images import encode_jpeg, resize
-from mien.core.records import Labels, UInt8Image
+from mien.core.records import UInt8Image
 from mien.core.seeding import fresh_seed
+from mien.pipelines.request import crowd_request
 
 TITLE = "Describe"
 SHOWN_PX = 1200  # longer side of the photo on the page
@@ -82,7 +83,7 @@ class _Tab:
         """A made face as the photo."""
         desk.turn += 1
         turn = desk.turn
-        order = FacesJob(fresh_seed(), 0, 1, (Labels(), (20.0, 70.0)))
+        order = FacesJob(fresh_seed(), 0, 1, crowd_request(age="20-70").request)
         try:
             for step in self.rooms.ask("crowd", [order]):
                 if step.answer is None:

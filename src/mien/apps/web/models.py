@@ -97,13 +97,13 @@ def order_of(maker: ModelSpec, form: FacesForm, seeds: Seeds) -> FacesJob:
 
 
 def crowd_wish(form: CrowdForm) -> Any:
-    """The ``Read`` request of a form."""
+    """The request of a form (``pipelines.request.FacesRequest``)."""
     from mien.pipelines.crowd import check_preset
     from mien.pipelines.request import crowd_request
 
     read = crowd_request(form.words, sex=form.sex, age=form.age, race=form.race, option="words")
     check_preset("mien", read.request)
-    return read
+    return read.request
 
 
 def make_crowd(crowd: Any, orders: Sequence[FacesJob]) -> list[list[Picture]]:
@@ -116,7 +116,7 @@ def make_crowd(crowd: Any, orders: Sequence[FacesJob]) -> list[list[Picture]]:
         places = [place for place, order in enumerate(orders) if order.size_px == size]
         requests = []
         for order in (orders[place] for place in places):
-            wanted = order.wish.request
+            wanted = order.wish
             ages = age_range(wanted.description.ages_years)
             requests += [request_for(wanted.labels, ages, order.seed, order.first + k) for k in range(order.count)]
         makes = crowd if size is None else crowd.at(size)
@@ -137,7 +137,7 @@ def load_crowd() -> Any:
 
 
 def imagine_wish(form: ImagineForm) -> Any:
-    """The ``Read`` request of a form."""
+    """The request of a form (``pipelines.request.FacesRequest``)."""
     from mien.pipelines.request import imagine_request
 
     read = imagine_request(
@@ -146,7 +146,7 @@ def imagine_wish(form: ImagineForm) -> Any:
     described = read.request.description
     if not described.attributes and described.ages_years is None:
         raise RequestError(f"words: none given; say what the face is like, for example {EXAMPLE}")
-    return read
+    return read.request
 
 
 def make_imagine(imagine: Any, orders: Sequence[FacesJob]) -> list[Any]:
@@ -157,7 +157,7 @@ def make_imagine(imagine: Any, orders: Sequence[FacesJob]) -> list[Any]:
 def _imagined(imagine: Any, order: FacesJob) -> list[Picture]:
     from mien.generators.imagine.density import Wish
 
-    asked = order.wish.request
+    asked = order.wish
     wish = Wish(asked.description.attributes, asked.description.ages_years, asked.typical)
     imagine = imagine if order.size_px is None else imagine.at(order.size_px)
     about = {"model": imagine.name, "model_version": imagine.version, "attributes": dict(wish.attributes)}
