@@ -19,8 +19,6 @@ from studio_live import fakes, ready, studio
 from study_tiny import make_study
 
 from mien.apps.review.app import create_app
-from mien.apps.review.desk import Desk
-from mien.apps.review.room import ReviewRoom
 from mien.apps.studio.theme import PALETTE
 from mien.apps.study.answer_store import SCHEMA, AnswerStore
 from mien.apps.study.app import create_study
@@ -29,6 +27,7 @@ from mien.core.database import open_store
 from mien.core.images import encode_png
 from mien.datasets.batches import FaceDataset
 from mien.datasets.corrections import settle_place
+from mien.pipelines.review import Review, ReviewQueue
 
 LOOKS: dict[str, dict[str, Any]] = {"day": {}, "night": {"color_scheme": "dark"}, "phone": PHONE}
 READ_ON = ("paper", "card", "sheet", "wash")
@@ -110,8 +109,8 @@ def test_the_review(visit: Callable[..., Visit], tmp_path: Path, look: str) -> N
     data = FaceDataset.open(tmp_path / "faces", corrected=False)
     place, store = settle_place(tmp_path / "faces")
     found = review_tiny.doubts(data.faces)
-    desk = Desk(store, place.dataset, [data.faces[int(row)].id for row in found.order()])
-    with served(create_app(ReviewRoom(data, found, desk, "faces"), ServiceSettings())) as address:
+    queue = ReviewQueue(store, place.dataset, [data.faces[int(row)].id for row in found.order()])
+    with served(create_app(Review(data, found, queue, "faces"), ServiceSettings())) as address:
         ada = visit(address, **LOOKS[look])
         page = ada.open()
         assert faults(page) == []

@@ -15,14 +15,13 @@ pytest.importorskip("jinja2")
 from fastapi.testclient import TestClient
 
 from mien.apps.review.app import create_app
-from mien.apps.review.desk import Desk
-from mien.apps.review.room import ReviewRoom
 from mien.apps.web.keys import add_key
 from mien.apps.web.settings import ServiceSettings
 from mien.core.errors import RequestError
 from mien.core.images import to_photos
 from mien.datasets.batches import FaceDataset
 from mien.datasets.corrections import settle_place, standing
+from mien.pipelines.review import Review, ReviewQueue
 from mien.pipelines.train.crowd_paper import paper_batches
 
 Come = Callable[..., TestClient]
@@ -35,20 +34,20 @@ def dest(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def room(dest: Path) -> Iterator[ReviewRoom]:
+def review(dest: Path) -> Iterator[Review]:
     """Twelve faces of which the first three have a suspicious label: sex, age, smile."""
     data = FaceDataset.open(dest, corrected=False)
     place, store = settle_place(dest)
     found = review_tiny.doubts(data.faces)
-    desk = Desk(store, place.dataset, [data.faces[int(row)].id for row in found.order()])
-    yield ReviewRoom(data, found, desk, "faces")
+    queue = ReviewQueue(store, place.dataset, [data.faces[int(row)].id for row in found.order()])
+    yield Review(data, found, queue, "faces")
     store.close()
 
 
 @pytest.fixture
-def come(room: ReviewRoom) -> Come:
+def come(review: Review) -> Come:
     """A new browser before the page, with a name or without."""
-    app = create_app(room, ServiceSettings())
+    app = create_app(review, ServiceSettings())
 
     def visit(name: str | None = "Ada") -> TestClient:
         client = TestClient(app)
@@ -128,13 +127,13 @@ def test_what_the_page_is_told_is_what_the_next_training_sees(tmp_path: Path) ->
     before = seen()
     assert before[0] == {(place, ("female", "male")[place % 2], age) for place, age in enumerate(ages)}
     place, store = settle_place(tmp_path)
-    room = ReviewRoom(
+    review = Review(
         FaceDataset.open(tmp_path, corrected=False),
         review_tiny.doubts(rows),
-        Desk(store, place.dataset, [row.id for row in rows]),
+        ReviewQueue(store, place.dataset, [row.id for row in rows]),
         "faces",
     )
-    client = TestClient(create_app(room, ServiceSettings(), by="Ada"))
+    client = TestClient(create_app(review, ServiceSettings(), by="Ada"))
     assert "Corrected." in say(client, "keep", sex="male")  # face 0
     assert "Corrected." in say(client, "classifier")  # face 1: 40 years older
     assert "Kept as it was." in say(client, "keep")
@@ -223,12 +222,12 @@ def test_others_pages_and_names_are_refused(come: Come) -> None:
 
 
 def test_an_address_that_others_reach_needs_a_key_whose_name_is_the_reviewers(
-    room: ReviewRoom, tmp_path: Path, dest: Path
+    review: Review, tmp_path: Path, dest: Path
 ) -> None:
     with pytest.raises(RequestError, match=r"--host: 0\.0\.0\.0 can be reached by others, which needs --keys FILE"):
-        create_app(room, ServiceSettings(host="0.0.0.0"))
+        create_app(review, ServiceSettings(host="0.0.0.0"))
     key = add_key(tmp_path / "keys", "grace")
-    app = create_app(room, ServiceSettings(host="0.0.0.0", keys=tmp_path / "keys"))
+    app = create_app(review, ServiceSettings(host="0.0.0.0", keys=tmp_path / "keys"))
     client = TestClient(app, base_url="http://photos.example")
     assert "A key is needed" in client.get("/").text
     assert client.get("/crops/0.jpg", follow_redirects=False).status_code == 303

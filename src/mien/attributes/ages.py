@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from mien.attributes.lexicon import PRONOUNS
 from mien.core.errors import RequestError
+from mien.core.limits import AGES_YEARS, ages_allowed
 
 Years = tuple[float, float]
 
-AGES_YEARS = (1.0, 100.0)
 ADULT_YEARS = 16.0  # where "under 30" begins
 ABOUT_YEARS = 3.0  # "about 60": 57 to 63
 
@@ -74,7 +74,7 @@ def read_ages(text: str, option: str) -> AgesSaid:
             if denied := re.search(r"\b(?:not|never|no)(?:\s+(?:an?|the))?\s*$", before):
                 unknown.append(f"{denied[0].strip()} {found[0].strip()}")
                 before = before[: denied.start()]
-            elif not AGES_YEARS[0] <= low <= high <= AGES_YEARS[1]:
+            elif not ages_allowed(low, high):
                 raise RequestError(f"{option}: '{found[0].strip()}' given; ages go from 1 to 100, the lower one first")
             else:
                 years = common((low, high), years, option)
@@ -117,7 +117,7 @@ def _over(found: re.Match[str]) -> Years:
 
 def _about(found: re.Match[str]) -> Years:
     age = float(found[1])
-    if not AGES_YEARS[0] <= age <= AGES_YEARS[1]:
+    if not ages_allowed(age, age):
         return age, age  # refused
     return max(age - ABOUT_YEARS, AGES_YEARS[0]), min(age + ABOUT_YEARS, AGES_YEARS[1])
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from mien.core.errors import RequestError
+from mien.core.limits import OLDEST_YEARS
 
 SQLITE = "review.sqlite"
-OLDEST_YEARS = 120
 
 Verdict = Literal["accepted", "corrected", "rejected"]
 Value = str | float | bool | None

@@ -73,13 +73,13 @@ def chosen(data: FaceDataset, asked: Sequence[str]) -> tuple[str, ...]:
 
 
 def suspicions(
-    data: FaceDataset, labels: Sequence[str], eyes: Callable[[], Encoder] | None, on_stage: OnStage = silent
+    data: FaceDataset, labels: Sequence[str], load_encoder: Callable[[], Encoder] | None, on_stage: OnStage = silent
 ) -> Suspicions:
     """Judge ``labels`` of every face. ``data`` must say what the sources said (``FaceDataset.open(corrected=False)``).
 
     ``MienError`` where cleanlab is not installed.
     """
-    found = views(data, labels, eyes, on_stage)
+    found = views(data, labels, load_encoder, on_stage)
     judged = tuple(label for label in labels if label in found)
     if not judged:
         raise DatasetError(f"{data.dest}: nothing here can judge {', '.join(labels)}")

@@ -73,17 +73,17 @@ def given(data: FaceDataset, label: str) -> Floats:
 
 
 def views(
-    data: FaceDataset, labels: Sequence[str], eyes: Callable[[], Encoder] | None, on_stage: OnStage = silent
+    data: FaceDataset, labels: Sequence[str], load_encoder: Callable[[], Encoder] | None, on_stage: OnStage = silent
 ) -> dict[str, View]:
     """Label -> its view; a label that nobody here can judge is left out. What was computed once is in ``DEST/cache``.
 
-    ``eyes`` gives the encoder, if one can be had; it is asked only where it is needed.
+    ``load_encoder`` gives the encoder, if one can be had; it is asked only where it is needed.
     """
     folder = cache_of(data)
     found = {label: view for label in labels if (view := _read(folder, label, len(data))) is not None}
     missing = [label for label in labels if label not in found]
     enough = [label for label in missing if _enough(given(data, label), label)]
-    seen = _components(data, eyes, on_stage) if enough else None
+    seen = _components(data, load_encoder, on_stage) if enough else None
     for done, label in enumerate(enough if seen is not None else ()):
         assert seen is not None
         on_stage("compare labels with faces")(done, len(enough))
@@ -115,12 +115,14 @@ def _folds(data: FaceDataset) -> npt.NDArray[np.int64]:
     return np.array([hashlib.sha256(name.encode()).digest()[0] % FOLDS for name in names], np.int64)
 
 
-def _components(data: FaceDataset, eyes: Callable[[], Encoder] | None, on_stage: OnStage) -> Float32Array | None:
+def _components(
+    data: FaceDataset, load_encoder: Callable[[], Encoder] | None, on_stage: OnStage
+) -> Float32Array | None:
     """Principal components of the encoder's features, each of unit variance (N C); None where no encoder is at hand."""
-    if eyes is None:
+    if load_encoder is None:
         return None
     try:
-        encoder = eyes()
+        encoder = load_encoder()
     except WeightsError:
         return None
     rows = np.arange(len(data), dtype=np.int64)

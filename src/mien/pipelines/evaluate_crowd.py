@@ -16,6 +16,7 @@ from mien.core.checkpoints import WEIGHTS, load_weights
 from mien.core.contract import FaceRequest, Generator
 from mien.core.errors import RequestError
 from mien.core.images import in_crop
+from mien.core.limits import AGES_YEARS
 from mien.core.progress import OnStage, counted
 from mien.core.records import Labels, Sex, UInt8Image
 from mien.evaluation import faces
@@ -25,7 +26,6 @@ from mien.evaluation.faces import FaceRow, Faces
 from mien.evaluation.features import Advance, Judges, NetworkJudges, stored_identity
 from mien.evaluation.report import Report, ReportProvenance
 from mien.generators.conditions import ATTRIBUTES
-from mien.generators.crowd.sampler import AGES_YEARS
 from mien.pipelines.evaluate_requests import PRESETS, QUICK, CrowdEvaluation
 from mien.pretrained import registry as store
 

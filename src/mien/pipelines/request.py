@@ -12,17 +12,16 @@ from typing import Literal
 
 from mien.attributes.sentences import Description, Understood, understand_or_refuse
 from mien.core.errors import RequestError
+from mien.core.limits import ages_allowed, check_seed
 from mien.core.records import Labels, Sex
-from mien.core.seeding import SEED_LIMIT
 from mien.generators.conditions import ATTRIBUTES, RACES
 
 __all__ = [
-    "Description", "FacesRequest", "Read", "check_count", "check_paper", "check_race", "check_seed", "crowd_request",
+    "Description", "FacesRequest", "Read", "check_count", "check_paper", "check_race", "crowd_request",
     "imagine_request", "parse_ages",
 ]  # fmt: skip
 
 MOST_FACES = 1_000_000
-AGES_YEARS = (1.0, 100.0)
 PAPER_AGE_FROM_YEARS = 10.0  # the data of the conditional GAN begins there
 SEX = "Male"
 # Words of the vocabulary that a crowd understands by its labels of age.
@@ -164,12 +163,6 @@ def check_count(count: int, most: int = MOST_FACES) -> None:
         raise RequestError(f"--count: {count} given; allowed are 1 to {most}")
 
 
-def check_seed(seed: int | None) -> None:
-    """``RequestError`` for a seed out of range."""
-    if seed is not None and not 0 <= seed < SEED_LIMIT:
-        raise RequestError(f"--seed: {seed} given; allowed are 0 to 2^63 - 1")
-
-
 def parse_ages(text: str) -> tuple[float, float]:
     """'30' or '20-35' -> (low, high) in years."""
     low, dash, high = text.partition("-")
@@ -177,6 +170,6 @@ def parse_ages(text: str) -> tuple[float, float]:
         ages = float(low), float(high if dash else low)
     except ValueError:
         ages = (math.nan, math.nan)
-    if not AGES_YEARS[0] <= ages[0] <= ages[1] <= AGES_YEARS[1]:
+    if not ages_allowed(*ages):
         raise RequestError(f"--age: '{text}' given; allowed: one age (30) or a range (20-35), from 1 to 100")
     return ages

@@ -56,14 +56,18 @@ def review(
 
     require_dataset(dest)
     with needing("review", "review"):
-        from mien.apps.review import run
+        from mien.apps.review.app import create_app
+        from mien.apps.review.face_page import summary
+        from mien.apps.web.server import serve_app
         from mien.apps.web.settings import ServiceSettings
+        from mien.pipelines.review import open_review
     settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="data review")
     settings.check_open()
     with progress_bars() as on_stage:
-        room, opened = run.open_room(dest, what=what or (), store=store, limit=limit, on_stage=on_stage)
+        opened, answers = open_review(dest, labels=what or (), store=store, limit=limit, on_stage=on_stage)
     try:
-        typer.echo(run.summary(room), err=True)
-        run.serve(room, settings, by=by, ready=lambda address: typer.echo(f"mien reviews {dest} at {address}"))
+        typer.echo(summary(opened), err=True)
+        app = create_app(opened, settings, by=by)
+        serve_app(app, settings, ready=lambda address: typer.echo(f"mien reviews {dest} at {address}"))
     finally:
-        opened.close()
+        answers.close()

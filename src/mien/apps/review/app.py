@@ -15,11 +15,11 @@ from jinja2 import Environment, FileSystemLoader
 from starlette.exceptions import HTTPException
 
 import mien
-from mien.apps.review.desk import Seat, TakenError
-from mien.apps.review.room import ReviewRoom
+from mien.apps.review.face_page import changes_of, face_page
 from mien.apps.web.keys import Keys
 from mien.apps.web.settings import LOOPBACK_NAMES, ServiceSettings
 from mien.core.errors import MienError, RequestError
+from mien.pipelines.review import Review, Reviewer, TakenError
 
 HERE = Path(__file__).parent
 SEAT, NAME, KEY = "mien_seat", "mien_name", "mien_key"
@@ -58,17 +58,17 @@ async def _form(request: Request) -> dict[str, str]:
         raise HTTPException(400, "The form cannot be read.") from None
 
 
-def _seat(request: Request) -> Seat:
+def _reviewer(request: Request) -> Reviewer:
     """Who asks."""
-    seat: Seat = request.app.state.seat_of(request)
-    return seat
+    reviewer: Reviewer = request.app.state.reviewer_of(request)
+    return reviewer
 
 
-Person = Annotated[Seat, Depends(_seat)]
+Person = Annotated[Reviewer, Depends(_reviewer)]
 Form = Annotated[dict[str, str], Depends(_form)]
 
 
-def create_app(room: ReviewRoom, settings: ServiceSettings, *, by: str | None = None) -> FastAPI:
+def create_app(review: Review, settings: ServiceSettings, *, by: str | None = None) -> FastAPI:
     """The review as an ASGI application. ``by`` is the name of everybody who comes; without it the page asks, once.
 
     ``RequestError`` for an address that others can reach and no keys. With keys a person's name is that of the key.
@@ -80,9 +80,9 @@ def create_app(room: ReviewRoom, settings: ServiceSettings, *, by: str | None = 
     app.mount("/static", StaticFiles(directory=HERE / "static"))
 
     def page(template: str, status: int = 200, /, **values: object) -> HTMLResponse:
-        return HTMLResponse(pages.get_template(f"{template}.html.j2").render(dataset=room.title, **values), status)
+        return HTMLResponse(pages.get_template(f"{template}.html.j2").render(dataset=review.title, **values), status)
 
-    def seat_of(request: Request) -> Seat:
+    def reviewer_of(request: Request) -> Reviewer:
         """Who asks. Someone without key, or without a name, is sent where it is asked for."""
         holder = keys.holder(request.cookies.get(KEY, "")) if keys else None
         if keys and holder is None:
@@ -91,38 +91,51 @@ def create_app(room: ReviewRoom, settings: ServiceSettings, *, by: str | None = 
         seat = request.cookies.get(SEAT, "")
         if not name or not 16 <= len(seat) <= 64:
             raise HTTPException(303, headers={"Location": "/name"})
-        return Seat(seat, name[:NAME_LETTERS])
+        return Reviewer(seat, name[:NAME_LETTERS])
 
-    app.state.seat_of = seat_of
+    app.state.reviewer_of = reviewer_of
 
     @app.get("/")
-    def look(seat: Person, said: str = "") -> Response:
-        face = room.desk.next(seat)
-        standing = room.desk.standing(seat)
+    def look(reviewer: Person, said: str = "") -> Response:
+        face = review.queue.next(reviewer)
+        progress = review.queue.progress(reviewer)
         if face is None:
-            return page("done", seat=seat, standing=standing, note=NOTES.get(said, ""))
-        return page("face", seat=seat, standing=standing, note=NOTES.get(said, ""), face=room.face(face), error="")
+            return page("done", reviewer=reviewer, progress=progress, note=NOTES.get(said, ""))
+        return page(
+            "face",
+            reviewer=reviewer,
+            progress=progress,
+            note=NOTES.get(said, ""),
+            face=face_page(review, face),
+            error="",
+        )
 
     @app.post("/say")
-    def say(seat: Person, form: Form) -> Response:
+    def say(reviewer: Person, form: Form) -> Response:
         action, face = form.get("do", ""), form.get("face", "")
         try:
             if action not in ACTIONS:
                 raise RequestError(f"do: '{action}' given; allowed: {', '.join(ACTIONS)}")
-            return _back(_act(room, seat, action, face, form))
+            return _back(_act(review, reviewer, action, face, form))
         except TakenError:
             return _back("taken")
         except RequestError as error:
-            if not room.has(face):
+            if not review.has(face):
                 return page("broken", 422, error=str(error))
-            typed = room.face(face, form)
+            typed = face_page(review, face, form)
             return page(
-                "face", 422, seat=seat, standing=room.desk.standing(seat), note="", face=typed, error=str(error)
+                "face",
+                422,
+                reviewer=reviewer,
+                progress=review.queue.progress(reviewer),
+                note="",
+                face=typed,
+                error=str(error),
             )
 
     @app.get("/crops/{row}.jpg")
-    def crop(seat: Person, row: int) -> Response:
-        return Response(room.crop(row), media_type="image/jpeg")
+    def crop(reviewer: Person, row: int) -> Response:
+        return Response(review.crop(row), media_type="image/jpeg")
 
     @app.get("/name")
     def ask_name(request: Request) -> Response:
@@ -153,9 +166,9 @@ def create_app(room: ReviewRoom, settings: ServiceSettings, *, by: str | None = 
         return _cookie(_seated(request), KEY, key)
 
     @app.post("/leave")
-    def leave(seat: Person) -> Response:
-        room.desk.leave(seat)
-        return page("left", seat=seat, standing=room.desk.standing(seat))
+    def leave(reviewer: Person) -> Response:
+        review.queue.leave(reviewer)
+        return page("left", reviewer=reviewer, progress=review.queue.progress(reviewer))
 
     @app.get("/healthz")
     def healthy() -> Response:
@@ -183,20 +196,21 @@ def create_app(room: ReviewRoom, settings: ServiceSettings, *, by: str | None = 
     return app
 
 
-def _act(room: ReviewRoom, seat: Seat, action: str, face: str, form: dict[str, str]) -> str:
+def _act(review: Review, reviewer: Reviewer, action: str, face: str, form: dict[str, str]) -> str:
     """Do what a button says; the word of ``NOTES`` for it."""
     if action == "undo":
-        back = room.desk.undo(seat)
+        back = review.queue.undo(reviewer)
         if back is None:
             return "nothing"
-        return "undone" if room.desk.next(seat) == back else "undone-skip"
-    if not room.has(face):
+        return "undone" if review.queue.next(reviewer) == back else "undone-skip"
+    if not review.has(face):
         raise RequestError("face: this dataset has no such face")
     if action == "skip":
-        room.desk.skip(seat, face)
+        review.queue.skip(reviewer, face)
         return "skipped"
-    decision = room.decision(face, action, form)
-    room.desk.decide(seat, decision)
+    changes = changes_of(review.face(face), form) if action == "keep" else {}
+    decision = review.decision(face, action, changes)  # type: ignore[arg-type]
+    review.queue.decide(reviewer, decision)
     return decision.verdict
 
 
@@ -220,7 +234,7 @@ def _back(said: str) -> RedirectResponse:
 
 
 def _seated(request: Request) -> RedirectResponse:
-    """To the faces, on the seat that this browser has or gets."""
+    """To the faces, under the id that this browser has or gets."""
     seat = request.cookies.get(SEAT, "")
     return _cookie(RedirectResponse("/", 303), SEAT, seat if 16 <= len(seat) <= 64 else secrets.token_urlsafe(24))
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Self
 
 from mien.core.errors import RequestError
+from mien.core.limits import ages_allowed, check_seed
 from mien.core.records import Labels, Sex
 from mien.core.seeding import SEED_LIMIT, stream
 from mien.pipelines.request import Description, FacesRequest, check_race, crowd_request, parse_ages
@@ -53,8 +54,7 @@ class Mix:
         for name, low, high in (("count", 1, MOST_FACES), ("women_percent", 0, 100), ("lean", -100, 100)):
             if not low <= getattr(self, name) <= high:
                 raise RequestError(f"{name.split('_')[0]}: {getattr(self, name)} given; allowed are {low} to {high}")
-        if not 0 <= self.seed < SEED_LIMIT:
-            raise RequestError(f"seed: {self.seed} given; allowed are 0 to 2^63 - 1")
+        check_seed(self.seed, "seed")
         if self.size_px not in SIZES_PX:
             raise RequestError(f"size: {self.size_px} given; allowed: {', '.join(map(str, SIZES_PX))}")
         young, old = sorted((self.youngest_years, self.oldest_years))
@@ -106,7 +106,7 @@ class Frame:
             if len(parts) not in (4, 6) or parts[2] not in ("f", "m") or not re.fullmatch(r"[\d.]{1,6}", parts[3]):
                 raise ValueError
             seed, index, age = int(parts[0]), int(parts[1]), float(parts[3])
-            if not (0 <= seed < SEED_LIMIT and 0 <= index < ROLL_STRIDE * (MOST_ROLLS + 1) and 1 <= age <= 100):
+            if not (0 <= seed < SEED_LIMIT and 0 <= index < ROLL_STRIDE * (MOST_ROLLS + 1) and ages_allowed(age, age)):
                 raise ValueError
         except ValueError as error:
             raise RequestError(f"address: '{text[:40]}' is no face of a sheet") from error

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
+from mien.core.seeding import SEED_LIMIT
+
 Format = Literal["json", "zip", "png"]
-LARGEST_SEED = 2**63 - 1
 
 
 class Form(BaseModel):
@@ -29,10 +30,10 @@ class FacesForm(Form):
     seed: int | None = Field(
         default=None,
         ge=0,
-        le=LARGEST_SEED,
+        le=SEED_LIMIT - 1,
         description="Face k of a seed is always the same; without one, the answer tells.",
     )
-    first: int = Field(default=0, ge=0, le=LARGEST_SEED // 2, description="Number of the first face; needs a seed.")
+    first: int = Field(default=0, ge=0, le=SEED_LIMIT // 2 - 1, description="Number of the first face; needs a seed.")
     format: Format = Field(
         default="json", description="json: base64 PNGs; zip: PNGs and manifest.jsonl; png: one face."
     )

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from mien.attributes import NAMES
 from mien.core.errors import SourceError
+from mien.core.limits import OLDEST_YEARS
 from mien.core.records import Labels, Sex, SourcePhoto
 from mien.datasets.reasons import Reason
 from mien.datasets.sources.contract import Source
@@ -36,7 +37,6 @@ from mien.datasets.sources.listing import (
 
 LOOKED_FOR = "images"
 COLUMNS = ("file", "sex", "age", "person", "race")
-OLDEST_YEARS = 120
 _WORDS: dict[Sex, tuple[str, ...]] = {"female": ("female", "f", "woman"), "male": ("male", "m", "man")}
 SEXES: dict[str, Sex] = {word: sex for sex, words in _WORDS.items() for word in words}
 MARKS = {"1": True, "yes": True, "true": True, "0": False, "-1": False, "no": False, "false": False}

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.core.errors import SourceError, WeightsError
+from mien.core.limits import OLDEST_YEARS
 from mien.core.records import Box, Labels, Sex, SourcePhoto
 from mien.datasets.reasons import Reason
 from mien.datasets.sources.contract import Source, SourceRules
@@ -34,7 +35,6 @@ LOOKED_FOR = "wiki.mat or imdb.mat, in it or in its wiki_crop, imdb_crop, wiki, 
 DATABASES = ("imdb", "wiki")
 RULES = SourceRules(min_width_px=64, min_height_px=57, colour=True)
 AGES_YEARS = (10, 100)  # both included
-OLDEST_YEARS = 120
 SAMPLED_PHOTOS = 32  # headers looked at, to tell cropped photos from whole ones
 
 _DATENUM_OF_YEAR_1 = 366  # MATLAB counts from 0 January 0000, Python's ordinals from 1 January 0001 = 1

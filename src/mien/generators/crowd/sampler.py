@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
 from mien.core.contract import FaceRequest, Generator, complete
 from mien.core.errors import RequestError
+from mien.core.limits import DRAWN_AGES_YEARS, ages_allowed
 from mien.core.records import Labels, MadeFace, Sex
 from mien.core.seeding import fresh_seed
 from mien.generators.enlarged import generator_at
 
-AGES_YEARS = (1.0, 100.0)  # allowed
-DRAWN_AGES_YEARS = (18.0, 75.0)  # where nothing was asked
 CHUNK = 64  # faces between two reports of progress
 
 Age = float | tuple[float, float]
@@ -87,7 +85,7 @@ def age_range(age: Age | None) -> tuple[float, float]:
     if age is None:
         return DRAWN_AGES_YEARS
     low, high = age if isinstance(age, Sequence) else (age, age)
-    if not (math.isfinite(low) and math.isfinite(high)) or low > high or low < AGES_YEARS[0] or high > AGES_YEARS[1]:
+    if not ages_allowed(low, high):
         raise RequestError(f"age: {low:g} to {high:g} given; allowed are ages from 1 to 100, the lower one first")
     return float(low), float(high)
 

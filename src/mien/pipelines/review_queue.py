@@ -1,8 +1,8 @@
-"""Who looks at which face, and what is written down: the rules of the review, without any page.
+"""Which reviewer gets which face, and what is written down: the queue of a review, without any page.
 
-A *seat* is one browser; the *name* is the person's. A face is shown to one seat at a time: its claim. A claim ends with
-a decision, with a skip, or by itself after a while, so that nobody who went home holds a face. Everything is written in
-blocks of the store that never overlap, in whatever process they are, so no face is given twice and none decided twice.
+A face is shown to one reviewer at a time: the claim. A claim ends with a decision, with a skip, or by itself after a
+while, so that nobody who went home holds a face. Everything is written in transactions that never overlap, in whatever
+process they are, so no face is given twice and none decided twice.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ class TakenError(MienError):
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """A browser and the person before it."""
+class Reviewer:
+    """A browser and the person before it: ``id`` is the browser's (one person may use two), ``name`` the person's."""
 
     id: str
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ReviewProgress:
     """How far the review is."""
 
     faces: int  # of the queue
     decided: int  # of the queue
     counts: Mapping[str, int]  # verdict -> decisions that stand, all faces of the dataset
     mine: int  # of them by this person
-    others: tuple[str, ...]  # people who look at a face now, without this seat
+    others: tuple[str, ...]  # people who look at a face now, without this reviewer
 
 
-class Desk:
+class ReviewQueue:
     """The queue of one dataset. ``queue`` are the ids of its faces, the most suspicious first."""
 
     def __init__(
@@ -61,43 +61,43 @@ class Desk:
         self.queue = tuple(queue)
         self._place = {face: place for place, face in enumerate(self.queue)}
 
-    def next(self, seat: Seat) -> str | None:
-        """The face that this seat looks at: the one it holds, else the first that is free. None: nothing is left."""
+    def next(self, reviewer: Reviewer) -> str | None:
+        """The face before this reviewer: the one that is held, else the first that is free. None: nothing is left."""
         with self._store.writing() as rows:
             now = self._clock()
             held = rows.execute(
-                sql.select(CLAIMS.c.face).where(self._here(CLAIMS), CLAIMS.c.seat == seat.id)
+                sql.select(CLAIMS.c.face).where(self._here(CLAIMS), CLAIMS.c.seat == reviewer.id)
             ).scalar_one_or_none()
-            face = held if held in self._place and not self._unfit(rows, [str(held)], seat, now) else None
+            face = held if held in self._place and not self._unavailable(rows, [str(held)], reviewer, now) else None
             if face is None:
-                face = self._first_free(rows, seat, now)
-            self._claim(rows, seat, face, now)
+                face = self._first_free(rows, reviewer, now)
+            self._claim(rows, reviewer, face, now)
             return face
 
-    def decide(self, seat: Seat, decision: Decision) -> None:
+    def decide(self, reviewer: Reviewer, decision: Decision) -> None:
         """Write a decision down. ``TakenError`` where the face is somebody else's by now."""
-        self._write(seat, decision.face, decision.sha256, decision.verdict, decision.changes)
+        self._write(reviewer, decision.face, decision.sha256, decision.verdict, decision.changes)
 
-    def skip(self, seat: Seat, face: str) -> None:
-        """Put a face off: this seat does not see it again, others do."""
-        self._write(seat, face, None, SKIPPED, {})
+    def skip(self, reviewer: Reviewer, face: str) -> None:
+        """Put a face off: this reviewer does not see it again, others do."""
+        self._write(reviewer, face, None, SKIPPED, {})
 
-    def undo(self, seat: Seat) -> str | None:
-        """Take back the last thing that this seat said and give it that face again; None: there is nothing left."""
+    def undo(self, reviewer: Reviewer) -> str | None:
+        """Take back the last thing that this reviewer said and give it that face again; None: there is nothing left."""
         with self._store.writing() as rows:
             now = self._clock()
             last = rows.execute(
                 sql.select(DECISIONS.c.id, DECISIONS.c.face)
-                .where(self._here(DECISIONS), DECISIONS.c.seat == seat.id, DECISIONS.c.undone_seconds.is_(None))
+                .where(self._here(DECISIONS), DECISIONS.c.seat == reviewer.id, DECISIONS.c.undone_seconds.is_(None))
                 .order_by(DECISIONS.c.id.desc())
                 .limit(1)
             ).first()
             if last is None:
                 return None
             rows.execute(sql.update(DECISIONS).where(DECISIONS.c.id == last.id).values(undone_seconds=now))
-            if self._unfit(rows, [last.face], seat, now):  # it was a skip, and somebody else has the face
+            if self._unavailable(rows, [last.face], reviewer, now):  # it was a skip, and somebody else has the face
                 return str(last.face)
-            self._claim(rows, seat, last.face, now)
+            self._claim(rows, reviewer, last.face, now)
             return str(last.face)
 
     def retire(self, pictures: Mapping[str, str | None]) -> int:
@@ -111,15 +111,15 @@ class Desk:
                 rows.execute(sql.update(DECISIONS).where(part).values(undone_seconds=self._clock()))
         return len(old)
 
-    def leave(self, seat: Seat) -> None:
-        """Give back what this seat holds."""
+    def leave(self, reviewer: Reviewer) -> None:
+        """Give back what this reviewer holds."""
         with self._store.writing() as rows:
-            rows.execute(sql.delete(CLAIMS).where(self._here(CLAIMS), CLAIMS.c.seat == seat.id))
+            rows.execute(sql.delete(CLAIMS).where(self._here(CLAIMS), CLAIMS.c.seat == reviewer.id))
 
-    def standing(self, seat: Seat) -> Standing:
-        """How far the review is, as this seat sees it."""
+    def progress(self, reviewer: Reviewer) -> ReviewProgress:
+        """How far the review is, as this reviewer sees it."""
         stands = sql.and_(self._here(DECISIONS), DECISIONS.c.undone_seconds.is_(None), DECISIONS.c.verdict != SKIPPED)
-        live = sql.and_(self._here(CLAIMS), CLAIMS.c.until_seconds > self._clock(), CLAIMS.c.seat != seat.id)
+        live = sql.and_(self._here(CLAIMS), CLAIMS.c.until_seconds > self._clock(), CLAIMS.c.seat != reviewer.id)
         with self._store.reading() as rows:
             found = rows.execute(
                 sql.select(DECISIONS.c.face, DECISIONS.c.verdict, DECISIONS.c.name).where(stands)
@@ -128,31 +128,31 @@ class Desk:
         counts: dict[str, int] = {}
         for row in found:
             counts[row.verdict] = counts.get(row.verdict, 0) + 1
-        return Standing(
+        return ReviewProgress(
             len(self.queue),
             sum(row.face in self._place for row in found),
             counts,
-            sum(row.name == seat.name for row in found),
+            sum(row.name == reviewer.name for row in found),
             tuple(sorted(others)),
         )
 
     def _here(self, table: sql.Table) -> sql.ColumnElement[bool]:
         return table.c.dataset == self._dataset
 
-    def _first_free(self, rows: sql.Connection, seat: Seat, now: float) -> str | None:
+    def _first_free(self, rows: sql.Connection, reviewer: Reviewer, now: float) -> str | None:
         for start in range(0, len(self.queue), LOOKED_UP):
             part = self.queue[start : start + LOOKED_UP]
-            taken = self._unfit(rows, part, seat, now)
+            taken = self._unavailable(rows, part, reviewer, now)
             free = next((face for face in part if face not in taken), None)
             if free is not None:
                 return free
         return None
 
-    def _unfit(
-        self, rows: sql.Connection, faces: Sequence[str], seat: Seat, now: float, *, skips: bool = True
+    def _unavailable(
+        self, rows: sql.Connection, faces: Sequence[str], reviewer: Reviewer, now: float, *, skips: bool = True
     ) -> set[str]:
-        """Which of ``faces`` are decided, held by another seat, or (``skips``) were put off by this one."""
-        put_off = sql.and_(DECISIONS.c.verdict == SKIPPED, DECISIONS.c.seat == seat.id, sql.literal(skips))
+        """Which of ``faces`` are decided, held by another reviewer, or (``skips``) were put off by this one."""
+        put_off = sql.and_(DECISIONS.c.verdict == SKIPPED, DECISIONS.c.seat == reviewer.id, sql.literal(skips))
         said = sql.select(DECISIONS.c.face).where(
             self._here(DECISIONS),
             DECISIONS.c.face.in_(faces),
@@ -160,34 +160,36 @@ class Desk:
             sql.or_(DECISIONS.c.verdict != SKIPPED, put_off),
         )
         held = sql.select(CLAIMS.c.face).where(
-            self._here(CLAIMS), CLAIMS.c.face.in_(faces), CLAIMS.c.seat != seat.id, CLAIMS.c.until_seconds > now
+            self._here(CLAIMS), CLAIMS.c.face.in_(faces), CLAIMS.c.seat != reviewer.id, CLAIMS.c.until_seconds > now
         )
         return {*rows.execute(said).scalars(), *rows.execute(held).scalars()}
 
-    def _claim(self, rows: sql.Connection, seat: Seat, face: str | None, now: float) -> None:
-        """This seat holds ``face`` and nothing else."""
-        mine = CLAIMS.c.seat == seat.id
+    def _claim(self, rows: sql.Connection, reviewer: Reviewer, face: str | None, now: float) -> None:
+        """This reviewer holds ``face`` and nothing else."""
+        mine = CLAIMS.c.seat == reviewer.id
         rows.execute(sql.delete(CLAIMS).where(self._here(CLAIMS), sql.or_(mine, CLAIMS.c.face == (face or ""))))
         if face is not None:
             rows.execute(
                 sql.insert(CLAIMS).values(
-                    dataset=self._dataset, face=face, seat=seat.id, name=seat.name,
+                    dataset=self._dataset, face=face, seat=reviewer.id, name=reviewer.name,
                     until_seconds=now + self._claim_seconds,
                 )
             )  # fmt: skip
 
-    def _write(self, seat: Seat, face: str, sha256: str | None, verdict: str, changes: Mapping[str, Value]) -> None:
+    def _write(
+        self, reviewer: Reviewer, face: str, sha256: str | None, verdict: str, changes: Mapping[str, Value]
+    ) -> None:
         with self._store.writing() as rows:
             now = self._clock()
             # A claim that ended is still good for a decision, as long as nobody else took the face.
-            if self._unfit(rows, [face], seat, now, skips=False):
+            if self._unavailable(rows, [face], reviewer, now, skips=False):
                 raise TakenError(
                     f"{face}: somebody else has this face by now, or it is decided; your answer is not kept"
                 )
             rows.execute(
                 sql.insert(DECISIONS).values(
                     dataset=self._dataset, face=face, sha256=sha256, verdict=verdict, changes=dict(changes),
-                    seat=seat.id, name=seat.name, at_seconds=now,
+                    seat=reviewer.id, name=reviewer.name, at_seconds=now,
                 )
             )  # fmt: skip
             rows.execute(sql.delete(CLAIMS).where(self._here(CLAIMS), CLAIMS.c.face == face))

@@ -16,16 +16,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from review_worker import FACES, review_everything
 
-from mien.apps.review.desk import Desk, Seat, TakenError
 from mien.core.database import Store, open_store
 from mien.core.errors import RequestError, StoreError
 from mien.datasets.batches import FaceDataset
 from mien.datasets.corrections import review_place, settle_place, standing
 from mien.datasets.corrections_store import SCHEMA
 from mien.datasets.decisions import Decision
+from mien.pipelines.review import Reviewer, ReviewQueue, TakenError
 
 QUEUE = tuple(f"f{place}" for place in range(8))
-ADA, BEN = Seat("a" * 20, "Ada"), Seat("b" * 20, "Ben")
+ADA, BEN = Reviewer("a" * 20, "Ada"), Reviewer("b" * 20, "Ben")
 
 
 class Clock:
@@ -50,88 +50,88 @@ def said(face: str, verdict: str = "accepted", **changes: object) -> Decision:
 
 
 def test_two_people_get_other_faces_and_each_keeps_its_own(store: Store) -> None:
-    desk = Desk(store, "d", QUEUE)
-    assert (desk.next(ADA), desk.next(BEN), desk.next(ADA), desk.next(BEN)) == ("f0", "f1", "f0", "f1")
-    desk.decide(ADA, said("f0"))
-    assert desk.next(ADA) == "f2"
+    queue = ReviewQueue(store, "d", QUEUE)
+    assert (queue.next(ADA), queue.next(BEN), queue.next(ADA), queue.next(BEN)) == ("f0", "f1", "f0", "f1")
+    queue.decide(ADA, said("f0"))
+    assert queue.next(ADA) == "f2"
     with pytest.raises(TakenError, match="f1: somebody else"):
-        desk.decide(ADA, said("f1"))
+        queue.decide(ADA, said("f1"))
     with pytest.raises(TakenError):
-        desk.decide(BEN, said("f0"))
-    assert desk.standing(ADA).others == ("Ben",)
-    desk.leave(BEN)
-    desk.decide(ADA, said("f2"))
-    assert desk.next(ADA) == "f1"
+        queue.decide(BEN, said("f0"))
+    assert queue.progress(ADA).others == ("Ben",)
+    queue.leave(BEN)
+    queue.decide(ADA, said("f2"))
+    assert queue.next(ADA) == "f1"
 
 
 def test_a_claim_expires_and_counts_as_long_as_nobody_took_the_face(store: Store) -> None:
     clock = Clock()
-    desk = Desk(store, "d", QUEUE[:2], claim_seconds=60, clock=clock)
-    assert (desk.next(ADA), desk.next(BEN)) == ("f0", "f1")
+    queue = ReviewQueue(store, "d", QUEUE[:2], claim_seconds=60, clock=clock)
+    assert (queue.next(ADA), queue.next(BEN)) == ("f0", "f1")
     clock.now += 61
-    desk.decide(BEN, said("f1"))  # late, but nobody else had it
-    assert desk.next(BEN) == "f0"
+    queue.decide(BEN, said("f1"))  # late, but nobody else had it
+    assert queue.next(BEN) == "f0"
     with pytest.raises(TakenError):
-        desk.decide(ADA, said("f0"))
-    assert desk.next(ADA) is None
+        queue.decide(ADA, said("f0"))
+    assert queue.next(ADA) is None
     clock.now += 61
-    assert desk.next(ADA) == "f0"
+    assert queue.next(ADA) == "f0"
 
 
 def test_a_skipped_face_comes_to_others_only(store: Store) -> None:
-    desk = Desk(store, "d", QUEUE[:2])
-    assert desk.next(ADA) == "f0"
-    desk.skip(ADA, "f0")
-    assert (desk.next(ADA), desk.next(BEN)) == ("f1", "f0")
-    assert desk.standing(ADA).decided == 0
-    desk.leave(BEN)
-    assert desk.undo(ADA) == "f0"
-    assert desk.next(ADA) == "f0"
+    queue = ReviewQueue(store, "d", QUEUE[:2])
+    assert queue.next(ADA) == "f0"
+    queue.skip(ADA, "f0")
+    assert (queue.next(ADA), queue.next(BEN)) == ("f1", "f0")
+    assert queue.progress(ADA).decided == 0
+    queue.leave(BEN)
+    assert queue.undo(ADA) == "f0"
+    assert queue.next(ADA) == "f0"
 
 
 def test_datasets_that_share_a_store_do_not_meet(store: Store) -> None:
-    one, other = Desk(store, "1", QUEUE), Desk(store, "2", QUEUE)
+    one, other = ReviewQueue(store, "1", QUEUE), ReviewQueue(store, "2", QUEUE)
     assert (one.next(ADA), other.next(BEN)) == ("f0", "f0")
     one.decide(ADA, said("f0", "rejected"))
     assert other.next(ADA) == "f1"
-    assert other.standing(ADA).counts == {}
+    assert other.progress(ADA).counts == {}
     assert other.undo(ADA) is None
 
 
 def test_decisions_on_pictures_that_changed_are_retired(store: Store) -> None:
-    desk = Desk(store, "d", QUEUE)
-    desk.decide(ADA, Decision("f0", "old", "rejected", {}))
-    desk.decide(ADA, Decision("f1", "same", "rejected", {}))
-    assert desk.retire({"f0": "new", "f1": "same"}) == 1
-    assert desk.standing(ADA).decided == 1
-    assert desk.next(ADA) == "f0"
+    queue = ReviewQueue(store, "d", QUEUE)
+    queue.decide(ADA, Decision("f0", "old", "rejected", {}))
+    queue.decide(ADA, Decision("f1", "same", "rejected", {}))
+    assert queue.retire({"f0": "new", "f1": "same"}) == 1
+    assert queue.progress(ADA).decided == 1
+    assert queue.next(ADA) == "f0"
 
 
-SEATS = st.sampled_from([ADA, BEN, Seat("c" * 20, "Ada")])
+REVIEWERS = st.sampled_from([ADA, BEN, Reviewer("c" * 20, "Ada")])
 WORDS = st.sampled_from(["keep", "correct", "reject", "skip", "undo", "wait"])
-ACTIONS = st.lists(st.tuples(SEATS, WORDS), max_size=20)
+ACTIONS = st.lists(st.tuples(REVIEWERS, WORDS), max_size=20)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ACTIONS)
 def test_no_face_is_before_two_people_none_is_decided_twice_and_undo_inverts(
-    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[Seat, str]]
+    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[Reviewer, str]]
 ) -> None:
-    store = open_store(tmp_path_factory.mktemp("desk") / "a.sqlite", SCHEMA)
+    store = open_store(tmp_path_factory.mktemp("queue") / "a.sqlite", SCHEMA)
     clock = Clock()
-    desk = Desk(store, "d", QUEUE, claim_seconds=10, clock=clock)
-    said_by: dict[Seat, list[str]] = {}  # verdicts and skips that can be taken back
-    holds: dict[Seat, tuple[str, float]] = {}
+    queue = ReviewQueue(store, "d", QUEUE, claim_seconds=10, clock=clock)
+    said_by: dict[Reviewer, list[str]] = {}  # verdicts and skips that can be taken back
+    holds: dict[Reviewer, tuple[str, float]] = {}
     with contextlib.closing(store):
-        for seat, action in actions:
+        for reviewer, action in actions:
             clock.now += 1
             if action == "wait":
                 clock.now += 11
                 continue
             now = _standing(store)
             if action == "undo":
-                stack = said_by.get(seat, [])
-                undone = desk.undo(seat)
+                stack = said_by.get(reviewer, [])
+                undone = queue.undo(reviewer)
                 assert (undone is None) == (not stack)
                 after = _standing(store)
                 if stack and stack.pop() != "skip":
@@ -139,24 +139,24 @@ def test_no_face_is_before_two_people_none_is_decided_twice_and_undo_inverts(
                     assert after == {face: one for face, one in now.items() if face != undone}
                 else:
                     assert after == now
-            face = desk.next(seat)
-            holds.pop(seat, None)
+            face = queue.next(reviewer)
+            holds.pop(reviewer, None)
             if face is None:
                 continue
             live = {held for held, until in holds.values() if until > clock.now}
             assert face not in live
             assert face not in _standing(store)
-            holds[seat] = (face, clock.now + 10)
+            holds[reviewer] = (face, clock.now + 10)
             if action == "undo":
                 continue
-            said_by.setdefault(seat, []).append(action)
+            said_by.setdefault(reviewer, []).append(action)
             if action == "skip":
-                desk.skip(seat, face)
+                queue.skip(reviewer, face)
             else:
-                desk.decide(seat, _OF[action](face))
+                queue.decide(reviewer, _OF[action](face))
                 assert _standing(store)[face] == _OF[action](face)
-            holds.pop(seat)
-        assert desk.standing(ADA).decided == len(_standing(store))
+            holds.pop(reviewer)
+        assert queue.progress(ADA).decided == len(_standing(store))
 
 
 _OF = {
@@ -178,8 +178,8 @@ def test_processes_that_review_at_once_share_the_faces_out(store: Store, tmp_pat
     with context.Manager() as manager:
         lists = [manager.list() for _ in range(3)]
         workers = [
-            context.Process(target=review_everything, args=(where, seat, done))
-            for seat, done in zip("xyz", lists, strict=True)
+            context.Process(target=review_everything, args=(where, reviewer, done))
+            for reviewer, done in zip("xyz", lists, strict=True)
         ]
         for worker in workers:
             worker.start()
@@ -195,24 +195,24 @@ def test_a_killed_server_loses_nothing_that_it_accepted(tmp_path: Path) -> None:
     script = """
         import os, signal, sys
         from pathlib import Path
-        from mien.apps.review.desk import Desk, Seat
+        from mien.pipelines.review import Reviewer, ReviewQueue
         from mien.datasets.corrections import settle_place
         from mien.datasets.decisions import Decision
         place, store = settle_place(Path(sys.argv[1]))
-        desk = Desk(store, place.dataset, [f"made:{k:05d}.png" for k in range(12)])
-        seat = Seat("s" * 20, "Ada")
+        queue = ReviewQueue(store, place.dataset, [f"made:{k:05d}.png" for k in range(12)])
+        reviewer = Reviewer("s" * 20, "Ada")
         for k in range(5):
-            desk.decide(seat, Decision(desk.next(seat), f"{k:064d}", "corrected", {"age": 50.0 + k}))
-        desk.next(seat)
+            queue.decide(reviewer, Decision(queue.next(reviewer), f"{k:064d}", "corrected", {"age": 50.0 + k}))
+        queue.next(reviewer)
         os.kill(os.getpid(), signal.SIGKILL)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], check=False)
     assert done.returncode == -9
     assert FaceDataset.open(tmp_path).ages_years[:6].tolist() == [50, 51, 52, 53, 54, 25]
     place, store = settle_place(tmp_path)
-    desk = Desk(store, place.dataset, [f"made:{k:05d}.png" for k in range(12)])
-    assert desk.next(Seat("s" * 20, "Ada")) == "made:00005.png"
-    assert desk.undo(Seat("s" * 20, "Ada")) == "made:00004.png"
+    queue = ReviewQueue(store, place.dataset, [f"made:{k:05d}.png" for k in range(12)])
+    assert queue.next(Reviewer("s" * 20, "Ada")) == "made:00005.png"
+    assert queue.undo(Reviewer("s" * 20, "Ada")) == "made:00004.png"
     store.close()
 
 
@@ -230,7 +230,9 @@ def test_the_store_is_chosen_once_and_missing_reviews_are_never_passed_over(tmp_
     review_tiny.drawn(tmp_path / "b")
     secret = postgres.replace("@", ":hush@", 1)
     place, store = settle_place(tmp_path / "b", secret)
-    Desk(store, place.dataset, ["made:00000.png"]).decide(ADA, Decision("made:00000.png", f"{0:064d}", "rejected", {}))
+    ReviewQueue(store, place.dataset, ["made:00000.png"]).decide(
+        ADA, Decision("made:00000.png", f"{0:064d}", "rejected", {})
+    )
     store.close()
     assert "hush" not in (tmp_path / "b" / "review.json").read_text()
     assert FaceDataset.open(tmp_path / "b").rows().tolist() == list(range(1, 12))
