@@ -11,8 +11,8 @@ import numpy as np
 from mien.core.images import write_png
 from mien.core.seeding import stream
 from mien.evaluation.study.answers import JudgedTrials
-from mien.evaluation.study.design import REAL, Design, Rule, StudyPicture
-from mien.evaluation.study.freeze import StudyRequest, freeze
+from mien.evaluation.study.design import REAL, Design, Rule, StudyPicture, StudyRequest
+from mien.evaluation.study.freeze import freeze
 from mien.evaluation.study.sources import candidates
 
 

@@ -20,7 +20,6 @@ from study_tiny import make_study
 
 from mien.apps.review.app import create_app
 from mien.apps.studio.theme import PALETTE
-from mien.apps.study.answer_store import SCHEMA, AnswerStore
 from mien.apps.study.app import create_study
 from mien.apps.web.settings import ServiceSettings
 from mien.core.database import open_store
@@ -28,6 +27,7 @@ from mien.core.images import encode_png
 from mien.datasets.batches import FaceDataset
 from mien.datasets.corrections import settle_place
 from mien.pipelines.review import Review, ReviewQueue
+from mien.pipelines.study_answers import SCHEMA, AnswerStore
 
 LOOKS: dict[str, dict[str, Any]] = {"day": {}, "night": {"color_scheme": "dark"}, "phone": PHONE}
 READ_ON = ("paper", "card", "sheet", "wash")
@@ -140,7 +140,7 @@ def test_the_review(visit: Callable[..., Visit], tmp_path: Path, look: str) -> N
 def test_the_study(visit: Callable[..., Visit], tmp_path: Path, look: str) -> None:
     design = make_study(tmp_path, contact="Ada, ada@example.org", consent="More words.")
     book = AnswerStore(open_store(tmp_path / "answers.sqlite", SCHEMA), design)
-    with served(create_study(tmp_path / "out", design, book, ServiceSettings())) as address:
+    with served(create_study(tmp_path / "out", book, ServiceSettings())) as address:
         ada = visit(address, **LOOKS[look])
         page = ada.open()
         assert faults(page) == []

@@ -12,10 +12,10 @@ from study_tiny import write_folder
 from test_study_cli import running
 from typer.testing import Result
 
-from mien.apps.study.answer_store import ANSWERS, SCHEMA, AnswerStore
 from mien.core.database import open_store
 from mien.evaluation.study.assignment import real_on_left, trials_of
 from mien.evaluation.study.design import ANSWERS_FILE, Design
+from mien.pipelines.study_answers import ANSWERS, SCHEMA, AnswerStore
 
 WAIT_SECONDS = 120  # a busy machine is no failure
 READY = "#left:not([disabled]), #over-go:visible"

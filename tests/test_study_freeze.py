@@ -17,8 +17,8 @@ from mien.core.errors import RequestError
 from mien.core.images import read_photo, write_png
 from mien.core.seeding import stream
 from mien.datasets import catalog
-from mien.evaluation.study.design import REAL, Design, Rule, picture_path
-from mien.evaluation.study.freeze import StudyRequest, freeze
+from mien.evaluation.study.design import REAL, Design, Rule, StudyRequest, picture_path
+from mien.evaluation.study.freeze import freeze
 from mien.evaluation.study.sources import candidates
 from mien.evaluation.study.treatment import GREY, mask_of, oval, scrambled, shown_inside, treated
 

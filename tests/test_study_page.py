@@ -11,7 +11,6 @@ import pytest
 from fastapi.testclient import TestClient
 from study_tiny import make_study
 
-from mien.apps.study.answer_store import SCHEMA, AnswerStore
 from mien.apps.study.app import create_study
 from mien.apps.web.keys import add_key
 from mien.apps.web.settings import ServiceSettings
@@ -19,6 +18,7 @@ from mien.core.database import open_store
 from mien.core.errors import RequestError
 from mien.evaluation.study.assignment import practice_of, trials_of
 from mien.evaluation.study.design import Design, picture_path
+from mien.pipelines.study_answers import SCHEMA, AnswerStore
 
 Make = Callable[..., tuple[TestClient, AnswerStore]]
 
@@ -30,10 +30,10 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
     def made(settings: ServiceSettings | None = None, **other: object) -> tuple[TestClient, AnswerStore]:
         design = make_study(tmp_path, **other)
-        book = AnswerStore(open_store(tmp_path / "answers.sqlite", SCHEMA), design)
-        stores.append(book.store)
-        app = create_study(tmp_path / "out", design, book, settings or ServiceSettings())
-        return TestClient(app, follow_redirects=False), book
+        answers = AnswerStore(open_store(tmp_path / "answers.sqlite", SCHEMA), design)
+        stores.append(answers.store)
+        app = create_study(tmp_path / "out", answers, settings or ServiceSettings())
+        return TestClient(app, follow_redirects=False), answers
 
     yield made
     for store in stores:
@@ -54,7 +54,7 @@ def reply(client: TestClient, place: int, said: str = "real", **other: object):
 
 
 def test_consent_comes_first(make: Make) -> None:
-    client, book = make(contact="Ada, ada@example.org", consent="First words.\n\nSecond <b>words</b>.")
+    client, answers = make(contact="Ada, ada@example.org", consent="First words.\n\nSecond <b>words</b>.")
     page = client.get("/").text
     for said in ("10 pictures", "Ada, ada@example.org", "First words.", "Second &lt;b&gt;words&lt;/b&gt;.", "deleted"):
         assert said in page
@@ -64,16 +64,16 @@ def test_consent_comes_first(make: Make) -> None:
     refused = client.post("/begin", data={})
     assert refused.status_code == 422
     assert "Please tick the box" in refused.text
-    assert book.sessions() == []
+    assert answers.sessions() == []
     assert not client.cookies
 
 
 def test_a_whole_session(make: Make) -> None:
-    client, book = make()
+    client, answers = make()
     code = begin(client)
     assert code in client.get("/ready").text
     assert client.get("/").headers["location"] == "/ready"
-    trials = trials_of(book.design, 0)
+    trials = trials_of(answers.design, 0)
     for trial in trials:
         shown = client.post("/api/show", json={"place": trial.place}).json()
         assert (shown["place"], shown["card"], shown["picture"]) == (trial.place, trial.kind == "card", trial.picture)
@@ -84,21 +84,21 @@ def test_a_whole_session(make: Make) -> None:
     page = client.get("/done").text
     assert "100 %" in page
     assert code in page
-    (session,) = book.sessions()
+    (session,) = answers.sessions()
     assert session.finished
     assert all(one.right and one.by == "touch" and one.reaction_ms == 812.5 for one in session.answers)
 
 
 def test_nothing_gives_the_answer_away(make: Make, tmp_path: Path) -> None:
-    client, book = make(exposure_ms=150)
+    client, answers = make(exposure_ms=150)
     begin(client)
     page = client.get("/trials")
-    practised = {trial.picture for trial in practice_of(book.design, 0)}
+    practised = {trial.picture for trial in practice_of(answers.design, 0)}
     about = unescape(re.search(r'data-about="([^"]*)"', page.text)[1])  # type: ignore[index]
     told = set(re.findall(r"[0-9a-f]{16}", about))
-    assert told == practised | {one.id for one in book.design.of("mask")}  # only of practice is the truth told
+    assert told == practised | {one.id for one in answers.design.of("mask")}  # only of practice is the truth told
     kinds = set()
-    for trial in trials_of(book.design, 0):
+    for trial in trials_of(answers.design, 0):
         shown = client.post("/api/show", json={"place": trial.place}).json()
         assert set(shown) == {"place", "done", "card", "picture", "then"}
         assert "source" not in str(shown)
@@ -111,8 +111,8 @@ def test_nothing_gives_the_answer_away(make: Make, tmp_path: Path) -> None:
 
 
 def test_pictures_to_come_are_not_to_be_had(make: Make) -> None:
-    client, book = make()
-    trials = [trial for trial in trials_of(book.design, 0) if trial.picture]
+    client, answers = make()
+    trials = [trial for trial in trials_of(answers.design, 0) if trial.picture]
     assert client.get(f"/picture/{trials[0].picture}").status_code == 410
     begin(client)
     assert client.get(f"/picture/{trials[0].picture}").status_code == 200
@@ -122,13 +122,13 @@ def test_pictures_to_come_are_not_to_be_had(make: Make) -> None:
 
 
 def test_answers_come_once_and_in_order(make: Make) -> None:
-    client, book = make()
+    client, answers = make()
     begin(client)
     assert reply(client, 0).status_code == 409
     client.post("/api/show", json={"place": 0})
     assert reply(client, 0, "real").json() == {"place": 1, "done": False}
     assert reply(client, 0, "generated").json() == {"place": 1, "done": False}  # sent again by a bad line
-    assert [one.said_real for one in book.sessions()[0].answers] == [True]
+    assert [one.said_real for one in answers.sessions()[0].answers] == [True]
     for body in ({"place": 1, "said": "maybe", "reaction_ms": 1}, {"place": -1, "said": "real", "reaction_ms": 1}):
         assert client.post("/api/answer", json=body).status_code == 422
     assert reply(client, 1, reaction_ms=-5).status_code == 422
@@ -138,7 +138,7 @@ def test_answers_come_once_and_in_order(make: Make) -> None:
 
 
 def test_a_code_goes_on_elsewhere(make: Make) -> None:
-    client, book = make()
+    client, answers = make()
     code = begin(client)
     client.post("/api/show", json={"place": 0})
     reply(client, 0)
@@ -149,20 +149,20 @@ def test_a_code_goes_on_elsewhere(make: Make) -> None:
     assert other.post("/resume", data={"code": code.lower().replace("-", "")}).status_code == 303
     assert "Welcome back" in other.get("/ready").text
     assert other.post("/api/show", json={"place": 1}).json()["place"] == 1
-    assert len(book.sessions()) == 1
+    assert len(answers.sessions()) == 1
 
 
 def test_withdrawing_deletes_and_forgets(make: Make) -> None:
-    client, book = make()
+    client, answers = make()
     code = begin(client)
     client.post("/api/show", json={"place": 0})
     reply(client, 0)
     assert code in client.get("/withdraw").text
     assert client.post("/withdraw", data={"code": "nonsense"}).status_code == 422
-    assert len(book.sessions()) == 1
+    assert len(answers.sessions()) == 1
     gone = client.post("/withdraw", data={"code": code})
     assert "Your answers are deleted" in gone.text
-    assert (book.sessions(), book.withdrawn()) == ([], 1)
+    assert (answers.sessions(), answers.withdrawn()) == ([], 1)
     assert client.post("/api/show", json={"place": 1}).status_code == 410
     assert client.get("/trials").headers["location"] == "/"
 
@@ -186,10 +186,10 @@ def test_headers_and_cookies_are_careful(make: Make) -> None:
 
 
 def test_other_sites_and_other_names_are_kept_out(make: Make) -> None:
-    client, book = make()
+    client, answers = make()
     assert client.get("/", headers={"host": "evil.example"}).status_code == 421
     assert client.post("/begin", data={"agree": "yes"}, headers={"origin": "https://evil.example"}).status_code == 403
-    assert book.sessions() == []
+    assert answers.sessions() == []
     assert client.post("/begin", data={"agree": "yes", "pad": "x" * 100_000}).status_code == 413
     assert client.post("/begin", data={"agree": "yes"}, headers={"origin": "http://testserver"}).status_code == 303
 
@@ -198,14 +198,14 @@ def test_elsewhere_only_people_with_a_key_come_in(make: Make, tmp_path: Path) ->
     with pytest.raises(RequestError, match=r"--host: 0\.0\.0\.0 can be reached by others, which needs --keys FILE"):
         make(ServiceSettings(host="0.0.0.0"))
     key = add_key(tmp_path / "keys", "anna")
-    client, book = make(ServiceSettings(host="0.0.0.0", keys=tmp_path / "keys"))
+    client, answers = make(ServiceSettings(host="0.0.0.0", keys=tmp_path / "keys"))
     closed = client.get("/")
     assert closed.status_code == 401
     assert "By invitation" in closed.text
     assert client.post("/begin", data={"agree": "yes"}).status_code == 401
     assert client.post("/api/show", json={"place": 0}).status_code == 401
     assert client.get("/?key=mien_wrong").status_code == 401
-    assert book.sessions() == []
+    assert answers.sessions() == []
     assert client.get(f"http://testserver//elsewhere.example/?key={key}").headers["location"] == "/elsewhere.example/"
     client.cookies.clear()
     let_in = client.get(f"/?key={key}")
@@ -224,5 +224,5 @@ def test_trouble_is_told_on_a_page(make: Make) -> None:
 
 
 def test_a_design_is_read_back_as_it_was(make: Make, tmp_path: Path) -> None:
-    _, book = make()
-    assert Design.load(tmp_path / "out").fingerprint() == book.study
+    _, answers = make()
+    assert Design.load(tmp_path / "out").fingerprint() == answers.study

@@ -10,8 +10,7 @@ import typer
 from mien.apps.cli.options import LOOPBACK, Host, NewKey, Port, key_made, needing
 
 if TYPE_CHECKING:
-    from mien.apps.study.answer_store import AnswerStore
-    from mien.evaluation.study.design import Design
+    from mien.pipelines.study import Design
 
 DEFAULT_PORT = 8100
 OUT_HELP = "Directory of the study: study.json and pictures/."
@@ -55,28 +54,11 @@ def make(
     force: Annotated[bool, typer.Option("--force", help="Replace a study in OUT that nobody answered.")] = False,
 ) -> None:
     """Freeze a study: pictures treated alike, stripped of metadata and hashed, and the design, before any answer."""
-    from mien.core.errors import RequestError
+    from mien.core.progress import progress_bars
     from mien.core.seeding import fresh_seed
-    from mien.evaluation.study.design import ANSWERS_FILE, DESIGN_FILE, REAL, Rule, check_names
-    from mien.evaluation.study.freeze import StudyRequest, freeze
-    from mien.evaluation.study.sources import candidates
+    from mien.pipelines.study import Rule, StudyRequest, make_study
 
-    if background not in ("whole", "oval"):
-        raise RequestError(f"--background: '{background}' given; allowed: whole, oval")
-    if catch and catch_misses >= catch:
-        raise RequestError(f"--catch-misses: {catch_misses} given; allowed are fewer than the {catch} catch trials")
-    if (out / ANSWERS_FILE).exists():
-        raise RequestError(f"{out}: holds answers of people; make the new study in another directory")
-    if (out / DESIGN_FILE).exists() and not force:
-        raise RequestError(f"{out}: holds a study already; name another directory or add --force")
-    folders = dict(_pair(text) for text in model)
-    check_names([_pair(text)[0] for text in model])
-    found = {
-        name: candidates(where, split=split, sources=(), background=background, model=True)  # type: ignore[arg-type]
-        for name, where in folders.items()
-    }
-    photos = candidates(real, split=split, sources=source or (), background=background)  # type: ignore[arg-type]
-    wish = StudyRequest(
+    request = StudyRequest(
         title=title,
         seed=fresh_seed() if seed is None else seed,
         pictures=pictures,
@@ -90,13 +72,12 @@ def make(
         match=match,
         contact=contact,
         consent=_text(consent),
-        given={REAL: str(real), **{name: str(where) for name, where in folders.items()}},
     )
-    from mien.core.progress import counted, progress_bars
-
-    count = len(photos) + sum(map(len, found.values()))
-    with progress_bars() as on_stage, counted(on_stage("pictures read"), count) as advance:
-        design = freeze(wish, photos, found, out, progress=advance)
+    models = [_pair(text) for text in model]
+    with progress_bars() as on_stage:
+        design = make_study(
+            out, request, real, models, split=split, sources=source or (), force=force, on_stage=on_stage
+        )
     _tell(out, design)
 
 
@@ -122,11 +103,12 @@ def run(
         from mien.apps.study.app import create_study
         from mien.apps.web.server import serve_app
         from mien.apps.web.settings import ServiceSettings
+        from mien.pipelines.study import open_answers
     settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="study run")
-    book = _book(out, store)
-    if book.people()[0]:
-        raise RequestError(f"--store: {book.store.address} holds simulated participants; give one of its own")
-    app = create_study(out, book.design, book, settings)
+    answers = open_answers(out, store)
+    if answers.people()[0]:
+        raise RequestError(f"--store: {answers.store.address} holds simulated participants; give one of its own")
+    app = create_study(out, answers, settings)
     serve_app(app, settings, ready=lambda address: typer.echo(f"the study is at {address}"))
 
 
@@ -142,33 +124,10 @@ def report(
 
     The report holds photographs of persons. It may be made while the study runs.
     """
-    from mien.core.images import read_photo
-    from mien.evaluation import report as desk
-    from mien.evaluation.study.design import picture_path
-    from mien.evaluation.study.results import study_report
+    from mien.pipelines.study import report_study
 
-    desk.check_directory(out, force=force)
-    book = _book(study_dir, store, make=False)
-    design, (simulated, _) = book.design, book.people()
-    found = study_report(
-        design,
-        book.sessions(),
-        withdrawn=book.withdrawn(),
-        picture=lambda name: read_photo(picture_path(study_dir, name)),
-        simulated=simulated > 0,
-        seed=seed,
-        provenance=desk.ReportProvenance(
-            seed=seed,
-            details={
-                "study": book.study,
-                "frozen_by": f"mien {design.mien}",
-                "seed_of_the_study": design.seed,
-                "store": book.store.address,
-            },
-        ),
-    )
-    page = desk.write(found, out)
-    typer.echo(found.summary)
+    summary, page = report_study(study_dir, out, store=store, seed=seed, force=force)
+    typer.echo(summary)
     typer.echo(page)
 
 
@@ -187,10 +146,8 @@ def simulate(
 ) -> None:
     """Make up participants of known sensitivity: to see beforehand how wide the intervals will be."""
     from mien.core.errors import RequestError
-    from mien.evaluation.study.simulate import Truth
-    from mien.evaluation.study.simulate import simulate as made_up
+    from mien.pipelines.study import simulate_study
 
-    book = _book(out, store)
     wanted = {}
     for text in sensitivity:
         name, _, number = text.rpartition("=")
@@ -198,12 +155,15 @@ def simulate(
             wanted[name] = float(number)
         except ValueError as error:
             raise RequestError(f"--sensitivity: {text!r} given; wanted NAME=D, for example mien=0.8") from error
-    truth = Truth(wanted, people_sd=people_sd, pictures_sd=pictures_sd, inattentive=inattentive)
-    book.add_simulated(made_up(book.design, truth, people, seed))
-    for model in book.design.models:
-        share = f"{100 * truth.called_real(model):.1f} % judged real"
-        typer.echo(f"{model}: d' {truth.d_prime(model):.3f}, {share} (over all people and pictures of this kind)")
-    typer.echo(f"real: {100 * truth.called_real('real'):.1f} % judged real")
+    found = simulate_study(
+        out, store, wanted, people=people, people_sd=people_sd, pictures_sd=pictures_sd, inattentive=inattentive,
+        seed=seed,
+    )  # fmt: skip
+    *models, real = found
+    for one in models:
+        share = f"{100 * one.judged_real:.1f} % judged real"
+        typer.echo(f"{one.source}: d' {one.d_prime:.3f}, {share} (over all people and pictures of this kind)")
+    typer.echo(f"real: {100 * real.judged_real:.1f} % judged real")
 
 
 def _pair(text: str) -> tuple[str, Path]:
@@ -224,16 +184,6 @@ def _text(path: Path | None) -> str:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         raise RequestError(f"--consent: {path} is not a text file that can be read (UTF-8)") from error
-
-
-def _book(out: Path, store: str | None, *, make: bool = True) -> AnswerStore:
-    from mien.evaluation.study.design import ANSWERS_FILE, Design
-
-    design = Design.load(out)
-    with needing("study", "study"):
-        from mien.apps.study.answer_store import SCHEMA, AnswerStore
-        from mien.core.database import open_store
-    return AnswerStore(open_store(store or out / ANSWERS_FILE, SCHEMA, make=make), design)
 
 
 def _tell(out: Path, design: Design) -> None:

@@ -16,15 +16,14 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from mien.apps.study.answer_store import AnswerStore, Person, tidy
 from mien.apps.study.middleware import CLOSED_PATH, StudyMiddleware
 from mien.apps.study.pages import page, paragraphs
 from mien.apps.web.keys import Keys
 from mien.apps.web.settings import ServiceSettings
 from mien.core.config import Config
 from mien.core.errors import MienError, RequestError
-from mien.evaluation.study.assignment import practice_of, real_on_left
-from mien.evaluation.study.design import Design, picture_path
+from mien.pipelines.study import Design, picture_path
+from mien.pipelines.study_answers import AnswerStore, Participant, tidy
 
 STATIC = {"study.css": "text/css", "study.js": "text/javascript"}
 COOKIE_SECONDS = 30 * 24 * 3600
@@ -59,7 +58,7 @@ class Gone(Exception):  # noqa: N818 (an answer, no error)
     """The cookie names nobody (any more)."""
 
 
-def create_study(folder: Path, design: Design, book: AnswerStore, settings: ServiceSettings) -> FastAPI:
+def create_study(folder: Path, answers: AnswerStore, settings: ServiceSettings) -> FastAPI:
     """The study in ``folder`` as an ASGI application.
 
     ``RequestError`` for an address that others can reach and no keys.
@@ -67,17 +66,17 @@ def create_study(folder: Path, design: Design, book: AnswerStore, settings: Serv
     if settings.keys is None and not settings.on_loopback:
         told = "mien study run OUT --keys FILE --new-key NAME makes one"
         raise RequestError(f"--host: {settings.host} can be reached by others, which needs --keys FILE ({told})")
-    keys = Keys.read(settings.keys) if settings.keys else None
+    keys, design = Keys.read(settings.keys) if settings.keys else None, answers.design
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        book.store.close()
+        answers.store.close()
 
     app = FastAPI(title="mien study", summary=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    cookie = f"mien_study_{book.study[:8]}"
-    _add_pages(app, design, book, cookie)
-    _add_trials(app, folder, design, book, cookie)
+    cookie = f"mien_study_{answers.study[:8]}"
+    _add_pages(app, design, answers, cookie)
+    _add_trials(app, folder, design, answers, cookie)
     _add_files(app)
     _say_errors(app, design)
     app.add_middleware(StudyMiddleware, settings=settings, keys=keys, types={}, answered=lambda *_: None)
@@ -104,10 +103,10 @@ def _remember(response: Response, request: Request, cookie: str, code: str) -> R
     return response
 
 
-def _add_pages(app: FastAPI, design: Design, book: AnswerStore, cookie: str) -> None:
-    def who(request: Request) -> tuple[str, Person | None]:
+def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str) -> None:
+    def who(request: Request) -> tuple[str, Participant | None]:
         code = request.cookies.get(cookie, "")
-        return code, book.find(code) if code else None
+        return code, answers.find(code) if code else None
 
     def consent(status: int = 200, **values: Any) -> HTMLResponse:
         return _html("consent", design, status, added=paragraphs(design.consent), **values)
@@ -124,12 +123,12 @@ def _add_pages(app: FastAPI, design: Design, book: AnswerStore, cookie: str) -> 
         fields = await _form(request)
         if fields.get("agree") != "yes":
             return consent(422, wrong="agree")
-        return _remember(_to("/ready"), request, cookie, await _in_thread(book.begin))
+        return _remember(_to("/ready"), request, cookie, await _in_thread(answers.begin))
 
     @app.post("/resume")
     async def resume(request: Request) -> Response:
         code = tidy((await _form(request)).get("code", ""))
-        if await _in_thread(book.find, code) is None:
+        if await _in_thread(answers.find, code) is None:
             return consent(422, wrong="code", code=code)
         return _remember(_to("/"), request, cookie, code)
 
@@ -138,7 +137,7 @@ def _add_pages(app: FastAPI, design: Design, book: AnswerStore, cookie: str) -> 
         code, person = who(request)
         if person is None:
             return _to("/")
-        left = real_on_left(design, person.slot)
+        left = answers.real_on_left(person)
         return _html("ready", design, code=code, person=person, real_left=left, practice=len(design.of("practice")))
 
     @app.get("/trials")
@@ -146,7 +145,7 @@ def _add_pages(app: FastAPI, design: Design, book: AnswerStore, cookie: str) -> 
         _, person = who(request)
         if person is None or person.finished:
             return _to("/")
-        practice = practice_of(design, person.slot, person.attempt) if person.place == 0 else ()
+        practice = answers.practice(person) if person.place == 0 else ()
         about = {
             "place": person.place,
             "total": design.places,
@@ -155,7 +154,7 @@ def _add_pages(app: FastAPI, design: Design, book: AnswerStore, cookie: str) -> 
             "practice": [{"picture": one.picture, "real": one.real} for one in practice],
             "rest_every": REST_EVERY,
         }
-        left = real_on_left(design, person.slot)
+        left = answers.real_on_left(person)
         return _html("trials", design, about=json.dumps(about), real_left=left, person=person)
 
     @app.get("/done")
@@ -173,7 +172,7 @@ def _add_pages(app: FastAPI, design: Design, book: AnswerStore, cookie: str) -> 
     @app.post("/withdraw")
     async def withdraw(request: Request) -> Response:
         code = tidy((await _form(request)).get("code", ""))
-        if not await _in_thread(book.withdraw, code):
+        if not await _in_thread(answers.withdraw, code):
             return _html("withdraw", design, 422, code=code, person=None, wrong=True)
         response = _html("gone", design)
         response.delete_cookie(cookie)
@@ -184,10 +183,10 @@ def _add_pages(app: FastAPI, design: Design, book: AnswerStore, cookie: str) -> 
         return _html("closed", design, 401)
 
 
-def _add_trials(app: FastAPI, folder: Path, design: Design, book: AnswerStore, cookie: str) -> None:
-    def someone(request: Request) -> tuple[str, Person]:
+def _add_trials(app: FastAPI, folder: Path, design: Design, answers: AnswerStore, cookie: str) -> None:
+    def someone(request: Request) -> tuple[str, Participant]:
         code = request.cookies.get(cookie, "")
-        person = book.find(code) if code else None
+        person = answers.find(code) if code else None
         if person is None:
             raise Gone
         return code, person
@@ -195,10 +194,10 @@ def _add_trials(app: FastAPI, folder: Path, design: Design, book: AnswerStore, c
     @app.post("/api/show")
     def show(request: Request, form: ShowForm) -> dict[str, Any]:
         code, before = someone(request)
-        person = book.show(code, form.place)
+        person = answers.show(code, form.place)
         if person is None:
             raise Gone
-        trials = book.trials(before.slot, before.attempt)
+        trials = answers.trials(before.slot, before.attempt)
         if person.place >= len(trials):
             return {"place": person.place, "done": True}
         now = trials[person.place]
@@ -214,7 +213,7 @@ def _add_trials(app: FastAPI, folder: Path, design: Design, book: AnswerStore, c
     @app.post("/api/answer")
     def answer(request: Request, form: AnswerForm) -> dict[str, Any]:
         code, _ = someone(request)
-        person = book.answer(
+        person = answers.answer(
             code,
             form.place,
             said_real=form.said == "real",
@@ -231,7 +230,7 @@ def _add_trials(app: FastAPI, folder: Path, design: Design, book: AnswerStore, c
     def picture(request: Request, name: str) -> Response:
         """One of the pictures of this participant: those for practice, masks, and faces up to the next but one."""
         _, person = someone(request)
-        trials = book.trials(person.slot, person.attempt)[: person.place + 2]
+        trials = answers.trials(person.slot, person.attempt)[: person.place + 2]
         open_now = {trial.picture for trial in trials} | {
             one.id for one in (*design.of("practice"), *design.of("mask"))
         }

@@ -1,4 +1,4 @@
-"""The words and pages that participants see. What the page of consent says is stored is what ``book`` stores."""
+"""The words and pages that participants see. What the page of consent says is stored is what ``AnswerStore`` stores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.resources import files as resources
 from typing import Any
 
 from mien.core.errors import RequestError
-from mien.evaluation.study.design import Design
+from mien.pipelines.study import Design
 
 SECONDS_A_TRIAL = 3.5
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
@@ -116,6 +117,26 @@ class Design(Config):
                     f"{path}: not the picture that was frozen; make the study anew, in another directory"
                 )
         return design
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRequest:
+    """What a study shall be. ``pictures`` is the pool of each model; the real pool is as large as all of them."""
+
+    title: str
+    seed: int
+    pictures: int
+    trials: int
+    practice: int
+    catch: int
+    rule: Rule
+    background: Background
+    size_px: int | None = None
+    exposure_ms: int | None = None
+    match: bool = True
+    contact: str = ""
+    consent: str = ""
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 def picture_path(folder: Path, name: str) -> Path:

@@ -7,7 +7,7 @@ import itertools
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mien.core.errors import PhotoError, RequestError
@@ -20,12 +20,11 @@ from mien.evaluation.study.design import (
     DESIGN_FILE,
     PICTURES,
     REAL,
-    Background,
     Design,
     Matched,
     Role,
-    Rule,
     StudyPicture,
+    StudyRequest,
     check_names,
     picture_path,
 )
@@ -40,26 +39,6 @@ Stratum = tuple[str, int]  # sex, age group; ("", -1) where the sources are not 
 
 
 @dataclass(frozen=True, slots=True)
-class StudyRequest:
-    """What a study shall be. ``pictures`` is the pool of each model; the real pool is as large as all of them."""
-
-    title: str
-    seed: int
-    pictures: int
-    trials: int
-    practice: int
-    catch: int
-    rule: Rule
-    background: Background
-    size_px: int | None = None
-    exposure_ms: int | None = None
-    match: bool = True
-    contact: str = ""
-    consent: str = ""
-    given: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class _Chosen:
     candidate: Candidate
     photo: UInt8Image
@@ -67,7 +46,7 @@ class _Chosen:
 
 
 def freeze(
-    wish: StudyRequest,
+    request: StudyRequest,
     real: Sequence[Candidate],
     models: Mapping[str, Sequence[Candidate]],
     folder: Path,
@@ -79,13 +58,16 @@ def freeze(
     ``RequestError`` for too few pictures, or a size larger than that of a source.
     """
     check_names(list(models))
-    a_model = _trials_a_model(wish, len(models))
-    spare = _spares(wish, models)
+    a_model = _trials_a_model(request, len(models))
+    spare = _spares(request, models)
     pools = {REAL: real, **models}
-    wanted = {REAL: wish.pictures * len(models) + spare[REAL], **{name: wish.pictures + spare[name] for name in models}}
+    wanted = {
+        REAL: request.pictures * len(models) + spare[REAL],
+        **{name: request.pictures + spare[name] for name in models},
+    }
     needed = {REAL: a_model * len(models) + spare[REAL], **{name: a_model + spare[name] for name in models}}
-    chosen, left_out, matched = _choose(wish, pools, wanted, needed, progress)
-    size = _size(wish, chosen)
+    chosen, left_out, matched = _choose(request, pools, wanted, needed, progress)
+    size = _size(request, chosen)
 
     pictures: list[StudyPicture] = []
     files: dict[str, bytes] = {}
@@ -93,7 +75,7 @@ def freeze(
     def keep(photo: UInt8Image, role: Role, source: str, made_of: _Chosen | None = None) -> None:
         data = encode_png(photo)
         digest = hashlib.sha256(data).hexdigest()
-        name = hashlib.sha256(f"{wish.seed} {role} {source} {digest}".encode()).hexdigest()[:16]
+        name = hashlib.sha256(f"{request.seed} {role} {source} {digest}".encode()).hexdigest()[:16]
         files[name] = data
         labels = made_of.candidate.labels if made_of else None
         pictures.append(
@@ -109,41 +91,41 @@ def freeze(
             )
         )
 
-    random = stream(wish.seed, "made pictures")
+    random = stream(request.seed, "made pictures")
     trial_photos: list[UInt8Image] = []
     for source, members in chosen.items():
         for one in members[spare[source] :]:
-            trial_photos.append(treated(one.photo, size, wish.background))
+            trial_photos.append(treated(one.photo, size, request.background))
             keep(trial_photos[-1], "trial", source, one)
     spares = {source: list(members[: spare[source]]) for source, members in chosen.items()}
-    for source, count in _practised(wish, models).items():
+    for source, count in _practised(request, models).items():
         for _ in range(count):
             one = spares[source].pop()
-            keep(treated(one.photo, size, wish.background), "practice", source, one)
+            keep(treated(one.photo, size, request.background), "practice", source, one)
     for source, members in spares.items():
         for one in members:
-            keep(scrambled(treated(one.photo, size, wish.background), random), "catch", source, one)
-    if wish.exposure_ms is not None:
+            keep(scrambled(treated(one.photo, size, request.background), random), "catch", source, one)
+    if request.exposure_ms is not None:
         for _ in range(MASKS):
             keep(mask_of(trial_photos, random), "mask", "")
 
     design = Design(
         mien=__version__,
-        title=wish.title,
-        seed=wish.seed,
+        title=request.title,
+        seed=request.seed,
         size_px=size,
-        background=wish.background,
+        background=request.background,
         matched=matched,
         models=tuple(models),
         trials_a_model=a_model,
-        scrambled=wish.catch // 2,
-        cards=wish.catch - wish.catch // 2,
-        exposure_ms=wish.exposure_ms,
-        rule=wish.rule,
-        contact=wish.contact,
-        consent=wish.consent,
+        scrambled=request.catch // 2,
+        cards=request.catch - request.catch // 2,
+        exposure_ms=request.exposure_ms,
+        rule=request.rule,
+        contact=request.contact,
+        consent=request.consent,
         left_out={source: dict(why) for source, why in left_out.items() if why},
-        given=dict(wish.given),
+        given=dict(request.given),
         pictures=tuple(sorted(pictures, key=lambda one: one.id)),
     )
     shutil.rmtree(folder / PICTURES, ignore_errors=True)
@@ -153,28 +135,28 @@ def freeze(
     return design
 
 
-def _trials_a_model(wish: StudyRequest, models: int) -> int:
-    share, rest = divmod(wish.trials, 2 * models)
+def _trials_a_model(request: StudyRequest, models: int) -> int:
+    share, rest = divmod(request.trials, 2 * models)
     if not share or rest:
         what = f"{2 * models} (half of them real, the rest shared by {models} models)"
-        raise RequestError(f"--trials: {wish.trials} given; allowed are multiples of {what}")
-    if share > wish.pictures:
-        raise RequestError(f"--pictures: {wish.pictures} given; a participant sees {share} of each model")
+        raise RequestError(f"--trials: {request.trials} given; allowed are multiples of {what}")
+    if share > request.pictures:
+        raise RequestError(f"--pictures: {request.pictures} given; a participant sees {share} of each model")
     return share
 
 
-def _practised(wish: StudyRequest, models: Mapping[str, Sequence[Candidate]]) -> Counter[str]:
+def _practised(request: StudyRequest, models: Mapping[str, Sequence[Candidate]]) -> Counter[str]:
     """How many practice trials each source gives: half real, the models in turn."""
     turns = itertools.cycle(models)
-    generated = Counter(next(turns) for _ in range(wish.practice // 2))
-    return Counter({REAL: wish.practice - wish.practice // 2}) + generated
+    generated = Counter(next(turns) for _ in range(request.practice // 2))
+    return Counter({REAL: request.practice - request.practice // 2}) + generated
 
 
-def _spares(wish: StudyRequest, models: Mapping[str, Sequence[Candidate]]) -> Counter[str]:
+def _spares(request: StudyRequest, models: Mapping[str, Sequence[Candidate]]) -> Counter[str]:
     """How many pictures of each source are used up by practice and by scrambled faces."""
     turns = itertools.cycle(models)
-    cut = Counter(next(turns) for _ in range(wish.catch // 2))
-    return _practised(wish, models) + cut
+    cut = Counter(next(turns) for _ in range(request.catch // 2))
+    return _practised(request, models) + cut
 
 
 def _stratum(candidate: Candidate, matched: Matched) -> Stratum | None:
@@ -188,7 +170,7 @@ def _stratum(candidate: Candidate, matched: Matched) -> Stratum | None:
 
 
 def _choose(
-    wish: StudyRequest,
+    request: StudyRequest,
     pools: Mapping[str, Sequence[Candidate]],
     wanted: Mapping[str, int],
     needed: Mapping[str, int],
@@ -196,11 +178,11 @@ def _choose(
 ) -> tuple[dict[str, list[_Chosen]], dict[str, Counter[str]], Matched]:
     """Pictures of each source in random order, with the same shares of the strata where all are labelled."""
     order = {
-        source: [pool[int(place)] for place in stream(wish.seed, "chosen", source).permutation(len(pool))]
+        source: [pool[int(place)] for place in stream(request.seed, "chosen", source).permutation(len(pool))]
         for source, pool in pools.items()
     }
     # As finely as the labels allow.
-    ways: tuple[Matched, ...] = ("sex and age", "sex", "") if wish.match else ("",)
+    ways: tuple[Matched, ...] = ("sex and age", "sex", "") if request.match else ("",)
     for matched in ways:
         members = {source: [c for c in pool if _stratum(c, matched)] for source, pool in order.items()}
         if all(len(members[source]) >= needed[source] for source in pools):
@@ -212,7 +194,7 @@ def _choose(
         if len(order[source]) > len(members[source]):
             left_out[source]["unlabelled"] += len(order[source]) - len(members[source])
         readers[source] = _read(members[source], wanted[source], seen, left_out[source], matched, progress)
-    chosen = _matched(wish, readers, wanted)
+    chosen = _matched(request, readers, wanted)
     for source, taken in chosen.items():
         if len(taken) < needed[source]:
             why = ", ".join(f"{n} {reason}" for reason, n in left_out[source].items())
@@ -254,7 +236,7 @@ def _read(
 
 
 def _matched(
-    wish: StudyRequest, found: Mapping[str, Mapping[Stratum, list[_Chosen]]], wanted: Mapping[str, int]
+    request: StudyRequest, found: Mapping[str, Mapping[Stratum, list[_Chosen]]], wanted: Mapping[str, int]
 ) -> dict[str, list[_Chosen]]:
     """Shares of the strata such as every source can give, the same for all (to the rounding of one picture)."""
     strata = sorted({stratum for by in found.values() for stratum in by})
@@ -266,7 +248,7 @@ def _matched(
         total = int(wanted[source] * level + 1e-9)
         counts = _rounded([room / sum(rooms) * total if sum(rooms) else 0.0 for room in rooms], total)
         members = [one for stratum, count in zip(strata, counts, strict=True) for one in by.get(stratum, [])[:count]]
-        mixed = stream(wish.seed, "mixed", source).permutation(len(members))
+        mixed = stream(request.seed, "mixed", source).permutation(len(members))
         chosen[source] = [members[int(place)] for place in mixed]
     return chosen
 
@@ -281,14 +263,14 @@ def _rounded(shares: Sequence[float], total: int) -> list[int]:
     return counts
 
 
-def _size(wish: StudyRequest, chosen: Mapping[str, Sequence[_Chosen]]) -> int:
+def _size(request: StudyRequest, chosen: Mapping[str, Sequence[_Chosen]]) -> int:
     smallest = {source: min(one.photo.shape[0] for one in members) for source, members in chosen.items()}
     source, least = min(smallest.items(), key=lambda entry: entry[1])
-    if wish.size_px is not None and wish.size_px > least:
+    if request.size_px is not None and request.size_px > least:
         raise RequestError(
-            f"--size: {wish.size_px} px given; '{source}' has pictures of {least} px, and blown up they would be told "
-            "by their blur"
+            f"--size: {request.size_px} px given; '{source}' has pictures of {least} px, and blown up they would be "
+            "told by their blur"
         )
     if least < SMALLEST_PX:
         raise RequestError(f"'{source}' has pictures of {least} px; wanted are {SMALLEST_PX} px or more")
-    return wish.size_px or least
+    return request.size_px or least

@@ -1,4 +1,4 @@
-"""What a study writes down: participants, who are a slot and a hashed code, and their answers. Nothing else."""
+"""The answers of a study: participants, who are a slot and a hashed code, and what they said. Nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import sqlalchemy as sql
 from mien.core.database import Schema, Store
 from mien.core.errors import RequestError
 from mien.evaluation.study.answers import Answer, Session
-from mien.evaluation.study.assignment import Trial, trials_of
+from mien.evaluation.study.assignment import Trial, practice_of, real_on_left, trials_of
 from mien.evaluation.study.design import Design
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # 32 signs that are not mistaken for one another
@@ -58,7 +58,7 @@ SCHEMA = Schema("study", version=1, tables=TABLES)
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class Participant:
     """Where one participant is."""
 
     id: int
@@ -96,12 +96,12 @@ class AnswerStore:
             )
         return code
 
-    def find(self, code: str) -> Person | None:
+    def find(self, code: str) -> Participant | None:
         """The participant with that code, in this study."""
         with self.store.reading() as rows:
             return self._find(rows, code)
 
-    def show(self, code: str, place: int) -> Person | None:
+    def show(self, code: str, place: int) -> Participant | None:
         """Note that the trial at ``place`` is put on the screen; nothing happens where it is not the next one."""
         with self.store.writing() as rows:
             person = self._find(rows, code)
@@ -124,7 +124,7 @@ class AnswerStore:
         exposed_ms: float | None,
         interrupted: bool,
         way: str,
-    ) -> Person | None:
+    ) -> Participant | None:
         """Write an answer down, once: a second one to the same trial changes nothing.
 
         ``RequestError`` for a trial that was not shown yet. The result is the participant afterwards.
@@ -237,7 +237,15 @@ class AnswerStore:
             self._trials[slot, attempt] = trials_of(self.design, slot, attempt)
         return self._trials[slot, attempt]
 
-    def _find(self, rows: sql.Connection, code: str) -> Person | None:
+    def practice(self, person: Participant) -> tuple[Trial, ...]:
+        """The trials before the first that counts."""
+        return practice_of(self.design, person.slot, person.attempt)
+
+    def real_on_left(self, person: Participant) -> bool:
+        """Whether the left key and button mean "real"."""
+        return real_on_left(self.design, person.slot)
+
+    def _find(self, rows: sql.Connection, code: str) -> Participant | None:
         wanted = (PEOPLE.c.code_sha256 == _hash(code)) & (PEOPLE.c.study == self.study)
         person = rows.execute(sql.select(PEOPLE).where(wanted)).first()
         if person is None:
@@ -249,7 +257,7 @@ class AnswerStore:
         faces = [trial for trial in trials if not trial.catch and trial.place in given]
         right = sum(given[trial.place] == trial.real for trial in faces)
         place = next((trial.place for trial in trials if trial.place not in given), len(trials))
-        return Person(person.id, person.slot, person.attempt, person.finished, place, right, len(faces))
+        return Participant(person.id, person.slot, person.attempt, person.finished, place, right, len(faces))
 
     def _free_slot(self, rows: sql.Connection) -> tuple[int, int]:
         """The lowest slot without somebody who finished or was here lately, and how often it was given before."""
@@ -263,7 +271,7 @@ class AnswerStore:
         slot = next(number for number in range(len(held) + 1) if number not in held)
         return slot, attempts.get(slot, -1) + 1
 
-    def _touch(self, rows: sql.Connection, person: Person) -> None:
+    def _touch(self, rows: sql.Connection, person: Participant) -> None:
         rows.execute(sql.update(PEOPLE).where(PEOPLE.c.id == person.id).values(seen_at_seconds=self._hour()))
 
     def _hour(self) -> float:
