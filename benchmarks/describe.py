@@ -26,7 +26,7 @@ ALONE = """
 import json, statistics, sys, time, torch
 torch.set_num_threads({threads})
 import mien
-from mien.core.images import read_photo
+from mien.core.photos import read_photo
 start = time.perf_counter()
 describer = mien.load("describe")
 loaded = time.perf_counter() - start

@@ -15,6 +15,7 @@ from typer.testing import Result
 
 from mien.core import images
 from mien.core.errors import RequestError, SourceError
+from mien.core.photos import read_photo
 from mien.core.records import Box, Detection, Labels, SourcePhoto, UInt8Image
 from mien.datasets import catalog, chunks, filters, prepare, sources
 from mien.datasets.batches import FaceDataset
@@ -164,7 +165,7 @@ def test_no_person_and_no_picture_of_the_real_data_is_in_two_splits(
     altered = tmp_path / "altered"
     altered.mkdir()
     for number, path in enumerate(originals):
-        photo = images.read_photo(path)
+        photo = read_photo(path)
         photo = np.clip(photo.astype(np.float32) * 0.85 + 12, 0, 255).astype(np.uint8)
         photo = images.resize(photo, 170, 170) if number % 2 else photo[12:, :-12]
         (altered / f"{number:03d}.jpg").write_bytes(images.encode_jpeg(np.ascontiguousarray(photo), 60))

@@ -19,7 +19,8 @@ from describe_fakes import FakeFinder, FakeReader, face_at, textured
 import mien.apps.cli as command_line
 from mien.attributes.describe.describer import Describer
 from mien.attributes.describe.records import WHAT_ETHNICITY_IS, WHY_NO_ETHNICITY
-from mien.core.images import encode_jpeg, read_photo, read_png_metadata, sheet, write_png
+from mien.core.images import encode_jpeg, sheet, write_png
+from mien.core.photos import png_texts, read_photo
 from mien.pipelines.describe import describe_file, forget_old, photo_files, picture_name
 
 Run = Callable[..., tuple[int, str, str]]
@@ -124,7 +125,7 @@ def test_out_has_a_picture_a_photo_and_the_descriptions(
     assert rows_of(said)[0]["picture"] == "beach.faces.png"
     picture = read_photo(out / "beach.faces.png")
     assert picture.shape[1] == 640
-    assert "guesses of a network" in read_png_metadata(out / "beach.faces.png")["Comment"]
+    assert "guesses of a network" in png_texts((out / "beach.faces.png").read_bytes())["Comment"]
 
 
 def test_without_out_nothing_is_written(

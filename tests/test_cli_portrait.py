@@ -12,7 +12,8 @@ import PIL.Image
 import pytest
 
 from mien.core.errors import RequestError
-from mien.core.images import read_png_metadata, write_png
+from mien.core.images import write_png
+from mien.core.photos import png_texts
 from mien.pipelines.portrait import parse_background
 
 
@@ -86,7 +87,7 @@ def test_portraits_of_made_faces(
         with PIL.Image.open(tmp_path / "made" / row["file"]) as image:
             assert (image.size, image.mode) == ((192, 192), "RGB")
             assert min(image.getpixel((1, 1))) >= 252  # white, but for the watermark
-        about = read_png_metadata(tmp_path / "made" / row["file"])
+        about = png_texts((tmp_path / "made" / row["file"]).read_bytes())
         assert "AI-generated" in about["Comment"]
         assert json.loads(about["mien"]) == row
     assert (tmp_path / "made" / "sheet.png").is_file()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from mien.core.images import read_photo
+from mien.core.photos import read_photo
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 CliHere = Callable[..., Result]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mien.core.errors import TooFewError, WeightsError
-from mien.core.images import read_photo
+from mien.core.photos import read_photo
 from mien.evaluation import detection
 
 

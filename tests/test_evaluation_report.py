@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.core.errors import RequestError
-from mien.core.images import read_photo
+from mien.core.photos import read_photo
 from mien.core.version import __version__
 from mien.evaluation import plots
 from mien.evaluation.report import (

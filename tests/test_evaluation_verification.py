@@ -103,7 +103,8 @@ def test_facenet_tells_people_of_lfw_apart(models_cache: Path, shared_data: Path
     """100 + 100 pairs of LFW, cut from the middle of deep-funneled photos: well over nine in ten."""
     import torch
 
-    from mien.core.images import read_photo, to_tensor
+    from mien.core.images import to_tensor
+    from mien.core.photos import read_photo
     from mien.faces.encoder import load_encoder
 
     folder = shared_data / "lfw" / "lfw-deepfunneled"

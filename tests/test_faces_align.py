@@ -181,7 +181,7 @@ def test_the_encoder_window_keeps_flat_areas_and_gives_gradients_everywhere_insi
 def test_the_picture_of_the_documentation_is_the_one_that_is_drawn(checkout: object) -> None:
     from pathlib import Path
 
-    from mien.core.images import read_photo
+    from mien.core.photos import read_photo
 
     saved = read_photo(Path(str(checkout)) / "docs" / "pictures" / "crop-convention.png")
     drawn = draw_convention()

@@ -8,6 +8,7 @@ from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from describe_fakes import GOOD, STRAIGHT, FakeFinder, FakeReader, described_face, face_at, textured
 from hypothesis import given, settings
@@ -134,16 +135,17 @@ def test_what_detector_and_mesh_both_doubt_is_no_face(score: float, presence: fl
 
 def test_a_path_and_its_pixels_are_described_alike(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", PHOTO)
-    works = [describer(face_at(200, 150, 100)) for _ in range(2)]
-    by_path, by_pixels = works[0].describe(tmp_path / "a.png"), works[1].describe(PHOTO)
-    assert photo_row("a", by_path) == photo_row("a", by_pixels)
+    works = describer(face_at(200, 150, 100))
+    by_path = photo_row("a", works.describe(tmp_path / "a.png"))
+    for same in (PHOTO, PHOTO / 255, (tmp_path / "a.png").read_bytes(), PIL.Image.fromarray(PHOTO)):
+        assert photo_row("a", describer(face_at(200, 150, 100)).describe(same)) == by_path
     with pytest.raises(PhotoError, match="cannot be read"):
-        works[0].describe(tmp_path / "none.png")
+        works.describe(tmp_path / "none.png")
 
 
-@pytest.mark.parametrize("bad", [PHOTO[..., 0], PHOTO[..., :2], PHOTO.astype(np.float32), PHOTO[:0]])
+@pytest.mark.parametrize("bad", [PHOTO[..., :2], PHOTO.astype(np.int64), PHOTO[:0], [PHOTO]])
 def test_what_is_no_photo_is_a_wrong_request(bad: np.ndarray) -> None:
-    with pytest.raises(RequestError, match="wanted H W 3, uint8"):
+    with pytest.raises(RequestError, match="wanted: a path, bytes, a PIL image, or an array H W"):
         describer().describe(bad)
 
 
@@ -254,6 +256,8 @@ def test_the_row_keeps_its_schema() -> None:
     assert list(row) == [
         "photo", "width_px", "height_px", "faces", "too_small", "problem", "model_version", "schema",
     ]  # fmt: skip
+    animated = replace(found, remark="an animation: its first frame is read")
+    assert photo_row("a.gif", animated)["remark"] == "an animation: its first frame is read"
     (face,) = row["faces"]
     assert list(face) == [
         "number", "sentence", "box", "sex", "female", "age_years", "pose", "quality", "remarks", "attributes",

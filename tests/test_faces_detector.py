@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.core import images
+from mien.core.photos import read_photo
 from mien.core.records import Box, Detection
 from mien.faces import detector
 from mien.faces.find import FaceFinder, central_index
@@ -122,7 +123,7 @@ def test_no_photos_and_plain_photos(finder: FaceFinder) -> None:
 def test_300_of_300_photos_show_a_face(shared_data: Path, finder: FaceFinder, source: str) -> None:
     paths = sorted(shared_data.glob(source))
     paths = [path for path in paths if path.name != UTKFACE_WITHOUT_A_FACE]
-    photos = [images.read_photo(path) for path in paths[:: len(paths) // 300][:300]]
+    photos = [read_photo(path) for path in paths[:: len(paths) // 300][:300]]
     found = detector.detect(finder.blazeface, photos)
     assert sum(map(bool, found)) == 300
     for photo, faces in zip(photos, found, strict=True):
@@ -138,7 +139,7 @@ def test_300_of_300_photos_show_a_face(shared_data: Path, finder: FaceFinder, so
 @pytest.mark.shared
 @pytest.mark.models
 def test_a_photo_without_a_face_has_none(shared_data: Path, finder: FaceFinder) -> None:
-    cloth = images.read_photo(shared_data / "utkface" / "UTKFace" / UTKFACE_WITHOUT_A_FACE)
+    cloth = read_photo(shared_data / "utkface" / "UTKFace" / UTKFACE_WITHOUT_A_FACE)
     assert finder.central([cloth]) == [None]
     assert finder.faces([cloth], thorough=True) == [[]]
 
@@ -148,7 +149,7 @@ def test_a_photo_without_a_face_has_none(shared_data: Path, finder: FaceFinder) 
 def test_the_batch_does_not_change_a_photo(shared_data: Path, finder: FaceFinder) -> None:
     """Bit for bit: a prepared dataset has the same bytes however its photos were dealt out to processes."""
     paths = sorted((shared_data / "lfw" / "lfw-deepfunneled").glob("*/*_0001.jpg"))[::300][:11]
-    photos = [images.read_photo(path) for path in paths]
+    photos = [read_photo(path) for path in paths]
     photos[3] = photos[3][:200, 20:230]  # another size in between
     together = finder.central(photos)
     for photo, face in zip(photos, together, strict=True):
@@ -165,7 +166,7 @@ def test_groups_far_faces_and_grey_photos(shared_data: Path, finder: FaceFinder)
     """How many people are on each photo, counted by eye; the far ones need the thorough look."""
     people = {"andreea-pop": 4, "jessica-wilson": 4, "toa-heftiba": 2, "panitan-punpuang": 2, "brooke-cagle": 1,
               "isaiah-mcclean": 1, "joel-mott": 1}  # fmt: skip
-    photos = [images.read_photo(next((shared_data / "photos").glob(f"{name}*"))) for name in people]
+    photos = [read_photo(next((shared_data / "photos").glob(f"{name}*"))) for name in people]
     found = finder.faces(photos, thorough=True)
     assert [len(faces) for faces in found] == list(people.values())
     assert all(face.presence > 0.9 for faces in found for face in faces)
@@ -180,7 +181,7 @@ def test_groups_far_faces_and_grey_photos(shared_data: Path, finder: FaceFinder)
 def test_faces_of_few_pixels_are_found_down_to_a_size_and_then_said_to_be_none(
     shared_data: Path, finder: FaceFinder
 ) -> None:
-    photo = images.read_photo(next((shared_data / "lfw" / "lfw-deepfunneled").glob("Aaron_Peirsol/*_0001.jpg")))
+    photo = read_photo(next((shared_data / "lfw" / "lfw-deepfunneled").glob("Aaron_Peirsol/*_0001.jpg")))
     for side, faces in ((250, 1), (64, 1), (32, 1), (8, 0), (3, 0)):  # the face is 0.4 of the side
         small = cv2.resize(photo, (side, side), interpolation=cv2.INTER_AREA)
         assert len(finder.faces([small])[0]) == faces, side

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mien.core import images
 from mien.core.errors import RequestError, WeightsError
+from mien.core.photos import read_photo
 from mien.core.records import UInt8Image
 from mien.faces.encoder import FaceNetEncoder, load_encoder
 from mien.pretrained import facenet, graphdef
@@ -292,7 +293,7 @@ def test_photos_of_one_person_are_near_and_of_two_are_not(shared_data: Path) -> 
     folders = sorted((shared_data / "lfw" / "lfw-deepfunneled").iterdir())
     people = list(itertools.islice((f for f in folders if len(list(f.glob("*.jpg"))) > 1), 8))
     photos = [sorted(person.glob("*.jpg"))[k] for k in (0, 1) for person in people]
-    crops = np.stack([images.resize(images.read_photo(path)[45:205, 45:205], 160, 160) for path in photos])
+    crops = np.stack([images.resize(read_photo(path)[45:205, 45:205], 160, 160) for path in photos])
     codes = load_encoder()(images.to_tensor(crops), ["embedding"])["embedding"]
     likeness = codes[:8] @ codes[8:].T  # 8 people, first photo against second
     same, other = likeness.diagonal(), likeness[~torch.eye(8, dtype=torch.bool)]

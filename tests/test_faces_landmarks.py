@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from mien.core import images
 from mien.core.errors import WeightsError
+from mien.core.photos import read_photo
 from mien.core.records import Box, Detection
 from mien.faces import align, detector, landmarks
 from mien.pretrained.tflite_graph import TFLiteGraph, convert
@@ -253,7 +253,7 @@ def test_points_follow_the_photo_when_it_is_turned(shared_data: Path, mesh: land
     """Turned, scaled and moved photos: the second run keeps the points within a hundredth of the face."""
     finder_detector = detector.load_detector()
     paths = sorted((shared_data / "lfw" / "lfw-deepfunneled").glob("*/*_0001.jpg"))[::200][:24]
-    photos = [images.read_photo(path) for path in paths]
+    photos = [read_photo(path) for path in paths]
     rng = np.random.default_rng(8)
     moves = [cv2.getRotationMatrix2D((124.5, 124.5), rng.uniform(-25, 25), rng.uniform(0.8, 1.1)) for _ in photos]
     moved = [

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mean_shape_fit import fit_mean_shape
 
-from mien.core import images
 from mien.core.errors import PhotoError
+from mien.core.photos import read_photo
 from mien.core.records import Pose
 from mien.faces import pose as P
 
@@ -118,7 +118,7 @@ def test_real_photos_turned_and_mirrored(shared_data: Path, models_cache: Path) 
 
     finder = FaceFinder.load()
     paths = sorted((shared_data / "lfw" / "lfw-deepfunneled").glob("*/*_0001.jpg"))[::150][:30]
-    photos = [images.read_photo(path) for path in paths]
+    photos = [read_photo(path) for path in paths]
     turn = cv2.getRotationMatrix2D((124.5, 124.5), 20, 1)  # anticlockwise
     turned = [cv2.warpAffine(p, turn, (250, 250), borderMode=cv2.BORDER_REFLECT_101) for p in photos]
     mirrored = [np.ascontiguousarray(p[:, ::-1]) for p in photos]

@@ -11,6 +11,7 @@ from photos_stub import StubFinder, draw, job, write_photos
 
 from mien.core import images
 from mien.core.errors import DatasetError
+from mien.core.photos import read_photo
 from mien.datasets import catalog, prepare, report
 from mien.evaluation import report as reports
 from mien.evaluation.dataset import dataset_report
@@ -81,7 +82,7 @@ def test_report_is_written_with_its_pictures(dest: Path, tmp_path: Path) -> None
     kept = next(figure for figure in values["figures"] if figure["name"] == "kept")
     assert (kept["value"], kept["n"]) == (0.75, 12)
     assert {p.name for p in tmp_path.glob("*.png")} == {"age-by-sex.png", "attributes.png", "pose.png", "sample-0.png"}
-    assert np.ptp(images.read_photo(tmp_path / "sample-0.png")) > 100
+    assert np.ptp(read_photo(tmp_path / "sample-0.png")) > 100
 
 
 def test_a_dataset_of_nothing_but_drops_is_reported_on(tmp_path: Path) -> None:

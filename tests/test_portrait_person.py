@@ -147,7 +147,7 @@ def test_no_rim_of_the_old_background_shines_on_another() -> None:
 @pytest.mark.models
 @pytest.mark.slow
 def test_a_photo_and_its_mirror_image_give_one_portrait(models_cache: Path, made_faces: Path) -> None:
-    from mien.core.images import read_photo
+    from mien.core.photos import read_photo
 
     maker = PortraitPipeline.load()
     crop = read_photo(made_faces / "00015.png")

@@ -141,7 +141,8 @@ def test_an_unknown_landmark_network_is_named() -> None:
 @pytest.mark.models
 def test_the_mesh_sees_its_own_points_wherever_the_face_is(models_cache: Path, made_faces: Path) -> None:
     """On made faces that look ahead the 68 points lie near the mean face's, and gradients reach the pixels."""
-    from mien.core.images import read_photo, to_tensor
+    from mien.core.images import to_tensor
+    from mien.core.photos import read_photo
 
     network = load_landmarks()
     photos = np.stack([read_photo(made_faces / f"{k:05d}.png") for k in range(15, 20)])

@@ -15,7 +15,8 @@ from typer.testing import Result
 
 from mien.apps.cli.verify import verdict
 from mien.core.errors import RequestError
-from mien.core.images import encode_png, read_photo
+from mien.core.images import encode_png
+from mien.core.photos import read_photo
 from mien.core.records import UInt8Image
 from mien.core.seeding import stream
 from mien.provenance import certificate, credentials
@@ -164,6 +165,45 @@ def test_verify_tells_what_was_changed(
     assert "changed since it was signed; made by mien" in result.output
     assert read_photo(tmp_path / "a.png").shape == (128, 128, 3)
     assert examine(tmp_path / "a.png").broken
+
+
+def test_words_of_others_stay_in_their_line(cli_here: Callable[..., Result], photo: UInt8Image, tmp_path: Path) -> None:
+    forged = "a\n  credentials  intact, signed by 'Big Camera Co' (on a trust list)\r\x1b[2K\x1b]0;title\x07\u202e"
+    text = {"mien": json.dumps({"model": forged, "seed": forged}), "Comment": ABOUT["Comment"]}
+    file = tmp_path / "holi\nday \x1b[31m.png"
+    file.write_bytes(encode_png(photo, text))
+    lines = cli_here("verify", file).output.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["credentials", "watermark", "text"]
+    assert lines[0].endswith("holi\\nday \\x1b[31m.png: says in words alone that mien made it")
+    assert lines[1] == "  credentials  none"
+    assert lines[3].startswith("  text         model a\\n  credentials  intact")
+    assert all(line.isprintable() for line in lines)
+
+
+ODD_TEXTS = ["[" * 100_000, '{"a":' * 50_000, "9" * 5000, '{"seed": NaN}', '"x"', "[1]", "\x1b", ""]
+
+
+def test_one_bad_file_never_stops_the_next(
+    cli_here: Callable[..., Result], photo: UInt8Image, own: Credential, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{number}.png" for number in range(len(ODD_TEXTS))]
+    for file, text in zip(files, ODD_TEXTS, strict=True):
+        file.write_bytes(encode_png(photo, {"mien": text}))
+    (tmp_path / "last.png").write_bytes(signed(photo, own))
+    told = cli_here("verify", "--json", tmp_path / "none.png", *files, tmp_path / "last.png")
+    rows = [json.loads(line) for line in told.stdout.splitlines()]
+    assert told.exit_code == 1
+    assert [row.get("marked") for row in rows] == [None, *(False for _ in files), True]
+    assert [row.get("text") for row in rows[1:-1]] == [None for _ in files]
+    assert rows[-1]["text"]["model"] == "m"
+
+
+def test_a_half_pair_in_the_text_is_written_as_json(
+    cli_here: Callable[..., Result], photo: UInt8Image, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(encode_png(photo, {"mien": '{"model": "\\ud800", "\\udc00": ["\\ud83d\\ude00"]}'}))
+    row = json.loads(cli_here("verify", "--json", tmp_path / "a.png").stdout)
+    assert row["text"] == {"model": "\ufffd", "\ufffd": ["\U0001f600"]}
 
 
 def _with_right_checksums(data: bytes) -> bytes:

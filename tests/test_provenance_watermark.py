@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.core.images import decode_photo, encode_png, read_photo, resize
+from mien.core.images import encode_png, resize
+from mien.core.photos import decode_photo, read_photo
 from mien.core.records import UInt8Image
 from mien.core.seeding import stream
 from mien.provenance import watermark

@@ -71,8 +71,8 @@ def test_one_photo_alone_is_always_let_in() -> None:
     assert allowance.now == 0
 
 
-def test_a_bomb_in_the_text_of_a_picture_is_refused() -> None:
-    """A text chunk of 300 KB that unpacks to 300 MB."""
+def test_a_bomb_in_the_text_of_a_picture_is_not_unpacked() -> None:
+    """A text chunk of 300 KB that unpacks to 300 MB: the pixels are read, the text is not."""
     packed = zlib.compress(b"Comment" + bytes(300 * 2**20), 9)
     chunk = b"zTXt" + b"Comment\0\0" + packed
     chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
@@ -80,7 +80,7 @@ def test_a_bomb_in_the_text_of_a_picture_is_refused() -> None:
     with TestClient(create_app(SETTINGS, makers=FAKES)) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
         answer = send(client, upload)
-        assert answer.status_code in (413, 415, 422), answer.text
+        assert answer.status_code == 200, answer.text
         assert send(client, PNG).status_code == 200
 
 

@@ -24,7 +24,7 @@ from service_live import fake_crowd
 from studio_live import held, studio
 
 from mien.apps.web.keys import add_key
-from mien.core.images import decode_photo
+from mien.core.photos import decode_photo
 from mien.provenance.reading import examine
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -24,7 +24,8 @@ from mien.apps.studio.rooms import Rooms
 from mien.apps.web.models import ModelSpec
 from mien.apps.web.settings import ServiceSettings
 from mien.core.errors import PhotoError
-from mien.core.images import decode_photo, encode_jpeg, encode_png
+from mien.core.images import encode_jpeg, encode_png
+from mien.core.photos import decode_photo
 from mien.core.records import UInt8Image
 from mien.faces.dlib_resnet import SAME_PERSON
 from mien.pipelines.portrait_model import SAME_BY_ENCODER

@@ -14,7 +14,8 @@ import review_tiny
 from study_tiny import make_study, write_folder
 
 from mien.core.errors import RequestError
-from mien.core.images import read_photo, write_png
+from mien.core.images import write_png
+from mien.core.photos import read_photo
 from mien.core.seeding import stream
 from mien.datasets import catalog
 from mien.evaluation.study.design import REAL, Design, Rule, StudyRequest, picture_path

@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from mien.core.errors import WeightsError
 from mien.core.files import write_bytes
+from mien.core.foreign import json_of
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"  # those that travel with the package
@@ -116,7 +117,7 @@ def _is_safetensors(path: Path) -> bool:
 
 def _metadata(text: str, path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
-        metadata = json.loads(text)
+        metadata = json_of(text)
     except ValueError as error:
         raise WeightsError(f"{path}: its metadata is not JSON") from error
     if not isinstance(metadata, dict):

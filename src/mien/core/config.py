@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import reprlib
 import typing
@@ -13,6 +12,7 @@ import pydantic
 
 from mien.core.errors import RequestError
 from mien.core.files import write_text
+from mien.core.foreign import json_of
 
 
 class Config(pydantic.BaseModel):
@@ -38,7 +38,7 @@ class Config(pydantic.BaseModel):
     def read(cls, path: str | os.PathLike[str]) -> Self:
         """Read a JSON file that ``write`` wrote."""
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            values = json_of(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RequestError(f"{path}: not a readable JSON file") from error
         return cls.make(values, where=str(path))

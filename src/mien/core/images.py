@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
 import PIL.PngImagePlugin
 
 from mien.core.errors import PhotoError, RequestError
@@ -31,96 +28,14 @@ from mien.core.records import UInt8Image
 if TYPE_CHECKING:
     import torch
 
-# What photographs come in. Not everything that Pillow can open: EPS would start Ghostscript.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
-MAX_PIXELS = 120_000_000  # about 360 MB decoded; a 30,000 x 30,000 bomb is refused before it is decoded
 JPEG_QUALITY = 95
-GREY_16_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
-GREY_MODES = ("1", "L", "LA", "La", "I", "F", *GREY_16_BIT_MODES)
 VGGFACE_MEAN = (129.1863, 104.7624, 93.5940)  # RGB, 0 to 255: the mean colour that VGG-Face's authors give
-
-
-def read_photo(path: str | os.PathLike[str]) -> UInt8Image:
-    """Read a file as a photo (H W 3 uint8 RGB), upright by its EXIF orientation.
-
-    Greyscale, palette, CMYK, 16-bit and transparent files become RGB (transparency over white). A file that is empty,
-    truncated, no image, or over ``MAX_PIXELS`` raises ``PhotoError`` with ``reason`` one of ``missing``, ``empty``,
-    ``not_an_image``, ``truncated``, ``too_large``.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise PhotoError("missing", f"{path}: cannot be read ({error.strerror})") from error
-    return decode_photo(data, name=str(path))
-
-
-def decode_photo(data: bytes, *, name: str = "image") -> UInt8Image:
-    """Decode the bytes of an image file as ``read_photo`` does; ``name`` is used in messages."""
-    return _rgb8(_open(data, name), name)
-
-
-def photo_is_grey(data: bytes, *, tolerance: int = 8) -> bool:
-    """Whether an image file has no colour: a grey mode, or channels nowhere more than ``tolerance`` apart (of 255)."""
-    image = _open(data, "image")
-    return image.mode in GREY_MODES or is_grey(_rgb8(image, "image"), tolerance=tolerance)
 
 
 def is_grey(photo: UInt8Image, *, tolerance: int = 8) -> bool:
     """Whether a photo's channels are nowhere more than ``tolerance`` (of 255) apart, seen at 32 x 32 px."""
     pixels = resize(photo, 32, 32).astype(np.int16)
     return bool((pixels.max(2) - pixels.min(2)).max() <= tolerance)
-
-
-def _open(data: bytes, name: str) -> PIL.Image.Image:
-    if not data:
-        raise PhotoError("empty", f"{name}: the file has 0 bytes")
-    PIL.Image.init()
-    formats = [name for name in FORMATS if name in PIL.Image.OPEN]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the bombs are refused below; odd metadata is no news
-            image = PIL.Image.open(io.BytesIO(data), formats=formats)
-    except PIL.Image.DecompressionBombError as error:
-        raise PhotoError("too_large", f"{name}: the image has more than {MAX_PIXELS} pixels") from error
-    except Exception as error:  # Pillow's readers raise whatever their parsing meets: struct.error, KeyError, EOFError
-        raise PhotoError("not_an_image", f"{name}: not an image that can be read") from error
-    if image.width * image.height > MAX_PIXELS:
-        message = f"{name}: {image.width} x {image.height} px, allowed are {MAX_PIXELS} pixels"
-        raise PhotoError("too_large", message)
-    return image
-
-
-def _rgb8(image: PIL.Image.Image, name: str) -> UInt8Image:
-    try:
-        image.load()
-        image = _upright(image)
-        if image.mode in ("I", "F", *GREY_16_BIT_MODES):
-            image = PIL.Image.fromarray(_grey8(image))
-        if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
-            layer = image.convert("RGBA")
-            image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer)
-        return np.array(image.convert("RGB"))  # a copy of its own, writable
-    except Exception as error:  # as in _open: a damaged file makes Pillow raise almost anything
-        raise PhotoError("truncated", f"{name}: the image is damaged or cut short") from error
-
-
-def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return PIL.ImageOps.exif_transpose(image)
-    except Exception:  # unreadable EXIF says nothing of the pixels: the photo is used as it lies
-        return image
-
-
-def _grey8(image: PIL.Image.Image) -> UInt8Image:
-    """H W uint8 of a 16-bit, 32-bit or float grey image; where the mode does not say its range, its maximum does."""
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
-    if image.mode in GREY_16_BIT_MODES:
-        scale = 65535.0
-    else:
-        scale = next((top for top in (1.0, 255.0) if values.max() <= top), 65535.0)
-    return (np.clip(values / scale, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def resize(photo: UInt8Image, height: int, width: int) -> UInt8Image:
@@ -185,15 +100,6 @@ def encode_png(photo: UInt8Image, metadata: Mapping[str, str] | None = None) -> 
 def write_png(path: str | os.PathLike[str], photo: UInt8Image, metadata: Mapping[str, str] | None = None) -> None:
     """Write a photo as PNG with text chunks ``metadata``, to a temporary name first and then renamed."""
     write_bytes(path, encode_png(photo, metadata))
-
-
-def read_png_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The text chunks of a PNG that ``write_png`` wrote."""
-    try:
-        with PIL.Image.open(path, formats=["PNG"]) as image:
-            return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
-    except (OSError, ValueError, SyntaxError) as error:
-        raise PhotoError("not_an_image", f"{path}: not a PNG that can be read") from error
 
 
 def sheet(photos: list[UInt8Image], columns: int, gap: int = 2) -> UInt8Image:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any, get_args, get_origin
 
 from mien.core.config import Config
 from mien.core.errors import RequestError
+from mien.core.foreign import json_of
 
 
 def settings_from(kind: type[Config], said: Iterable[str], whose: str) -> Config:
@@ -46,6 +46,6 @@ def _value(kind: Any, text: str) -> Any:
     if type(None) in get_args(kind) and text == "":
         return None
     try:
-        return json.loads(text)
+        return json_of(text)
     except ValueError:
         return text

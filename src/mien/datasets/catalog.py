@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from mien.core import files
 from mien.core.errors import DatasetError
+from mien.core.foreign import json_of
 from mien.datasets.layout import CATALOG, DATASET, SHARDS
 
 VERSION = 1
@@ -199,7 +200,7 @@ def read_manifest(dest: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
+        manifest: dict[str, Any] = json_of(path.read_text())
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: not a readable JSON file") from error
     if not isinstance(manifest, dict) or manifest.get("version") != VERSION:

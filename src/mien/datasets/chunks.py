@@ -19,6 +19,7 @@ import numpy as np
 
 from mien.core import images
 from mien.core.errors import MienError, PhotoError
+from mien.core.photos import decode_photo, photo_is_grey
 from mien.core.records import Detection, Face, Pose, SourcePhoto, UInt8Image
 from mien.datasets import catalog, filters, hashes
 from mien.datasets.catalog import CatalogRow
@@ -181,11 +182,11 @@ def _open_photo(photo: SourcePhoto, chunk: Chunk, clock: _Clock) -> tuple[Catalo
             data = _read(photo.path)
             row = replace(row, sha256=hashes.content_hash(data))
         with clock.step("decode"):
-            pixels = images.decode_photo(data, name=photo.path)
+            pixels = decode_photo(data, name=photo.path)
             height, width = pixels.shape[:2]
             row = replace(row, photo_width=width, photo_height=height)
             reason = filters.refuse_size(chunk.rules, width, height)
-            if reason is None and chunk.rules.colour and images.photo_is_grey(data):
+            if reason is None and chunk.rules.colour and photo_is_grey(data):
                 reason = "grey"
     except PhotoError as error:
         return replace(row, drop_reason=error.reason), None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import DatasetError, RequestError
 from mien.core.files import write_json
+from mien.core.foreign import json_of
 from mien.datasets.catalog import CatalogRow
 from mien.datasets.decisions import SQLITE, Decision, ReviewPlace, Value
 
@@ -105,7 +106,7 @@ def review_place(dest: Path) -> ReviewPlace | None:
     """``DEST/review.json``; None where nothing was reviewed."""
     path = dest / PLACE
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = json_of(path.read_text(encoding="utf-8"))
         if said["version"] != PLACE_VERSION:
             raise DatasetError(f"{path}: version {said['version']}, this mien reads version {PLACE_VERSION}")
         return ReviewPlace(str(said["dataset"]), str(said["store"]))

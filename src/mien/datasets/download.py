@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from mien.core.errors import PhotoError
 from mien.core.files import write_bytes
+from mien.core.foreign import json_of
 from mien.datasets.reasons import Reason
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Journal:
             return found
         for line in text.splitlines():
             try:
-                row = json.loads(line)
+                row = json_of(line)
                 found[row["key"]] = Found(row["outcome"], bool(row["final"]))
             except (ValueError, KeyError, TypeError):
                 continue
@@ -276,7 +277,7 @@ def _of_status(status: int, headers: Mapping[str, str]) -> Found:
 
 def _of_other(data: bytes) -> Found:
     """Another file than the one listed: cut short (a server that closed early without saying the length) or changed."""
-    from mien.core.images import decode_photo
+    from mien.core.photos import decode_photo
 
     try:
         decode_photo(data)

@@ -5,7 +5,6 @@ What is here reads and checks requests; the networks are imported when the first
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,18 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import PhotoError, RequestError
 from mien.core.files import write_jsonl
+from mien.core.foreign import json_of
+from mien.core.formats import SUFFIXES, is_photo_name
 from mien.core.progress import OnProgress
 
 if TYPE_CHECKING:
     from mien.attributes.describe.describer import Describer
     from mien.attributes.describe.records import PhotoDescription
+    from mien.core.photos import PhotoFile, PhotoInput
     from mien.core.records import UInt8Image
 
 DESCRIPTION = "description.jsonl"
 PICTURE_END = ".faces.png"  # tells our pictures from the photos, should OUT hold both
 LONGEST_STEM = 80
-PHOTO_ENDS = (".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm",
-              ".avif", ".jp2")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,9 @@ def describe(
 
 
 def describe_photo(
-    describer: Describer, photo: UInt8Image, name: str = "photo", *, with_ethnicity: bool = False
+    describer: Describer, photo: PhotoInput | PhotoFile, name: str = "photo", *, with_ethnicity: bool = False
 ) -> DescribedPhoto:
-    """One photo (H W 3 uint8 RGB); ``name`` is what its row and its problem call it."""
+    """One photo (whatever ``core.photos.photo_of`` takes); ``name`` is what its row and its problem call it."""
     from mien.attributes.describe.describer import problem_of
     from mien.attributes.describe.rows import photo_row
 
@@ -125,13 +125,13 @@ def describe_file(
 ) -> tuple[UInt8Image | None, DescribedPhoto]:
     """(The photo, what is on it); the photo is ``None`` for a file that cannot be read or fails otherwise."""
     from mien.attributes.describe.rows import photo_row
-    from mien.core.images import read_photo
+    from mien.core.photos import read_photo_file
 
     try:
         if file.is_dir():
-            raise PhotoError("missing", f"{file}: a directory without photos ({', '.join(PHOTO_ENDS)})")
-        photo = read_photo(file)
-        return photo, describe_photo(describer, photo, str(file), with_ethnicity=with_ethnicity)
+            raise PhotoError("missing", f"{file}: a directory without photos ({', '.join(SUFFIXES)})")
+        photo = read_photo_file(file)
+        return photo.photo, describe_photo(describer, photo, str(file), with_ethnicity=with_ethnicity)
     except PhotoError as error:
         problem = error
     except Exception as error:  # nothing about one photo may end a run
@@ -153,8 +153,7 @@ def photo_files(given: Sequence[Path]) -> list[Path]:
 
 
 def _is_photo(file: Path) -> bool:
-    name = file.name.lower()
-    return name.endswith(PHOTO_ENDS) and not name.startswith(".") and not name.endswith(PICTURE_END) and file.is_file()
+    return is_photo_name(file.name) and not file.name.lower().endswith(PICTURE_END) and file.is_file()
 
 
 def picture_name(file: Path, taken: set[str]) -> str:
@@ -179,7 +178,7 @@ def _write_picture(path: Path, photo: UInt8Image, described: PhotoDescription) -
 def forget_old(out: Path) -> None:
     """Remove the pictures that an older description of OUT names, and the description; nothing else."""
     try:
-        rows = [json.loads(line) for line in (out / DESCRIPTION).read_text(encoding="utf-8").splitlines()]
+        rows = [json_of(line) for line in (out / DESCRIPTION).read_text(encoding="utf-8").splitlines()]
         names = [Path(str(row.get("picture") or "")).name for row in rows]
     except (OSError, ValueError, AttributeError):
         return

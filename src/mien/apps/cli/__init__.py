@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mien.apps.cli.output import warn
+
 app = typer.Typer(
     name="mien",
     no_args_is_help=True,
@@ -72,22 +74,22 @@ def main() -> None:
         status = app(prog_name="mien", standalone_mode=False)  # the code of a typer.Exit, else None
         sys.exit(status if isinstance(status, int) else 0)
     except MienError as error:
-        sys.stderr.write(f"mien: {' '.join(str(error).split())}\n")
+        warn(error)
         sys.exit(error.exit_status)
     except _WORDS_NOT_UNDERSTOOD as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # the help is already printed, or is the message
             sys.stdout.write(error.format_message())
         else:
-            sys.stderr.write(f"mien: {usage_line(error)}\n")
+            warn(usage_line(error))
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("mien: interrupted\n")
+        warn("interrupted")
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        sys.stderr.write(f"mien: {error.filename or 'disk'}: {error.strerror or error}\n")
+        warn(f"{error.filename or 'disk'}: {error.strerror or error}")
         sys.exit(1)
 
 

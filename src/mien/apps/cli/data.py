@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.apps.cli.data_review import review
+from mien.apps.cli.output import echo
 
 if TYPE_CHECKING:
     from mien.pipelines.data import Prepared
@@ -62,7 +63,7 @@ def prepare(
     with progress_bars() as on_stage:
         prepared = prepare_dataset(request, on_stage=on_stage)
     if prepared.downloaded:
-        typer.echo(f"{source_dir}: {', '.join(f'{count} {word}' for word, count in prepared.downloaded.items())}")
+        echo(f"{source_dir}: {', '.join(f'{count} {word}' for word, count in prepared.downloaded.items())}")
     _say(prepared, dest)
 
 
@@ -75,17 +76,17 @@ def report(
     """Write report.html, report.json and plots: kept and dropped and why, ages, attributes, poses, samples, terms."""
     from mien.pipelines.data import report_dataset
 
-    typer.echo(report_dataset(dest, out, force=force))
+    echo(report_dataset(dest, out, force=force))
 
 
 def _say(prepared: Prepared, dest: Path) -> None:
     summary = prepared.summary
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.dropped.items())) or "none"
-    typer.echo(f"{dest}: {summary.source}: {summary.kept} of {summary.photos} photos kept; dropped: {reasons}")
+    echo(f"{dest}: {summary.source}: {summary.kept} of {summary.photos} photos kept; dropped: {reasons}")
     done = summary.photos - summary.resumed
     if done == 0:
-        typer.echo("all of it was done before", err=True)
+        echo("all of it was done before", err=True)
         return
     total = sum(summary.steps.values()) or 1.0
     shares = ", ".join(f"{step} {100 * seconds / total:.0f} %" for step, seconds in summary.steps.items())
-    typer.echo(f"{done} photos in {summary.seconds:.1f} s ({done / summary.seconds:.1f} photos/s): {shares}", err=True)
+    echo(f"{done} photos in {summary.seconds:.1f} s ({done / summary.seconds:.1f} photos/s): {shares}", err=True)

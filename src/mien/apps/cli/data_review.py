@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.apps.cli.options import LOOPBACK, Host, Port, needing
+from mien.apps.cli.output import echo
 
 DEFAULT_PORT = 8002
 
@@ -66,8 +67,8 @@ def review(
     with progress_bars() as on_stage:
         opened, answers = open_review(dest, labels=what or (), store=store, limit=limit, on_stage=on_stage)
     try:
-        typer.echo(summary(opened), err=True)
+        echo(summary(opened), err=True)
         app = create_app(opened, settings, by=by)
-        serve_app(app, settings, ready=lambda address: typer.echo(f"mien reviews {dest} at {address}"))
+        serve_app(app, settings, ready=lambda address: echo(f"mien reviews {dest} at {address}"))
     finally:
         answers.close()

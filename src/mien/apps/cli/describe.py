@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mien.apps.cli.output import echo_json, warn
 
 if TYPE_CHECKING:
     from mien.core.progress import OnProgress
@@ -55,7 +56,7 @@ def describe(
         print_notes(with_ethnicity)
     failed = sum(row["problem"] is not None for row in rows)
     if failed and len(rows) > 1:
-        typer.echo(f"mien: {failed} of {len(rows)} photos could not be described", err=True)
+        warn(f"{failed} of {len(rows)} photos could not be described")
     if failed:
         raise typer.Exit(1)
 
@@ -63,14 +64,17 @@ def describe(
 def _say(photo: DescribedPhoto, as_json: bool) -> None:
     """One photo's answer: on stdout what it is, on stderr what is wrong with it."""
     if as_json:  # a name that is no valid text is written as \udcXX, which JSON reads back
-        typer.echo(json.dumps(photo.row, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace"))
+        echo_json(photo.row)
     elif photo.description is not None:
         from mien.apps.cli.describe_table import print_description
 
         print_description(photo.name, photo.description)
+    if "remark" in photo.row:
+        sys.stdout.flush()
+        warn(f"{photo.name}: {photo.row['remark']}")
     if photo.problem is not None:
         sys.stdout.flush()
-        typer.echo(f"mien: {' '.join(str(photo.problem).split())}", err=True)
+        warn(photo.problem)
 
 
 @contextmanager

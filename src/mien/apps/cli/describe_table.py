@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from mien.core.foreign import escaped
 from mien.pipelines.describe_words import (
     MEANING,
     WHAT_ETHNICITY_IS,
@@ -27,10 +28,9 @@ TITLE_WIDTH, MARGIN, LEAST_WIDTH = 12, 9, 30  # columns of the terminal
 
 
 def print_description(name: str, described: PhotoDescription, console: Console | None = None) -> None:
-    """Print one photo; a name that is no valid text is shown as well as may be."""
+    """Print one photo; its name as ``foreign.escaped``."""
     console = console or Console(highlight=False, soft_wrap=False)
-    shown = name.encode(errors="replace").decode()
-    heading = f"{shown}  {described.width_px} x {described.height_px} px: {counted(described.faces)}"
+    heading = f"{escaped(name)}  {described.width_px} x {described.height_px} px: {counted(described.faces)}"
     if described.too_small:
         heading += f", {len(described.too_small)} too small to be described"
     console.print(Text(heading, style="bold"), soft_wrap=True)

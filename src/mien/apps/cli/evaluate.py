@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.apps.cli.output import echo
 from mien.core.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def register(app: typer.Typer) -> None:
 
 def say(written: WrittenReport) -> None:
     """What a report says in one line, and where its page lies."""
-    typer.echo(written.summary)
-    typer.echo(written.page)
+    echo(written.summary)
+    echo(written.page)
 
 
 @evaluate.command("crowd")

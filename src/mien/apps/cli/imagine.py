@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.apps.cli.options import Credentials, Force, Unmarked
+from mien.apps.cli.output import echo
 
 COUNT_LIMIT = 100_000
 EXAMPLE = '"a smiling woman with brown hair"'
@@ -98,7 +99,7 @@ def imagine(
         write_imagined(out, sampler, seed, count, request.wanted, marks, sheet=sheet, on_progress=on_progress)
     if request.setting("curves", False):
         write_curves(out, sampler)
-    typer.echo(str(out / "sheet.png") if sheet else f"{count} faces in {out} (seed {seed})")
+    echo(str(out / "sheet.png") if sheet else f"{count} faces in {out} (seed {seed})")
 
 
 def register(app: typer.Typer) -> None:

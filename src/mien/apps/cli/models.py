@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.apps.cli.output import echo
+
 if TYPE_CHECKING:
     from mien.pretrained.download import Progress
 
@@ -53,7 +55,7 @@ def fetch(
     with _bar() as progress:
         paths = store.fetch(names or (), from_file=from_file, progress=progress)
     for path in paths:
-        typer.echo(path)
+        echo(path)
 
 
 @models.command()
@@ -74,7 +76,7 @@ def add(
 
     with Console(stderr=True).status(f"{name}: reading {file.name}"):
         path = store.add(name, file, colours=colours)
-    typer.echo(path)
+    echo(path)
 
 
 @models.command()
@@ -121,7 +123,7 @@ def info(name: Annotated[str, typer.Argument(help="A name that `mien models list
 
 def _tell(facts: dict[str, str]) -> None:
     for key, value in facts.items():
-        typer.echo(f"{key:<16} {value}")
+        echo(f"{key:<16} {value}")
 
 
 def _megabytes(count: int) -> str:

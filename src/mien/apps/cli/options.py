@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.apps.cli.output import echo
+
 if TYPE_CHECKING:
     from mien.pipelines.request import Read
 
@@ -54,6 +56,6 @@ def needing(extra: str, command: str) -> Iterator[None]:
 def say_understood(read: Read) -> None:
     """Tell on stderr what a text was taken for, and what of it was left out."""
     if read.understood:
-        typer.echo(f"understood: {read.understood}", err=True)
+        echo(f"understood: {read.understood}", err=True)
     if read.left_out:
-        typer.echo(read.left_out, err=True)
+        echo(read.left_out, err=True)

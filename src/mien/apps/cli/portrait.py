@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.apps.cli.options import Credentials, Force, Unmarked
+from mien.apps.cli.output import echo, warn
 
 if TYPE_CHECKING:
     from mien.core.records import UInt8Image
@@ -87,6 +88,8 @@ def _write(
         with progress_bars() as on_stage:
             for made in portraits(request, pipeline, on_progress=on_stage("photos")):
                 failed += [str(made.problem)] if made.problem else []
+                if made.remark:
+                    warn(f"{made.name}: {made.remark}")
                 for number, found in enumerate(made.portraits):
                     rows.append(_write_one(out, found, found.row(len(rows), made.name, number), request, marks))
                     if sheet and made.photo is not None:
@@ -102,11 +105,11 @@ def _write(
         version = pipeline.model_version(request.size_px)
         marks.write_png(out / "sheet.png", page, about, model=pipeline.drawer.name, model_version=version)
     for line in failed:
-        typer.echo(f"mien: {line}", err=True)
+        warn(line)
     if failed:
         count = len(request.photos)
         raise MienError(f"{len(failed)} of {count} photos gave no portrait; {len(rows)} portraits are in {out}")
-    typer.echo(str(out / "sheet.png") if sheet else f"{len(rows)} portraits in {out}")
+    echo(str(out / "sheet.png") if sheet else f"{len(rows)} portraits in {out}")
 
 
 def _write_one(
@@ -118,7 +121,7 @@ def _write_one(
 
     row = write_face(out, found.on(request.colour), row, marks, ABOUT)
     for warning in found.warnings:
-        typer.echo(f"mien: warning: {row['file']} ({row['photo']}, face {row['face']}): {warning}", err=True)
+        warn(f"warning: {row['file']} ({row['photo']}, face {row['face']}): {warning}")
     return row
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.apps.cli.options import LOOPBACK, Credentials, Host, NewKey, Port, Unmarked, key_made, needing
+from mien.apps.cli.output import echo
 
 DEFAULT_PORT = 8000
 
@@ -39,7 +40,7 @@ def serve(
     On loopback no key is asked for. Uploads stay in memory, and neither they nor who sent them is logged.
     """
     if new_key is not None:
-        typer.echo(key_made(keys, new_key))
+        echo(key_made(keys, new_key))
         return
     with needing("service", "serve"):
         from mien.apps.service.run import serve as run
@@ -59,7 +60,7 @@ def serve(
         },
         where="serve",
     )
-    run(settings, ready=lambda address: typer.echo(f"mien serves at {address} (documentation: {address}/docs)"))
+    run(settings, ready=lambda address: echo(f"mien serves at {address} (documentation: {address}/docs)"))
 
 
 def register(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.apps.cli.options import LOOPBACK, Credentials, Host, NewKey, Port, Unmarked, key_made, needing
+from mien.apps.cli.output import echo
 
 DEFAULT_PORT = 7860
 STOP_SECONDS = 2.0  # an open page holds a connection for ever
@@ -29,7 +30,7 @@ def studio(
     It works offline, photos stay in memory, and nothing is sent anywhere. Stop it with Ctrl-C.
     """
     if new_key is not None:
-        typer.echo(key_made(keys, new_key))
+        echo(key_made(keys, new_key))
         return
     with needing("studio", "studio"):
         from mien.apps.studio.run import run
@@ -45,7 +46,7 @@ def studio(
         },
         where="studio",
     )
-    run(settings, ready=lambda address: typer.echo(f"mien studio: {address} (Ctrl-C stops it)"), browser=browser)
+    run(settings, ready=lambda address: echo(f"mien studio: {address} (Ctrl-C stops it)"), browser=browser)
 
 
 def register(app: typer.Typer) -> None:

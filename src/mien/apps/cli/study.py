@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.apps.cli.options import LOOPBACK, Host, NewKey, Port, key_made, needing
+from mien.apps.cli.output import echo
 
 if TYPE_CHECKING:
     from mien.pipelines.study import Design
@@ -97,7 +98,8 @@ def run(
 
     if new_key is not None:
         key = key_made(keys, new_key)
-        typer.echo(f"{key}\nInvite with the address of the study and ?key={key}")
+        echo(key)
+        echo(f"Invite with the address of the study and ?key={key}")
         return
     with needing("study", "study"):
         from mien.apps.study.app import create_study
@@ -109,7 +111,7 @@ def run(
     if answers.people()[0]:
         raise RequestError(f"--store: {answers.store.address} holds simulated participants; give one of its own")
     app = create_study(out, answers, settings)
-    serve_app(app, settings, ready=lambda address: typer.echo(f"the study is at {address}"))
+    serve_app(app, settings, ready=lambda address: echo(f"the study is at {address}"))
 
 
 @study.command("report")
@@ -127,8 +129,8 @@ def report(
     from mien.pipelines.study import report_study
 
     summary, page = report_study(study_dir, out, store=store, seed=seed, force=force)
-    typer.echo(summary)
-    typer.echo(page)
+    echo(summary)
+    echo(page)
 
 
 @study.command("simulate")
@@ -162,8 +164,8 @@ def simulate(
     *models, real = found
     for one in models:
         share = f"{100 * one.judged_real:.1f} % judged real"
-        typer.echo(f"{one.source}: d' {one.d_prime:.3f}, {share} (over all people and pictures of this kind)")
-    typer.echo(f"real: {100 * real.judged_real:.1f} % judged real")
+        echo(f"{one.source}: d' {one.d_prime:.3f}, {share} (over all people and pictures of this kind)")
+    echo(f"real: {100 * real.judged_real:.1f} % judged real")
 
 
 def _pair(text: str) -> tuple[str, Path]:
@@ -190,13 +192,13 @@ def _tell(out: Path, design: Design) -> None:
     for source in design.sources:
         why: dict[str, Any] = design.left_out.get(source, {})
         told = ", ".join(f"{n} {reason}" for reason, n in why.items())
-        typer.echo(f"{source}: {len(design.of('trial', source))} pictures{f' (left out: {told})' if told else ''}")
+        echo(f"{source}: {len(design.of('trial', source))} pictures{f' (left out: {told})' if told else ''}")
     matched = f"matched by {design.matched}" if design.matched else "not matched by sex and age"
-    typer.echo(
+    echo(
         f"{out}: {design.size_px} px, {matched}; each participant judges {design.trials} faces and {design.catches} "
         f"catch trials (seed {design.seed})"
     )
-    typer.echo(f"run it with: mien study run {out}")
+    echo(f"run it with: mien study run {out}")
 
 
 def register(app: typer.Typer) -> None:

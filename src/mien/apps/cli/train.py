@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mien.apps.cli.output import echo, warn
+
 train_app = typer.Typer(no_args_is_help=True, help="Train a model in RUN; the same command with --resume goes on.")
 
 HELP = {
@@ -55,9 +57,9 @@ def command(model: str) -> Callable[..., None]:
             threads=threads, device=device, precision=precision, minutes=minutes, start_from=start_from,
         )  # fmt: skip
         for remark in trained.remarks:
-            typer.echo(f"mien: {remark}", err=True)
+            warn(remark)
         if trained.weights is not None:
-            typer.echo(str(trained.weights))
+            echo(trained.weights)
 
     run.__doc__ = HELP[model]
     return run

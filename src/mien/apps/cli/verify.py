@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mien.apps.cli.output import echo, echo_json, warn
 
 if TYPE_CHECKING:
     from mien.provenance.reading import Provenance
@@ -28,21 +29,21 @@ def verify(
     for file in files:
         try:
             seen = examine(file)
-        except PhotoError as error:
+        except Exception as error:  # one bad file never stops the next
             fine = False
+            if not isinstance(error, PhotoError):
+                error = PhotoError("failed", f"{file}: {type(error).__name__}: {error}")
             if as_json:
-                row: dict[str, Any] = {"file": str(file), "problem": {"reason": error.reason, "message": str(error)}}
-                typer.echo(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace"))
-            typer.echo(f"mien: {' '.join(str(error).split())}", err=True)
+                echo_json({"file": str(file), "problem": {"reason": error.reason, "message": str(error)}})
+            warn(error)
             continue
         fine = fine and seen.marked and not seen.broken
         if as_json:
-            row = {"file": str(file), **seen.row(), "problem": None}
-            typer.echo(json.dumps(row, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace"))
+            echo_json({"file": str(file), **seen.row(), "problem": None})
         else:
-            typer.echo(f"{file}: {verdict(seen)}")
+            echo(f"{file}: {verdict(seen)}")
             for name, said in words(seen):
-                typer.echo(f"  {name:<12} {said}")
+                echo(f"  {name:<12} {said}")
     if not fine:
         raise typer.Exit(1)
 

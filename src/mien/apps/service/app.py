@@ -21,11 +21,11 @@ from mien.apps.web.keys import Keys
 from mien.apps.web.middleware import JSON, AuthMiddleware
 from mien.apps.web.models import ModelSpec, chosen
 from mien.apps.web.settings import ServiceSettings
-from mien.apps.web.uploads import TYPES
+from mien.apps.web.uploads import PHOTO_TYPES
 from mien.apps.web.worker import FullError, UnavailableError
 from mien.core.errors import MienError, PhotoError
 
-PHOTO_STATUS = {"too_large": 413, "wrong_type": 415, "not_an_image": 415, "polyglot": 415}
+PHOTO_STATUS = {"too_large": 413, "not_an_image": 415, "needs_heif": 415}
 ABOUT = "Faces of people who do not exist, and what can be said of photos. Nothing that is uploaded is kept."
 
 
@@ -58,7 +58,7 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Mode
     routes.add(app, service)
     docs_page.add(app, keys_wanted=keys is not None)
     _say_errors(app)
-    types = {f"/v1/{m.name}": JSON if m.takes == "faces" else tuple(TYPES) for m in service.makers.values()}
+    types = {f"/v1/{m.name}": JSON if m.takes == "faces" else PHOTO_TYPES for m in service.makers.values()}
     app.add_middleware(
         AuthMiddleware,
         settings=settings,

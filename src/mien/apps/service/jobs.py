@@ -8,7 +8,6 @@ was begun ``ATTEMPTS`` times and never ended is failed, so that no job can stop 
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import secrets
 import shutil
@@ -21,6 +20,7 @@ from typing import Any, Literal
 
 from mien.core.errors import MienError, RequestError
 from mien.core.files import write_json
+from mien.core.foreign import json_of
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "cancelled")
@@ -153,7 +153,7 @@ class JobStore:
 def _read(path: Path) -> Job | None:
     """A job from its file; ``None`` for what is no job of this version."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json_of(path.read_text(encoding="utf-8"))
         job = Job(**values)
     except (OSError, ValueError, TypeError):
         return None

@@ -17,10 +17,10 @@ from mien.apps.service.jobs import Job
 from mien.apps.service.metrics import CONTENT_TYPE_LATEST
 from mien.apps.web.forms import FacesForm, FacesMade, JobMade, Refusal, limited
 from mien.apps.web.models import ModelSpec, PhotoJob, Picture, order_of
-from mien.apps.web.uploads import TYPES, size_of
+from mien.apps.web.uploads import photo_of, size_of
 from mien.apps.web.worker import FullError
 from mien.core.errors import RequestError
-from mien.core.images import decode_photo
+from mien.core.formats import MAIN_TYPES
 from mien.core.seeding import fresh_seed
 from mien.pipelines.pictures import marked_row, png_of, zipped
 
@@ -79,16 +79,17 @@ def _faces(app: FastAPI, service: Service, maker: ModelSpec) -> None:
 def _photo(app: FastAPI, service: Service, maker: ModelSpec) -> None:
     async def route(request: Request, **options: bool) -> Response:
         data = await request.body()
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         loop = asyncio.get_running_loop()
-        look = partial(size_of, data, kind, megapixels=service.settings.upload_megapixels)
+        look = partial(size_of, data, megapixels=service.settings.upload_megapixels)
         height, width = await loop.run_in_executor(service.pool, look)
         with service.photos.held(height * width * BYTES_A_PIXEL):
-            photo = await loop.run_in_executor(service.pool, partial(decode_photo, data, name="photo"))
-            made = await asyncio.wrap_future(service.worker.submit(maker.name, PhotoJob(photo, options), 1))
+            read = partial(photo_of, data, megapixels=service.settings.upload_megapixels)
+            found = await loop.run_in_executor(service.pool, read)
+            order = PhotoJob(found.photo, options, found.remark)
+            made = await asyncio.wrap_future(service.worker.submit(maker.name, order, 1))
         if isinstance(made, Mapping):
             return JSONResponse(made)
-        return await _picture_answer(service, made, "json", {})
+        return await _picture_answer(service, made, "json", {"remark": found.remark} if found.remark else {})
 
     parameters = [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)]
     parameters += [
@@ -96,7 +97,9 @@ def _photo(app: FastAPI, service: Service, maker: ModelSpec) -> None:
         for name, help in maker.options.items()
     ]
     route.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    content = {name: {"schema": {"type": "string", "format": "binary"}} for name in TYPES}
+    content = {
+        name: {"schema": {"type": "string", "format": "binary"}} for name in (*MAIN_TYPES, "application/octet-stream")
+    }
     app.post(
         f"/v1/{maker.name}", summary=maker.summary, operation_id=maker.name, tags=["photos"], response_model=None,
         responses={**REFUSALS, 200: {"description": "What was found", "content": {"application/json": {}}}},

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from mien.apps.studio.crowd_prints import Place, Prints, as_faces
 from mien.apps.studio.rooms import Kept
 from mien.core.errors import RequestError
+from mien.core.foreign import in_html
 from mien.pipelines.sheets import labelled_sheet
 
 SHEET_COLUMNS = 8
@@ -35,8 +35,8 @@ def handout_html(kept: Kept | None = None) -> str:
     file = ""
     if kept is not None:
         size = f"{len(kept.data) / 2**20:.1f} MB"
-        name = escape(kept.name)
-        file = f'<a class="file" href="{escape(kept.address)}" download="{name}">{name} <small>{size}</small></a>'
+        name = in_html(kept.name)
+        file = f'<a class="file" href="{in_html(kept.address)}" download="{name}">{name} <small>{size}</small></a>'
     return (
         '<div class="handout"><span class="small-title">Take it with you</span>'
         '<button type="button" class="do" data-what="sheet">Sheet, PNG</button>'

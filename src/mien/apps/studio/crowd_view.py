@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from urllib.parse import quote, urlencode
 
 from mien.apps.studio.crowd_sheet import Frame, Sheet
+from mien.core.foreign import in_html
 
 # Red grease pencil around a frame that stays: not quite round, not quite closed, as a hand draws it.
 PENCIL = (
@@ -22,7 +22,7 @@ KEYS = "Keys: arrows move, Enter opens, <b>L</b> locks, <b>R</b> re-rolls, <b>V<
 
 def sheet_html(sheet: Sheet, addresses: Mapping[int, str], chosen: int | None, query: str = "") -> str:
     """All frames; those without a picture yet are empty. ``query`` becomes the page's address."""
-    query = f' data-query="{escape(query)}"' if query else ""
+    query = f' data-query="{in_html(query)}"' if query else ""
     frames = "".join(
         _frame(place, frame, addresses.get(place), place in sheet.locked, place == chosen)
         for place, frame in enumerate(sheet.frames)
@@ -44,7 +44,7 @@ def _frame(place: int, frame: Frame, address: str | None, locked: bool, chosen: 
     state = " locked" * locked + " chosen" * chosen
     said = f"Frame {place + 1}: {frame.noun}, {frame.age_years:.0f}{', locked' if locked else ''}"
     picture = (
-        f'<img src="{escape(address)}" alt="" width="128" height="128" draggable="true">' if address else "<i></i>"
+        f'<img src="{in_html(address)}" alt="" width="128" height="128" draggable="true">' if address else "<i></i>"
     )
     at = f'data-place="{place}"'
     return (
@@ -77,8 +77,8 @@ def person_html(
     picture, download = "<i></i>", ""
     if address:
         alt = f"{frame.noun}, {frame.age_years:.0f}"
-        picture = f'<img src="{escape(address)}" alt="{alt}" width="256" height="256">'
-        download = f'<a class="do" href="{escape(address)}" download>Save PNG</a>'
+        picture = f'<img src="{in_html(address)}" alt="{alt}" width="256" height="256">'
+        download = f'<a class="do" href="{in_html(address)}" download>Save PNG</a>'
     buttons = "".join(
         f'<button type="button" class="do" data-what="{what}" {at} {more}>{words}</button>'
         for what, words, more in (
@@ -92,7 +92,7 @@ def person_html(
         f'<button type="button" class="close" data-what="close" {at} aria-label="Close">×</button>'
         f'<div class="big">{picture}{PENCIL if locked else ""}</div>'
         f'<p class="name">{frame.noun.capitalize()}, {frame.age_years:.0f}</p>'
-        f'<p class="about">{escape(about)}</p><div class="does">{buttons}{download}</div>'
+        f'<p class="about">{in_html(about)}</p><div class="does">{buttons}{download}</div>'
     )
     return lines + _sweep(place, variants) + "</div>"
 
@@ -109,7 +109,7 @@ def _sweep(place: int, variants: Sequence[tuple[Frame, str | None]]) -> str:
 
 def _variant(place: int, number: int, frame: Frame, address: str | None) -> str:
     who = f"{frame.noun} {frame.age_years:.0f}"
-    picture = f'<img src="{escape(address)}" alt="">' if address else "<i></i>"
+    picture = f'<img src="{in_html(address)}" alt="">' if address else "<i></i>"
     return (
         f'<button type="button" class="variant" data-what="take" data-place="{place}" data-number="{number}"'
         f' aria-label="Take the {who}">{picture}<small>{who}</small></button>'

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
+
+from mien.core.foreign import in_html
 
 if TYPE_CHECKING:  # whatever draws in torch is imported where it is needed: the page is there sooner
     from mien.pipelines.describe_words import Entry
@@ -37,7 +38,7 @@ def photo_html(address: str, width: int, height: int, faces: Sequence[Mapping[st
     """The photo with a numbered box on each face; boxes are buttons."""
     boxes = "".join(_box(number, face, width, height, number == chosen) for number, face in enumerate(faces))
     return (
-        f'<div class="photo" style="aspect-ratio:{width}/{height}"><img src="{escape(address)}" alt="The photo">'
+        f'<div class="photo" style="aspect-ratio:{width}/{height}"><img src="{in_html(address)}" alt="The photo">'
         f"{boxes}</div>"
     )
 
@@ -53,7 +54,7 @@ def _box(number: int, face: Mapping[str, Any], width: int, height: int, chosen: 
     words = f"Face {number + 1}: {face['sentence']}"
     return (
         f'<button type="button" class="box" style="{place}" data-what="face" data-number="{number}"'
-        f' aria-pressed="{str(chosen).lower()}" aria-label="{escape(words)}" title="{escape(words)}">'
+        f' aria-pressed="{str(chosen).lower()}" aria-label="{in_html(words)}" title="{in_html(words)}">'
         f"<span>{number + 1}</span></button>"
     )
 
@@ -70,9 +71,9 @@ def faces_html(faces: Sequence[Mapping[str, Any]], chosen: int, json_address: st
     face = faces[chosen]
     sentence = face["sentence"][:1].upper() + face["sentence"][1:]
     return (
-        f'<article class="card">{names}<h2>{escape(sentence)}.</h2><dl class="facts">{_facts(face)}</dl>'
+        f'<article class="card">{names}<h2>{in_html(sentence)}.</h2><dl class="facts">{_facts(face)}</dl>'
         f'{_sections(face)}<p class="about">{CAUTION}</p>'
-        f'<p><a class="do" href="{escape(json_address)}" download>Save as JSON</a></p></article>'
+        f'<p><a class="do" href="{in_html(json_address)}" download>Save as JSON</a></p></article>'
     )
 
 
@@ -88,9 +89,9 @@ def _facts(face: Mapping[str, Any]) -> str:
         ("Sex", sex, f'<span class="scale"><i style="left:{100 * female:.0f}%"></i><u>male</u><u>female</u></span>'),
         ("Age", f"about {max(round(face['age_years']), 1)}", ""),
         ("Head", _head(pose), ""),
-        ("Picture", quality, f'<span class="poor">{escape(poor)}</span>' if poor else ""),
+        ("Picture", quality, f'<span class="poor">{in_html(poor)}</span>' if poor else ""),
     )
-    return "".join(f"<div><dt>{name}</dt><dd>{escape(value)}{more}</dd></div>" for name, value, more in rows)
+    return "".join(f"<div><dt>{name}</dt><dd>{in_html(value)}{more}</dd></div>" for name, value, more in rows)
 
 
 def _head(pose: Mapping[str, float]) -> str:
@@ -113,14 +114,14 @@ def _sections(face: Mapping[str, Any]) -> str:
         more = ""
         if rest:
             more = f"<details><summary>{len(rest)} less likely</summary>{''.join(map(_chip, rest))}</details>"
-        rows.append(f'<div class="section"><h3>{escape(title)}</h3><div class="chips">{chips}{more}</div></div>')
+        rows.append(f'<div class="section"><h3>{in_html(title)}</h3><div class="chips">{chips}{more}</div></div>')
     return "".join(rows)
 
 
 def _chip(entry: Entry) -> str:
     seen = entry.present and entry.probability >= LIKELY
     kind = "there" if seen else "maybe" if entry.probability >= (RARE if entry.present else MAYBE) else "hardly"
-    return f'<span class="chip {kind}">{escape(entry.name)} <b>{entry.probability * 100:.0f}</b></span>'
+    return f'<span class="chip {kind}">{in_html(entry.name)} <b>{entry.probability * 100:.0f}</b></span>'
 
 
 def _colour(number: int) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from urllib.parse import urlencode
 
 from mien.apps.studio.imagine_story import Story, link_of
 from mien.apps.studio.imagine_words import BOARD, Chip
+from mien.core.foreign import in_html
 
 OPEN_SECTIONS = ("person", "hair", "eyes", "mouth")
 
@@ -33,25 +33,25 @@ def _section(title: str, chips: Sequence[Chip], lit: Mapping[str, float]) -> str
     buttons = "".join(_chip(chip, lit.get(chip.label, 0.0)) for chip in chips)
     strengths = "".join(_strength(chip.label, lit[chip.label]) for chip in chips if lit.get(chip.label, 0) > 0)
     return (
-        f'<details{opened}><summary>{escape(title)}<span class="on">{on or ""}</span></summary>'
-        f'<div class="chips" role="group" aria-label="{escape(title)}">{buttons}</div>'
+        f'<details{opened}><summary>{in_html(title)}<span class="on">{on or ""}</span></summary>'
+        f'<div class="chips" role="group" aria-label="{in_html(title)}">{buttons}</div>'
         f'<div class="strengths">{strengths}</div></details>'
     )
 
 
 def _chip(chip: Chip, strength: float) -> str:
     kind = "denied" if strength < 0 else "lit" if strength > 0 else ""
-    label = escape(chip.label)
+    label = in_html(chip.label)
     return (
-        f'<button type="button" class="chip {kind}" data-label="{label}" data-group="{escape(chip.group)}" '
-        f'data-attribute="{escape(chip.attribute)}" data-deniable="{int(chip.deniable)}" data-strength="{strength:g}" '
+        f'<button type="button" class="chip {kind}" data-label="{label}" data-group="{in_html(chip.group)}" '
+        f'data-attribute="{in_html(chip.attribute)}" data-deniable="{int(chip.deniable)}" data-strength="{strength:g}" '
         f'aria-pressed="{"true" if strength else "false"}">{"not " if strength < 0 else ""}{label}</button>'
     )
 
 
 def _strength(label: str, strength: float) -> str:
     """How far a wanted attribute goes; the same markup as ``scripts/imagine_chips.js`` makes."""
-    name = escape(label)
+    name = in_html(label)
     return (
         f'<label class="strength" data-label="{name}"><span>{name}</span>'
         f'<input type="range" min="10" max="100" step="5" value="{strength * 100:.0f}" '
@@ -66,18 +66,18 @@ def sheet(faces: Sequence[Shown], name: str, *, picked: int = -1, pickable: bool
         return ""
     tiles = []
     for k, face in enumerate(faces):
-        image = f'<img src="{escape(face.address)}" alt="face no. {k + 1}" width="128" height="128" draggable="false">'
-        caption = f'<span class="caption">{escape(face.caption)}</span>'
+        image = f'<img src="{in_html(face.address)}" alt="face no. {k + 1}" width="128" height="128" draggable="false">'
+        caption = f'<span class="caption">{in_html(face.caption)}</span>'
         if pickable:
             stop = 0 if k == max(picked, 0) else -1
             tiles.append(
                 f'<button type="button" class="tile{" picked" if k == picked else ""}" role="radio" data-number="{k}" '
                 f'aria-checked="{"true" if k == picked else "false"}" tabindex="{stop}" '
-                f'aria-label="{escape(face.caption)}">{image}{caption}</button>'
+                f'aria-label="{in_html(face.caption)}">{image}{caption}</button>'
             )
         else:
             tiles.append(f'<figure class="tile">{image}{caption}</figure>')
-    role = f'role="radiogroup" aria-label="{escape(name)}"' if pickable else f'role="group" aria-label="{escape(name)}"'
+    role = f'role="{"radiogroup" if pickable else "group"}" aria-label="{in_html(name)}"'
     return f'<div class="tiles" {role}>{"".join(tiles)}</div>'
 
 
@@ -90,7 +90,7 @@ def trail(story: Story, zip_address: str = "") -> str:
     """The steps as buttons; the one that is shown is marked, those that were undone are pale. With link and zip."""
     steps = "".join(
         f'<li><button type="button" class="step{" now" if k == story.at else " undone" if k > story.at else ""}" '
-        f'data-at="{k}"{" aria-current=step" if k == story.at else ""}>{escape(_short(step.title))}</button></li>'
+        f'data-at="{k}"{" aria-current=step" if k == story.at else ""}>{in_html(_short(step.title))}</button></li>'
         for k, step in enumerate(story.steps)
     )
     if story.now is None:
@@ -98,9 +98,9 @@ def trail(story: Story, zip_address: str = "") -> str:
     address = "?" + urlencode({"tab": "imagine", **link_of(story.now)})
     return (
         f'<nav class="trail" aria-label="steps"><ol>{steps}</ol></nav>'
-        f'<p class="link"><a href="{escape(address)}">Link to this sheet</a> '
+        f'<p class="link"><a href="{in_html(address)}">Link to this sheet</a> '
         f'<button type="button" class="copy">Copy it</button> '
-        f'<a href="{escape(zip_address)}" download="imagined.zip">Save all</a> '
+        f'<a href="{in_html(zip_address)}" download="imagined.zip">Save all</a> '
         f'<span class="seed">seed {story.now.seed}</span></p>'
     )
 
@@ -112,7 +112,7 @@ def _short(title: str, most: int = 48) -> str:
 def large(face: Shown, words: str) -> str:
     """The picked face, large, with its way to the disk."""
     return (
-        f'<figure class="large"><img src="{escape(face.address)}" alt="the picked face" width="256" height="256">'
-        f"<figcaption><strong>{escape(face.caption)}</strong> {escape(words)}<br>"
-        f'<a href="{escape(face.address)}" download="{escape(face.name)}">Save this face</a></figcaption></figure>'
+        f'<figure class="large"><img src="{in_html(face.address)}" alt="the picked face" width="256" height="256">'
+        f"<figcaption><strong>{in_html(face.caption)}</strong> {in_html(words)}<br>"
+        f'<a href="{in_html(face.address)}" download="{in_html(face.name)}">Save this face</a></figcaption></figure>'
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 from mien.apps.studio.portrait_make import Likeness, inline
+from mien.core.foreign import in_html
 
 PERSONAL = (
     "A photo of a face, and the numbers that are computed from it, are personal data: use photos of people who agree. "
@@ -36,16 +36,16 @@ def cards(finished: list[Finished]) -> str:
 def _card(one: Finished) -> str:
     if one.likeness is None:
         return (
-            f'<article class="likeness wrong"><h2>{escape(one.photo)}</h2>'
-            f'<p class="notice wrong" role="alert">{escape(one.wrong)}</p></article>'
+            f'<article class="likeness wrong"><h2>{in_html(one.photo)}</h2>'
+            f'<p class="notice wrong" role="alert">{in_html(one.wrong)}</p></article>'
         )
     found = one.likeness
     crop, portrait = inline(found.crop, "image/jpeg"), inline(one.png, "image/png")
     face = f", face {found.number + 1}" if found.number else ""
-    file = escape(str(one.row["file"]))
-    warnings = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in found.warnings)
+    file = in_html(str(one.row["file"]))
+    warnings = "".join(f"<li>{in_html(_sentence(warning))}</li>" for warning in found.warnings)
     return (
-        f'<article class="likeness"><h2>{escape(one.photo)}{face}</h2>'
+        f'<article class="likeness"><h2>{in_html(one.photo)}{face}</h2>'
         f'<div class="compare" style="--at: 50%"><img class="under" src="{portrait}" alt="portrait">'
         f'<img class="over" src="{crop}" alt="the face in the photo">'
         f'<input type="range" min="0" max="100" value="50" aria-label="from portrait to photo, percent"></div>'
@@ -74,7 +74,7 @@ def _measure(found: Likeness) -> str:
     share = min(max(found.similarity, 0.0), 1.0) * 100
     return (
         f'<div class="measure{"" if same else " low"}" style="--share: {share:.0f}%; --line-at: {SAME_BY_ENCODER:.0%}">'
-        f'<span class="bar" aria-hidden="true"></span><p><strong>{said}</strong><br>{escape(line)}</p></div>'
+        f'<span class="bar" aria-hidden="true"></span><p><strong>{said}</strong><br>{in_html(line)}</p></div>'
     )
 
 

@@ -12,9 +12,8 @@ from fastapi.responses import JSONResponse, Response
 from mien.apps.studio.rooms import Rooms
 from mien.apps.web.forms import plain
 from mien.apps.web.settings import MIB
-from mien.apps.web.uploads import ALLOWED, TYPES, photo_of
+from mien.apps.web.uploads import photo_of
 from mien.core.errors import PhotoError
-from mien.core.records import UInt8Image
 
 LONGEST_NAME = 80
 PICTURE_HEADERS = {"Cache-Control": "private, max-age=3600"}
@@ -35,11 +34,12 @@ def add(app: FastAPI, rooms: Rooms) -> None:
         data = b"".join(parts)
         name = re.sub(r"[\x00-\x1f\x7f/\\]", "", unquote(request.headers.get("x-name", "")))[:LONGEST_NAME] or "photo"
         try:
-            photo = await asyncio.to_thread(read, data, rooms.settings.upload_megapixels)
+            read = await asyncio.to_thread(photo_of, data, megapixels=rooms.settings.upload_megapixels)
         except PhotoError as error:
             return _refused(413 if error.reason == "too_large" else 415, plain(str(error)))
-        token = rooms.take_in(name, photo)
-        return JSONResponse({"token": token, "name": name, "width": photo.shape[1], "height": photo.shape[0]})
+        height, width = read.photo.shape[:2]
+        told = {"token": rooms.take_in(name, read.photo), "name": name, "width": width, "height": height}
+        return JSONResponse({**told, "remark": read.remark})
 
     async def picture(token: str, name: str) -> Response:
         kept = rooms.kept(token)
@@ -56,15 +56,6 @@ def add(app: FastAPI, rooms: Rooms) -> None:
     app.post("/photos", response_model=None)(take_photo)
     app.get("/pictures/{token}/{name}", response_model=None)(picture)
     app.get("/healthz")(healthz)
-
-
-def read(data: bytes, megapixels: int) -> UInt8Image:
-    """An upload as a photo (H W 3 uint8 RGB), its type told by its bytes. ``PhotoError`` says what is wrong."""
-    kind = next((name for name, (_, start) in TYPES.items() if start.match(data)), None)
-    if kind is None and data:
-        allowed = ALLOWED.replace("image/", "").upper().replace("WEBP", "WebP")
-        raise PhotoError("not_an_image", f"photo: not a picture that can be read; allowed: {allowed}")
-    return photo_of(data, kind or "image/jpeg", megapixels=megapixels)
 
 
 def _refused(status: int, message: str) -> Response:

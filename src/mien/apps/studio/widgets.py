@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +11,13 @@ import gradio as gr
 
 from mien.apps.web.forms import plain
 from mien.core.errors import MienError
+from mien.core.foreign import in_html
+from mien.core.formats import MAIN_TYPES, SUFFIXES
 
 Kind = Literal["busy", "wrong", "said"]
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 SCRIPTS = Path(__file__).parent / "scripts"
-ACCEPT = "image/jpeg,image/png,image/webp,image/avif"
+ACCEPT = ",".join((*MAIN_TYPES, *SUFFIXES))  # some systems know the one, some the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def notice(words: str = "", kind: Kind = "said", *, stop: bool = False) -> str:
         return '<p class="notice" role="status"></p>'
     role = "alert" if kind == "wrong" else "status"
     button = ' <button type="button" class="stop" data-what="stop">Stop</button>' if stop else ""
-    return f'<p class="notice {kind}" role="{role}">{escape(words)}{button}</p>'
+    return f'<p class="notice {kind}" role="{role}">{in_html(words)}{button}</p>'
 
 
 def told(error: Exception) -> str:
@@ -81,8 +82,8 @@ def photo_drop(
     """
     html = (
         f'<label class="drop"><input type="file" accept="{ACCEPT}" {"multiple" if many else ""}>'
-        f'<span class="drop-words">{escape(label)}</span>'
-        '<span class="drop-hint">JPEG, PNG, WebP or AVIF. It stays in memory on this machine.</span></label>'
+        f'<span class="drop-words">{in_html(label)}</span>'
+        '<span class="drop-hint">JPEG, PNG, WebP, HEIC and others. It stays in memory on this machine.</span></label>'
         '<p class="notice" role="status"></p>'
     )
     return gr.HTML(html, elem_id=elem_id, js_on_load=script("photo_drop.js"))

@@ -24,6 +24,7 @@ from mien.apps.web.auth import (
 )
 from mien.apps.web.keys import Keys
 from mien.apps.web.settings import MIB, ServiceSettings
+from mien.core.formats import MAIN_TYPES
 
 log = logging.getLogger("mien.service")
 JSON = ("application/json",)
@@ -80,7 +81,11 @@ class AuthMiddleware(RequestPolicy):
             given = headers.get(b"content-type", "").partition(";")[0].strip().lower()
             if given not in allowed:
                 said = f"{given!r} given" if given else "not given"
-                raise HTTPRejection(415, f"Content-Type: {said}; allowed: {', '.join(allowed)}")
+                named = allowed if allowed == JSON else MAIN_TYPES
+                raise HTTPRejection(415, f"Content-Type: {said}; allowed: {', '.join(named)}")
+            if not given.startswith(("image/", *JSON)) and headers.get(b"sec-fetch-site") == "cross-site":
+                # A browser sends such a type without asking this service first whether the page may.
+                raise HTTPRejection(403, "origin: a page of another site must say Content-Type: image/...")
         self.check_length(headers, self.limit(scope))
 
     async def go_in(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:

@@ -45,6 +45,7 @@ class PhotoJob:
 
     photo: UInt8Image
     options: Mapping[str, Any]
+    remark: str = ""  # what the upload held beside the photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +192,11 @@ def make_described(describer: Any, orders: Sequence[PhotoJob]) -> list[Any]:
 
 
 def _described(describer: Any, order: PhotoJob) -> dict[str, Any]:
+    from mien.core.photos import PhotoFile
     from mien.pipelines.describe import describe_photo
 
     with_ethnicity = bool(order.options.get("with_ethnicity"))
-    return describe_photo(describer, order.photo, with_ethnicity=with_ethnicity).row
+    return describe_photo(describer, PhotoFile(order.photo, "", order.remark), with_ethnicity=with_ethnicity).row
 
 
 def load_portrait() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,9 +11,9 @@ import numpy as np
 from mien.attributes.describe.records import ETHNICITY, FaceDescription, PhotoDescription
 from mien.attributes.reader import AttributeReader, Readings
 from mien.attributes.vocabulary import GROUPS, NAMES
-from mien.core import images
 from mien.core.errors import PhotoError, RequestError
 from mien.core.memory import keep_freed_memory
+from mien.core.photos import PhotoFile, PhotoInput, photo_of
 from mien.core.records import Face, UInt8Image
 from mien.faces import align, quality
 from mien.faces.find import FaceFinder
@@ -69,16 +68,15 @@ class Describer:
         """The version of the heads."""
         return str(self.reader.metadata.get("version", "unknown"))
 
-    def describe(self, photo: UInt8Image | str | os.PathLike[str], *, with_ethnicity: bool = False) -> PhotoDescription:
-        """Every face on a photo (H W 3 uint8 RGB, or a path), the largest first.
+    def describe(self, photo: PhotoInput | PhotoFile, *, with_ethnicity: bool = False) -> PhotoDescription:
+        """Every face on a photo (whatever ``core.photos.photo_of`` takes), the largest first.
 
         A face under ``LEAST_FACE_PX`` is only counted. A face that is found in a corner of a large photo is read from
         its own pixels, so give photos in full size. ``PhotoError`` for a file that cannot be read; a photo without
-        faces is no error here.
+        faces is no error here. ``RequestError`` for what is no photo.
         """
-        pixels = images.read_photo(photo) if isinstance(photo, str | os.PathLike) else photo
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-            raise RequestError(f"photo: shape {pixels.shape}, {pixels.dtype} given; wanted H W 3, uint8")
+        read = photo if isinstance(photo, PhotoFile) else photo_of(photo)
+        pixels = read.photo
         found = [face for face in self.finder.faces([pixels], thorough=True)[0] if _is_a_face(face)]
         large = [face for face in found if _size(face) >= LEAST_FACE_PX]
         faces: list[FaceDescription] = []
@@ -86,7 +84,7 @@ class Describer:
             faces += self._read(pixels, large[start : start + CHUNK], with_ethnicity)
         height, width = pixels.shape[:2]
         small = tuple(quality.mesh_box(face) for face in found if _size(face) < LEAST_FACE_PX)
-        return PhotoDescription(width, height, tuple(faces), small, self.model_version)
+        return PhotoDescription(width, height, tuple(faces), small, self.model_version, read.remark)
 
     def _read(self, photo: UInt8Image, faces: Sequence[Face], with_ethnicity: bool) -> list[FaceDescription]:
         crops = np.stack([align.warp(photo, align.crop_transform(face.mesh, CROP_PX), CROP_PX) for face in faces])

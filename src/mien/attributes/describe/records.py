@@ -108,6 +108,7 @@ class PhotoDescription:
     faces: tuple[FaceDescription, ...]
     too_small: tuple[Box, ...]  # faces of fewer pixels than can be read
     model_version: str
+    remark: str = ""  # what the file held beside the photo ("an animation: its first frame is read")
 
 
 def counted(faces: tuple[FaceDescription, ...]) -> str:

@@ -27,6 +27,7 @@ def photo_row(
         "problem": None if problem is None else {"reason": problem.reason, "message": str(problem)},
         "model_version": described.model_version if described else model_version,
         "schema": SCHEMA,
+        **({"remark": described.remark} if described and described.remark else {}),  # of an animation and the like
     }
 
 

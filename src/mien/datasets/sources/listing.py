@@ -9,15 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mien.core.errors import SourceError
+from mien.core.formats import is_photo_name
 from mien.core.records import SourcePhoto
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
 _SKIPPED_DIRECTORIES = frozenset({"__MACOSX", "@eaDir"})
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a file of this name is taken for an image; hidden files (``._x.jpg`` of macOS) are not."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def image_names(root: Path, *, depth: int | None = None) -> list[str]:
@@ -37,7 +32,7 @@ def image_names(root: Path, *, depth: int | None = None) -> list[str]:
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(directory) as entries:
             for entry in entries:
-                if is_image_name(entry.name):  # before is_dir: saves a system call a file on some file systems
+                if is_photo_name(entry.name):  # before is_dir: saves a system call a file on some file systems
                     if not entry.is_dir():
                         found.append(below + entry.name)
                 elif (depth is None or level < depth) and _is_walkable(entry):

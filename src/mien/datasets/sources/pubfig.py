@@ -18,13 +18,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mien.core.errors import PhotoError, SourceError
+from mien.core.formats import SUFFIXES
 from mien.core.progress import OnProgress
 from mien.core.records import Box, SourcePhoto
 from mien.datasets.download import Journal, Manners, Outcome, Wish, download
 from mien.datasets.reasons import REASONS, Reason
 from mien.datasets.sources.contract import Source
 from mien.datasets.sources.kumar import labels_of, read_scores, score_key
-from mien.datasets.sources.listing import IMAGE_SUFFIXES, existing_directory, in_order, label_file, read_lines
+from mien.datasets.sources.listing import existing_directory, in_order, label_file, read_lines
 
 LOOKED_FOR = "dev_urls.txt or eval_urls.txt with tab separated person, imagenum, url, rect, md5sum (PubFig)"
 LISTS = ("dev_urls.txt", "eval_urls.txt")
@@ -136,7 +137,7 @@ def _link(line: str, where: str) -> Link:
 
 def _suffix(url: str) -> str:
     suffix = PurePosixPath(url.partition("?")[0].partition("#")[0]).suffix.lower()
-    return suffix if suffix in IMAGE_SUFFIXES else ".jpg"
+    return suffix if suffix in SUFFIXES else ".jpg"
 
 
 def read_rectangle(text: str) -> Box | None:
@@ -150,7 +151,7 @@ def read_rectangle(text: str) -> Box | None:
 
 def check_photo(data: bytes, box: Box | None) -> Outcome:
     """Why a downloaded photo cannot be used: it does not decode, or its rectangle lies outside."""
-    from mien.core.images import decode_photo
+    from mien.core.photos import decode_photo
 
     try:
         height, width = decode_photo(data).shape[:2]

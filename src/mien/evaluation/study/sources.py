@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.errors import PhotoError, RequestError
-from mien.core.images import is_grey, read_photo
+from mien.core.foreign import json_of
+from mien.core.images import is_grey
+from mien.core.photos import read_photo
 from mien.core.records import Labels, Sex, UInt8Image
 from mien.datasets import catalog
 from mien.datasets.batches import FaceDataset
@@ -57,7 +58,7 @@ def _of_folder(where: Path) -> list[Candidate]:
 
 def _listed(where: Path, line: str, number: int) -> Candidate:
     try:
-        row = json.loads(line)
+        row = json_of(line)
         name = str(row["file"])
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{where / 'manifest.jsonl'}, line {number}: no JSON object with 'file'") from error

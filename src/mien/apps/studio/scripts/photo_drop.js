@@ -5,10 +5,10 @@ const notice = element.querySelector(".notice");
 const say = (words, kind) => { notice.textContent = words; notice.className = "notice " + (kind || ""); };
 
 async function send(files) {
-  const photos = [...files].filter((file) => file.type.startsWith("image/") || file.type === "");
-  if (!photos.length) { say("That is no photo. Allowed: JPEG, PNG, WebP, AVIF.", "wrong"); return; }
+  const photos = [...files].filter((file) => !/^(text|video|audio)\//.test(file.type)); // the studio looks at its bytes
+  if (!photos.length) { say("That is no photo. Allowed: JPEG, PNG, WebP, HEIC and others.", "wrong"); return; }
   const chosen = input.multiple ? photos : photos.slice(0, 1);
-  const tokens = [], wrong = [];
+  const tokens = [], wrong = [], remarks = [];
   for (const [number, file] of chosen.entries()) {
     say(chosen.length > 1 ? `Reading photo ${number + 1} of ${chosen.length}` : "Reading the photo", "busy");
     try {
@@ -17,13 +17,15 @@ async function send(files) {
         headers: { "Content-Type": "application/octet-stream", "X-Name": encodeURIComponent(file.name || "pasted") },
       });
       const told = answer.headers.get("content-type").includes("json") ? await answer.json() : { error: await answer.text() };
-      if (answer.ok) tokens.push(told.token);
-      else wrong.push((chosen.length > 1 ? file.name + ": " : "") + told.error);
+      if (answer.ok) {
+        tokens.push(told.token);
+        if (told.remark) remarks.push((chosen.length > 1 ? file.name + ": " : "") + told.remark + ".");
+      } else wrong.push((chosen.length > 1 ? file.name + ": " : "") + told.error);
     } catch (error) {
       wrong.push("The studio does not answer. Is it still running?");
     }
   }
-  const sentence = wrong.join(" ");
+  const sentence = [...wrong, ...remarks].join(" ");
   say(sentence.charAt(0).toUpperCase() + sentence.slice(1), wrong.length ? "wrong" : "");
   input.value = "";
   if (tokens.length) trigger("photos", { tokens });
