@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import PIL._imaging
 import PIL.Image
 import PIL.ImageOps
 
@@ -234,7 +233,7 @@ def _heif_is_there() -> bool:
 def _hush_libtiff() -> None:
     """Take libtiff's own voice away: of each damaged line of a picture it would write one to the user's terminal."""
     try:
-        library = ctypes.CDLL(PIL._imaging.__file__)  # a look-up in it finds what it is linked with
+        library = ctypes.CDLL(PIL.Image.core.__file__)  # type: ignore[attr-defined]  # a look-up in it finds what it is linked with
         for name in ("TIFFSetWarningHandler", "TIFFSetErrorHandler"):
             function = getattr(library, name)
             function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_void_p
