@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 from mien.apps.cli.options import Credentials, Force, Unmarked
-from mien.apps.cli.output import echo
 
 
 def crowd(
@@ -77,14 +76,14 @@ def crowd(
     with progress_bars() as bars:
         on_progress = bars(f"{count} faces")
         write_crowd(model, read.request, out, marks, sheet=sheet, on_progress=on_progress)
-    echo(str(out / "sheet.png") if sheet else f"{count} faces in {out} (seed {seed})")
+    typer.echo(str(out / "sheet.png") if sheet else f"{count} faces in {out} (seed {seed})")
 
 
 def _words(wanted: bool) -> None:
     if wanted:
         from mien.generators.conditions import ATTRIBUTES
 
-        echo(", ".join(ATTRIBUTES.values()))
+        typer.echo(", ".join(ATTRIBUTES.values()))
         raise typer.Exit
 
 
