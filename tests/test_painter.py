@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from mien.core.contract import FaceRequest
 from mien.core.errors import RequestError
+from mien.core.images import to_photos
 from mien.generators.painter.basis import PatchBasis, folding
 from mien.generators.painter.network import Given, Painter, PainterConfig
 from mien.generators.painter.renderer import PainterRenderer
-from mien.generators.painter.sampling import sample
+from mien.generators.painter.sampling import sample, times
+from mien.generators.painter.scenes import LENDERS, Scenes, fit_scenes
 from mien.pipelines.crowd import load_crowd
 from mien.training.loop import LoopSettings
 from mien.training.muon import Muon, orthogonal
@@ -233,3 +237,76 @@ def test_the_packaged_painter_makes_labelled_faces() -> None:
     assert faces[0].image.std() > 20
     assert np.array_equal(crowd.sample(1, sex="female", age=30, attributes={"Smiling": True}, seed=3, first=1)[0].image,
                           faces[1].image)  # fmt: skip
+
+
+def gaussian(deviation: float) -> Painter:
+    """A painter that knows the answer: of normals of that deviation, the mean of the clean tokens given the noisy."""
+
+    class Known(Painter):
+        def forward(self, tokens: torch.Tensor, time: torch.Tensor, given: Given) -> torch.Tensor:
+            t = time[:, None, None]
+            found: torch.Tensor = tokens * t * deviation**2 / (t**2 * deviation**2 + (1 - t) ** 2)
+            return found
+
+    return Known(TINY)
+
+
+def test_the_solver_ends_where_the_flow_of_a_gaussian_does() -> None:
+    """The exact flow takes every normal to ``deviation`` times itself; Euler's method ends well beside it."""
+    noise = torch.randn(5, TINY.tokens, TINY.channels, generator=torch.Generator().manual_seed(0))
+    given = whole(batch_of(painted(), 5))
+    for deviation in (0.3, 1.0, 2.0):
+        for steps, share in ((8, 0.8), (16, 0.3)):
+            x, known = noise, gaussian(deviation)
+            for here, there in itertools.pairwise(times(steps)):
+                clean = known(x, torch.full((5,), here), given)
+                x = x + (clean - x) / (1 - here) * (there - here)
+            made = sample(known, given, noise, guidance=1.0, steps=steps)
+            error, euler = (float((end - deviation * noise).square().mean().sqrt()) for end in (made, x))
+            assert error < share * euler, (deviation, steps, error, euler)
+
+
+def test_repainting_keeps_as_much_of_a_picture_as_it_is_told() -> None:
+    renderer = tiny_renderer()
+    pictures = to_photos(images(3))
+    features, requests = np.zeros((3, 6)), [FaceRequest(1, k) for k in range(3)]
+
+    def apart(kept: float) -> float:
+        made = np.stack(renderer.repaint(features, requests, pictures, np.full(3, kept)))
+        return float(np.abs(made.astype(float) - pictures).mean())
+
+    assert np.array_equal(
+        np.stack(renderer.repaint(features, requests, pictures, np.zeros(3))), renderer.draw(features, requests)
+    )
+    assert apart(0.95) < apart(0.5) < apart(0.0)
+    one = renderer.repaint(features[1:2], requests[1:2], pictures[1:2], [0.5])[0]
+    assert np.array_equal(one, renderer.repaint(features, requests, pictures, [0.2, 0.5, 0.7])[1])
+    with pytest.raises(RequestError, match="wanted N 32 32 3"):
+        renderer.repaint(features, requests, pictures[:, :16], np.zeros(3))
+
+
+def scenes_of(draws: np.random.Generator) -> Scenes:
+    codes = draws.standard_normal((200, TINY.code)).astype(np.float32)
+    ages = draws.uniform(1, 90, 200).astype(np.float32)
+    conditions = {"grey": codes[:, 0], "Smiling": draws.standard_normal(200).astype(np.float32)}
+    looks = {"studio": range(100), "news": range(100, 200)}
+    return fit_scenes(codes, conditions, ages, [k % 2 for k in range(200)], looks)
+
+
+def test_a_scene_is_lent_by_a_photograph_of_that_look_age_and_promise() -> None:
+    draws = np.random.default_rng(0)
+    scenes = scenes_of(draws)
+    again = Scenes.of(scenes.tensors(), scenes.names, scenes.look_names)
+    assert again is not None
+    code = np.array([1.5, 0, 0, 0], np.float32)
+    lent = [scenes.lend(code, 70.0, "news", np.random.default_rng(k)) for k in range(40)]
+    assert lent == [again.lend(code, 70.0, "news", np.random.default_rng(k)) for k in range(40)]
+    values = {one[0]["grey"] for one in lent if one}
+    assert 1 < len(values) <= LENDERS
+    of_look = scenes.values[scenes.looks == 1]
+    assert values <= set(of_look[:, 0].tolist())
+    rows = [int(np.flatnonzero(scenes.values[:, 0] == np.float32(value))[0]) for value in values]
+    assert np.abs(scenes.ages_years[rows] - 70).mean() < 0.6 * np.abs(scenes.ages_years[100:] - 70).mean()
+    assert scenes.values[rows, 0].mean() > of_look[:, 0].mean(), "the code promises more of it than most"
+    assert scenes.lend(code, 70.0, "opera", np.random.default_rng(0)) is None
+    assert Scenes.of({}, (), ()) is None

@@ -35,10 +35,12 @@ class EnlargerConfig(Config):
     blocks: int = 2
     deep_channels: int = 64  # at half that size
     deep_blocks: int = 4
+    deepest_channels: int = 0  # at a quarter; 0: not so deep
+    deepest_blocks: int = 0
 
 
 class EnlargerNetwork(nn.Module):
-    """Images N 3 H W in [-1, 1], H and W even -> N 3 2H 2W, about in [-1, 1]."""
+    """Images N 3 H W in [-1, 1], H and W multiples of 4 -> N 3 2H 2W, about in [-1, 1]."""
 
     def __init__(self, config: EnlargerConfig) -> None:
         super().__init__()
@@ -47,6 +49,10 @@ class EnlargerNetwork(nn.Module):
         self.down = nn.Conv2d(config.channels, config.deep_channels, 2, stride=2)
         self.deep = nn.Sequential(*(_Block(config.deep_channels) for _ in range(config.deep_blocks)))
         self.up = nn.Conv2d(config.deep_channels, 4 * config.channels, 1)
+        if config.deepest_channels:
+            self.down_again = nn.Conv2d(config.deep_channels, config.deepest_channels, 2, stride=2)
+            self.deepest = nn.Sequential(*(_Block(config.deepest_channels) for _ in range(config.deepest_blocks)))
+            self.up_again = nn.Conv2d(config.deepest_channels, 4 * config.deep_channels, 1)
         self.near = nn.Sequential(*(_Block(config.channels) for _ in range(config.blocks)))
         self.out = nn.Conv2d(config.channels, 3 * FACTOR**2, 3, padding=1)
         nn.init.zeros_(self.out.weight)
@@ -58,8 +64,10 @@ class EnlargerNetwork(nn.Module):
     def detail(self, images: Tensor) -> Tensor:
         """What is added to the bicubic image (N 3 2H 2W)."""
         x = self.head(images)  # N C H W
-        y = self.up(self.deep(self.down(x)))  # N 4C H/2 W/2
-        x = self.near(x + functional.pixel_shuffle(y, 2))
+        y = self.down(x)  # N D H/2 W/2
+        if self.config.deepest_channels:
+            y = y + functional.pixel_shuffle(self.up_again(self.deepest(self.down_again(y))), 2)
+        x = self.near(x + functional.pixel_shuffle(self.up(self.deep(y)), 2))
         return functional.pixel_shuffle(self.out(x), FACTOR)
 
 

@@ -26,7 +26,10 @@ SHEET_COLUMNS = 8
 WRITERS = 2  # threads that write files while the next faces are made: waiting for the disk costs no time
 
 
-def check_preset(preset: str, request: FacesRequest, device: str | None = None) -> None:
+LOOKS = ("studio", "natural", "news", "any")
+
+
+def check_preset(preset: str, request: FacesRequest, device: str | None = None, look: str | None = None) -> None:
     """``RequestError`` for a preset that there is not, and for what the preset does not use."""
     if preset not in PRESETS:
         raise RequestError(f"preset: '{preset}' given; allowed: {', '.join(PRESETS)}")
@@ -34,18 +37,27 @@ def check_preset(preset: str, request: FacesRequest, device: str | None = None) 
         check_paper(request)
     if preset != "mien" and device is not None:
         raise RequestError(f"--device: the preset '{preset}' runs on the cpu; allowed with --preset mien")
+    if look is not None and preset != "painter":
+        raise RequestError(f"--look: the preset '{preset}' has one look; allowed with --preset painter")
+    if look is not None and look not in LOOKS:
+        raise RequestError(f"--look: '{look}' given; allowed: {', '.join(LOOKS)}")
 
 
-def load_crowd(preset: str = "mien", *, weights: str | None = None, device: str | None = None) -> Crowd:
-    """The crowd of a preset, with ``weights`` of `mien train crowd` instead of the packaged ones."""
+def load_crowd(
+    preset: str = "mien", *, weights: str | None = None, device: str | None = None, look: str | None = None
+) -> Crowd:
+    """The crowd of a preset, with ``weights`` of `mien train crowd` instead of the packaged ones.
+
+    ``look``: what photographs of ``painter`` look like (``LOOKS``; None: studio).
+    """
     from mien.core.checkpoints import WEIGHTS
     from mien.generators.crowd.sampler import Crowd
 
-    check_preset(preset, FacesRequest(), device)
+    check_preset(preset, FacesRequest(), device, look)
     if preset == "painter":
         from mien.generators.painter.crowd import PainterCrowd
 
-        return Crowd(PainterCrowd.load(weights))
+        return Crowd(PainterCrowd.load(weights, look=look or "studio"))
     path = weights or str(WEIGHTS / f"crowd-{preset}.safetensors")
     if preset == "paper":
         from mien.papers.cgan_sanche.networks import PaperCrowd

@@ -36,6 +36,9 @@ def crowd(
         str,
         typer.Option("--preset", help="mien: fast (128 px); painter: sharper, slow; paper: Sanche's network."),
     ] = "mien",
+    look: Annotated[
+        str | None, typer.Option("--look", help="Of photographs (painter): studio, natural, news or any.")
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Weights of a run instead of the packaged ones.")
     ] = None,
@@ -64,7 +67,7 @@ def crowd(
     option = "WORDS" if text else "--with"
     seed = fresh_seed() if seed is None else seed
     read = crowd_request(said, sex=sex, age=age, race=race, option=option, count=count, seed=seed, size_px=size)
-    check_preset(preset, read.request, device)
+    check_preset(preset, read.request, device, look)
     refuse_to_overwrite(out, force)
     say_understood(read)
 
@@ -72,7 +75,7 @@ def crowd(
     from mien.provenance.marks import Marks
 
     marks = Marks.load(not unmarked, credentials)
-    model = load_crowd(preset, weights=str(weights) if weights else None, device=device)
+    model = load_crowd(preset, weights=str(weights) if weights else None, device=device, look=look)
     with progress_bars() as bars:
         on_progress = bars(f"{count} faces")
         write_crowd(model, read.request, out, marks, sheet=sheet, on_progress=on_progress)

@@ -263,6 +263,11 @@ class FaceDensity:
         metric = self.components.covariances[own] if plan.metric is None else plan.metric
         return code + self._correct(metric, code, columns, wanted)
 
+    def at_scores(self, code: Float64Array, scores: Mapping[str, float]) -> Float64Array:
+        """A given code (K), changed as the Gaussians' common covariance has it so that it has these scores."""
+        columns = [self.probes.index(name) for name in scores]
+        return np.asarray(code + self._correct(self._pooled, code, columns, np.array(list(scores.values()))))
+
     def _correct(
         self, metric: Float64Array, code: Float64Array, columns: list[int], scores: Float64Array
     ) -> Float64Array:

@@ -8,20 +8,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.contract import FaceRequest, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
-from mien.core.images import to_photos
+from mien.core.images import to_photos, to_tensor
 from mien.core.memory import keep_freed_memory
 from mien.core.quantise import unpacked
 from mien.core.records import UInt8Image
-from mien.core.seeding import sample_generator
+from mien.core.seeding import sample_generator, stream
 from mien.generators.painter.basis import PatchBasis
 from mien.generators.painter.network import Given, Painter, PainterConfig
-from mien.generators.painter.sampling import GUIDANCE, STEPS, sample
+from mien.generators.painter.sampling import sample
+from mien.generators.painter.scenes import Scenes
 
 MODEL = "painter"
 ROWS = 8  # of a batch, so that a face does not depend on how many others are drawn
@@ -41,18 +43,25 @@ class PainterRenderer:
     """The trained painter with its basis and the frame of its codes; a ``generators.enlarged.Renderer``."""
 
     def __init__(
-        self, painter: Painter, basis: PatchBasis, frame: Mapping[str, Tensor], about: Mapping[str, Any], look: str
+        self,
+        painter: Painter,
+        basis: PatchBasis,
+        frame: Mapping[str, Tensor],
+        about: Mapping[str, Any],
+        look: str,
+        scenes: Scenes | None = None,
     ) -> None:
         if look not in LOOKS:
             raise RequestError(f"look: '{look}' given; allowed: {', '.join(LOOKS)}")
         self.painter, self.basis = painter.eval().requires_grad_(False), basis.eval().requires_grad_(False)
-        self.frame, self.look = dict(frame), look
+        self.frame, self.look, self.scenes = dict(frame), look, scenes
         self.conditions: list[str] = list(about["conditions"])
         self.sources: list[str] = list(about["sources"])
         self.scale: dict[str, list[float]] = dict(about["scale"])  # condition -> mean, deviation
         self.asked: dict[str, float] = dict(about["asked"])  # conditions of every picture
-        if look == "studio":
+        if look == "studio" and scenes is None:
             self.asked |= about["plain"]
+        self.pinned: frozenset[str] = frozenset()  # of ``asked``: what no scene may say otherwise
         self.version = f"{about['version']}-{look}"
 
     @classmethod
@@ -69,7 +78,8 @@ class PainterRenderer:
         load_into(painter, _under("painter.", tensors), name=f"{where}: painter")
         basis = PatchBasis(config.size_px, config.patch_px, config.channels)
         load_into(basis, {**_under("basis.", tensors)}, name=f"{where}: basis")
-        return cls(painter, basis, _under("frame.", tensors), about, look)
+        scenes = Scenes.of(tensors, about.get("scene_conditions", ()), about.get("scene_looks", ()))
+        return cls(painter, basis, _under("frame.", tensors), about, look, scenes)
 
     @property
     def size_px(self) -> int:
@@ -84,11 +94,10 @@ class PainterRenderer:
 
     def asking(self, conditions: Mapping[str, float]) -> PainterRenderer:
         """The same painter, told more of every picture: condition -> value (age in years / 100, attributes 0 to 1)."""
-        more = copy.copy(self)
-        more.asked = {**self.asked, **{name: value for name, value in conditions.items() if name in self.conditions}}
+        more, told = copy.copy(self), {name: value for name, value in conditions.items() if name in self.conditions}
+        more.asked, more.pinned = {**self.asked, **told}, self.pinned | told.keys()
         return more
 
-    @torch.no_grad()
     def draw(
         self,
         features: Any,
@@ -96,24 +105,58 @@ class PainterRenderer:
         styles: Sequence[FaceRequest] | None = None,
         asked: Sequence[Mapping[str, float]] | None = None,
     ) -> list[UInt8Image]:
-        """Features N F -> N pictures. Noise and look belong to ``styles``, or else to ``requests``.
+        """Features N F -> N pictures. Noise, look and scene belong to ``styles``, or else to ``requests``.
 
         ``asked``: what is told of each picture alone, as in ``asking``.
         """
+        return self._painted(features, styles or requests, asked, None, np.zeros(len(requests)))
+
+    def repaint(
+        self,
+        features: Any,
+        requests: Sequence[FaceRequest],
+        pictures: UInt8Image,
+        kept: npt.ArrayLike,
+        asked: Sequence[Mapping[str, float]] | None = None,
+    ) -> list[UInt8Image]:
+        """Pictures (N S S 3) painted anew from a point on the way from noise to them (Meng et al., SDEdit, 2022).
+
+        ``kept`` (N, in [0, 1)): how much of a picture stays: 0 nothing, 0.3 its layout, 0.7 all but small details.
+        """
+        if pictures.shape[1:] != (self.size_px, self.size_px, 3):
+            raise RequestError(f"pictures of shape {pictures.shape} given; wanted N {self.size_px} {self.size_px} 3")
+        return self._painted(features, requests, asked, pictures, np.asarray(kept, np.float64))
+
+    @torch.no_grad()
+    def _painted(
+        self,
+        features: Any,
+        requests: Sequence[FaceRequest],
+        asked: Sequence[Mapping[str, float]] | None,
+        pictures: UInt8Image | None,
+        kept: npt.NDArray[np.float64],
+    ) -> list[UInt8Image]:
         keep_freed_memory()
         codes = self.codes(features)
         made: list[UInt8Image | None] = [None] * len(requests)
-        for page in in_fixed_rows(styles or requests, ROWS):
-            places = [None if entry is None else entry[0] for entry in page]
-            faces = [None if entry is None else entry[1] for entry in page]
-            rows = torch.stack([codes[place] if place is not None else torch.zeros_like(codes[0]) for place in places])
-            own = [{} if asked is None or place is None else asked[place] for place in places]
-            given = self._given(rows, faces, own)
-            tokens = sample(self.painter, given, self._noise(faces), steps=STEPS, guidance=GUIDANCE)
-            photos = to_photos(self.basis.decode(tokens).clamp(-1, 1))
-            for photo, place in zip(photos, places, strict=True):
-                if place is not None:
-                    made[place] = photo
+        for start in np.unique(kept):
+            chosen = np.flatnonzero(kept == start)
+            for page in in_fixed_rows([requests[k] for k in chosen], ROWS):
+                places = [None if entry is None else int(chosen[entry[0]]) for entry in page]
+                faces = [None if entry is None else entry[1] for entry in page]
+                rows = torch.stack([torch.zeros_like(codes[0]) if k is None else codes[k] for k in places])
+                own = [{} if asked is None or k is None else asked[k] for k in places]
+                noise = self._noise(faces)
+                if pictures is not None:
+                    begun = np.stack([np.zeros_like(pictures[0]) if k is None else pictures[k] for k in places])
+                    noise = float(start) * self.basis.encode(to_tensor(begun)) + (1 - float(start)) * noise
+                given = self._given(rows, faces, own)
+                photos = to_photos(
+                    self.basis.decode(sample(self.painter, given, noise, start=float(start))).clamp(-1, 1)
+                )
+                for photo, place in zip(photos, places, strict=True):
+                    if place is not None:
+                        made[place] = photo
         return [picture for picture in made if picture is not None]
 
     def _noise(self, faces: Sequence[FaceRequest | None]) -> Tensor:
@@ -123,21 +166,30 @@ class PainterRenderer:
         return torch.from_numpy(np.stack(normals)).float()
 
     def _given(self, codes: Tensor, faces: Sequence[FaceRequest | None], own: Sequence[Mapping[str, float]]) -> Given:
-        """What the painter is told: the code, the look, and the conditions that every picture keeps."""
+        """What the painter is told: the code, the look, a scene of that look, and what is asked above these."""
         count, config = len(codes), self.painter.config
         one = torch.ones(count, 1)
         conditions, known = torch.zeros(count, config.conditions), torch.zeros(count, config.conditions)
-        for row, asked in enumerate(own):
-            for name, value in {**self.asked, **asked}.items():
-                if name in self.conditions:
-                    place, (mean, deviation) = self.conditions.index(name), self.scale[name]
-                    conditions[row, place] = float(np.clip((value - mean) / deviation, -LARGEST, LARGEST))
-                    known[row, place] = 1.0
+        sources = torch.full((count,), config.sources)
         chosen = [self.sources.index(name) for name in LOOKS[self.look] if name in self.sources]
-        source = [chosen[0 if one is None else one.index % len(chosen)] if chosen else config.sources for one in faces]
-        return Given(
-            codes, one, CODE_NOISE * one, conditions, known, torch.tensor(source), torch.ones(count, config.tokens), one
-        )
+        for row, (face, asked) in enumerate(zip(faces, own, strict=True)):
+            standard: dict[str, float] = {}
+            if chosen:
+                sources[row] = chosen[0 if face is None else face.index % len(chosen)]
+            if face is not None and self.scenes is not None:
+                age = asked.get("age", self.asked.get("age"))
+                draws = stream(face.seed, "scene", face.index)
+                lent = self.scenes.lend(codes[row].numpy(), None if age is None else 100 * age, self.look, draws)
+                if lent is not None:
+                    standard, sources[row] = lent
+            for name, value in {**self.asked, **asked}.items():
+                if name in self.conditions and not (name in standard and name not in self.pinned and name not in asked):
+                    mean, deviation = self.scale[name]
+                    standard[name] = float(np.clip((value - mean) / deviation, -LARGEST, LARGEST))
+            for name, value in standard.items():
+                place = self.conditions.index(name)
+                conditions[row, place], known[row, place] = value, 1.0
+        return Given(codes, one, CODE_NOISE * one, conditions, known, sources, torch.ones(count, config.tokens), one)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

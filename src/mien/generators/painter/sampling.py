@@ -1,7 +1,14 @@
-"""From noise to tokens: Euler steps along the flow, with guidance (Ho and Salimans, 2022)."""
+"""From noise to tokens: DPM-Solver++(2M) along the flow (Lu et al., 2022), with guidance (Ho and Salimans, 2022).
+
+The network says the clean tokens. A step of the solver is exact where these change linearly in the log of the signal
+to noise, so eight steps give what needs two dozen of Euler's. Guidance counts only while the picture takes shape
+(Kynkaanniemi et al., 2024): later it only costs.
+"""
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,15 +16,16 @@ from torch import Tensor
 
 from mien.generators.painter.network import Given, Painter
 
-STEPS = 24
+STEPS = 8
 GUIDANCE = 1.5
+GUIDED_UNTIL = 0.6  # of the time from noise (0) to clean (1)
 BEND = 1.5  # times (k / steps)^BEND: small steps where the picture's layout is decided
-NEARLY_CLEAN = 1e-3
+FIRST = 1e-4  # of a time whose log signal to noise is asked for
 
 
-def times(steps: int) -> list[float]:
-    """``steps + 1`` times from 0 (noise) to 1 (clean)."""
-    return [(k / steps) ** BEND for k in range(steps + 1)]
+def times(steps: int, start: float = 0.0) -> list[float]:
+    """Times from ``start`` (0: noise) to 1 (clean): ``start`` and those of ``steps + 1`` that come after it."""
+    return [start, *(at for k in range(steps + 1) if (at := (k / steps) ** BEND) > start)]
 
 
 @torch.no_grad()
@@ -36,16 +44,27 @@ def sample(
     ``guidance`` 1 follows what is known as it is, more exaggerates it. ``start`` above 0 wants ``noise`` to be a
     picture's own tokens mixed with noise: ``start * tokens + (1 - start) * normals``.
     """
-    x, grid = noise, [at for at in times(steps) if at > start]
-    here, left = start, given.open(painter.config.sources)
-    for number, there in enumerate(grid, 1):
+    x, left = noise, given.open(painter.config.sources)
+    before: Tensor | None = None
+    grid = times(steps, start)
+    for number, (here, there) in enumerate(itertools.pairwise(grid), 1):
         time = x.new_full((len(x),), here)
         clean = painter(x, time, given)
-        if guidance != 1.0:
+        if guidance != 1.0 and here <= GUIDED_UNTIL:
             free = painter(x, time, left)
             clean = free + guidance * (clean - free)
-        x = x + (clean - x) / max(1 - here, NEARLY_CLEAN) * (there - here)
-        here = there
+        toward = clean if before is None else clean + _bend(grid[number - 2], here, there) * (clean - before)
+        keep = (1 - there) / (1 - here)  # of the noise
+        x = keep * x + (there - here * keep) * toward if there < 1 else clean
+        before = clean
         if on_step is not None:
-            on_step(number, len(grid))
+            on_step(number, len(grid) - 1)
     return x
+
+
+def _bend(before: float, here: float, there: float) -> float:
+    """How far the change of the last step goes on in this one: half the ratio of their logs of signal to noise."""
+    if there >= 1:
+        return 0.0
+    first, second, third = (math.log(max(at, FIRST) / (1 - at)) for at in (before, here, there))
+    return (third - second) / (2 * (second - first))
