@@ -103,9 +103,18 @@ def test_descriptions_are_of_different_people_and_of_known_words():
     assert all(len(one.wanted) >= LEAST for one in sets)
     assert [one.row.id for one in choose_sets(rows, 4, seed=1)] == [one.row.id for one in sets[:4]]
     assert [one.row.id for one in choose_sets(rows, 4, seed=2)] != [one.row.id for one in sets[:4]]
-    for one in choose_sets(rows, 100, seed=1, known=("Smiling", "Bald")):
+    for one in choose_sets(rows, 100, seed=1, known=("Male", "Smiling", "Bald")):
         assert set(one.wanted) == {"Male", "Smiling", "Bald"}
     assert AttributeSet(row_of(1), {"Male": False, "Smiling": True}).words == "woman, smiling"
+
+
+def test_a_woman_is_asked_for_only_where_every_method_can_be_told():
+    rows = [row_of(k, ("male", "female")[k % 2]) for k in range(20)]
+    marks = {"Smiling", "Bald", "Eyeglasses"}
+    told = choose_sets(rows, 100, seed=1, known=(*marks, "Male", "female"))
+    assert {one.wanted["Male"] for one in told} == {False, True}
+    untold = {one.row.sex: set(one.wanted) for one in choose_sets(rows, 100, seed=1, known=(*marks, "Male"))}
+    assert untold == {"male": {*marks, "Male"}, "female": marks}
 
 
 def test_obeyed_counts_a_woman_where_no_man_is_found():
@@ -225,10 +234,10 @@ def _dataset(tmp_path):
 
 
 class FlatMixture:
-    """Knows three words; its targets are noise."""
+    """Knows three words and two sexes; its targets are noise."""
 
     class gaussians:  # noqa: N801
-        names = ("Smiling", "Eyeglasses", "Bald")
+        names = ("Smiling", "Eyeglasses", "Bald", "Male", "female")
 
     def target(self, names, draws):
         return draws.standard_normal(12)
@@ -327,8 +336,8 @@ def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_cro
     from mien.pipelines.evaluate_imagine_slow import slow_methods
 
     asked = []
-    gaussians = Gaussians(("Male", "Smiling"), np.ones((2, 12)), np.ones((2, 12)))
-    mixture = ClassMixture(gaussians, np.ones(2), "block17_10", (12,))
+    gaussians = Gaussians(("Male", "Smiling", "female"), np.ones((3, 12)), np.ones((3, 12)))
+    mixture = ClassMixture(gaussians, np.ones(3), "block17_10", (12,))
     monkeypatch.setattr(imagine_pipeline, "load_mixture", lambda path: (mixture, None, {"version": "flat"}))
     monkeypatch.setattr(encoder, "load_encoder", lambda name: None)
     monkeypatch.setattr(imagine_pictures.Visualiser, "load", lambda *_: Painter(128, asked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mien.attributes.vocabulary import NAMES, WOMAN
 from mien.core.checkpoints import load_weights, save_weights
 from mien.core.errors import RequestError, TooFewError, WeightsError
 from mien.core.seeding import stream
+from mien.datasets.catalog import CatalogRow
 from mien.papers.deepface_2016.mixture import (
     ClassMixture,
     DiagonalMoments,
@@ -24,6 +27,8 @@ from mien.papers.deepface_2016.mixture import (
     together,
 )
 from mien.papers.deepface_2016.mixture_weights import MODEL, from_tensors, to_tensors
+from mien.pipelines.imagine import names_of
+from mien.pipelines.train.mixture import marks_of
 
 IMAGES, WIDTH, ATTRIBUTES = 60, 7, 4
 PENALTY = 0.01
@@ -144,6 +149,25 @@ def test_targets_by_means_and_by_samples_follow_equation_2() -> None:
     log_density = MIXTURE.log_density(samples[:1], ["b", "d"])
     by_hand = -(((samples[0] - means) ** 2 / variance) + np.log(2 * np.pi * variance)).sum() / 2
     assert log_density == pytest.approx([by_hand])
+
+
+def test_a_woman_is_another_target_than_nobody_in_particular_and_is_refused_where_none_was_learned() -> None:
+    """`imagine "smiling, woman" --preset paper` gave the faces of "smiling"."""
+    faces = [
+        CatalogRow(id=str(k), source="s", key=str(k), licence="none", sex=sex, attributes_present=present)
+        for k, (sex, present) in enumerate([("female", ("Smiling",)), ("male", ("Male",)), (None, ("Smiling",))])
+    ]
+    marks = dict(zip((*NAMES, WOMAN), marks_of(faces).T.tolist(), strict=True))
+    assert marks[WOMAN] == [True, False, False], "who is not marked Male may be unsure"
+    assert marks["Male"] == [False, True, False]
+    learned = replace(MIXTURE, gaussians=replace(MIXTURE.gaussians, names=("Smiling", "Male", WOMAN, "Bald")))
+    smiling, woman = (names_of(wanted, "mixture") for wanted in ({"Smiling": True}, {"Smiling": True, "Male": False}))
+    assert np.abs(learned.target(smiling) - learned.target(woman)).max() > 0.1
+    unlearned = replace(MIXTURE, gaussians=replace(MIXTURE.gaussians, names=("Smiling", "Male", "Hat", "Bald")))
+    with pytest.raises(RequestError, match="'female' given, for which there were too few photos"):
+        unlearned.target(woman)
+    with pytest.raises(RequestError, match="'Bald' given with a strength or denied"):
+        names_of({"Male": False, "Bald": False}, "mixture")
 
 
 @pytest.mark.parametrize(("names", "message"), [([], "none given"), (["e"], "'e' given, for which")])

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+WOMAN = "female"  # the class beside Male
 NAMES: tuple[str, ...] = (
     "Male", "Asian", "White", "Black", "Baby", "Child", "Youth", "Middle Aged", "Senior", "Black Hair", "Blond Hair",
     "Brown Hair", "Bald", "No Eyewear", "Eyeglasses", "Sunglasses", "Mustache", "Smiling", "Frowning", "Chubby",
@@ -50,7 +51,7 @@ class Group:
 GROUPS: tuple[Group, ...] = (
     # Who. Sex is one attribute with a named other side. In LFW's labels a face not marked Male is "female or unsure":
     # this head learns from the sex of the labels, where that is known.
-    Group("sex", ("Male",), "female"),
+    Group("sex", ("Male",), WOMAN),
     # "A large portion of the images do not have any ethnicity labeling", "only 60 % ... have age information" (section
     # 5.1): unmarked is unknown here, so none is no class. No two marks on 99.8 % and 99.4 % of the photos.
     Group("ethnicity", ("Asian", "White", "Black", "Indian"), None),

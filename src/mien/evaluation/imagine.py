@@ -148,8 +148,8 @@ def _wanted(answers: Mapping[str, MethodPredictions], sets: Sequence[AttributeSe
         "over descriptions (bootstrap intervals over them). The judge learned from pixels of real faces and shares "
         "nothing with the features that the faces were made from. It misses attributes of photographs, too: read the "
         "shares beside the real ones, and beside the share in which the attributes of another description are found on "
-        "the same faces, which is what common attributes give to a method that does not listen. The paper's mixture "
-        'cannot be told "woman": to it her description has no word for sex.',
+        "the same faces, which is what common attributes give to a method that does not listen. Nothing is asked for "
+        "that one of the methods cannot be told.",
         tuple(figures),
     )
 

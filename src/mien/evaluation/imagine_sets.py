@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mien.attributes import GROUP_OF, NAMES
 from mien.attributes.contradictions import CONTRADICTIONS
+from mien.attributes.vocabulary import WOMAN
 from mien.core.errors import TooFewError
 from mien.core.seeding import stream
 from mien.evaluation.faces import FaceRow, shuffled
@@ -31,13 +32,13 @@ class AttributeSet:
 
 
 def choose_sets(
-    rows: Sequence[FaceRow], count: int, *, seed: int = 0, known: Collection[str] = NAMES
+    rows: Sequence[FaceRow], count: int, *, seed: int = 0, known: Collection[str] = (*NAMES, WOMAN)
 ) -> list[AttributeSet]:
     """``count`` sets (or as many as there are), each of another person.
 
     A set is the sex of a photograph and up to ``MOST`` - 1 of the attributes that its source is confident of, any of
     them alike likely, at most one of a group. Photographs with fewer than ``LEAST`` are passed over. ``known``: the
-    attributes that every method understands; no other is asked for.
+    attributes that every method understands (``WOMAN`` among them where all understand it); no other is asked for.
     """
     found: list[AttributeSet] = []
     people: set[str] = set()
@@ -52,9 +53,10 @@ def choose_sets(
     return found
 
 
-def consistent(row: FaceRow, draws: np.random.Generator, known: Collection[str] = NAMES) -> dict[str, bool]:
+def consistent(row: FaceRow, draws: np.random.Generator, known: Collection[str] = (*NAMES, WOMAN)) -> dict[str, bool]:
     """Some attributes of a photograph, none of which excludes another."""
-    wanted = {} if row.sex is None else {"Male": row.sex == "male"}
+    sex = {"male": "Male", "female": WOMAN}.get(row.sex or "")
+    wanted = {"Male": sex == "Male"} if sex in known else {}
     marked = sorted((set(row.present) & set(known)) - {"Male"})
     for place in draws.permutation(len(marked)):
         name = marked[int(place)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mien.attributes import NAMES
+from mien.attributes.vocabulary import WOMAN
 from mien.core.contract import FaceRequest
 from mien.core.errors import DatasetError
 from mien.core.progress import OnStage, counted
@@ -42,7 +43,9 @@ def judged(request: ImagineEvaluation, on_stage: OnStage) -> Report:
     makes = Imagine.load(request.weights, decoder=request.decoder, enlarged=False)  # as drawn: crops are of that size
     papers, _, papers_about = samplers.load_mixture(None)
     judges, seed, samples = NetworkJudges.load(), request.seed, request.samples
-    size, known = makes.renderer.size_px, papers.gaussians.names
+    size, known = makes.renderer.size_px, set(papers.gaussians.names)
+    if request.slow:  # nobody is asked for what another method cannot be told
+        known &= set(samplers.load_mixture(request.mixture)[0].gaussians.names)
     chosen, real, about = _real(request, size, known, judges, on_stage)
     methods = [_mien(makes, chosen, samples, seed, on_stage), _paper(makes, papers, chosen, samples, seed, on_stage)]
     if request.slow:
@@ -66,7 +69,7 @@ def judged(request: ImagineEvaluation, on_stage: OnStage) -> Report:
 
 
 def _real(
-    request: ImagineEvaluation, size: int, words: Sequence[str], judges: Judges, on_stage: OnStage
+    request: ImagineEvaluation, size: int, words: Collection[str], judges: Judges, on_stage: OnStage
 ) -> tuple[list[AttributeSet], RealFaces, ReportProvenance]:
     """Descriptions of people of the test split, their photographs, others of the validation split, and training."""
     data, seed, quick = request.data, request.seed, request.quick
@@ -90,7 +93,7 @@ def _real(
     alike = _alike(data, chosen, [row for part in held_out for row in part if row.present], size, seed, on_stage)
     everyone = [*(one.row for one in (*chosen, *others)), *training]
     about: dict[str, str | int | float | None] = {
-        "words_left_out": ", ".join(name for name in NAMES if name not in words),
+        "words_left_out": ", ".join(name for name in (*NAMES, WOMAN) if name not in words),
         "training_faces": len(training),
         "crop_px": size,
     }

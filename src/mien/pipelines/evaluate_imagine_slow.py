@@ -55,7 +55,7 @@ def slow_methods(
     )
 
     def classes(places: Sequence[int], draws: Sequence[Any]) -> Any:
-        return visualiser.make([samplers.classes_of(chosen[place].wanted) for place in places], draws)
+        return visualiser.make([samplers.names_of(chosen[place].wanted, "visualisation") for place in places], draws)
 
     def photos(places: Sequence[int], draws: Sequence[Any]) -> Any:
         return inverter.own(imagine_pictures.INVERT_LAYER, to_tensor(own[list(places)]), draws)

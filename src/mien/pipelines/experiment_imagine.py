@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mien.attributes import parse
+from mien.attributes.vocabulary import WOMAN
 from mien.core.contract import FaceRequest
 from mien.core.errors import TooFewError
 from mien.core.images import in_crop, to_photos, to_tensor
@@ -170,8 +171,8 @@ def _methods(
 
 def _known(row: FaceRow, names: tuple[str, ...]) -> list[str]:
     """The attributes of a photograph that a mixture has a Gaussian for."""
-    sex = ["Male"] if row.sex == "male" else []
-    return [name for name in dict.fromkeys([*sex, *row.present]) if name in names and (name != "Male" or sex)]
+    sex = "Male" if row.sex == "male" else WOMAN
+    return [name for name in (sex, *(one for one in row.present if one != "Male")) if name in names]
 
 
 def _embedded(

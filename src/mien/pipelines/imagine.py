@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.attributes.vocabulary import WOMAN
 from mien.core.config import Config
 from mien.core.errors import RequestError
 from mien.pipelines.imagine_pictures import INVERT_LAYER
@@ -156,16 +157,20 @@ def _painted(request: ImagineRequest) -> Imagine:
     return makes.at(request.size_px or FACTOR * makes.renderer.size_px)
 
 
-def names_of(wanted: Mapping[str, bool | float], method: str) -> tuple[str, ...]:
-    """The set C of the paper. It knows no denials and no strengths: ``RequestError``."""
+def tellable(wanted: Mapping[str, bool | float]) -> dict[str, bool]:
+    """Of a description what the paper's methods can be told: what is there, and who is a woman."""
+    return {name: bool(value) for name, value in wanted.items() if value is True or (name == "Male" and not value)}
 
-    graded = [name for name, degree in wanted.items() if degree is not True and not (name == "Male" and not degree)]
+
+def names_of(wanted: Mapping[str, bool | float], method: str) -> tuple[str, ...]:
+    """The set C of the paper, a woman being ``female``; ``RequestError`` for denials and strengths, which it has not."""
+    graded = [name for name in wanted if name not in tellable(wanted)]
     if graded:
         raise RequestError(
             f"WORDS: '{graded[0]}' given with a strength or denied; the paper's {method} knows sets of attributes only "
             "(--preset mien with the method mixture knows both)"
         )
-    return tuple(name for name, degree in wanted.items() if degree is True)
+    return tuple(name if degree is True else WOMAN for name, degree in wanted.items())
 
 
 def load_mixture(path: Path | None) -> tuple[ClassMixture, Tensor, dict[str, Any]]:
@@ -303,15 +308,10 @@ def _invert(request: ImagineRequest) -> Sampler:
     return _optimised(request, config, toward, "imagine-invert", str(metadata["version"]), about)
 
 
-def classes_of(wanted: Mapping[str, bool | float]) -> list[str]:
-    """The set C as classes of the heads, which know a woman."""
-    return [*names_of(wanted, "visualisation"), *(["female"] if wanted.get("Male") is False else [])]
-
-
 def _visualise(request: ImagineRequest) -> Sampler:
     from mien.pipelines.imagine_pictures import Visualiser
 
-    names = classes_of(request.wanted)
+    names = names_of(request.wanted, "visualisation")
     if not names:
         raise RequestError("WORDS: none given; the method 'visualise' wants one attribute or more, for example smiling")
     config = _settings(request)

@@ -12,6 +12,7 @@ import numpy as np
 
 from mien.apps.studio.imagine_story import AGE, DEGREES, YEARS, Step, link_of
 from mien.apps.web.models import ModelSpec, Picture, load_imagine
+from mien.attributes.vocabulary import WOMAN
 from mien.core.errors import MienError
 from mien.core.seeding import sample_generator, stream
 
@@ -113,7 +114,7 @@ class Sketcher:
         about: dict[str, Any] = {
             "model": "imagine-paper",
             "model_version": f"{version}+{self.imagine.renderer.version}",
-            "attributes": dict.fromkeys(order.names, True),
+            "attributes": {"Male" if name == WOMAN else name: name != WOMAN for name in order.names},
             "samples": not order.means,
         }
         return [

@@ -18,6 +18,7 @@ from mien.apps.studio.rooms import Rooms
 from mien.apps.studio.widgets import QUIET, notice, told
 from mien.apps.web.models import Picture
 from mien.core.errors import RequestError
+from mien.pipelines.imagine import names_of, tellable
 
 COUNT = 3
 OURS = 4
@@ -71,8 +72,7 @@ class Beside:
         """Our faces, and below them samples of the paper's mixture and its weighted means, for the same words."""
         try:
             step = _shown(story)
-            names = tuple(name for name, value in step.wanted if value is True)
-            left = [in_words({name: value}) for name, value in step.wanted if value is not True]
+            names = names_of(tellable(dict(step.wanted)), "mixture")
             yield {self.status: notice("Making the faces", "busy"), self.stop: gr.Button(visible=True)}
             orders = [PaperOrder(names, step.seed, COUNT, False), PaperOrder(names, step.seed, 1, True)]
             rows = []
@@ -87,7 +87,7 @@ class Beside:
             return
         ours = [Shown(face.address, f"mien, {face.caption}", face.name) for face in faces[:OURS]]
         yield {
-            self.status: notice(_left_out(left, step)),
+            self.status: notice(_left_out(step)),
             self.sheet: sheet([*ours, *theirs], "faces of mien, and of the paper's mixture", pickable=False),
             self.stop: gr.Button(visible=False),
         }
@@ -106,10 +106,8 @@ class Beside:
         except Exception as error:  # told beside the control, whatever it is
             yield {self.status: told(error), self.stop: gr.Button(visible=False)}
             return
-        known = ("Male",) if method == "visualise" else ()  # its heads have a class for women
-        left = [in_words({n: v}) for n, v in step.wanted if v is not True and not (n in known and v is False)]
         yield {
-            self.status: notice(_left_out(left, step)),
+            self.status: notice(_left_out(step)),
             place: sheet(row, SLOW[method], pickable=False),
             self.stop: gr.Button(visible=False),
         }
@@ -125,8 +123,10 @@ def _shown(story: Story) -> Step:
     return story.now
 
 
-def _left_out(words: list[str], step: Step) -> str:
+def _left_out(step: Step) -> str:
     """What the paper's method was not told."""
+    told = tellable(dict(step.wanted))
+    words = [in_words({name: value}) for name, value in step.wanted if name not in told]
     all_words = [*words, *(["the age"] if step.ages_years else [])]
     if not all_words:
         return ""

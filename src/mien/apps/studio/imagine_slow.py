@@ -93,21 +93,20 @@ def made(method: Method, wanted: Mapping[str, bool | float], seed: int, progress
     from mien.core.images import to_photos
     from mien.core.memory import keep_freed_memory
     from mien.core.seeding import sample_generator
-    from mien.pipelines.imagine import classes_of
+    from mien.pipelines.imagine import names_of, tellable
     from mien.pipelines.imagine_pictures import draws_of
 
     keep_freed_memory()
-    sure = {name: value for name, value in wanted.items() if value is True or (name == "Male" and value is False)}
+    sure = tellable(wanted)
     draws = [draws_of(seed, method, index) for index in range(COUNT)]
+    names = names_of(sure, method)
     if method == "visualise":
-        names = classes_of(sure)
         if not names:
             raise RequestError("words: the method knows one attribute or more, for example smiling")
         painter = _visualiser()
         found, version = painter.make([names] * COUNT, draws, progress), painter.version
     else:
         inverter, mixture, version = _inverter()
-        names = [name for name, value in sure.items() if value]
         import numpy as np
 
         targets = np.stack([mixture.target(names, sample_generator(seed, index)) for index in range(COUNT)])

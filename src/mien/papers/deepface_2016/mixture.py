@@ -275,6 +275,7 @@ class ClassMixture:
         for name in attributes:
             if name not in names:
                 raise RequestError(
-                    f"attribute: '{name}' given, for which there were too few photos; allowed: {', '.join(names)}"
+                    f"attribute: '{name}' given, for which there were too few photos with it marked when this mixture "
+                    f"was learned; allowed: {', '.join(names)}"
                 )
         return [names.index(name) for name in attributes]

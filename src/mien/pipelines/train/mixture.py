@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mien.datasets.batches import FaceDataset, Rows
+    from mien.datasets.catalog import CatalogRow
     from mien.faces.encoder import Encoder
 
 PHOTOGRAPHS, LIGHT_DRAWN = 2048, 2400  # read for light and colour: photographs, and faces that are drawn
@@ -181,6 +182,7 @@ def _paper(
     import torch
 
     from mien.attributes import NAMES
+    from mien.attributes.vocabulary import WOMAN
     from mien.core.checkpoints import save_weights
     from mien.core.errors import DatasetError
     from mien.core.seeding import stream
@@ -199,7 +201,7 @@ def _paper(
     rows = np.array([k for k in data.rows("train") if data.faces[k].attributes_present], np.int64)
     if images is not None and images < len(rows):
         rows = np.sort(stream(seed, "images").choice(rows, images, replace=False))
-    has = _marks(data, rows)
+    has = marks_of([data.faces[int(row)] for row in rows])
     sets = choose_sets(has, set_size, seed)
     if not sets:
         raise DatasetError(f"--set: set_size={set_size} given; no attribute is marked on so many of {len(rows)} photos")
@@ -221,7 +223,7 @@ def _paper(
             parts[k] = parts[k].add(flat, has[places][:, kept])
             bar(int(places[-1]) + 1, len(rows))
         assert gaussian_sums is not None
-        gaussians = gaussian_sums.gaussians(NAMES)
+        gaussians = gaussian_sums.gaussians((*NAMES, WOMAN))
         sums = [part.weight_sums(gaussians.means) for part in parts if part.n]
         bar = bars("weights")
         learned = learn_weights(sums, steps=steps, seed=seed, progress=lambda step, loss: bar(step, steps))
@@ -260,13 +262,18 @@ def _mean_face(data: FaceDataset, rows: Rows) -> npt.NDArray[np.uint8]:
     return (total / len(rows) + 0.5).astype(np.uint8)
 
 
-def _marks(data: FaceDataset, rows: Rows) -> npt.NDArray[np.bool_]:
+def marks_of(faces: Sequence[CatalogRow]) -> npt.NDArray[np.bool_]:
+    """N 74: the attributes that each face has, and ``WOMAN``: the paper's F has Male only, so none could be asked for.
+
+    A woman is whom the source says so of; a face without the mark Male is "female or unsure" in LFW.
+    """
     import numpy as np
 
     from mien.attributes import NAMES
+    from mien.attributes.vocabulary import WOMAN
 
-    present = [set(data.faces[int(row)].attributes_present) for row in rows]
-    return np.array([[name in marked for name in NAMES] for marked in present], bool)
+    present = [{*face.attributes_present, *([WOMAN] if face.sex == "female" else [])} for face in faces]
+    return np.array([[name in marked for name in (*NAMES, WOMAN)] for marked in present], bool)
 
 
 def activations(data: FaceDataset, encoder: Encoder, rows: Rows, layer: str) -> Iterator[tuple[Any, Any]]:
