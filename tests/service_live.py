@@ -14,24 +14,26 @@ import numpy as np
 from mien.apps.service.app import create_app
 from mien.apps.service.state import Service
 from mien.apps.web.forms import CrowdForm, ImagineForm
-from mien.apps.web.models import FacesJob, ModelSpec, PhotoJob, Picture, crowd_wish, imagine_wish, make_crowd
+from mien.apps.web.models import ModelSpec, PhotoJob, make_crowd, read_crowd, read_imagine
 from mien.apps.web.server import address_of, server_of
 from mien.apps.web.settings import ServiceSettings
 from mien.core.contract import FakeGenerator
 from mien.generators.crowd.sampler import Crowd
+from mien.pipelines.pictures import Picture
+from mien.pipelines.request import FacesRequest
 
 
 def fake_crowd(generator: Any = None) -> ModelSpec:
     """Discs instead of faces."""
     return ModelSpec(
-        "crowd", "faces", "Discs", lambda: Crowd(generator or FakeGenerator()), make_crowd, CrowdForm, crowd_wish
+        "crowd", "faces", "Discs", lambda: Crowd(generator or FakeGenerator()), make_crowd, CrowdForm, read_crowd
     )
 
 
 def fake_imagine() -> ModelSpec:
     """Grey squares instead of faces."""
 
-    def make(model: Any, orders: Sequence[FacesJob]) -> list[list[Picture]]:
+    def make(model: Any, orders: Sequence[FacesRequest]) -> list[list[Picture]]:
         return [
             [
                 Picture(
@@ -49,7 +51,7 @@ def fake_imagine() -> ModelSpec:
             for order in orders
         ]
 
-    return ModelSpec("imagine", "faces", "Squares", lambda: None, make, ImagineForm, imagine_wish)
+    return ModelSpec("imagine", "faces", "Squares", lambda: None, make, ImagineForm, read_imagine)
 
 
 def fake_describe(seen: Callable[[PhotoJob], dict[str, Any]] | None = None) -> ModelSpec:

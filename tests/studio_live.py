@@ -14,11 +14,12 @@ from imagine_tiny import tiny_density
 from service_live import fake_crowd
 from test_studio_portrait import fake_make
 
-from mien.apps.studio import imagine_make, portrait_make
+from mien.apps.studio import imagine_jobs, portrait_make
 from mien.apps.studio.app import create_app
 from mien.apps.web.models import ModelSpec
 from mien.apps.web.settings import ServiceSettings
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
+from mien.pipelines.edit import EditSampler
 
 
 @contextmanager
@@ -32,12 +33,12 @@ def studio(*makers: ModelSpec, keys: Path | None = None) -> Iterator[str]:
 def fakes(weights: Path) -> tuple[ModelSpec, ModelSpec, ModelSpec]:
     """Discs, a density of four attributes drawn by tiny ``weights``, and grey squares for portraits."""
 
-    def load() -> imagine_make.Sketcher:
-        return imagine_make.Sketcher(Imagine(tiny_density(), DecoderRenderer.load(weights), "tiny"))
+    def load() -> EditSampler:
+        return EditSampler(Imagine(tiny_density(), DecoderRenderer.load(weights), "tiny"))
 
     return (
         fake_crowd(),
-        ModelSpec(imagine_make.MAKER, "faces", "Tiny faces", load, imagine_make.make),
+        ModelSpec(imagine_jobs.MAKER, "faces", "Tiny faces", load, imagine_jobs.make),
         ModelSpec(portrait_make.MAKER, "photo", "Grey squares", lambda: None, fake_make),
     )
 

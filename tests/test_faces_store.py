@@ -162,7 +162,7 @@ def test_a_network_is_fetched_checked_and_converted(index: Index, cache: Path, j
     seen: list[tuple[str, int, int]] = []
     with pytest.raises(WeightsError, match="'tiny' is not on this machine; run: mien models fetch tiny"):
         store.weights_path("tiny")
-    (path,) = store.fetch(["tiny"], progress=lambda what, done, total: seen.append((what, done, total)))
+    (path,) = store.fetch(["tiny"], on_stage=lambda what: lambda done, total: seen.append((what, done, total)))
     assert path == store.weights_path("tiny")
     assert path.is_relative_to(cache / "weights")
     tensors, metadata = load_weights(path, model="tiny", dtype=None)

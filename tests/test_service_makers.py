@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from mien.apps.web.forms import CrowdForm, ImagineForm
-from mien.apps.web.models import MODEL_SPECS, FacesJob, ModelSpec, PhotoJob, Picture, Seeds, order_of
+from mien.apps.web.models import MODEL_SPECS, ModelSpec, PhotoJob, Seeds, read_form
 from mien.core.errors import PhotoError
 from mien.core.images import resize
 from mien.core.records import UInt8Image
+from mien.pipelines.pictures import Picture
+from mien.pipelines.request import FacesRequest
 
 BY_NAME = {maker.name: maker for maker in MODEL_SPECS}
 
@@ -31,7 +33,7 @@ def face() -> UInt8Image:
     return photo
 
 
-def test_orders_made_together_are_the_faces_of_their_seeds() -> None:
+def test_requests_made_together_are_the_faces_of_their_seeds() -> None:
     import mien
 
     maker, seeds = BY_NAME["crowd"], Seeds()
@@ -39,7 +41,7 @@ def test_orders_made_together_are_the_faces_of_their_seeds() -> None:
         CrowdForm(count=2, seed=5, first=30, sex="male"),
         CrowdForm(count=3, seed=6, age="20-30", words="smiling"),
     ]
-    first, second = made(maker, *(order_of(maker, form, seeds) for form in forms))
+    first, second = made(maker, *(read_form(maker, form, seeds).request for form in forms))
     crowd = mien.load("crowd")
     alone = crowd.sample(2, seed=5, first=30, sex="male")
     alone += crowd.sample(3, seed=6, age=(20, 30), attributes={"Smiling": True})
@@ -50,10 +52,10 @@ def test_orders_made_together_are_the_faces_of_their_seeds() -> None:
     assert second[0].row["attributes"] == {"Smiling": True}
 
 
-def test_orders_of_two_sizes_are_made_together() -> None:
+def test_requests_of_two_sizes_are_made_together() -> None:
     maker, seeds = BY_NAME["crowd"], Seeds()
     forms = [CrowdForm(count=2, seed=5, size=256), CrowdForm(count=1, seed=5), CrowdForm(count=1, seed=5, size=128)]
-    large, plain, small = made(maker, *(order_of(maker, form, seeds) for form in forms))
+    large, plain, small = made(maker, *(read_form(maker, form, seeds).request for form in forms))
     assert [picture.image.shape[0] for picture in (*large, *plain, *small)] == [256, 256, 128, 128]
     assert np.array_equal(plain[0].image, small[0].image)
     assert np.abs(resize(large[0].image, 128, 128).astype(int) - plain[0].image).mean() < 4
@@ -66,14 +68,15 @@ def test_seeds_that_nobody_asked_for_follow_one_another() -> None:
     assert (seed, first, again, second) == (seed, 0, seed, 3)
 
 
-def test_a_piece_of_an_order_is_a_part_of_it() -> None:
-    assert FacesJob(7, 100, 50, None).piece(16, 16) == FacesJob(7, 116, 16, None)
+def test_a_part_of_a_request_is_a_part_of_its_faces() -> None:
+    whole = FacesRequest(seed=7, first=100, count=50)
+    assert whole.part(16, 16) == FacesRequest(seed=7, first=116, count=16)
 
 
 def test_faces_from_words() -> None:
     maker = BY_NAME["imagine"]
     form = ImagineForm(words="smiling, woman", age="30-40", count=2, seed=3)
-    (pictures,) = made(maker, order_of(maker, form, Seeds()))
+    (pictures,) = made(maker, read_form(maker, form, Seeds()).request)
     assert [picture.row["file"] for picture in pictures] == ["00000.png", "00001.png"]
     for picture in pictures:
         assert picture.row["attributes"]["Smiling"] is True

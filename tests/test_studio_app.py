@@ -19,13 +19,13 @@ from fastapi.testclient import TestClient
 from service_live import FAKES
 
 from mien.apps.studio.app import TABS, create_app
-from mien.apps.studio.rooms import Rooms, TTLCache
+from mien.apps.studio.state import StudioState, TTLCache
 from mien.apps.web.keys import add_key
-from mien.apps.web.models import FacesJob, ModelSpec
+from mien.apps.web.models import ModelSpec
 from mien.apps.web.settings import ServiceSettings
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import encode_jpeg, encode_png
-from mien.pipelines.request import crowd_request
+from mien.pipelines.request import FacesRequest, crowd_request
 
 HERE = "http://127.0.0.1"
 JPEG = encode_jpeg(np.full((20, 30, 3), 90, np.uint8))
@@ -76,11 +76,11 @@ def test_uploads_never_touch_the_disk(client: TestClient) -> None:
 def test_a_photo_comes_in_and_is_told_by_its_token(client: TestClient) -> None:
     told = client.post("/photos", content=JPEG, headers={"x-name": "Anna%20B.jpg"}).json()
     assert (told["width"], told["height"], told["name"], told["remark"]) == (30, 20, "Anna B.jpg", "")
-    rooms: Rooms = client.app.state.rooms  # type: ignore[attr-defined]
-    photo = rooms.photo(told["token"])
+    state: StudioState = client.app.state.studio  # type: ignore[attr-defined]
+    photo = state.photo(told["token"])
     assert photo is not None
     assert photo.image.shape == (20, 30, 3)
-    assert rooms.photo("another") is None
+    assert state.photo("another") is None
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_what_phones_append_to_a_photo_is_left_out_and_told(client: TestClient) 
 
 
 def test_pictures_are_had_by_token_alone(client: TestClient) -> None:
-    rooms: Rooms = client.app.state.rooms  # type: ignore[attr-defined]
-    kept = rooms.keep(b"bytes", "a b.png")
+    state: StudioState = client.app.state.studio  # type: ignore[attr-defined]
+    kept = state.keep(b"bytes", "a b.png")
     answer = client.get(f"/{kept.address}")
     assert (answer.content, answer.headers["content-type"]) == (b"bytes", "image/png")
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -142,18 +142,18 @@ def test_a_broken_authorization_is_no_way_in(tmp_path: Path, words: str) -> None
     assert TestClient(app, base_url=HERE).get("/", headers={"authorization": words}).status_code == 401
 
 
-def order(index: int) -> FacesJob:
+def order(index: int) -> FacesRequest:
     """One face."""
-    return FacesJob(1, index, 1, crowd_request(age="20-30").request)
+    return crowd_request(age="20-30", seed=1, first=index).request
 
 
 def test_asking_answers_every_order_in_turn() -> None:
-    rooms = Rooms(ServiceSettings(), FAKES)
-    rooms.start()
+    state = StudioState(ServiceSettings(), FAKES)
+    state.start()
     try:
-        steps = list(rooms.ask("crowd", [order(k) for k in range(5)], together=2))
+        steps = list(state.ask("crowd", [order(k) for k in range(5)], together=2))
     finally:
-        rooms.stop()
+        state.stop()
     answers = [step for step in steps if step.answer is not None]
     assert [step.number for step in answers] == [0, 1, 2, 3, 4]
     assert [step.done for step in answers] == [1, 2, 3, 4, 5]
@@ -166,18 +166,18 @@ def test_who_waits_is_told_and_who_leaves_has_nothing_made() -> None:
 
     gate, made = threading.Event(), []
 
-    def make(model: Any, orders: Sequence[FacesJob]) -> list[Any]:
+    def make(model: Any, orders: Sequence[FacesRequest]) -> list[Any]:
         gate.wait(30)
         made.extend(order.first for order in orders)
         return [order.first for order in orders]
 
     maker = ModelSpec("slow", "faces", "Numbers", lambda: None, make)
-    rooms = Rooms(ServiceSettings(together_faces=1), [maker])
-    rooms.start(warm="")
+    state = StudioState(ServiceSettings(together_faces=1), [maker])
+    state.start(warm="")
     try:
-        first = rooms.ask("slow", [order(k) for k in range(3)])
+        first = state.ask("slow", [order(k) for k in range(3)])
         assert next(first).answer is None
-        second = rooms.ask("slow", [order(100)])
+        second = state.ask("slow", [order(100)])
         waiting = [next(second) for _ in range(2)][-1]
         assert waiting.ahead == 1
         assert waiting.words == "In line: 1 request of somebody else is made before yours."
@@ -186,7 +186,7 @@ def test_who_waits_is_told_and_who_leaves_has_nothing_made() -> None:
         assert next(step.answer for step in second if step.answer is not None) == 100
         first.close()
     finally:
-        rooms.stop()
+        state.stop()
     assert made[:2] == [0, 100] or made[:3] == [0, 1, 100]
     assert 2 not in made
 
@@ -199,14 +199,14 @@ def test_a_model_that_is_not_there_is_told_without_paths_and_tried_again() -> No
         raise WeightsError("crowd: /secret/place/crowd.safetensors is damaged")
 
     maker = ModelSpec("crowd", "faces", "None", load, lambda model, orders: [])
-    rooms = Rooms(ServiceSettings(), [maker])
-    rooms.start(warm="")
+    state = StudioState(ServiceSettings(), [maker])
+    state.start(warm="")
     try:
         for _ in range(2):
             with pytest.raises(Exception, match=r"crowd: not available here \(crowd\.safetensors is damaged\)"):
-                list(rooms.ask("crowd", [order(0)]))
+                list(state.ask("crowd", [order(0)]))
     finally:
-        rooms.stop()
+        state.stop()
     assert len(tries) == 2
 
 

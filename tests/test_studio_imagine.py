@@ -15,29 +15,22 @@ from imagine_tiny import tiny_density
 
 from mien.apps.studio import imagine_page as page
 from mien.apps.studio import imagine_slow as slow
-from mien.apps.studio.imagine_make import SheetOrder, Sketcher, make
-from mien.apps.studio.imagine_story import (
-    AGE,
-    AGE_WORDS,
-    COUNTS,
-    DEGREES,
-    LONGEST,
-    YEARS,
-    Step,
-    Story,
-    link_of,
-    step_of,
-)
-from mien.apps.studio.imagine_words import BOARD, CHIPS, LABELS, in_words, lit, replaced, unlit
-from mien.apps.web.models import Picture
-from mien.attributes import GROUPS, NAMES, parse
-from mien.attributes.sentences import understand
+from mien.apps.studio.imagine_chips import BOARD, CHIPS, LABELS, strengths_of, wanted_of
+from mien.apps.studio.imagine_history import EditHistory, captions_of
+from mien.apps.studio.imagine_jobs import make
+from mien.attributes import GROUPS, NAMES, understand
 from mien.core.errors import RequestError
 from mien.generators.imagine import density
 from mien.generators.imagine import mien as imagine_mien
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
+from mien.pipelines.edit import EditSampler
+from mien.pipelines.edit_request import COUNTS, DEGREES, LONGEST, YEARS, EditRequest, link_of, request_of
+from mien.pipelines.imagine_optimised import OnStep
+from mien.pipelines.pictures import Picture
+from mien.pipelines.request import Description
+from mien.pipelines.vocabulary import AGE, AGE_WORDS, with_value
 
-FACES = Step("words", (("Smiling", True), ("Male", False)), None, 7, 8)
+FACES = EditRequest("words", (("Male", False), ("Smiling", True)), None, 7, 8)
 
 
 @st.composite
@@ -55,24 +48,24 @@ def test_every_attribute_has_a_chip_and_every_chip_is_understood() -> None:
     assert {chip.attribute for chip in CHIPS.values()} == set(NAMES)
     assert sum(len(chips) for _, chips in BOARD) == len(CHIPS)
     for chip in CHIPS.values():
-        assert parse(chip.label) == {chip.attribute: chip.there}
+        assert understand(chip.label).description.attributes == {chip.attribute: chip.there}
     assert set(LABELS) <= set(NAMES)
     assert [chip.label for chip in BOARD[0][1]][:2] == ["woman", "man"]
 
 
 @given(wishes(), st.none() | st.tuples(st.integers(1, 50), st.integers(50, 100)))
 def test_words_and_chips_say_the_same(wanted: dict[str, bool | float], ages: tuple[int, int] | None) -> None:
-    found = understand(in_words(wanted, ages))
+    found = understand(Description(wanted, ages).words)
     assert dict(found.description.attributes) == pytest.approx(wanted)
     assert found.description.ages_years == ages
     assert not found.remark
-    assert unlit(lit(wanted)) == pytest.approx(wanted)
+    assert wanted_of(strengths_of(wanted)) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(
     ("shown", "message"),
     [
-        ({"robot": 1.0}, "chips: 'robot' given"),
+        ({"robot": 1.0}, "chips: not understood, and left out: 'robot'"),
         ({"smiling": 1.5}, "a strength is a number from 0 to 1"),
         ({"man": 1.0, "woman": 1.0}, "contradict each other"),
         ({"bald": 1.0, "black hair": 1.0}, "exclude each other"),
@@ -80,16 +73,16 @@ def test_words_and_chips_say_the_same(wanted: dict[str, bool | float], ages: tup
 )
 def test_chips_that_cannot_be_are_refused(shown: dict[str, float], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        unlit(shown)
+        wanted_of(shown)
 
 
 @given(wishes(), st.sampled_from(NAMES), st.booleans() | st.floats(0.1, 0.9))
 def test_what_is_set_puts_away_what_it_excludes(
     wanted: dict[str, bool | float], attribute: str, value: bool | float
 ) -> None:
-    after = replaced(wanted, attribute, value)
+    after = with_value(wanted, attribute, value)
     assert after[attribute] == value
-    understand(in_words(after))  # nothing contradicts it
+    understand(Description(after).words)  # nothing contradicts it
 
 
 def test_steps_keep_what_their_face_was_made_for() -> None:
@@ -97,48 +90,48 @@ def test_steps_keep_what_their_face_was_made_for() -> None:
     assert near.wanted == FACES.wanted
     hair = near.change(0, "Gray Hair")
     assert hair.count == len(DEGREES)
-    assert dict(hair.wish_of(0)[0])["Gray Hair"] is False
-    assert dict(hair.wish_of(2)[0])["Gray Hair"] == 0.4
-    assert dict(hair.wish_of(6)[0])["Gray Hair"] is True
+    assert dict(hair.kept_of(0)[0])["Gray Hair"] is False
+    assert dict(hair.kept_of(2)[0])["Gray Hair"] == 0.4
+    assert dict(hair.kept_of(6)[0])["Gray Hair"] is True
     old = hair.change(6, AGE)
-    assert old.wish_of(len(YEARS) - 1)[1] == (80.0, 80.0)
-    assert len(old.captions) == old.count
+    assert old.kept_of(len(YEARS) - 1)[1] == (80.0, 80.0)
+    assert len(captions_of(old)) == old.count
     with pytest.raises(RequestError, match="face: no. 9 given; there are 8"):
         FACES.near(8, 0.5, 1, 8)
     with pytest.raises(RequestError, match="attribute: 'Wings' given"):
         FACES.change(0, "Wings")
 
 
-def test_a_story_goes_back_and_forth_and_forgets_what_was_undone() -> None:
-    story = Story().went(FACES).went(FACES.near(0, 0.9, 1, 8)).went(FACES.change(1, "Bald"))
-    assert story.undoable
-    assert not story.redoable
-    back = story.undo().undo()
+def test_a_history_goes_back_and_forth_and_forgets_what_was_undone() -> None:
+    history = EditHistory().push(FACES).push(FACES.near(0, 0.9, 1, 8)).push(FACES.change(1, "Bald"))
+    assert history.undoable
+    assert not history.redoable
+    back = history.undo().undo()
     assert back.now == FACES
     assert not back.undoable
     assert back.undo() == back
-    assert back.redo().redo() == story
-    assert story.redo() == story
-    other = back.went(FACES.near(2, 0.6, 2, 8))
-    assert len(other.steps) == 2
+    assert back.redo().redo() == history
+    assert history.redo() == history
+    other = back.push(FACES.near(2, 0.6, 2, 8))
+    assert len(other.edits) == 2
     assert not other.redoable
-    assert story.back_to(99) == story
-    assert Story().back_to(3) == Story()
-    long = Story()
+    assert history.go_to(99) == history
+    assert EditHistory().go_to(3) == EditHistory()
+    long = EditHistory()
     for seed in range(LONGEST + 5):
-        long = long.went(Step("words", (), None, seed, 8))
-    assert len(long.steps) == LONGEST
+        long = long.push(EditRequest("words", (), None, seed, 8))
+    assert len(long.edits) == LONGEST
     assert long.now is not None
     assert long.now.seed == LONGEST + 4
 
 
 def test_a_link_brings_the_same_step() -> None:
-    first = Step("words", (("Male", False), ("Smiling", 0.6)), (20.0, 35.0), 2**40, 12, typical=True)
+    first = EditRequest("words", (("Male", False), ("Smiling", 0.6)), (20.0, 35.0), 2**40, 12, typical=True)
     step = first.near(3, 0.85, 5, 16).change(15, "5 o' Clock Shadow").change(2, AGE).near(0, 0.6, 9, 8)
     link = link_of(step)
-    assert link["words"] == "woman, smiling:0.6, aged 20-35"
-    assert step_of(link) == step
-    assert Story.ending_at(step).undo().undo().undo().undo().now == first
+    assert link["words"] == "woman, 20 to 35 years, smiling:0.6"
+    assert request_of(link) == step
+    assert EditHistory.ending_at(step).undo().undo().undo().undo().now == first
 
 
 @pytest.mark.parametrize(
@@ -157,35 +150,35 @@ def test_a_link_brings_the_same_step() -> None:
 )
 def test_a_link_that_cannot_be_says_why(link: Mapping[str, str], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        step_of(link)
+        request_of(link)
 
 
 @given(st.dictionaries(st.sampled_from(["words", "seed", "count", "then", "typical"]), st.text(max_size=20)))
 def test_any_address_is_read_or_refused(link: dict[str, str]) -> None:
     try:
-        step = step_of(link)
+        step = request_of(link)
     except RequestError:
         return
     assert 1 <= step.count <= COUNTS[-1]
 
 
-def test_the_words_of_the_story_are_those_of_the_density() -> None:
+def test_the_words_of_the_edits_are_those_of_the_density() -> None:
     assert density.AGE == AGE
     assert imagine_mien.AGE_WORDS == AGE_WORDS
 
 
-@pytest.fixture(name="sketcher")
-def _sketcher(tmp_path: Path) -> Sketcher:
+@pytest.fixture(name="sampler")
+def _sampler(tmp_path: Path) -> EditSampler:
     renderer = DecoderRenderer.load(write_tiny_weights(tmp_path / "crowd.safetensors"))
-    return Sketcher(Imagine(tiny_density(), renderer, "tiny"))
+    return EditSampler(Imagine(tiny_density(), renderer, "tiny"))
 
 
-def test_sheets_are_made_again_the_same_and_each_way_differs(sketcher: Sketcher) -> None:
+def test_sheets_are_made_again_the_same_and_each_way_differs(sampler: EditSampler) -> None:
     near = FACES.near(3, 0.85, 11, 8)
     changed = near.change(2, "Eyeglasses")
-    answers = make(sketcher, [SheetOrder(FACES), SheetOrder(near), SheetOrder(changed)])
+    answers = make(sampler, [FACES, near, changed])
     assert [len(pictures) for pictures in answers] == [8, 8, len(DEGREES)]
-    again = make(Sketcher(sketcher.imagine), [SheetOrder(changed)])[0]
+    again = make(EditSampler(sampler.imagine), [changed])[0]
     for one, other in zip(answers[2], again, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
     rows = [picture.row for picture in answers[2]]
@@ -194,21 +187,21 @@ def test_sheets_are_made_again_the_same_and_each_way_differs(sketcher: Sketcher)
     assert len({picture.image.tobytes() for pictures in answers for picture in pictures}) > 20
 
 
-def test_likeness_is_nearer_than_chance_and_a_change_changes_that_alone(sketcher: Sketcher) -> None:
-    base = sketcher.features(FACES)[3]
-    others = np.linalg.norm(sketcher.features(FACES) - base, axis=1)
-    near = np.linalg.norm(sketcher.features(FACES.near(3, 0.95, 11, 8)) - base, axis=1)
+def test_likeness_is_nearer_than_chance_and_a_change_changes_that_alone(sampler: EditSampler) -> None:
+    base = sampler.features(FACES)[3]
+    others = np.linalg.norm(sampler.features(FACES) - base, axis=1)
+    near = np.linalg.norm(sampler.features(FACES.near(3, 0.95, 11, 8)) - base, axis=1)
     assert near.mean() < 0.6 * others[others > 0].mean()
-    found = sketcher.features(FACES.change(3, "Eyeglasses"))
-    density = sketcher.imagine.density
+    found = sampler.features(FACES.change(3, "Eyeglasses"))
+    density = sampler.imagine.density
     scores = density.probes.scores(density.frame.codes(found))[:, density.probes.index("Eyeglasses")]
     wanted = [density.probes.level("Eyeglasses", degree) for degree in DEGREES]
     np.testing.assert_allclose(scores, wanted, atol=1e-4)
 
 
-def test_a_wrong_order_does_not_stop_its_neighbours(sketcher: Sketcher) -> None:
-    unknown = SheetOrder(Step("words", (("Bald", True),), None, 1, 8))  # the tiny density knows four attributes
-    wrong, right = make(sketcher, [unknown, SheetOrder(FACES)])
+def test_a_wrong_order_does_not_stop_its_neighbours(sampler: EditSampler) -> None:
+    unknown = EditRequest("words", (("Bald", True),), None, 1, 8)  # the tiny density knows four attributes
+    wrong, right = make(sampler, [unknown, FACES])
     assert isinstance(wrong, RequestError)
     assert len(right) == 8
 
@@ -216,12 +209,12 @@ def test_a_wrong_order_does_not_stop_its_neighbours(sketcher: Sketcher) -> None:
 def test_the_page_escapes_what_people_write() -> None:
     evil = "<img src=x onerror=alert(1)>\"'"
     faces = [page.Shown(f"pictures/a/{evil}", evil, evil)]
-    story = Story().went(FACES)
+    history = EditHistory().push(FACES)
     for html in (page.sheet(faces, evil), page.sheet(faces, evil, pickable=False), page.large(faces[0], evil)):
         assert "<img src=x" not in html
     assert page.sheet([], "nobody") == ""
-    assert "aria-current=step" in page.trail(story, "pictures/t/imagined.zip")
-    assert page.trail(Story()) == ""
+    assert "aria-current=step" in page.trail(history, "pictures/t/imagined.zip")
+    assert page.trail(EditHistory()) == ""
     board = page.board({"smiling": 0.5, "hat": -1.0})
     assert board.count('aria-pressed="true"') == 2
     assert "not hat</button>" in board
@@ -231,7 +224,7 @@ def test_the_page_escapes_what_people_write() -> None:
 def test_slow_methods_tell_their_steps_and_stop_when_nobody_waits() -> None:
     begun: list[int] = []
 
-    def make(_: object, wanted: Mapping[str, bool | float], seed: int, progress: slow.Progress) -> list[Picture]:
+    def make(_: object, wanted: Mapping[str, bool | float], seed: int, count: int, progress: OnStep) -> list[Picture]:
         for step in range(1, 6 if seed else 1_000_000):
             begun.append(step)
             progress(step, 0.0)

@@ -20,7 +20,7 @@ import gradio as gr
 from mien.apps.studio import portrait, portrait_page
 from mien.apps.studio.portrait_make import MAKER, MODEL_SPECS, FaceOrder, Likeness, PhotoJob, faces, likeness, make
 from mien.apps.studio.portrait_page import Finished, cards
-from mien.apps.studio.rooms import Rooms
+from mien.apps.studio.state import StudioState
 from mien.apps.web.models import ModelSpec
 from mien.apps.web.settings import ServiceSettings
 from mien.core.errors import PhotoError
@@ -61,41 +61,41 @@ def fake_make(_: Any, orders: Sequence[PhotoJob | FaceOrder]) -> list[Any]:
     return answers
 
 
-@pytest.fixture(name="rooms")
-def _rooms() -> Iterator[Rooms]:
-    rooms = Rooms(ServiceSettings(), [ModelSpec(MAKER, "photo", "fake", lambda: None, fake_make)])
-    rooms.start()
-    yield rooms
-    rooms.stop()
+@pytest.fixture(name="state")
+def _state() -> Iterator[StudioState]:
+    state = StudioState(ServiceSettings(), [ModelSpec(MAKER, "photo", "fake", lambda: None, fake_make)])
+    state.start()
+    yield state
+    state.stop()
 
 
-@pytest.fixture(name="desk")
-def _desk(rooms: Rooms) -> portrait.Desk:
+@pytest.fixture(name="tab")
+def _tab(state: StudioState) -> portrait.PortraitTab:
     with gr.Blocks():
-        return portrait.Desk(rooms)
+        return portrait.PortraitTab(state)
 
 
 def photo(width: int, height: int, value: int = 90) -> UInt8Image:
     return np.full((height, width, 3), value, np.uint8)
 
 
-def shown(desk: portrait.Desk, tokens: list[str], largest: bool = False) -> dict[str, Any]:
+def shown(tab: portrait.PortraitTab, tokens: list[str], largest: bool = False) -> dict[str, Any]:
     """The last of everything that a run shows."""
     last: dict[Any, Any] = {}
-    for update in desk.make(tokens, largest, "white", 256):
+    for update in tab.make(tokens, largest, "white", 256):
         last |= update
-    return {"status": last[desk.status], "cards": last[desk.cards], "save": last[desk.save]}
+    return {"status": last[tab.status], "cards": last[tab.cards], "save": last[tab.save]}
 
 
-def test_a_broken_photo_stops_no_other(rooms: Rooms, desk: portrait.Desk) -> None:
+def test_a_broken_photo_stops_no_other(state: StudioState, tab: portrait.PortraitTab) -> None:
     pictures = {
         "two.jpg": photo(200, 100),
         "nobody.png": photo(30, 30),
         "fault.jpg": photo(90, 90, 0),
         "one.jpg": photo(99, 99),
     }
-    tokens = [rooms.take_in(name, image) for name, image in pictures.items()]
-    found = shown(desk, [*tokens, "forgotten"])
+    tokens = [state.take_in(name, image) for name, image in pictures.items()]
+    found = shown(tab, [*tokens, "forgotten"])
     assert found["cards"].count('class="likeness"') == 3
     assert found["cards"].count("likeness wrong") == 3
     assert "No face found." in found["cards"]
@@ -105,27 +105,27 @@ def test_a_broken_photo_stops_no_other(rooms: Rooms, desk: portrait.Desk) -> Non
     assert found["cards"].index("two.jpg") < found["cards"].index("nobody.png") < found["cards"].index("one.jpg")
 
 
-def test_a_photo_of_a_crowd_holds_nobody_up(rooms: Rooms, desk: portrait.Desk) -> None:
+def test_a_photo_of_a_crowd_holds_nobody_up(state: StudioState, tab: portrait.PortraitTab) -> None:
     """Each face is an order of its own: cards come one by one, and whoever leaves has no more made."""
-    work = desk.make([rooms.take_in("crowd.jpg", photo(900, 100))], False, "white", 256)
+    work = tab.make([state.take_in("crowd.jpg", photo(900, 100))], False, "white", 256)
     counts = []
     for update in work:
-        counts += [update[desk.cards].count('class="likeness"')] if update.get(desk.cards) else []
+        counts += [update[tab.cards].count('class="likeness"')] if update.get(tab.cards) else []
         if counts and counts[-1] == 3:
             break
     work.close()
     assert sorted(set(counts)) == [1, 2, 3]
-    assert rooms.worker.waits == 0
+    assert state.worker.waits == 0
 
 
-def test_only_the_largest_face(rooms: Rooms, desk: portrait.Desk) -> None:
-    found = shown(desk, [rooms.take_in("two.jpg", photo(200, 100))], largest=True)
+def test_only_the_largest_face(state: StudioState, tab: portrait.PortraitTab) -> None:
+    found = shown(tab, [state.take_in("two.jpg", photo(200, 100))], largest=True)
     assert found["cards"].count('class="likeness"') == 1
     assert found["save"] == ""
 
 
-def test_portraits_are_saved_with_marks_and_a_manifest(rooms: Rooms, desk: portrait.Desk) -> None:
-    found = shown(desk, [rooms.take_in("two.jpg", photo(200, 100))])
+def test_portraits_are_saved_with_marks_and_a_manifest(state: StudioState, tab: portrait.PortraitTab) -> None:
+    found = shown(tab, [state.take_in("two.jpg", photo(200, 100))])
     address = re.search(r'href="data:application/zip;base64,([^"]+)"', found["save"])
     assert address
     with zipfile.ZipFile(io.BytesIO(base64.b64decode(address[1]))) as archive:
@@ -141,32 +141,32 @@ def test_portraits_are_saved_with_marks_and_a_manifest(rooms: Rooms, desk: portr
     assert base64.b64decode(single[1]) == pngs[0]
 
 
-def test_nothing_of_a_photo_can_be_fetched_from_the_server(rooms: Rooms, desk: portrait.Desk) -> None:
-    found = shown(desk, [rooms.take_in("one.jpg", photo(99, 99))])
+def test_nothing_of_a_photo_can_be_fetched_from_the_server(state: StudioState, tab: portrait.PortraitTab) -> None:
+    found = shown(tab, [state.take_in("one.jpg", photo(99, 99))])
     assert "pictures/" not in found["cards"] + found["save"]
 
 
-def test_forgetting_forgets(rooms: Rooms, desk: portrait.Desk) -> None:
-    tokens = [rooms.take_in("one.jpg", photo(99, 99)), rooms.take_in("two.jpg", photo(99, 99))]
-    desk.forgotten(tokens)
-    assert [rooms.photo(token) for token in tokens] == [None, None]
-    desk.forget_all(tokens)  # again harms nobody
+def test_forgetting_forgets(state: StudioState, tab: portrait.PortraitTab) -> None:
+    tokens = [state.take_in("one.jpg", photo(99, 99)), state.take_in("two.jpg", photo(99, 99))]
+    tab.forgotten(tokens)
+    assert [state.photo(token) for token in tokens] == [None, None]
+    tab.forget_all(tokens)  # again harms nobody
 
 
-def test_new_photos_take_the_place_of_those_before(rooms: Rooms, desk: portrait.Desk) -> None:
-    old, new = rooms.take_in("old.jpg", photo(99, 99)), rooms.take_in("new.jpg", photo(99, 99))
+def test_new_photos_take_the_place_of_those_before(state: StudioState, tab: portrait.PortraitTab) -> None:
+    old, new = state.take_in("old.jpg", photo(99, 99)), state.take_in("new.jpg", photo(99, 99))
     event = gr.EventData(None, {"tokens": [new]})
     last: dict[Any, Any] = {}
-    for update in desk.dropped([old], False, "white", 256, event):
+    for update in tab.dropped([old], False, "white", 256, event):
         last |= update
-    assert rooms.photo(old) is None
-    assert rooms.photo(new) is not None
-    assert "new.jpg" in last[desk.cards]
+    assert state.photo(old) is None
+    assert state.photo(new) is not None
+    assert "new.jpg" in last[tab.cards]
 
 
-def test_too_many_photos_are_told(rooms: Rooms, desk: portrait.Desk) -> None:
-    token = rooms.take_in("nobody.png", photo(30, 30))
-    found = shown(desk, [token] * (portrait.MOST_PHOTOS + 3))
+def test_too_many_photos_are_told(state: StudioState, tab: portrait.PortraitTab) -> None:
+    token = state.take_in("nobody.png", photo(30, 30))
+    found = shown(tab, [token] * (portrait.MOST_PHOTOS + 3))
     assert "3 more were left out: 32 at a time." in found["status"]
 
 

@@ -15,7 +15,7 @@ from service_live import FAKES, fake_crowd
 from studio_live import held
 
 from mien.apps.studio import crowd, describe
-from mien.apps.studio.rooms import Rooms
+from mien.apps.studio.state import StudioState
 from mien.apps.web.settings import ServiceSettings
 
 
@@ -25,39 +25,39 @@ def gate() -> threading.Event:
 
 
 @pytest.fixture
-def rooms(gate: threading.Event) -> Iterator[Rooms]:
+def state(gate: threading.Event) -> Iterator[StudioState]:
     """A studio whose makers wait for the gate."""
-    found = Rooms(ServiceSettings(stop_seconds=2), [*(held(maker, gate) for maker in (*FAKES, fake_crowd()))])
+    found = StudioState(ServiceSettings(stop_seconds=2), [*(held(maker, gate) for maker in (*FAKES, fake_crowd()))])
     found.start()
     yield found
     gate.set()
     found.stop()
 
 
-def test_a_stopped_crowd_ends_with_the_word_of_the_stop(rooms: Rooms) -> None:
-    tab, desk = crowd._Tab(rooms), crowd.Desk()
-    making = tab.again(desk)
+def test_a_stopped_crowd_ends_with_the_word_of_the_stop(state: StudioState) -> None:
+    tab, session = crowd.CrowdTab(state), crowd.Session()
+    making = tab.again(session)
     assert "Making faces" in next(making)[2]
-    stopped = list(tab.act(desk, "stop", -1, -1))
+    stopped = list(tab.act(session, "stop", -1, -1))
     assert "Stopped" in stopped[-1][2]
     assert list(making)[-1][2] == stopped[-1][2]
 
 
-def test_an_older_crowd_ends_with_what_the_newer_says(rooms: Rooms, gate: threading.Event) -> None:
-    tab, desk = crowd._Tab(rooms), crowd.Desk()
-    old = tab.again(desk)
+def test_an_older_crowd_ends_with_what_the_newer_says(state: StudioState, gate: threading.Event) -> None:
+    tab, session = crowd.CrowdTab(state), crowd.Session()
+    old = tab.again(session)
     next(old)
-    new = tab.again(desk)
+    new = tab.again(session)
     next(new)
     gate.set()
     assert "faces: " in list(new)[-1][2]
-    assert list(old)[-1][2] == desk.said
+    assert list(old)[-1][2] == session.said
 
 
-def test_a_stopped_reading_ends_with_the_word_of_the_stop(rooms: Rooms) -> None:
-    tab, desk = describe._Tab(rooms), describe.Desk()
-    desk.token = rooms.take_in("a.png", np.zeros((32, 32, 3), np.uint8))
-    reading: Iterator[Any] = tab.again(desk, False)
+def test_a_stopped_reading_ends_with_the_word_of_the_stop(state: StudioState) -> None:
+    tab, session = describe.DescribeTab(state), describe.Session()
+    session.token = state.take_in("a.png", np.zeros((32, 32, 3), np.uint8))
+    reading: Iterator[Any] = tab.again(session, False)
     assert "Reading" in next(reading)[2]
-    assert list(tab.act(desk, "stop", -1, -1))[-1][2] == describe.STOPPED
+    assert list(tab.act(session, "stop", -1, -1))[-1][2] == describe.STOPPED
     assert list(reading)[-1][2] == describe.STOPPED

@@ -30,15 +30,25 @@ def counted(on_progress: OnProgress, total: int) -> Iterator[Callable[[int], Non
 
 
 @contextmanager
-def progress_bars(*, redirect_stdout: bool = True) -> Iterator[OnStage]:
+def progress_bars(*, redirect_stdout: bool = True, in_bytes: bool = False) -> Iterator[OnStage]:
     """Yields an ``OnStage`` that shows a bar on stderr for each stage, from its first call until it is complete.
 
-    ``redirect_stdout`` False leaves stdout alone, for a command that writes rows to it meanwhile.
+    ``redirect_stdout`` False leaves stdout alone, for a command that writes rows to it meanwhile. ``in_bytes``: what
+    is counted is shown as MB.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    counts = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(30), counts, TimeRemainingColumn(compact=True))
     bars = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=redirect_stdout)
     tasks: dict[str, TaskID] = {}
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,24 @@ def crowd(model: Crowd, request: FacesRequest) -> Iterator[list[MadeFace]]:
             seed=seed,
             first=request.first + start,
         )
+
+
+def crowds(model: Crowd, requests: Sequence[FacesRequest]) -> list[list[MadeFace]]:
+    """The faces of many requests, each with its seed, in one go of the generator for each size."""
+    from mien.generators.crowd.sampler import age_range, request_for
+
+    pages: list[list[MadeFace]] = [[] for _ in requests]
+    for size in {request.size_px for request in requests}:
+        places = [place for place, request in enumerate(requests) if request.size_px == size]
+        faces = [
+            request_for(request.labels, age_range(request.description.ages_years), request.seed or 0, index)
+            for request in (requests[place] for place in places)
+            for index in range(request.first, request.first + request.count)
+        ]
+        made = iter(model.at(size).generator.make(faces))
+        for place in places:
+            pages[place] = list(islice(made, requests[place].count))
+    return pages
 
 
 def write_crowd(

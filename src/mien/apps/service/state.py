@@ -10,10 +10,11 @@ from mien.apps.service.jobs import Job, JobStore
 from mien.apps.service.metrics import Metrics
 from mien.apps.service.runner import JobRunner
 from mien.apps.web.forms import FacesForm
-from mien.apps.web.models import FacesJob, ModelSpec, Seeds, order_of
+from mien.apps.web.models import ModelSpec, Seeds, read_form
 from mien.apps.web.settings import MIB, ServiceSettings
 from mien.apps.web.worker import InferenceWorker, Machine, MemoryBudget
 from mien.core.errors import RequestError
+from mien.pipelines.request import FacesRequest
 from mien.provenance.marks import Marks
 
 ENCODERS = 2  # threads that write PNGs
@@ -32,9 +33,9 @@ class Service:
         self.seeds = Seeds()
         self.metrics = Metrics(self.worker, self.store)
         self.pool = ThreadPoolExecutor(ENCODERS, thread_name_prefix="pictures")
-        self.runner = JobRunner(self.store, self.worker, self.marks, self.order_of_job, settings.together_faces)
+        self.runner = JobRunner(self.store, self.worker, self.marks, self.request_of_job, settings.together_faces)
 
-    def order_of_job(self, job: Job) -> tuple[ModelSpec, FacesJob]:
+    def request_of_job(self, job: Job) -> tuple[ModelSpec, FacesRequest]:
         """What a job asks for. ``RequestError`` where this version cannot read it any more."""
         maker = self.makers.get(job.kind)
         if maker is None or maker.form is None:
@@ -44,7 +45,7 @@ class Service:
         except ValueError as error:
             raise RequestError(f"{job.kind}: a job of another version of mien") from error
         assert isinstance(form, FacesForm)
-        return maker, order_of(maker, form, self.seeds)
+        return maker, read_form(maker, form, self.seeds).request
 
     def start(self) -> None:
         """Begin to load, and to work on what an earlier process left."""

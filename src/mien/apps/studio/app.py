@@ -3,21 +3,21 @@
 **A tab** is a module here with these names (listed in ``TABS``):
 
 - ``TITLE: str``, what the tab says;
-- ``build(rooms: Rooms) -> Address | None``, called once inside its ``gr.Tab``: lays the controls out and ties them to
-  functions. What it returns, if anything, restores the tab from the page's address (``widgets.Address``).
+- ``build(state: StudioState) -> Address | None``, called once inside its ``gr.Tab``: lays the controls out and
+  ties them to functions. What it returns, if anything, restores the tab from the page's address (``widgets.Address``).
 
-- ``MODEL_SPECS``, if the service's own are not enough: more of them, for ``rooms.ask``.
+- ``MODEL_SPECS``, if the service's own are not enough: more of them, for ``state.ask``.
 
 What a tab has at hand:
 
-- ``rooms.ask("crowd", [FacesJob(...), ...])``: have a maker of the service work, between the requests of others. It
-  yields ``Step``s: ``step.words`` for the person who waits, ``step.answer`` (pictures, JSON) when one order is done. An
+- ``state.ask("crowd", [FacesRequest(...), ...])``: have a model of the service work, between the requests of others. It
+  yields ``JobProgress``: ``words`` for the person who waits, ``answer`` (pictures, JSON) when one job is done. An
   event is a generator that yields what it shows; ``button.click(..., cancels=[event])`` stops it between two orders,
   and ``widgets.Turns`` drops answers that somebody no longer waits for.
-- ``rooms.marks`` and ``pipelines.pictures.png_of``: every picture that is shown or handed out is a marked PNG.
-- ``rooms.keep(png, "face.png").address``: for ``<img src>`` and ``<a href download>`` (zip files as well).
+- ``state.marks`` and ``pipelines.pictures.png_of``: every picture that is shown or handed out is a marked PNG.
+- ``state.keep(png, "face.png").address``: for ``<img src>`` and ``<a href download>`` (zip files as well).
 - ``widgets.photo_drop(elem_id, many=False)``: drop, paste or choose photos, kept in memory only; its event ``photos``
-  brings tokens for ``rooms.photo(token)``. (``gr.Image`` and ``gr.File`` would write uploads to the disk: refused.)
+  brings tokens for ``state.photo(token)``. (``gr.Image`` and ``gr.File`` would write uploads to the disk: refused.)
 - ``widgets.notice(words, kind)``: the line beside a control that says what goes on or what is wrong; ``told(error)``.
 - ``theme.css``: variables ``--paper --ink --soft --line --mark`` and the classes of buttons, chips, sheets.
 
@@ -42,17 +42,17 @@ from fastapi import FastAPI
 import mien
 from mien.apps.studio import crowd, describe, imagine, portrait, routes, theme, widgets
 from mien.apps.studio.middleware import StudioMiddleware
-from mien.apps.studio.rooms import Rooms
+from mien.apps.studio.state import StudioState
 from mien.apps.web.keys import Keys
 from mien.apps.web.models import MODEL_SPECS, ModelSpec
 from mien.apps.web.settings import ServiceSettings
 
 TABS = {"crowd": crowd, "imagine": imagine, "portrait": portrait, "describe": describe}  # id in the address -> module
-EVENTS_AT_ONCE = 16  # of a kind; the models' own line is in Rooms
+EVENTS_AT_ONCE = 16  # of a kind; the models' own line is in StudioState
 EVENTS_WAITING = 64
 
 
-def page(rooms: Rooms) -> gr.Blocks:
+def page(state: StudioState) -> gr.Blocks:
     """All tabs."""
     with gr.Blocks(title="mien studio", analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(theme.HEADER, elem_id="masthead", js_on_load=widgets.script("tab_of_address.js"))
@@ -60,7 +60,7 @@ def page(rooms: Rooms) -> gr.Blocks:
             addresses, shown = {}, {}
             for name, tab in TABS.items():
                 with gr.Tab(tab.TITLE, id=name, elem_id=f"tab-{name}") as shown[name]:
-                    addresses[name] = tab.build(rooms)
+                    addresses[name] = tab.build(state)
         gr.HTML(theme.FOOTER.format(version=mien.__version__), elem_id="colophon")
         widgets.restore(blocks, tabs, shown, addresses)
     blocks.queue(default_concurrency_limit=EVENTS_AT_ONCE, max_size=EVENTS_WAITING, api_open=False)
@@ -69,7 +69,7 @@ def page(rooms: Rooms) -> gr.Blocks:
 
 
 def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[ModelSpec] = MODEL_SPECS) -> FastAPI:
-    """The studio as an ASGI application (``app.state.rooms`` is its ``Rooms``).
+    """The studio as an ASGI application (``app.state.studio`` is its ``StudioState``).
 
     ``RequestError`` for an address that others can reach and no keys. ``makers`` is for tests.
     """
@@ -77,19 +77,19 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Mode
     settings.check_open("studio")
     keys = Keys.read(settings.keys) if settings.keys else None
     own = [maker for tab in TABS.values() for maker in getattr(tab, "MODEL_SPECS", ())]
-    rooms = Rooms(settings, [*own, *makers])  # of two with one name the latter
+    state = StudioState(settings, [*own, *makers])  # of two with one name the latter
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        rooms.start()
+        state.start()
         yield
-        rooms.stop()
+        state.stop()
 
     app = FastAPI(title="mien studio", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.rooms = rooms
-    routes.add(app, rooms)
+    app.state.studio = state
+    routes.add(app, state)
     gr.mount_gradio_app(
-        app, page(rooms), path="/", footer_links=[], run_history=False, ssr_mode=False, pwa=False,
+        app, page(state), path="/", footer_links=[], run_history=False, ssr_mode=False, pwa=False,
         enable_monitoring=False, mcp_server=False, show_error=False, theme=theme.theme(), css=theme.css(),
         head=theme.HEAD,
     )  # fmt: skip

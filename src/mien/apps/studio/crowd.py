@@ -11,13 +11,13 @@ from typing import Any
 import gradio as gr
 
 from mien.apps.studio import crowd_out, crowd_view
-from mien.apps.studio.crowd_prints import Place, Prints
+from mien.apps.studio.crowd_cache import FaceCache, Place
 from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, Frame, Mix, Sheet, attributes_of, sweep
-from mien.apps.studio.rooms import Rooms
+from mien.apps.studio.state import StudioState
 from mien.apps.studio.widgets import QUIET, Address, Kind, acting, notice, script, told
 from mien.core.errors import MienError, RequestError
 from mien.core.seeding import fresh_seed
-from mien.generators.conditions import ATTRIBUTES, RACES
+from mien.pipelines.request import ATTRIBUTES, RACES
 
 TITLE = "Crowd"
 ANY = "any"
@@ -25,8 +25,8 @@ SETTLE_SECONDS = 0.2  # a slider that is being dragged asks for nothing
 log = logging.getLogger("mien.studio")
 
 
-class Desk:
-    """What one visitor has before him. Each change takes a turn; work of an older turn stops."""
+class Session:
+    """What one visitor has on the page. Each change takes a turn; work of an older turn stops."""
 
     def __init__(self) -> None:
         self.sheet = Sheet(Mix(seed=0))
@@ -42,10 +42,10 @@ class Desk:
         return self.turn
 
 
-def build(rooms: Rooms) -> Address:
+def build(state: StudioState) -> Address:
     """Lay the tab out and tie it together."""
-    tab = _Tab(rooms)
-    desk = gr.State(Desk())  # each visitor gets a copy
+    tab = CrowdTab(state)
+    session = gr.State(Session())  # each visitor gets a copy
     with gr.Row(elem_id="crowd", elem_classes="bench"):
         with gr.Column(elem_id="crowd-controls", elem_classes="controls", min_width=240):
             mix = Mix(0)
@@ -84,46 +84,46 @@ def build(rooms: Rooms) -> Address:
     shown = [sheet, person, status, wrong]
     live: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
     for slider in (count, women, young, old, lean):
-        slider.input(tab.changed, [desk, *controls], shown, **live)
+        slider.input(tab.changed, [session, *controls], shown, **live)
     for choice in (race, size):
-        choice.input(tab.changed, [desk, *controls], shown, **live)
+        choice.input(tab.changed, [session, *controls], shown, **live)
     for box in (words, seed):
-        box.submit(tab.changed, [desk, *controls], shown, **live)
-        box.blur(tab.changed, [desk, *controls], shown, **live)
-    again.click(tab.again, desk, [*shown, seed], **live)
-    sheet.act(acting(tab.act), desk, shown, **live)
-    person.act(acting(tab.act), desk, shown, **live)
-    status.act(acting(tab.act), desk, shown, **live)
-    handout.act(acting(tab.hand_out), desk, [handout, status], **live)
-    return Address(tab.restore, [*shown, *controls], [desk])
+        box.submit(tab.changed, [session, *controls], shown, **live)
+        box.blur(tab.changed, [session, *controls], shown, **live)
+    again.click(tab.again, session, [*shown, seed], **live)
+    sheet.act(acting(tab.act), session, shown, **live)
+    person.act(acting(tab.act), session, shown, **live)
+    status.act(acting(tab.act), session, shown, **live)
+    handout.act(acting(tab.hand_out), session, [handout, status], **live)
+    return Address(tab.restore, [*shown, *controls], [session])
 
 
-class _Tab:
+class CrowdTab:
     """The events of the tab. ``shown`` is always (sheet, person, status, notice beside the words)."""
 
-    def __init__(self, rooms: Rooms) -> None:
-        self.prints = Prints(rooms)
+    def __init__(self, state: StudioState) -> None:
+        self.cache = FaceCache(state)
 
-    def restore(self, query: Mapping[str, str], desk: Desk) -> Iterator[Any]:
+    def restore(self, query: Mapping[str, str], session: Session) -> Iterator[Any]:
         """The sheet of the address, and the controls as they were."""
         said = ""
         try:
-            desk.sheet = Sheet.of_query(query, fresh_seed())
+            session.sheet = Sheet.of_query(query, fresh_seed())
         except RequestError as error:
-            desk.sheet = Sheet(Mix(fresh_seed()))
+            session.sheet = Sheet(Mix(fresh_seed()))
             said = f"{error}. Here is a fresh sheet instead."
-        mix = desk.sheet.mix
+        mix = session.sheet.mix
         values = [
             mix.count, mix.women_percent, mix.youngest_years, mix.oldest_years, mix.lean, mix.race or ANY, mix.words,
             mix.size_px, str(mix.seed),
         ]  # fmt: skip
-        yield *self._now(desk, "", address=False), notice(), *values
-        for shown in self._make(desk, desk.next_turn(), said=said, made_by=query.get("model", "")):
+        yield *self._now(session, "", address=False), notice(), *values
+        for shown in self._make(session, session.next_turn(), said=said, made_by=query.get("model", "")):
             yield *shown, *([gr.skip()] * len(values))
 
     def changed(
         self,
-        desk: Desk,
+        session: Session,
         count: int,
         women: int,
         young: int,
@@ -135,7 +135,7 @@ class _Tab:
         seed: str,
     ) -> Iterator[Any]:
         """The controls were moved: the sheet follows, locked faces stay."""
-        before = desk.sheet.mix
+        before = session.sheet.mix
         try:
             attributes_of(words)
         except RequestError as error:
@@ -156,128 +156,126 @@ class _Tab:
         except RequestError as error:
             yield gr.skip(), gr.skip(), told(error), notice()
             return
-        if wanted == before and desk.shown:
+        if wanted == before and session.shown:
             yield gr.skip(), gr.skip(), gr.skip(), notice()
             return
-        turn = desk.next_turn()
-        desk.sheet = desk.sheet.with_mix(wanted)
+        turn = session.next_turn()
+        session.sheet = session.sheet.with_mix(wanted)
         time.sleep(SETTLE_SECONDS)
-        yield from self._make(desk, turn)
+        yield from self._make(session, turn)
 
-    def again(self, desk: Desk) -> Iterator[Any]:
+    def again(self, session: Session) -> Iterator[Any]:
         """Other faces everywhere but in locked frames."""
-        desk.sheet = desk.sheet.with_mix(replace(desk.sheet.mix, seed=fresh_seed()))
-        desk.variants = ()
-        for shown in self._make(desk, desk.next_turn()):
-            yield *shown, str(desk.sheet.mix.seed)
+        session.sheet = session.sheet.with_mix(replace(session.sheet.mix, seed=fresh_seed()))
+        session.variants = ()
+        for shown in self._make(session, session.next_turn()):
+            yield *shown, str(session.sheet.mix.seed)
 
-    def act(self, desk: Desk, what: str, place: int, number: int) -> Iterator[Any]:
+    def act(self, session: Session, what: str, place: int, number: int) -> Iterator[Any]:
         """A button on a frame or beside it."""
         if what == "stop":
-            desk.next_turn()
-            yield *self._now(desk, "Stopped. Move a slider, or press New faces, to go on.")[:3], gr.skip()
+            session.next_turn()
+            yield *self._now(session, "Stopped. Move a slider, or press New faces, to go on.")[:3], gr.skip()
             return
-        if not 0 <= place < desk.sheet.mix.count:
+        if not 0 <= place < session.sheet.mix.count:
             return
-        sheet = desk.sheet
+        sheet = session.sheet
         if what == "lock":
-            desk.sheet = sheet.with_lock(place, None if place in sheet.locked else sheet.frame(place))
-            yield *self._now(desk), gr.skip()
+            session.sheet = sheet.with_lock(place, None if place in sheet.locked else sheet.frame(place))
+            yield *self._now(session), gr.skip()
             return
         if what in ("choose", "close"):
-            desk.chosen = place if what == "choose" else None
-            desk.variants = ()
-            yield *self._now(desk), gr.skip()
+            session.chosen = place if what == "choose" else None
+            session.variants = ()
+            yield *self._now(session), gr.skip()
         elif what == "roll":
-            desk.sheet = sheet.rolled(place)
-            desk.variants = ()
-            yield from self._make(desk, desk.next_turn())
+            session.sheet = sheet.rolled(place)
+            session.variants = ()
+            yield from self._make(session, session.next_turn())
         elif what == "vary":
-            desk.chosen, desk.variants = place, sweep(sheet.frame(place))
-            yield from self._make(desk, desk.next_turn(), varied=True)
-        elif what == "take" and 0 <= number < len(desk.variants) and desk.chosen == place:
-            desk.sheet = sheet.with_lock(place, desk.variants[number])
-            yield from self._make(desk, desk.next_turn())
+            session.chosen, session.variants = place, sweep(sheet.frame(place))
+            yield from self._make(session, session.next_turn(), varied=True)
+        elif what == "take" and 0 <= number < len(session.variants) and session.chosen == place:
+            session.sheet = sheet.with_lock(place, session.variants[number])
+            yield from self._make(session, session.next_turn())
 
-    def hand_out(self, desk: Desk, what: str, place: int, number: int) -> Iterator[Any]:
+    def hand_out(self, session: Session, what: str, place: int, number: int) -> Iterator[Any]:
         """The whole sheet as a zip or as one picture."""
-        places = _places(desk)
+        places = _places(session)
         try:
-            for step in self.prints.make(places):
+            for step in self.cache.make(places):
                 yield gr.skip(), notice(step.words, "busy")
-            kept = crowd_out.packed(what, places, self.prints, desk.sheet.mix.seed)
+            kept = crowd_out.packed(what, places, self.cache, session.sheet.mix.seed)
             yield crowd_out.handout_html(kept), notice(f"{kept.name} is ready.")
         except Exception as error:
             yield gr.skip(), _failed(error)
 
     def _make(
-        self, desk: Desk, turn: int, *, said: str = "", made_by: str = "", varied: bool = False
+        self, session: Session, turn: int, *, said: str = "", made_by: str = "", varied: bool = False
     ) -> Iterator[tuple[Any, ...]]:
         """Make what the sheet (and the variants) lack, showing how far it is, until a newer turn begins."""
-        if desk.turn != turn:
+        if session.turn != turn:
             return
-        desk.shown = True
-        places = _places(desk)
-        if desk.variants and desk.chosen is not None:
-            places += [(desk.chosen, frame, desk.sheet.mix.size_px) for frame in desk.variants]
+        session.shown = True
+        places = _places(session)
+        if session.variants and session.chosen is not None:
+            places += [(session.chosen, frame, session.sheet.mix.size_px) for frame in session.variants]
         try:
-            yield *self._now(desk, notice_html=notice("Making faces", "busy", stop=True)), notice()
-            for step in self.prints.make(places):
-                if desk.turn != turn:  # what this turn said last may have come after the newer turn's words
-                    yield *self._now(desk, notice_html=desk.said), gr.skip()
+            yield *self._now(session, notice_html=notice("Making faces", "busy", stop=True)), notice()
+            for step in self.cache.make(places):
+                if session.turn != turn:  # what this turn said last may have come after the newer turn's words
+                    yield *self._now(session, notice_html=session.said), gr.skip()
                     return
                 if step.number is None:
                     yield gr.skip(), gr.skip(), notice(step.words, "busy", stop=True), gr.skip()
                 elif step.done % 8 == 0 or step.done == step.total or varied:
-                    yield *self._now(desk, notice_html=notice(step.words, "busy", stop=True)), gr.skip()
-            if desk.turn == turn:
+                    yield *self._now(session, notice_html=notice(step.words, "busy", stop=True)), gr.skip()
+            if session.turn == turn:
                 said = said or self._other_model(made_by)
-                women = sum(frame.sex == "female" for frame in desk.sheet.frames)
-                kept = f", {len(desk.sheet.locked)} locked" if desk.sheet.locked else ""
-                words = (
-                    said
-                    or f"{len(places) if not varied else desk.sheet.mix.count} faces: {_counted(women, desk)}{kept}"
-                )
+                women = sum(frame.sex == "female" for frame in session.sheet.frames)
+                kept = f", {len(session.sheet.locked)} locked" if session.sheet.locked else ""
+                count = session.sheet.mix.count if varied else len(places)
+                words = said or f"{count} faces: {_counted(women, session)}{kept}"
                 kind: Kind = "wrong" if said else "said"
-                yield *self._now(desk, notice_html=notice(words, kind)), gr.skip()
+                yield *self._now(session, notice_html=notice(words, kind)), gr.skip()
         except Exception as error:
-            yield *self._now(desk, notice_html=_failed(error)), gr.skip()
+            yield *self._now(session, notice_html=_failed(error)), gr.skip()
 
     def _now(
-        self, desk: Desk, words: str | None = None, *, notice_html: str | None = None, address: bool = True
+        self, session: Session, words: str | None = None, *, notice_html: str | None = None, address: bool = True
     ) -> tuple[Any, Any, Any]:
         """(sheet, person, status) as they are; the status stays where nothing is to be said."""
-        sheet, chosen, size = desk.sheet, desk.chosen, desk.sheet.mix.size_px
+        sheet, chosen, size = session.sheet, session.chosen, session.sheet.mix.size_px
         if chosen is not None and chosen >= sheet.mix.count:
-            chosen = desk.chosen = None
-        found = {place: self.prints.get((place, frame, size)) for place, frame in enumerate(sheet.frames)}
+            chosen = session.chosen = None
+        found = {place: self.cache.get((place, frame, size)) for place, frame in enumerate(sheet.frames)}
         addresses = {place: one.kept.address for place, one in found.items() if one is not None}
         frame = None if chosen is None else sheet.frame(chosen)
-        variants = [(one, self._address((chosen, one, size))) for one in desk.variants] if chosen is not None else []
+        variants = [(one, self._address((chosen, one, size))) for one in session.variants] if chosen is not None else []
         if notice_html is None and words is not None:
             notice_html = notice(words)
-        desk.said = desk.said if notice_html is None else notice_html
+        session.said = session.said if notice_html is None else notice_html
         status = gr.skip() if notice_html is None else notice_html
         person = crowd_view.person_html(
             chosen, frame, None if chosen is None else addresses.get(chosen), chosen in sheet.locked, variants
         )
-        query = crowd_view.link(sheet, self.prints.model_version) if address else ""
+        query = crowd_view.link(sheet, self.cache.model_version) if address else ""
         return crowd_view.sheet_html(sheet, addresses, chosen, query), person, status
 
     def _other_model(self, made_by: str) -> str:
         """What to say of an address that was written with the faces of another model."""
-        here = self.prints.model_version
+        here = self.cache.model_version
         if not made_by or made_by == here:
             return ""
         return f"This link was made with model {made_by[:40]}; here is {here}, so these are other people."
 
     def _address(self, place: Place) -> str | None:
-        found = self.prints.get(place)
+        found = self.cache.get(place)
         return found.kept.address if found else None
 
 
-def _places(desk: Desk) -> list[Place]:
-    return [(place, frame, desk.sheet.mix.size_px) for place, frame in enumerate(desk.sheet.frames)]
+def _places(session: Session) -> list[Place]:
+    return [(place, frame, session.sheet.mix.size_px) for place, frame in enumerate(session.sheet.frames)]
 
 
 def _failed(error: Exception) -> str:
@@ -286,8 +284,8 @@ def _failed(error: Exception) -> str:
     return told(error)
 
 
-def _counted(women: int, desk: Desk) -> str:
-    frames: Sequence[Frame] = desk.sheet.frames
+def _counted(women: int, session: Session) -> str:
+    frames: Sequence[Frame] = session.sheet.frames
     ages = [frame.age_years for frame in frames]
     return f"{women} female, {len(frames) - women} male, {min(ages):.0f} to {max(ages):.0f} years"
 

@@ -84,7 +84,8 @@ class Frame:
     def request(self) -> FacesRequest:
         """The same as a request to the crowd."""
         wanted = {"Male": self.sex == "male", **attributes_of(self.words)}
-        return FacesRequest(Description(wanted, (self.age_years, self.age_years)), self.race)
+        described = Description(wanted, (self.age_years, self.age_years))
+        return FacesRequest(described, self.race, seed=self.seed, first=self.index)
 
     @property
     def noun(self) -> str:

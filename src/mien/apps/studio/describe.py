@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 
 from mien.apps.studio import describe_view
-from mien.apps.studio.rooms import Photo, Rooms
+from mien.apps.studio.state import Photo, StudioState
 from mien.apps.studio.widgets import QUIET, acting, notice, photo_drop, script, told
-from mien.apps.web.models import WITH_ETHNICITY, FacesJob, PhotoJob
+from mien.apps.web.models import WITH_ETHNICITY, PhotoJob
 from mien.core.errors import MienError, PhotoError
 from mien.core.images import encode_jpeg, resize
 from mien.core.records import UInt8Image
@@ -27,8 +27,8 @@ STOPPED = notice("Stopped. Drop a photo to go on.")
 log = logging.getLogger("mien.studio")
 
 
-class Desk:
-    """What one visitor has before him."""
+class Session:
+    """What one visitor has on the page."""
 
     def __init__(self) -> None:
         self.row: dict[str, Any] | None = None  # what `mien describe --json` says
@@ -40,10 +40,10 @@ class Desk:
         self.stopped = False  # the newest turn is a stop
 
 
-def build(rooms: Rooms) -> None:
+def build(state: StudioState) -> None:
     """Lay the tab out and tie it together."""
-    tab = _Tab(rooms)
-    desk = gr.State(Desk())  # each visitor gets a copy
+    tab = DescribeTab(state)
+    session = gr.State(Session())  # each visitor gets a copy
     with gr.Row(elem_id="describe", elem_classes="reading"):
         with gr.Column(elem_id="describe-photo", min_width=300):
             drop = photo_drop("describe-drop")
@@ -58,97 +58,97 @@ def build(rooms: Rooms) -> None:
             words = gr.HTML(describe_view.nobody_html(), elem_id="describe-card", js_on_load=script("acts.js"))
     shown = [picture, words, status]
     live: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
-    drop.photos(tab.dropped, [desk, ethnicity], shown, **live)
-    example.click(tab.example, [desk, ethnicity], shown, **live)
-    ethnicity.input(tab.again, [desk, ethnicity], shown, **live)
+    drop.photos(tab.dropped, [session, ethnicity], shown, **live)
+    example.click(tab.example, [session, ethnicity], shown, **live)
+    ethnicity.input(tab.again, [session, ethnicity], shown, **live)
     for part in (picture, words, status):
-        part.act(acting(tab.act), desk, shown, **live)
+        part.act(acting(tab.act), session, shown, **live)
 
 
-class _Tab:
+class DescribeTab:
     """The events of the tab; each yields (picture, words, status)."""
 
-    def __init__(self, rooms: Rooms) -> None:
-        self.rooms = rooms
+    def __init__(self, state: StudioState) -> None:
+        self.state = state
 
-    def dropped(self, desk: Desk, ethnicity: bool, event: gr.EventData) -> Iterator[Any]:
+    def dropped(self, session: Session, ethnicity: bool, event: gr.EventData) -> Iterator[Any]:
         """A photo was dropped, pasted or chosen."""
         tokens = event._data.get("tokens") if isinstance(event._data, Mapping) else None
-        desk.token = str(tokens[0]) if isinstance(tokens, list) and tokens else ""
-        yield from self.again(desk, ethnicity)
+        session.token = str(tokens[0]) if isinstance(tokens, list) and tokens else ""
+        yield from self.again(session, ethnicity)
 
     dropped.__annotations__["event"] = gr.EventData
 
-    def example(self, desk: Desk, ethnicity: bool) -> Iterator[Any]:
+    def example(self, session: Session, ethnicity: bool) -> Iterator[Any]:
         """A made face as the photo."""
-        desk.turn += 1
-        turn = desk.turn
-        order = FacesJob(fresh_seed(), 0, 1, crowd_request(age="20-70").request)
+        session.turn += 1
+        turn = session.turn
+        request = crowd_request(age="20-70", seed=fresh_seed()).request
         try:
-            for step in self.rooms.ask("crowd", [order]):
+            for step in self.state.ask("crowd", [request]):
                 if step.answer is None:
                     yield gr.skip(), gr.skip(), notice(step.words, "busy")
                 else:
-                    desk.token = self.rooms.take_in("made.png", step.answer[0].image)
+                    session.token = self.state.take_in("made.png", step.answer[0].image)
         except Exception as error:
             yield gr.skip(), gr.skip(), _failed(error)
             return
-        if desk.turn == turn:
-            yield from self.again(desk, ethnicity)
+        if session.turn == turn:
+            yield from self.again(session, ethnicity)
 
-    def again(self, desk: Desk, ethnicity: bool) -> Iterator[Any]:
+    def again(self, session: Session, ethnicity: bool) -> Iterator[Any]:
         """Describe the photo that lies there."""
-        desk.turn += 1
-        desk.stopped = False
-        turn = desk.turn
-        photo = self.rooms.photo(desk.token) if desk.token else None
+        session.turn += 1
+        session.stopped = False
+        turn = session.turn
+        photo = self.state.photo(session.token) if session.token else None
         if photo is None:
-            if desk.token:
+            if session.token:
                 yield gr.skip(), gr.skip(), told(PhotoError("forgotten", FORGOTTEN))
             return
-        shown = self.rooms.keep(_preview(photo.image), "photo.jpg", "image/jpeg").address
+        shown = self.state.keep(_preview(photo.image), "photo.jpg", "image/jpeg").address
         height, width = photo.image.shape[:2]
         yield describe_view.photo_html(shown, width, height, [], 0), "", notice("Reading the faces", "busy", stop=True)
         try:
-            for step in self.rooms.ask("describe", [PhotoJob(photo.image, {"with_ethnicity": ethnicity})]):
-                if desk.turn != turn:  # what this turn said last may have come after the word of the stop
-                    if desk.stopped:
+            for step in self.state.ask("describe", [PhotoJob(photo.image, {"with_ethnicity": ethnicity})]):
+                if session.turn != turn:  # what this turn said last may have come after the word of the stop
+                    if session.stopped:
                         yield gr.skip(), describe_view.nobody_html(), STOPPED
                     return
                 if step.answer is None:
                     yield gr.skip(), gr.skip(), notice(step.words, "busy", stop=True)
                 else:
-                    self._read(desk, photo, step.answer, shown)
+                    self._read(session, photo, step.answer, shown)
         except Exception as error:
             yield gr.skip(), describe_view.nobody_html(), _failed(error)
             return
-        yield self._now(desk)
+        yield self._now(session)
 
-    def act(self, desk: Desk, what: str, place: int, number: int) -> Iterator[Any]:
+    def act(self, session: Session, what: str, place: int, number: int) -> Iterator[Any]:
         """A box, or the name of a face; or the way to stop."""
         if what == "stop":
-            desk.turn += 1
-            desk.stopped = True
+            session.turn += 1
+            session.stopped = True
             yield gr.skip(), describe_view.nobody_html(), STOPPED
-        elif what == "face" and desk.row is not None and 0 <= number < len(desk.row["faces"]):
-            desk.face = number
-            yield self._now(desk)
+        elif what == "face" and session.row is not None and 0 <= number < len(session.row["faces"]):
+            session.face = number
+            yield self._now(session)
 
-    def _read(self, desk: Desk, photo: Photo, row: dict[str, Any], shown: str) -> None:
-        desk.row, desk.shown, desk.face = {**row, "photo": photo.name}, shown, 0
-        text = json.dumps(desk.row, indent=2, ensure_ascii=False, allow_nan=False)
-        desk.json = self.rooms.keep(text.encode(), "description.json", "application/json").address
+    def _read(self, session: Session, photo: Photo, row: dict[str, Any], shown: str) -> None:
+        session.row, session.shown, session.face = {**row, "photo": photo.name}, shown, 0
+        text = json.dumps(session.row, indent=2, ensure_ascii=False, allow_nan=False)
+        session.json = self.state.keep(text.encode(), "description.json", "application/json").address
 
-    def _now(self, desk: Desk) -> tuple[str, str, str]:
-        row = desk.row
+    def _now(self, session: Session) -> tuple[str, str, str]:
+        row = session.row
         assert row is not None
-        picture = describe_view.photo_html(desk.shown, row["width_px"], row["height_px"], row["faces"], desk.face)
+        picture = describe_view.photo_html(session.shown, row["width_px"], row["height_px"], row["faces"], session.face)
         said = notice(describe_view.count_words(row))
         if row["problem"]:
             said = told(PhotoError(row["problem"]["reason"], row["problem"]["message"]))
         if not row["faces"]:
             return picture, describe_view.nobody_html(), said
-        return picture, describe_view.faces_html(row["faces"], desk.face, desk.json), said
+        return picture, describe_view.faces_html(row["faces"], session.face, session.json), said
 
 
 def _preview(photo: UInt8Image) -> bytes:

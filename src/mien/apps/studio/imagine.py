@@ -10,17 +10,18 @@ import gradio as gr
 
 from mien.apps.studio import imagine_page as page
 from mien.apps.studio import imagine_paper as paper
-from mien.apps.studio.imagine_make import MAKER, MODEL_SPECS, SheetOrder
+from mien.apps.studio.imagine_chips import strengths_of, wanted_of
+from mien.apps.studio.imagine_history import EditHistory, called, title_of
+from mien.apps.studio.imagine_jobs import MAKER, MODEL_SPECS
 from mien.apps.studio.imagine_save import kept_sheet
-from mien.apps.studio.imagine_story import AGE, CLOSENESS, COUNTS, Step, Story, called, step_of, whole
-from mien.apps.studio.imagine_words import in_words, lit, unlit
-from mien.apps.studio.rooms import Rooms
+from mien.apps.studio.state import StudioState
 from mien.apps.studio.widgets import QUIET, Address, notice, script, told
-from mien.apps.web.models import Picture
-from mien.attributes import NAMES
-from mien.attributes.sentences import understand
 from mien.core.errors import MienError, RequestError
-from mien.core.seeding import fresh_seed
+from mien.core.seeding import SEED_LIMIT, fresh_seed
+from mien.pipelines.edit_request import CLOSENESS, COUNTS, EditRequest, from_words, request_of, whole
+from mien.pipelines.pictures import Picture
+from mien.pipelines.request import Description, understand
+from mien.pipelines.vocabulary import AGE, NAMES
 
 __all__ = ["MODEL_SPECS", "TITLE", "build"]
 
@@ -31,17 +32,17 @@ LIKENESS = dict(zip(("very much like it", "like it", "loosely like it"), CLOSENE
 Shows = Iterator[dict[Any, Any]]  # component -> what it shows
 
 
-def build(rooms: Rooms) -> Address | None:
+def build(state: StudioState) -> Address | None:
     """Lay the tab out."""
-    return Desk(rooms).address
+    return ImagineTab(state).address
 
 
-class Desk:
-    """The controls of the tab, and what they do. Nothing of a person is kept here: stories are in ``gr.State``."""
+class ImagineTab:
+    """The controls of the tab, and what they do. Nothing of a person is kept here: histories are in ``gr.State``."""
 
-    def __init__(self, rooms: Rooms) -> None:
-        self.rooms = rooms
-        self.story = gr.State(Story())
+    def __init__(self, state: StudioState) -> None:
+        self.state = state
+        self.history = gr.State(EditHistory())
         self.faces: Any = gr.State(())  # of the sheet: Shown, ...
         self.pick = gr.State(-1)
         with gr.Row(elem_classes="desk"):
@@ -50,7 +51,7 @@ class Desk:
             with gr.Column(scale=7, min_width=320):
                 self._lay_sheet()
                 self._lay_refine()
-                self.beside = paper.Beside(rooms, self.story, self.faces)
+                self.beside = paper.Beside(state, self.history, self.faces)
         self._tie()
         self.address = Address(self.restore, [*self.shown, self.words, self.said, self.board])
 
@@ -99,7 +100,7 @@ class Desk:
 
     def _tie(self) -> None:
         self.shown = [
-            self.status, self.sheet, self.trail, self.story, self.faces, self.pick, self.refine, self.undo, self.redo,
+            self.status, self.sheet, self.trail, self.history, self.faces, self.pick, self.refine, self.undo, self.redo,
             self.stop, *self.beside.reset_outputs,
         ]  # fmt: skip
         # Not the box's own ``input``, which Gradio (6.31) gives for keys that write, and not for Backspace, Delete, a
@@ -108,21 +109,21 @@ class Desk:
         self.words.blur(self.left, self.words, [self.said, self.board], **QUIET)
         listen(self.board, "chosen", self.choose, [self.words], [self.words, self.said])
         self.clear.click(self.wipe, None, [self.words, self.said, self.board], **QUIET)
-        asked = [self.words, self.count, self.seed, self.typical, self.story]
+        asked = [self.words, self.count, self.seed, self.typical, self.history]
         wide = [*self.shown, self.said, self.board, self.words]
         asks: list[Any] = [
             gr.on([self.go.click, self.words.submit], self.imagine, asked, wide, **QUIET),
-            self.more.click(self.near, [self.story, self.pick, self.likeness, self.count], self.shown, **QUIET),
-            self.change.click(self.vary, [self.story, self.pick, self.attribute], self.shown, **QUIET),
-            self.undo.click(self.step_back, self.story, self.shown, **QUIET),
-            self.redo.click(self.step_forward, self.story, self.shown, **QUIET),
-            listen(self.trail, "goto", self.go_to, [self.story], self.shown),
+            self.more.click(self.near, [self.history, self.pick, self.likeness, self.count], self.shown, **QUIET),
+            self.change.click(self.vary, [self.history, self.pick, self.attribute], self.shown, **QUIET),
+            self.undo.click(self.step_back, self.history, self.shown, **QUIET),
+            self.redo.click(self.step_forward, self.history, self.shown, **QUIET),
+            listen(self.trail, "goto", self.go_to, [self.history], self.shown),
         ]
         for button in self.examples:
             filled = button.click(self.example, button, [self.words, self.said, self.board], **QUIET)
             asks.append(filled.then(self.imagine, asked, wide, **QUIET))
-        self.stop.click(self.stopped, self.story, [self.status, self.stop, self.sheet], cancels=asks, **QUIET)
-        listen(self.sheet, "pick", self.picked, [self.story, self.faces], [self.pick, self.refine, self.large])
+        self.stop.click(self.stopped, self.history, [self.status, self.stop, self.sheet], cancels=asks, **QUIET)
+        listen(self.sheet, "pick", self.picked, [self.history, self.faces], [self.pick, self.refine, self.large])
 
     # What is said
 
@@ -144,15 +145,18 @@ class Desk:
             return {self.said: told(error), self.board: gr.skip()}
         unfinished = typing and found.unknown and words.casefold().endswith(found.unknown[-1].word)
         said = replace(found, unknown=found.unknown[:-1]) if unfinished else found
-        return {self.said: notice(_capital(said.remark)), self.board: page.board(lit(found.description.attributes))}
+        return {
+            self.said: notice(_capital(said.remark)),
+            self.board: page.board(strengths_of(found.description.attributes)),
+        }
 
     def choose(self, words: str, event: gr.EventData) -> dict[Any, Any]:
         """The words follow the chips; an age that they tell stays."""
         try:
-            wanted = unlit({str(label): float(strength) for label, strength in dict(event.chips).items()})
+            wanted = wanted_of({str(label): float(strength) for label, strength in dict(event.chips).items()})
         except (MienError, TypeError, ValueError) as error:
             return {self.words: gr.skip(), self.said: told(error)}
-        return {self.words: in_words(wanted, _age_in(words)), self.said: notice()}
+        return {self.words: Description(wanted, _age_in(words)).words, self.said: notice()}
 
     def example(self, words: str) -> dict[Any, Any]:
         """An example fills the box."""
@@ -164,97 +168,96 @@ class Desk:
 
     # What is made
 
-    def imagine(self, words: str, count: int, seed: str | None, typical: bool, story: Story) -> Shows:
+    def imagine(self, words: str, count: int, seed: str | None, typical: bool, history: EditHistory) -> Shows:
         """A new sheet from words."""
         try:
             found = understand(words, option="words")
-            wanted, ages_years = found.description.attributes, found.description.ages_years
+            wanted = found.description.attributes
             if found.nothing:
                 nothing = f" ({found.remark})" if found.remark else ""
                 raise RequestError(f"words: none given{nothing}; say what the face is like, for example {EXAMPLES[0]}")
-            drawn = whole(seed.strip(), "seed", 0, 2**63 - 1) if seed and seed.strip() else fresh_seed()
+            drawn = whole(seed.strip(), "seed", 0, SEED_LIMIT - 1) if seed and seed.strip() else fresh_seed()
         except MienError as error:
             yield {self.said: told(error)}
             return
-        yield {self.said: notice(_capital(found.remark)), self.board: page.board(lit(wanted))}
-        step = Step("words", tuple(wanted.items()), ages_years, drawn, _count(count), bool(typical))
-        yield from self.show(story, story.went(step))
+        yield {self.said: notice(_capital(found.remark)), self.board: page.board(strengths_of(wanted))}
+        edit = from_words(found.description, drawn, _count(count), typical=bool(typical))
+        yield from self.show(history, history.push(edit))
 
-    def near(self, story: Story, pick: int, likeness: str, count: int) -> Shows:
+    def near(self, history: EditHistory, pick: int, likeness: str, count: int) -> Shows:
         """More like the picked face."""
         closeness = LIKENESS.get(likeness, CLOSENESS[1])
-        yield from self._further(story, lambda step: step.near(pick, closeness, fresh_seed(), _count(count)))
+        yield from self._further(history, lambda edit: edit.near(pick, closeness, fresh_seed(), _count(count)))
 
-    def vary(self, story: Story, pick: int, attribute: str) -> Shows:
+    def vary(self, history: EditHistory, pick: int, attribute: str) -> Shows:
         """The picked face with one attribute from none to full."""
-        yield from self._further(story, lambda step: step.change(pick, attribute))
+        yield from self._further(history, lambda edit: edit.change(pick, attribute))
 
-    def _further(self, story: Story, turn: Callable[[Step], Step]) -> Shows:
+    def _further(self, history: EditHistory, turn: Callable[[EditRequest], EditRequest]) -> Shows:
         try:
-            if story.now is None:
+            if history.now is None:
                 raise RequestError("face: none picked; pick one on the sheet first")
-            after = story.went(turn(story.now))
+            after = history.push(turn(history.now))
         except MienError as error:
             yield {self.status: told(error)}
             return
-        yield from self.show(story, after)
+        yield from self.show(history, after)
 
-    def step_back(self, story: Story) -> Shows:
+    def step_back(self, history: EditHistory) -> Shows:
         """Undo."""
-        yield from self.show(story, story.undo())
+        yield from self.show(history, history.undo())
 
-    def step_forward(self, story: Story) -> Shows:
+    def step_forward(self, history: EditHistory) -> Shows:
         """Redo."""
-        yield from self.show(story, story.redo())
+        yield from self.show(history, history.redo())
 
-    def go_to(self, story: Story, event: gr.EventData) -> Shows:
-        """Any step of the way."""
-        yield from self.show(story, story.back_to(int(event.at)))
+    def go_to(self, history: EditHistory, event: gr.EventData) -> Shows:
+        """Any edit of the way."""
+        yield from self.show(history, history.go_to(int(event.at)))
 
-    def show(self, before: Story, story: Story) -> Shows:
-        """Have the sheet of ``story.now`` made, and show it with everything that goes with it."""
-        step = story.now
-        if step is None:
+    def show(self, before: EditHistory, history: EditHistory) -> Shows:
+        """Have the sheet of ``history.now`` made, and show it with everything that goes with it."""
+        edit = history.now
+        if edit is None:
             return
         begun = {self.stop: gr.Button(visible=True), self.status: notice("Making the faces", "busy")}
-        yield begun if before.now else {**begun, self.sheet: page.waiting(step.count)}
+        yield begun if before.now else {**begun, self.sheet: page.waiting(edit.count)}
         try:
             pictures: list[Picture] = []
-            for told_step in self.rooms.ask(MAKER, [SheetOrder(step)]):
-                pictures = told_step.answer or pictures
+            for progress in self.state.ask(MAKER, [edit]):
+                pictures = progress.answer or pictures
                 if not pictures:
-                    yield {self.status: notice(told_step.words, "busy")}
-            saved = kept_sheet(self.rooms, pictures, step)
+                    yield {self.status: notice(progress.words, "busy")}
+            saved = kept_sheet(self.state, pictures, edit)
         except Exception as error:  # told beside the control, whatever it is
             gone = {} if before.now else {self.sheet: ""}
             yield {self.status: told(error), self.stop: gr.Button(visible=False), **gone}
             return
         yield {
-            self.status: notice(_done(step)),
-            self.sheet: page.sheet(saved.faces, step.title),
-            self.trail: page.trail(story, saved.zip_address),
-            self.story: story,
+            self.status: notice(_done(edit)),
+            self.sheet: page.sheet(saved.faces, title_of(edit)),
+            self.trail: page.trail(history, saved.zip_address),
+            self.history: history,
             self.faces: saved.faces,
             self.pick: -1,
             self.refine: gr.Row(visible=False),
-            self.undo: gr.Button(interactive=story.undoable),
-            self.redo: gr.Button(interactive=story.redoable),
+            self.undo: gr.Button(interactive=history.undoable),
+            self.redo: gr.Button(interactive=history.redoable),
             self.stop: gr.Button(visible=False),
             **self.beside.reset(),
         }
 
-    def stopped(self, story: Story) -> dict[Any, Any]:
+    def stopped(self, history: EditHistory) -> dict[Any, Any]:
         """Cancelled by the person who asked."""
-        empty = {} if story.now else {self.sheet: ""}
+        empty = {} if history.now else {self.sheet: ""}
         return {self.status: notice("Cancelled."), self.stop: gr.Button(visible=False), **empty}
 
-    def picked(self, story: Story, faces: tuple[page.Shown, ...], event: gr.EventData) -> dict[Any, Any]:
+    def picked(self, history: EditHistory, faces: tuple[page.Shown, ...], event: gr.EventData) -> dict[Any, Any]:
         """One face of the sheet is looked at."""
         number = int(event.number)
-        if story.now is None or not 0 <= number < len(faces):
+        if history.now is None or not 0 <= number < len(faces):
             return {self.pick: -1, self.refine: gr.Row(visible=False), self.large: ""}
-        wanted, ages = story.now.wish_of(number)
-        words = in_words(dict(wanted), ages)
+        words = history.now.described(number).words
         return {self.pick: number, self.refine: gr.Row(visible=True), self.large: page.large(faces[number], words)}
 
     def restore(self, query: Mapping[str, str]) -> Shows:
@@ -262,16 +265,13 @@ class Desk:
         if not {"words", "seed"} <= query.keys():
             return
         try:
-            step = step_of(query)
+            edit = request_of(query)
         except MienError as error:
             yield {self.status: told(error)}
             return
-        first = step
-        while first.before is not None:
-            first = first.before
-        words = in_words(dict(first.wanted), first.ages_years)
-        yield {self.words: words, self.said: notice(), self.board: page.board(lit(dict(first.wanted)))}
-        yield from self.show(Story(), Story.ending_at(step))
+        first = edit.first.description
+        yield {self.words: first.words, self.said: notice(), self.board: page.board(strengths_of(first.attributes))}
+        yield from self.show(EditHistory(), EditHistory.ending_at(edit))
 
 
 def listen(component: Any, name: str, react: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> Any:
@@ -294,7 +294,7 @@ def _age_in(words: str) -> tuple[float, float] | None:
         return None
 
 
-def _done(step: Step) -> str:
-    if step.how == "change":
-        return f"{_capital(called(step.attribute))[:-1]} from little to much. Pick one to go on with it."
-    return f"{step.count} people who share the words. Pick one to refine it."
+def _done(edit: EditRequest) -> str:
+    if edit.method == "change":
+        return f"{_capital(called(edit.attribute))[:-1]} from little to much. Pick one to go on with it."
+    return f"{edit.count} people who share the words. Pick one to refine it."

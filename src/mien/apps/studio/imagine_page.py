@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from mien.apps.studio.imagine_story import Story, link_of
-from mien.apps.studio.imagine_words import BOARD, Chip
+from mien.apps.studio.imagine_chips import BOARD, Chip
+from mien.apps.studio.imagine_history import EditHistory, title_of
 from mien.core.foreign import in_html
+from mien.pipelines.edit_request import link_of
 
 OPEN_SECTIONS = ("person", "hair", "eyes", "mouth")
 
@@ -22,16 +23,16 @@ class Shown:
     name: str
 
 
-def board(lit: Mapping[str, float]) -> str:
-    """The chips in their sections; ``lit``: label -> strength in (0, 1], or -1 where it is denied."""
-    return '<div class="chipboard">' + "".join(_section(title, chips, lit) for title, chips in BOARD) + "</div>"
+def board(shown: Mapping[str, float]) -> str:
+    """The chips in their sections; ``shown``: label -> strength in (0, 1], or -1 where it is denied."""
+    return '<div class="chipboard">' + "".join(_section(title, chips, shown) for title, chips in BOARD) + "</div>"
 
 
-def _section(title: str, chips: Sequence[Chip], lit: Mapping[str, float]) -> str:
-    on = sum(chip.label in lit for chip in chips)
+def _section(title: str, chips: Sequence[Chip], shown: Mapping[str, float]) -> str:
+    on = sum(chip.label in shown for chip in chips)
     opened = " open" if on or title in OPEN_SECTIONS else ""
-    buttons = "".join(_chip(chip, lit.get(chip.label, 0.0)) for chip in chips)
-    strengths = "".join(_strength(chip.label, lit[chip.label]) for chip in chips if lit.get(chip.label, 0) > 0)
+    buttons = "".join(_chip(chip, shown.get(chip.label, 0.0)) for chip in chips)
+    strengths = "".join(_strength(chip.label, shown[chip.label]) for chip in chips if shown.get(chip.label, 0) > 0)
     return (
         f'<details{opened}><summary>{in_html(title)}<span class="on">{on or ""}</span></summary>'
         f'<div class="chips" role="group" aria-label="{in_html(title)}">{buttons}</div>'
@@ -86,22 +87,22 @@ def waiting(count: int) -> str:
     return f'<div class="tiles blank" aria-hidden="true">{"<span class=tile></span>" * count}</div>'
 
 
-def trail(story: Story, zip_address: str = "") -> str:
-    """The steps as buttons; the one that is shown is marked, those that were undone are pale. With link and zip."""
+def trail(history: EditHistory, zip_address: str = "") -> str:
+    """The edits as buttons; the one that is shown is marked, those that were undone are pale. With link and zip."""
     steps = "".join(
-        f'<li><button type="button" class="step{" now" if k == story.at else " undone" if k > story.at else ""}" '
-        f'data-at="{k}"{" aria-current=step" if k == story.at else ""}>{in_html(_short(step.title))}</button></li>'
-        for k, step in enumerate(story.steps)
+        f'<li><button type="button" class="step{" now" if k == history.at else " undone" if k > history.at else ""}" '
+        f'data-at="{k}"{" aria-current=step" if k == history.at else ""}>{in_html(_short(title))}</button></li>'
+        for k, title in enumerate(map(title_of, history.edits))
     )
-    if story.now is None:
+    if history.now is None:
         return ""
-    address = "?" + urlencode({"tab": "imagine", **link_of(story.now)})
+    address = "?" + urlencode({"tab": "imagine", **link_of(history.now)})
     return (
         f'<nav class="trail" aria-label="steps"><ol>{steps}</ol></nav>'
         f'<p class="link"><a href="{in_html(address)}">Link to this sheet</a> '
         f'<button type="button" class="copy">Copy it</button> '
         f'<a href="{in_html(zip_address)}" download="imagined.zip">Save all</a> '
-        f'<span class="seed">seed {story.now.seed}</span></p>'
+        f'<span class="seed">seed {history.now.seed}</span></p>'
     )
 
 

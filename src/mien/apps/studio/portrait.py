@@ -19,7 +19,7 @@ from mien.apps.studio.portrait_make import (
     marked,
 )
 from mien.apps.studio.portrait_page import PERSONAL, Finished, cards
-from mien.apps.studio.rooms import Photo, Rooms
+from mien.apps.studio.state import Photo, StudioState
 from mien.apps.studio.widgets import QUIET, Address, notice, photo_drop, script
 from mien.core.errors import MienError
 from mien.pipelines.pictures import zipped
@@ -31,17 +31,17 @@ MOST_PHOTOS = 32
 Shows = Iterator[dict[Any, Any]]
 
 
-def build(rooms: Rooms) -> Address | None:
+def build(state: StudioState) -> Address | None:
     """Lay the tab out."""
-    Desk(rooms)
+    PortraitTab(state)
     return None
 
 
-class Desk:
+class PortraitTab:
     """The controls of the tab, and what they do."""
 
-    def __init__(self, rooms: Rooms) -> None:
-        self.rooms = rooms
+    def __init__(self, state: StudioState) -> None:
+        self.state = state
         self.tokens = gr.State([], delete_callback=self.forget_all, time_to_live=3600)
         with gr.Row(elem_classes="desk"):
             with gr.Column(scale=4, min_width=300):
@@ -92,7 +92,7 @@ class Desk:
             self.save: "",
         }
         for number, token in enumerate(chosen, 1):
-            photo = self.rooms.photo(token)
+            photo = self.state.photo(token)
             if photo is None:
                 finished.append(Finished("photo", wrong="This photo is forgotten; drop it again."))
                 continue
@@ -121,7 +121,7 @@ class Desk:
     def _faces(self, photo: Photo, largest: bool, background: str, size: int) -> Iterator[str | Likeness]:
         """The likenesses of a photo's faces one by one, and words about how far it is meanwhile."""
         found: Sequence[Any] = ()
-        for step in self.rooms.ask(MAKER, [PhotoJob(photo.image, largest)]):
+        for step in self.state.ask(MAKER, [PhotoJob(photo.image, largest)]):
             found = step.answer or found
             if not found:
                 yield step.words if step.loading or step.ahead else "Looking for faces"
@@ -129,11 +129,11 @@ class Desk:
             FaceOrder(photo.image, photo.name, face, number, _size(size), _background(background))
             for number, face in enumerate(found)
         ]
-        for step in self.rooms.ask(MAKER, orders):
+        for step in self.state.ask(MAKER, orders):
             yield step.answer or (step.words if step.ahead or len(orders) > 1 else "Making the portrait")
 
     def _finished(self, likeness: Likeness, number: int) -> Finished:
-        row, png = marked(likeness, number, self.rooms.marks)
+        row, png = marked(likeness, number, self.state.marks)
         return Finished(likeness.photo, likeness, png, row)
 
     def _save_all(self, finished: Sequence[Finished]) -> str:
@@ -169,7 +169,7 @@ class Desk:
     def forget_all(self, tokens: list[str]) -> None:
         """Photos go from memory; the page was closed, or somebody said so."""
         for token in tokens:
-            self.rooms.forget_photo(token)
+            self.state.forget_photo(token)
 
 
 def _size(value: Any) -> int:

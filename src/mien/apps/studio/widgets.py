@@ -75,7 +75,7 @@ def acting(handle: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]
 def photo_drop(
     elem_id: str, *, many: bool = False, label: str = "Drop a photo here, paste one, or choose a file"
 ) -> Any:
-    """A place for photos. Its event ``photos`` brings ``event.tokens``: a list of tokens for ``rooms.photo``.
+    """A place for photos. Its event ``photos`` brings ``event.tokens``: a list of tokens for ``state.photo``.
 
     What is wrong with a file is said below it, in words. ``drop.photos(fn, ...)`` ties a function to the event; its
     function takes ``event: gr.EventData``.

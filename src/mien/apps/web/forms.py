@@ -79,7 +79,14 @@ class FaceMade(BaseModel):
     png: str = Field(description="The PNG, base64.")
 
 
-class FacesMade(BaseModel):
+class Reading(BaseModel):
+    """What the words of a request were taken for."""
+
+    understood: str = Field("", description="What was understood: 'woman, smiling, eyeglasses'; empty without words.")
+    left_out: str = Field("", description="What was not, with words near it; empty where all was understood.")
+
+
+class FacesMade(Reading):
     """The faces that were asked for, in order."""
 
     seed: int
@@ -102,6 +109,10 @@ class JobMade(BaseModel):
     error: str | None
     status_url: str
     result_url: str | None = Field(description="Where the zip is, once it is done.")
+
+
+class JobBegun(JobMade, Reading):
+    """A job that was just made, and what its words were taken for."""
 
 
 def limited(form: type[Form], most_faces: int) -> type[Form]:

@@ -24,7 +24,7 @@ PICTURES_MIB, PHOTOS_MIB = 512, 512  # kept in memory at most, of all users toge
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class JobProgress:
     """How far an ``ask`` is. ``answer`` is set when one order was answered: it is that of order ``number``."""
 
     done: int
@@ -104,7 +104,7 @@ class TTLCache(Generic[Thing]):
         self._bytes -= self.size_of(thing)
 
 
-class Rooms:
+class StudioState:
     """One for the whole studio; each tab gets it."""
 
     def __init__(self, settings: ServiceSettings, makers: Sequence[ModelSpec]) -> None:
@@ -112,7 +112,7 @@ class Rooms:
         self.makers = {maker.name: maker for maker in makers}
         self.marks = Marks.load(settings.marked, settings.credentials)
         self.seeds = Seeds()
-        self._lazy = {maker.name: _Lazy(maker) for maker in makers}
+        self._lazy = {maker.name: _LazyModel(maker) for maker in makers}
         machines = {name: Machine(lambda: None, lazy.make) for name, lazy in self._lazy.items()}
         self.worker = InferenceWorker(machines, waiting=settings.waiting, batch=settings.together_faces)
         self._pictures: TTLCache[Kept] = TTLCache(PICTURES_MIB * MIB, 24 * 3600, lambda kept: len(kept.data))
@@ -128,11 +128,11 @@ class Rooms:
         """Finish what waits and end."""
         self.worker.stop(self.settings.stop_seconds)
 
-    def ask(self, maker: str, orders: Sequence[Any], *, together: int = 1) -> Iterator[Step]:
+    def ask(self, maker: str, orders: Sequence[Any], *, together: int = 1) -> Iterator[JobProgress]:
         """Have orders made by a maker of the service, ``together`` at a time, between the requests of others.
 
-        Yields a ``Step`` for each answer, in order, and others meanwhile; whoever stops listening (a cancelled event)
-        has nothing more made. Errors are those of the service, one sentence each: ``MienError``.
+        Yields a ``JobProgress`` for each answer, in order, and others meanwhile; whoever stops listening (a cancelled
+        event) has nothing more made. Errors are those of the service, one sentence each: ``MienError``.
         """
         total = len(orders)
         for start in range(0, total, together):
@@ -141,20 +141,20 @@ class Rooms:
             try:
                 for number, future in enumerate(futures, start):
                     yield from self._until(maker, future, number, total, number - start)
-                    yield Step(number + 1, total, 0, number=number, answer=future.result())
+                    yield JobProgress(number + 1, total, 0, number=number, answer=future.result())
             finally:
                 for future in futures:
                     future.cancel()
 
-    def _until(self, maker: str, future: Future[Any], done: int, total: int, own: int) -> Iterator[Step]:
-        """Steps until a future is done; its exception stays in it."""
+    def _until(self, maker: str, future: Future[Any], done: int, total: int, own: int) -> Iterator[JobProgress]:
+        """Progress until a future is done; its exception stays in it."""
         while True:
             try:
                 future.exception(timeout=LOOK_SECONDS)
                 return
             except TimeoutError:
                 loading = self._lazy[maker].loading
-                yield Step(done, total, max(self.worker.ahead(future) - own, 0), loading=loading)
+                yield JobProgress(done, total, max(self.worker.ahead(future) - own, 0), loading=loading)
 
     def keep(self, data: bytes, name: str, media_type: str = "image/png") -> Kept:
         """Keep bytes for the browser: ``kept.address`` goes into ``<img src>`` or ``<a href download>``."""
@@ -183,7 +183,7 @@ class Rooms:
 _WARM = object()
 
 
-class _Lazy:
+class _LazyModel:
     """A maker whose model is loaded by the first order, in the thread that owns the models."""
 
     def __init__(self, maker: ModelSpec) -> None:

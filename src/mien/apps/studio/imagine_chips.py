@@ -1,19 +1,16 @@
-"""The chips of the studio and the words in its text box: two ways to say one wish, each of which follows the other."""
+"""The chips of the studio and the words in its text box: two ways to say one description, each follows the other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mien.attributes import GROUP_OF, GROUPS, parse
-from mien.attributes.contradictions import CONTRADICTIONS
-from mien.attributes.sections import SECTIONS
-
-Ages = tuple[float, float]
-Wanted = tuple[tuple[str, bool | float], ...]  # attribute -> True, False or how far; a tuple, for frozen records
+from mien.core.errors import RequestError
+from mien.pipelines.request import understand
+from mien.pipelines.vocabulary import GROUP_OF, SECTIONS, vocabulary
 
 # Attribute -> what a chip says where it is there, and where it is not (no chip of its own: None, "not ..." denies it).
-# All others are called by their own names. ``parse`` reads every one of these words.
+# All others are called by their own names. ``understand`` reads every one of these words.
 LABELS: Mapping[str, tuple[str | None, str | None]] = {
     "Male": ("man", "woman"),
     "No Eyewear": ("no glasses", None),
@@ -34,8 +31,6 @@ LABELS: Mapping[str, tuple[str | None, str | None]] = {
     "Posed Photo": ("posed photo", "candid"),
 }
 TITLES = {"raters say": "raters of 2009 said", "nose, cheeks": "nose and cheeks"}
-GIVEN_AGE = "aged"
-LEAST_STRENGTH = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +63,7 @@ def _chips_of(attribute: str) -> list[Chip]:
     return chips[::-1] if attribute == "Male" else chips  # woman, man: as a list of words would have it
 
 
-_MEMBERS = {group.name: group.members for group in GROUPS}
+_MEMBERS = {group.name: [each.name for each in group.attributes] for group in vocabulary()}
 BOARD: tuple[tuple[str, tuple[Chip, ...]], ...] = tuple(
     (TITLES.get(title, title), tuple(c for group in groups for name in _MEMBERS[group] for c in _chips_of(name)))
     for title, groups in SECTIONS
@@ -76,25 +71,8 @@ BOARD: tuple[tuple[str, tuple[Chip, ...]], ...] = tuple(
 CHIPS: Mapping[str, Chip] = {chip.label: chip for _, chips in BOARD for chip in chips}
 
 
-def in_words(wanted: Mapping[str, bool | float], ages_years: Ages | None = None) -> str:
-    """A wish as the text box shows it; ``understand`` reads it back as the same wish."""
-    parts = []
-    for name, value in wanted.items():
-        there, absent = labels_of(name)
-        if value is True:
-            parts.append(there or f"not {absent}")
-        elif value is False:
-            parts.append(absent or f"not {there}")
-        else:
-            parts.append(f"{there}:{value:g}" if there else f"{absent}:{round(1 - value, 6):g}")
-    if ages_years is not None:
-        low, high = ages_years
-        parts.append(f"{GIVEN_AGE} {low:g}" if low == high else f"{GIVEN_AGE} {low:g}-{high:g}")
-    return ", ".join(parts)
-
-
-def lit(wanted: Mapping[str, bool | float]) -> dict[str, float]:
-    """A wish as the chips show it: label -> strength in (0, 1], or -1 where it is denied."""
+def strengths_of(wanted: Mapping[str, bool | float]) -> dict[str, float]:
+    """A description as the chips show it: label -> strength in (0, 1], or -1 where it is denied."""
     shown: dict[str, float] = {}
     for name, value in wanted.items():
         there, absent = labels_of(name)
@@ -108,28 +86,16 @@ def lit(wanted: Mapping[str, bool | float]) -> dict[str, float]:
     return shown
 
 
-def unlit(shown: Mapping[str, float]) -> dict[str, bool | float]:
-    """The wish that chips show; the inverse of ``lit``. ``RequestError`` for a label that there is not, a strength over
-    1, and what cannot be at once.
+def wanted_of(shown: Mapping[str, float]) -> dict[str, bool | float]:
+    """The description that chips show; the inverse of ``strengths_of``. ``RequestError`` for a label that there is not,
+    a strength over 1, and what cannot be at once.
     """
     parts = []
     for label, strength in shown.items():
         if strength == 0:
             continue
         parts.append(f"not {label}" if strength < 0 else label if strength == 1 else f"{label}:{strength:g}")
-    return parse(", ".join(parts), option="chips")
-
-
-def replaced(wanted: Mapping[str, bool | float], attribute: str, value: bool | float) -> dict[str, bool | float]:
-    """A wish with one attribute set, and without what that excludes: others wanted in its group, and contradictions."""
-    group = set(GROUP_OF[attribute].members) - {attribute}
-    kept = {
-        name: degree
-        for name, degree in wanted.items()
-        if name != attribute and not (value and degree and name in group)
-    }
-    for pair in CONTRADICTIONS:
-        sides = dict(pair)
-        if attribute in sides and bool(value) == sides[attribute]:
-            kept = {name: degree for name, degree in kept.items() if name not in sides or bool(degree) != sides[name]}
-    return {**kept, attribute: value}
+    found = understand(", ".join(parts), option="chips")
+    if found.remark:
+        raise RequestError(f"chips: {found.remark}")
+    return dict(found.description.attributes)
