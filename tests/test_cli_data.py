@@ -32,9 +32,12 @@ def stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_prepare_a_folder_and_report_on_it(tmp_path: Path, cli_here: Here) -> None:
     write_photos(tmp_path / "photos", 5)
     (tmp_path / "photos" / "text.jpg").write_text("no image")
+    for name in ("clip.MOV", "clip2.mov", "._text.jpg", "README", "labels.csv"):
+        (tmp_path / "photos" / name).write_text("file\n")
     result = cli_here("data", "prepare", "folder", tmp_path / "photos", tmp_path / "dest", "--size", 64, "--jobs", 1)
     assert result.exit_code == 0, result.output
     assert "folder: 5 of 6 photos kept; dropped: 1 not_an_image" in result.output
+    assert "passed over, no photos of the format: 2 .mov, 1 hidden, 1 no ending\n" in result.output
     assert "photos/s" in result.output
     assert len(FaceDataset.open(tmp_path / "dest")) == 5
     result = cli_here("data", "report", tmp_path / "dest", "--out", tmp_path / "report")

@@ -79,6 +79,19 @@ def turned() -> bytes:
     return jpeg_of(drawn().transpose(PIL.Image.Transpose.ROTATE_90), exif=exif)
 
 
+def animated() -> bytes:
+    buffer = io.BytesIO()
+    drawn().save(buffer, "WEBP", save_all=True, append_images=[drawn(2)], lossless=True)
+    return buffer.getvalue()
+
+
+def heic() -> bytes:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    buffer = io.BytesIO()
+    drawn().save(buffer, "HEIF", quality=90)
+    return buffer.getvalue()
+
+
 FILES: list[tuple[str, Callable[[], bytes], str | None]] = [
     ("truncated.jpg", lambda: jpeg_of(drawn())[:700], "truncated"),
     ("empty.jpg", lambda: b"", "empty"),
@@ -90,6 +103,9 @@ FILES: list[tuple[str, Callable[[], bytes], str | None]] = [
     ("turned.jpg", turned, None),
     ("grey16.png", sixteen_bit, "no_face"),  # it is read; a stub that looks for red finds nothing in it
     ("nobody.png", lambda: png_of(PIL.Image.fromarray(draw(0, []))), "no_face"),
+    ("animated.gif", animated, None),
+    ("phone.jpg", lambda: jpeg_of(drawn()) + b"\0\0\0\x18ftypmp42" + bytes(99), None),
+    ("phone.heic", heic, None),
     ("two.png", lambda: png_of(PIL.Image.fromarray(draw(3, [(4, 4, 30, 30), (40, 40, 90, 90)]))), None),
 ]
 

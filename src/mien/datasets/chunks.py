@@ -19,7 +19,7 @@ import numpy as np
 
 from mien.core import images
 from mien.core.errors import MienError, PhotoError
-from mien.core.photos import decode_photo, photo_is_grey
+from mien.core.photos import decode_photo, file_bytes, photo_is_grey
 from mien.core.records import Detection, Face, Pose, SourcePhoto, UInt8Image
 from mien.datasets import catalog, filters, hashes
 from mien.datasets.catalog import CatalogRow
@@ -179,7 +179,7 @@ def _open_photo(photo: SourcePhoto, chunk: Chunk, clock: _Clock) -> tuple[Catalo
         return row, None
     try:
         with clock.step("read"):
-            data = _read(photo.path)
+            data = file_bytes(photo.path)
             row = replace(row, sha256=hashes.content_hash(data))
         with clock.step("decode"):
             pixels = decode_photo(data, name=photo.path)
@@ -193,13 +193,6 @@ def _open_photo(photo: SourcePhoto, chunk: Chunk, clock: _Clock) -> tuple[Catalo
     except Exception:  # a decoder may fail in ways that nobody foresaw; one photo must not end a run
         return replace(row, drop_reason="not_an_image"), None
     return replace(row, drop_reason=reason), pixels if reason is None else None
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise PhotoError("missing", f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _crop_batch(

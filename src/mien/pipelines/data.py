@@ -39,10 +39,13 @@ class PrepareRequest:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What was done to one source; ``downloaded``: how many of its links ended in which way."""
+    """What was done to one source; ``downloaded``: how many of its links ended in which way; ``passed_over``: how many
+    files of its directory were no photo of the format, by reason (not counted with ``limit``).
+    """
 
     summary: Summary
     downloaded: Mapping[str, int]
+    passed_over: Mapping[str, int]
 
 
 def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> Prepared:
@@ -52,6 +55,7 @@ def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> P
     SOURCE_DIR is not of the format, ``WeightsError`` where a network of others was not fetched.
     """
     from mien.datasets import sources
+    from mien.datasets.sources.listing import passed_over
 
     source = sources.find(request.source_format)
     name = source.name if request.name is None else request.name
@@ -71,12 +75,16 @@ def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> P
         told = on_stage(f"download {source.name}")
         downloaded = source.fetch(request.source_dir, concurrency=request.transfers or TRANSFERS, progress=told)
         rows = source.rows(request.source_dir, request.labels)  # some are there now
+    photos = tuple(islice(rows, request.limit))
+    over: Mapping[str, int] = {}
+    if request.limit is None:
+        over = passed_over(request.source_dir, {photo.path for photo in photos}, request.labels)
     job = Job(
         name,
         source.name,
         source.licence,
         rules_of(source),
-        tuple(islice(rows, request.limit)),
+        photos,
         source.false_is_absent,
         request.size_px,
     )
@@ -87,7 +95,7 @@ def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> P
         jobs=request.jobs or _cores(),
         on_progress=on_stage(f"prepare {name}"),
     )
-    return Prepared(summary, downloaded)
+    return Prepared(summary, downloaded, over)
 
 
 def report_dataset(dest: Path, out: Path, *, force: bool = False) -> Path:

@@ -83,6 +83,9 @@ def _say(prepared: Prepared, dest: Path) -> None:
     summary = prepared.summary
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.dropped.items())) or "none"
     echo(f"{dest}: {summary.source}: {summary.kept} of {summary.photos} photos kept; dropped: {reasons}")
+    if prepared.passed_over:
+        over = sorted(prepared.passed_over.items(), key=lambda pair: (-pair[1], pair[0]))
+        echo(f"passed over, no photos of the format: {', '.join(f'{count} {reason}' for reason, count in over)}")
     done = summary.photos - summary.resumed
     if done == 0:
         echo("all of it was done before", err=True)

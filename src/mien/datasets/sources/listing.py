@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,25 @@ def image_names(root: Path, *, depth: int | None = None) -> list[str]:
                 elif (depth is None or level < depth) and _is_walkable(entry):
                     pending.append((f"{below}{entry.name}/", level + 1))
     found.sort()
+    return found
+
+
+def passed_over(root: Path, used: Collection[str], labels: Path | None = None) -> Counter[str]:
+    """How many files below ``root`` are neither one of the paths ``used`` nor the file of labels, by reason:
+    ``hidden``, an ending that no photo has (``.mov``; ``no ending``), or ``not of the format``.
+    """
+    known = {os.path.normpath(path) for path in (*used, root / "labels.csv", *([labels] if labels else ()))}
+    found: Counter[str] = Counter()
+    for directory, _, names in os.walk(root):
+        for name in names:
+            if os.path.normpath(os.path.join(directory, name)) in known:
+                continue
+            if name.startswith("."):
+                found["hidden"] += 1
+            elif is_photo_name(name):
+                found["not of the format"] += 1
+            else:
+                found[os.path.splitext(name)[1].lower() or "no ending"] += 1
     return found
 
 
