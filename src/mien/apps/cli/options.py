@@ -25,6 +25,10 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite faces that lie i
 
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; one that others can reach needs --keys.")]
 Port = Annotated[int, typer.Option("--port", help="0: any that is free.")]
+PublicAddress = Annotated[
+    str | None,
+    typer.Option("--address", metavar="URL", help="Where a reverse proxy offers it: https://faces.example/mien."),
+]
 NewKey = Annotated[
     str | None, typer.Option("--new-key", metavar="NAME", help="Add a key for NAME to --keys, print it, and stop.")
 ]

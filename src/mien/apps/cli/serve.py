@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.apps.cli.options import LOOPBACK, Credentials, Host, NewKey, Port, Unmarked, key_made, needing
+from mien.apps.cli.options import LOOPBACK, Credentials, Host, NewKey, Port, PublicAddress, Unmarked, key_made, needing
 from mien.apps.cli.output import echo
 
 DEFAULT_PORT = 8000
@@ -16,6 +16,7 @@ DEFAULT_PORT = 8000
 def serve(
     host: Host = LOOPBACK,
     port: Port = DEFAULT_PORT,
+    address: PublicAddress = None,
     keys: Annotated[
         Path | None, typer.Option("--keys", help="File of hashed API keys; then every request needs one.")
     ] = None,
@@ -49,6 +50,7 @@ def serve(
         {
             "host": host,
             "port": port,
+            "address": address,
             "keys": keys,
             "makers": tuple(name.strip() for name in (only or "").split(",") if name.strip()),
             "jobs": jobs,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.apps.cli.options import LOOPBACK, Credentials, Host, NewKey, Port, Unmarked, key_made, needing
+from mien.apps.cli.options import LOOPBACK, Credentials, Host, NewKey, Port, PublicAddress, Unmarked, key_made, needing
 from mien.apps.cli.output import echo
 
 DEFAULT_PORT = 7860
@@ -17,6 +17,7 @@ STOP_SECONDS = 2.0  # an open page holds a connection for ever
 def studio(
     host: Host = LOOPBACK,
     port: Port = DEFAULT_PORT,
+    address: PublicAddress = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
     keys: Annotated[
         Path | None, typer.Option("--keys", help="File of hashed keys; then the page asks for a name and its key.")
@@ -39,6 +40,7 @@ def studio(
         {
             "host": host,
             "port": port,
+            "address": address,
             "keys": keys,
             "credentials": credentials,
             "marked": not unmarked,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
@@ -52,7 +52,9 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Mode
             temporary.cleanup()
 
     app = FastAPI(
-        title="mien", version=mien.__version__, summary=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="mien", version=mien.__version__, summary=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None,
+        servers=[{"url": settings.address}] if settings.address else None,
+        dependencies=[Depends(routes.known_query)],
     )  # fmt: skip
     app.state.service = service
     routes.add(app, service)

@@ -53,6 +53,16 @@ def add(app: FastAPI, service: Service) -> None:
     _health(app, service)
 
 
+async def known_query(request: Request) -> None:
+    """``RequestError`` for a parameter of the query that the route does not know."""
+    if not request.url.path.startswith("/v1/"):
+        return
+    allowed = [field.alias for field in request.scope["route"].dependant.query_params]
+    unknown = next((name for name in request.query_params if name not in allowed), None)
+    if unknown is not None:
+        raise RequestError(f"{unknown}: no such parameter here; allowed: {', '.join(allowed) or 'none'}")
+
+
 def _faces(app: FastAPI, service: Service, maker: ModelSpec) -> None:
     assert maker.form is not None
     settings = service.settings
@@ -118,7 +128,7 @@ def _begin_job(service: Service, maker: ModelSpec, form: FacesForm, holder: str)
     read = read_form(maker, asked, service.seeds)  # a wrong request is told now
     job = service.store.add(maker.name, asked.model_dump(mode="json"), form.count, holder)
     service.runner.wake()
-    told = _told(job)
+    told = _told(job, service)
     return JSONResponse({**told, **_understood(read)}, 202, {"Location": told["status_url"]})
 
 
@@ -155,7 +165,7 @@ def _jobs(app: FastAPI, service: Service) -> None:
         return job
 
     async def status(id: str, request: Request) -> dict[str, Any]:
-        return _told(find(id, request))
+        return _told(find(id, request), service)
 
     async def result(id: str, request: Request) -> Response:
         job = find(id, request)
@@ -165,7 +175,7 @@ def _jobs(app: FastAPI, service: Service) -> None:
 
     async def cancel(id: str, request: Request) -> dict[str, Any]:
         job = find(id, request)
-        return _told(service.store.finish(id, "cancelled") or job)
+        return _told(service.store.finish(id, "cancelled") or job, service)
 
     for handler in (status, result, cancel):
         handler.__annotations__ |= {"id": str, "request": Request}
@@ -207,8 +217,8 @@ def _holder(request: Request) -> str:
     return str(request.scope.get("state", {}).get("holder", ""))
 
 
-def _told(job: Job) -> dict[str, Any]:
-    here = f"/v1/jobs/{job.id}"
+def _told(job: Job, service: Service) -> dict[str, Any]:
+    here = f"{service.settings.public_path}/v1/jobs/{job.id}"
     return {
         "id": job.id, "kind": job.kind, "state": job.state, "count": job.count, "made": job.made,
         "seed": job.form["seed"], "first": job.form.get("first", 0), "created": job.created, "expires": job.expires,

@@ -90,8 +90,8 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Mode
     routes.add(app, state)
     gr.mount_gradio_app(
         app, page(state), path="/", footer_links=[], run_history=False, ssr_mode=False, pwa=False,
-        enable_monitoring=False, mcp_server=False, show_error=False, theme=theme.theme(), css=theme.css(),
-        head=theme.HEAD,
+        enable_monitoring=False, root_path=settings.address, mcp_server=False, show_error=False,
+        theme=theme.theme(), css=theme.css(), head=theme.HEAD,
     )  # fmt: skip
     app.add_middleware(StudioMiddleware, settings=settings, keys=keys)
     return app

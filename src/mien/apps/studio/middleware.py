@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-from mien.apps.web.auth import Headers, HTTPRejection, RequestPolicy, Scope
+from mien.apps.web.auth import Headers, HTTPRejection, Receive, RequestPolicy, Scope, Send
 from mien.apps.web.keys import Keys
 from mien.apps.web.settings import MIB
 
@@ -38,6 +38,11 @@ class StudioMiddleware(RequestPolicy):
         if scope["path"] in CLOSED_PATHS:
             raise HTTPRejection(404, "no such address")
         self.check_length(headers, self.settings.upload_mib * MIB)
+
+    async def go_in(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        """Hand on without what says "I was forwarded from there": Gradio would take its own address from it."""
+        kept = [pair for pair in scope["headers"] if not pair[0].lower().startswith((b"x-forwarded-", b"forwarded"))]
+        await self.app({**scope, "headers": kept}, receive, send)
 
     def words(self, refusal: HTTPRejection) -> tuple[bytes, bytes]:
         """In plain text: people read it."""

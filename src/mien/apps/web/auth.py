@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from mien.apps.web.keys import Keys
-from mien.apps.web.settings import LOOPBACK_NAMES, MIB, ServiceSettings
+from mien.apps.web.settings import MIB, ServiceSettings
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -47,6 +47,8 @@ class RequestPolicy(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
+        elif scope["type"] == "http" and scope["method"] == "HEAD":  # whatever answers GET
+            await self.answer({**scope, "method": "GET"}, receive, _heads_alone(send))
         elif scope["type"] == "http":
             await self.answer(scope, receive, send)
         else:
@@ -85,15 +87,16 @@ class RequestPolicy(ABC):
 
     def check_host(self, scope: Scope, headers: Headers) -> None:
         """A page elsewhere that points its own name at this machine would be let in by the browser; here it is not."""
-        host = re.sub(r":\d*$", "", headers.get(b"host", ""))
+        host = re.sub(r":\d*$", "", headers.get(b"host", "")).lower().removesuffix(".")
         client = (scope.get("client") or ("",))[0]
-        if host not in (*LOOPBACK_NAMES, self.settings.host) and (client, host) != IN_TESTS:
+        if host not in self.settings.host_names and (client, host) != IN_TESTS:
             raise HTTPRejection(421, f"host: another name than that of this {self.name}; allowed: localhost")
 
     def check_origin(self, headers: Headers) -> None:
         """What a page of another site sends, the browser says so."""
-        origin = headers.get(b"origin")
-        if origin and urlsplit(origin).netloc.lower() != headers.get(b"host", "").lower():
+        origin = urlsplit(headers.get(b"origin", "").lower()).netloc
+        own = (headers.get(b"host", "").lower(), urlsplit((self.settings.address or "").lower()).netloc)
+        if headers.get(b"origin") and origin not in own:
             raise HTTPRejection(403, f"origin: a page of another site may not use the {self.name}; nothing was changed")
 
     def check_length(self, headers: Headers, limit: int) -> None:
@@ -101,6 +104,15 @@ class RequestPolicy(ABC):
         length = headers.get(b"content-length", "0")
         if length.isdecimal() and int(length) > limit:
             raise too_large(limit)
+
+
+def _heads_alone(send: Send) -> Send:
+    """A ``send`` that sends no bodies."""
+
+    async def told(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return told
 
 
 def headers_of(scope: Scope) -> dict[bytes, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mien.core.config import Config
 from mien.core.errors import RequestError
@@ -19,6 +20,7 @@ class ServiceSettings(Config):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)  # 0: any that is free
+    address: str | None = None  # where a reverse proxy offers it, as browsers see it; None: no proxy does
     makers: tuple[str, ...] = ()  # which to load, by name; empty: all
     jobs: Path | None = None  # where jobs and their results lie; None: a folder that ends with the process
     keys: Path | None = None  # hashed API keys (keys.py); None: nobody is asked for one
@@ -40,6 +42,26 @@ class ServiceSettings(Config):
     header_seconds: float = Field(default=10.0, gt=0)  # for the head of a request to arrive
     upload_seconds: float = Field(default=30.0, gt=0)  # for its body
     stop_seconds: float = Field(default=30.0, gt=0)  # to finish what was accepted, when told to stop
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, given: str | None) -> str | None:
+        if given is None:
+            return None
+        parts = urlsplit(given)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("wanted is a whole address, for example https://faces.example/mien")
+        return given.rstrip("/")
+
+    @property
+    def public_path(self) -> str:
+        """The path under which a reverse proxy offers it, ``/mien``; empty where there is none."""
+        return urlsplit(self.address or "").path
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names of this server, in small letters, as browsers may call it."""
+        return (*LOOPBACK_NAMES, self.host.lower(), urlsplit(self.address or "").hostname or "localhost")
 
     @property
     def on_loopback(self) -> bool:
