@@ -54,9 +54,9 @@ def test_words_become_chips_chips_become_words_and_a_face_is_refined(tiny: str, 
     assert page.locator('.chip.lit[data-label="smiling"]').get_attribute("data-strength") == "0.5"
     assert "Not understood, and left out: 'robot'" in page.locator("#imagine-said").inner_text()
     page.locator('.chip[data-label="glasses"]').click()
-    anna.until("document.querySelector('#imagine-words textarea').value === 'woman, glasses, smiling:0.5'")
+    anna.until("document.querySelector('#imagine-words textarea').value === 'woman, slightly smiling, eyeglasses'")
     page.locator('.chip[data-label="glasses"]').click()
-    anna.until("document.querySelector('#imagine-words textarea').value === 'woman, not glasses, smiling:0.5'")
+    anna.until("document.querySelector('#imagine-words textarea').value === 'woman, slightly smiling, not eyeglasses'")
     page.locator('.chip[data-label="man"]').click()
     anna.until("document.querySelector('#imagine-words textarea').value == 'man, slightly smiling, not eyeglasses'")
     assert page.locator('.chip.lit[data-label="woman"]').count() == 0
