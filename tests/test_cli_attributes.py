@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from typer.testing import Result
 
-from mien.attributes import GROUPS, NAMES, parse
+from mien.attributes import GROUPS, NAMES, understand_all
 from mien.core.errors import RequestError
 from mien.pipelines.request import crowd_request
 
@@ -34,8 +34,8 @@ def test_json_has_73_names_in_42_groups_and_words_that_parse(cli_here: CliHere) 
     assert sorted(attribute["name"] for attribute in listed) == sorted(NAMES)
     assert [(row["group"], row["none"]) for row in rows] == [(group.name, group.none) for group in GROUPS]
     for attribute in listed:
-        assert all(parse(word) == {attribute["name"]: True} for word in attribute["words"])
-        assert all(parse(word) == {attribute["name"]: False} for word in attribute["words_for_not"])
+        assert all(understand_all(word).attributes == {attribute["name"]: True} for word in attribute["words"])
+        assert all(understand_all(word).attributes == {attribute["name"]: False} for word in attribute["words_for_not"])
 
 
 def attributes_of(text: str) -> dict[str, bool]:

@@ -13,7 +13,7 @@ from crowd_tiny import write_tiny_weights
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.attributes import GROUP_OF, NAMES, parse
+from mien.attributes import GROUP_OF, NAMES, understand_all
 from mien.attributes.age_sex import AgeSexPredictions
 from mien.attributes.attribute_judge import AttributePredictions
 from mien.core.contract import FaceRequest
@@ -89,7 +89,7 @@ def painted(crops, sets):
 def test_a_description_never_contradicts_itself(present, sex, seed):
     wanted = consistent(row_of(0, sex, sorted(present)), stream(seed, "test"))
     words = ", ".join(name if there else f"not {name}" for name, there in wanted.items())
-    assert parse(words) == wanted  # which refuses what excludes each other
+    assert understand_all(words).attributes == wanted  # which refuses what excludes each other
     assert len(wanted) <= MOST
     assert all(name in present for name, there in wanted.items() if name != "Male")
     assert wanted.get("Male") is (None if sex is None else sex == "male")

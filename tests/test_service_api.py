@@ -68,6 +68,20 @@ def test_faces_with_their_labels_and_marks(client: TestClient) -> None:
         assert seen.text == {key: value for key, value in face.items() if key != "png"}
 
 
+def test_the_answer_tells_what_words_were_taken_for(client: TestClient) -> None:
+    told = client.post("/v1/crowd", json={"words": "a smiling woman with glasses, a robot"}).json()
+    assert told["understood"] == "woman, smiling, eyeglasses"
+    assert told["left_out"].startswith("not understood, and left out: 'robot'")
+    silent = client.post("/v1/crowd", json={"sex": "female"}).json()
+    assert (silent["understood"], silent["left_out"]) == ("", "")
+    job = client.post("/v1/crowd", json={"words": "bald man", "count": 20})
+    assert (job.status_code, job.json()["understood"]) == (202, "man, bald")
+    imagined = client.post("/v1/imagine", json={"words": "old man, not bald"}).json()
+    assert imagined["understood"] == "man, senior, not bald"
+    nothing = client.post("/v1/imagine", json={"words": "robot"})
+    assert (nothing.status_code, nothing.json()["error"][:14]) == (422, "words: not und")
+
+
 def test_a_face_can_be_had_again_by_what_was_told(client: TestClient) -> None:
     def pixels(face: Any) -> UInt8Image:
         return decode_photo(base64.b64decode(face["png"]))

@@ -152,6 +152,16 @@ def understand_or_refuse(
     return found
 
 
+def understand_all(
+    text: str, *, known: Collection[str] | None = None, strengths: bool = True, option: str = "WORDS"
+) -> Description:
+    """``understand`` where nobody is there to be told what was left out: ``RequestError`` for all that would be."""
+    found = understand(text, known=known, strengths=strengths, option=option)
+    if found.remark:
+        raise RequestError(f"{option}: {found.remark}")
+    return found.description
+
+
 def near(word: str) -> tuple[str, ...]:
     """Known words that begin with ``word``, and those that are spelled nearly like it."""
     words = [known for known, meaning in MEANINGS.items() if meaning]

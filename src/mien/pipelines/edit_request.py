@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from mien.attributes.sentences import Description, understand
+from mien.attributes.sentences import Description, understand_all
 from mien.core.errors import RequestError
 from mien.core.seeding import SEED_LIMIT
 from mien.pipelines.vocabulary import AGE, AGE_WORDS, NAMES, with_value
@@ -108,12 +108,10 @@ def link_of(request: EditRequest) -> dict[str, str]:
 
 def request_of(link: Mapping[str, str]) -> EditRequest:
     """The request that an address tells. ``RequestError`` says what of it cannot be."""
-    found = understand(link.get("words", ""), option="words")
-    if found.remark:
-        raise RequestError(f"words: {found.remark}")
+    described = understand_all(link.get("words", ""), option="words")
     seed = whole(link.get("seed", "0"), "seed", 0, SEED_LIMIT - 1)
     count = whole(link.get("count", str(COUNTS[0])), "count", 1, COUNTS[-1])
-    request = from_words(found.description, seed, count, typical=link.get("typical", "") == "1")
+    request = from_words(described, seed, count, typical=link.get("typical", "") == "1")
     edits = [edit for edit in link.get("then", "").split("~") if edit]
     if len(edits) >= LONGEST:
         raise RequestError(f"then: {len(edits)} steps given; allowed are {LONGEST - 1}")

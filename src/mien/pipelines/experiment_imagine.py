@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mien.attributes import parse
+from mien.attributes import understand_all
 from mien.attributes.vocabulary import WOMAN
 from mien.core.contract import FaceRequest
 from mien.core.errors import TooFewError
@@ -47,7 +47,7 @@ def inversion(request: InversionExperiment, on_stage: OnStage) -> Report:
     keep_freed_memory()
     words, photo, seed = request.words, request.photo, request.seed
     papers, mean_face, metadata = samplers.load_mixture(request.mixture)
-    names = samplers.names_of(parse(words, option="WORDS"), "mixture")
+    names = samplers.names_of(understand_all(words).attributes, "mixture")
     aims = [papers.target(names), papers.target(names, sample_generator(seed, 0))]
     config = imagine_pictures.configuration(request.settings, request.steps, {})
     encoder = load_encoder(str(metadata.get("encoder", "facenet")))

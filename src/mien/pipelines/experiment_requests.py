@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.attributes import parse
+from mien.attributes import understand_all
 from mien.core.errors import RequestError, WeightsError
 from mien.evaluation import report
 from mien.pipelines.evaluate_requests import PortraitEvaluation, ReportRequest, check_encoder
@@ -59,7 +58,7 @@ class ActivationsExperiment(EncoderExperiment):
         """The attributes by their names in the vocabulary."""
         found: dict[str, None] = {}
         for word in self.attributes:
-            meant: Mapping[str, bool | float] = parse(word, option="--attribute", strengths=False)
+            meant = understand_all(word, option="--attribute", strengths=False).attributes
             if len(meant) != 1 or not all(meant.values()):
                 raise RequestError(f"--attribute: '{word}' given; allowed is one attribute that is there, as in `Male`")
             found |= dict.fromkeys(meant)
@@ -109,7 +108,7 @@ class InversionExperiment:
     def check(self) -> None:
         """``RequestError`` or ``WeightsError`` for what cannot be, before anything heavy is imported."""
         report.check_directory(self.out, force=self.force)
-        parse(self.words, option="WORDS")
+        understand_all(self.words)
         check_weights(self.mixture)
         if self.photo is not None and not self.photo.is_file():
             raise RequestError(f"--photo: {self.photo} given; there is no such file")

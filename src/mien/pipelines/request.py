@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mien.attributes.sentences import Description, Understood, understand, understand_or_refuse
+from mien.attributes.sentences import Description, Understood, understand, understand_all, understand_or_refuse
 from mien.core.errors import RequestError
 from mien.core.limits import ages_allowed, check_seed
 from mien.core.records import Labels, Sex
@@ -18,7 +18,7 @@ from mien.generators.conditions import ATTRIBUTES, RACES
 
 __all__ = [
     "ATTRIBUTES", "RACES", "Description", "FacesRequest", "Read", "Understood", "check_count", "check_paper",
-    "check_race", "crowd_request", "imagine_request", "parse_ages", "understand",
+    "check_race", "crowd_request", "imagine_request", "parse_ages", "understand", "understand_all",
 ]  # fmt: skip
 
 MOST_FACES = 1_000_000

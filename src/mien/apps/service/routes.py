@@ -98,8 +98,8 @@ def _photo(app: FastAPI, service: Service, maker: ModelSpec) -> None:
         with service.photos.held(height * width * BYTES_A_PIXEL):
             read = partial(photo_of, data, megapixels=service.settings.upload_megapixels)
             found = await loop.run_in_executor(service.pool, read)
-            order = PhotoJob(found.photo, options, found.remark)
-            made = await asyncio.wrap_future(service.worker.submit(maker.name, order, 1))
+            job = PhotoJob(found.photo, options, found.remark)
+            made = await asyncio.wrap_future(service.worker.submit(maker.name, job, 1))
         if isinstance(made, Mapping):
             return JSONResponse(made)
         return await _picture_answer(service, made, "json", {"remark": found.remark} if found.remark else {})

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mien.core.errors import RequestError
-from mien.pipelines.request import understand
+from mien.pipelines.request import understand_all
 from mien.pipelines.vocabulary import GROUP_OF, SECTIONS, vocabulary
 
 # Attribute -> what a chip says where it is there, and where it is not (no chip of its own: None, "not ..." denies it).
@@ -95,7 +94,4 @@ def wanted_of(shown: Mapping[str, float]) -> dict[str, bool | float]:
         if strength == 0:
             continue
         parts.append(f"not {label}" if strength < 0 else label if strength == 1 else f"{label}:{strength:g}")
-    found = understand(", ".join(parts), option="chips")
-    if found.remark:
-        raise RequestError(f"chips: {found.remark}")
-    return dict(found.description.attributes)
+    return dict(understand_all(", ".join(parts), option="chips").attributes)

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import torch
 
-from mien.attributes import GROUPS, parse
+from mien.attributes import GROUPS, understand_all
 from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.contract import FaceRequest, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
@@ -179,7 +179,7 @@ class Imagine:
         first: int = 0,
         temperature: float = TEMPERATURE,
     ) -> list[Imagined]:
-        """``count`` people who share a wish, which may be words: ``"smiling:0.8, woman, not hat"``.
+        """``count`` people who share a wish, which may be words: ``"a smiling woman of 30, no hat"``.
 
         Face k of a seed is the same whatever ``count`` and ``first``; a seed that is not given is drawn and told.
         ``RequestError`` for words that there are not, that contradict each other, or none.
@@ -187,10 +187,10 @@ class Imagine:
         if count < 1 or first < 0:
             raise RequestError(f"count: {count}, first: {first} given; allowed are 1 and more, 0 and more")
         if isinstance(wish, str):
-            wanted = parse(wish, option="words")
-            if not wanted:
+            said = understand_all(wish, option="words")
+            if not said.attributes and said.ages_years is None:
                 raise RequestError('words: none given; say what the face is like, for example "smiling, woman"')
-            wish = Wish(wanted)
+            wish = Wish(said.attributes, said.ages_years)
         seed = fresh_seed() if seed is None else seed
         requests = [FaceRequest(seed, index) for index in range(first, first + count)]
         features = self.features(wish, requests, temperature=temperature)
