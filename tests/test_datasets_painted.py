@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mien.datasets.batches import FaceDataset
-from mien.datasets.painted import photo_conditions, source_weights, standardised, valid_patches
+from mien.datasets.painted import looks_of, photo_conditions, source_weights, standardised, valid_patches
 from mien.generators.imagine.density import Components, FaceDensity, Frame, Probes
 from mien.training.looks import with_looks
 
@@ -72,15 +72,29 @@ def test_small_sources_come_more_often_than_their_share() -> None:
     assert weights[0] / weights[1] == pytest.approx(2)
 
 
-def test_a_look_is_a_score_that_tells_its_sources() -> None:
-    draws = np.random.default_rng(0)
-    codes = draws.standard_normal((200, 3))
-    sources = ["studio" if code[1] > 0 else "street" for code in codes]
+def test_a_look_is_a_score_that_tells_its_photographs() -> None:
+    codes = np.random.default_rng(0).standard_normal((200, 3))
+    studio, none = codes[:, 1] > 0, np.zeros(200, bool)
     frame = Frame(np.zeros(3), np.ones(3), np.eye(3), np.ones(3), 1.0)
     probes = Probes(("Smiling",), np.ones((3, 1)), np.zeros(1), np.ones(1), np.zeros(1))
     density = FaceDensity(frame, Components(np.ones(1), np.zeros((1, 3)), np.eye(3)[None]), probes)
-    found = with_looks(density, codes, sources, {"studio": ("studio",), "opera": ("opera",)}).probes
+    found = with_looks(density, codes, {"studio": studio, "opera": none}).probes
     assert found.names == ("Smiling", "look studio")
     scores = found.scores(codes)[:, 1]
-    assert ((scores > 0) == (np.array(sources) == "studio")).mean() > 0.9
+    assert ((scores > 0) == studio).mean() > 0.9
     assert found.level("look studio", 1.0) > found.level("look studio", 0.0)
+
+
+def test_a_studio_is_sharp_plain_and_looks_ahead() -> None:
+    #        sharp and plain, blurred, turned away, before a wall of books, grey, half outside its photograph
+    columns = {
+        "valid": np.array([1, 1, 1, 1, 1, 0.5], np.float32),
+        "grey": np.array([0, 0, 0, 0, 1, 0], np.float32),
+        "sharpness": np.array([5, 1, 5, 5, 5, 5], np.float32),
+        "yaw": np.array([0, 0, 0.9, 0, 0, 0], np.float32),
+        "bg_std": np.array([0.1, 0.1, 0.1, 1, 0.1, 0.1], np.float32),
+    }
+    columns["sharpness"][1:2] = 1
+    spread = {name: np.concatenate([values, values[1:2].repeat(6)]) for name, values in columns.items()}
+    looks = {name: np.flatnonzero(has[:6]).tolist() for name, has in looks_of(spread).items()}
+    assert looks == {"studio": [0], "natural": [3], "news": [1]}

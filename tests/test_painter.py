@@ -191,9 +191,9 @@ def tiny_renderer(look: str = "studio") -> PainterRenderer:
     }  # fmt: skip
     about = {
         "version": "tiny", "conditions": ["grey", "age", "Smiling"], "sources": ["generated", "lfw"],
-        "asked": {"grey": 0.0}, "plain": {}, "scale": {"grey": [0, 1], "age": [0.3, 0.2], "Smiling": [0.5, 0.5]},
+        "asked": {"grey": 0.0}, "scale": {"grey": [0, 1], "age": [0.3, 0.2], "Smiling": [0.5, 0.5]},
     }  # fmt: skip
-    return PainterRenderer(painter, basis, frame, about, look)
+    return PainterRenderer(painter, basis, frame, about, look, scenes_of(np.random.default_rng(0)))
 
 
 def test_a_painted_face_depends_on_its_own_request_alone() -> None:

@@ -32,14 +32,18 @@ class PersonReader:
     slope: float
     intercept_years: float
 
+    def answers(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Ages in years (N), not clipped, and log-odds of a woman (N) of features (N F); gradients pass."""
+        inner = functional.silu(self.person(((features - self.mean) * self.scale).clamp(-CLIP, CLIP)))
+        years = self.age(inner).softmax(1) @ torch.arange(AGES, dtype=torch.float32)
+        logits = self.sex(inner)
+        return self.slope * years + self.intercept_years, logits[:, FEMALE] - logits[:, 1 - FEMALE]
+
     @torch.no_grad()
     def read(self, features: Any) -> tuple[Float32Array, Float32Array]:
         """Ages in years (N) and probabilities of a woman (N)."""
-        known = torch.as_tensor(np.asarray(features), dtype=torch.float32)
-        inner = functional.silu(self.person(((known - self.mean) * self.scale).clamp(-CLIP, CLIP)))
-        years = self.age(inner).softmax(1) @ torch.arange(AGES, dtype=torch.float32)
-        ages = (self.slope * years + self.intercept_years).clamp(0, AGES - 1)
-        return ages.numpy(), self.sex(inner).softmax(1)[:, FEMALE].numpy()
+        years, woman = self.answers(torch.as_tensor(np.asarray(features), dtype=torch.float32))
+        return years.clamp(0, AGES - 1).numpy(), woman.sigmoid().numpy()
 
 
 @lru_cache(maxsize=1)

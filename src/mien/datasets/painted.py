@@ -14,6 +14,9 @@ from mien.datasets.batches import FaceDataset, Rows
 YAW_DEGREES, PITCH_DEGREES = 30.0, 20.0  # units of the two
 CORNER = (40 / 128, 18 / 128)  # height and width of the upper corners, where the background is, in shares of the crop
 GREY = 0.03  # mean difference of neighbouring colour channels under which a photograph is grey
+WHOLE = 0.97  # least share of a crop that lies inside its photograph
+PLAIN = 0.45  # of ``bg_std``: under it a background is plain
+AHEAD_DEGREES = 14.0
 PATCHES = 8  # a side: the validity of a crop is told by patch
 
 
@@ -44,6 +47,23 @@ def photo_conditions(
         "bg_g": colour[:, 1],
         "bg_b": colour[:, 2],
         "bg_std": 3 * corners.std(1).mean(1),
+    }
+
+
+def looks_of(columns: Mapping[str, Float32Array]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Look -> which of N photographs have it, of the columns of ``photo_conditions`` and their ``valid``.
+
+    All are in colour and whole. ``studio``: sharp, looking ahead, before something plain; ``natural``: sharp, before
+    anything else; ``news``: what is not sharp. Sharp is what the sharper half is.
+    """
+    known = {name: np.nan_to_num(values) for name, values in columns.items()}
+    whole = (known["valid"] > WHOLE) & (known["grey"] < 0.5)
+    sharp = known["sharpness"] > np.median(known["sharpness"])
+    ahead, plain = np.abs(known["yaw"]) * YAW_DEGREES < AHEAD_DEGREES, known["bg_std"] < PLAIN
+    return {
+        "studio": whole & sharp & ahead & plain,
+        "natural": whole & sharp & ~plain & (np.abs(known["yaw"]) < 1),
+        "news": whole & ~sharp,
     }
 
 

@@ -36,8 +36,8 @@ def check_preset(preset: str, request: FacesRequest, device: str | None = None, 
         raise RequestError(f"preset: '{preset}' given; allowed: {', '.join(PRESETS)}")
     if preset == "paper":
         check_paper(request)
-    if preset != "mien" and device is not None:
-        raise RequestError(f"--device: the preset '{preset}' runs on the cpu; allowed with --preset mien")
+    if preset == "paper" and device is not None:
+        raise RequestError("--device: the preset 'paper' runs on the cpu; allowed with --preset mien and painter")
     if look is not None and preset != "painter":
         raise RequestError(f"--look: the preset '{preset}' has one look; allowed with --preset painter")
     if look is not None and look not in LOOKS:
@@ -58,7 +58,7 @@ def load_crowd(
     if preset == "painter":
         from mien.generators.painter.crowd import PainterCrowd
 
-        return Crowd(PainterCrowd.load(weights, look=look or "studio"))
+        return Crowd(PainterCrowd.load(weights, look=look or "studio", device=device))
     path = weights or str(WEIGHTS / f"crowd-{preset}.safetensors")
     if preset == "paper":
         from mien.papers.cgan_sanche.networks import PaperCrowd

@@ -143,7 +143,7 @@ def _density(request: ImagineRequest) -> Sampler:
     makes = _imagine(request)
     wanted = dict(request.wanted)
     if request.setting("renderer") == "painter":
-        from mien.generators.painter.crowd import looking
+        from mien.generators.painter.people import looking
 
         wanted = looking(wanted, makes.density, request.setting("look", "studio"))
     wish = Wish(wanted, request.ages_years, request.typical)
@@ -168,10 +168,10 @@ def _imagine(request: ImagineRequest) -> Imagine:
 def _painted(request: ImagineRequest) -> Imagine:
     """A density over the painter's own codes, drawn by the painter (128 px, or enlarged to 256)."""
     from mien.generators.enlarger import FACTOR
-    from mien.generators.painter.crowd import conditions_of, painted
+    from mien.generators.painter.people import conditions_of, painted
 
     asked = conditions_of(request.wanted, request.ages_years)
-    makes = painted(request.weights, request.setting("look", "studio"), asked)
+    makes = painted(request.weights, request.setting("look", "studio"), asked, request.device)
     return makes.at(request.size_px or FACTOR * makes.renderer.size_px)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,18 +15,14 @@ PENALTY = 0.05
 
 
 def with_looks(
-    density: FaceDensity,
-    codes: npt.NDArray[np.float64],
-    sources: Sequence[str],
-    looks: Mapping[str, Sequence[str]],
+    density: FaceDensity, codes: npt.NDArray[np.float64], looks: Mapping[str, npt.NDArray[np.bool_]]
 ) -> FaceDensity:
     """The density with one score more for each look that some but not all faces have: ``look studio``, ...
 
-    ``codes`` N K, ``sources`` N: where each photograph comes from; ``looks``: name -> sources that look so.
+    ``codes`` N K; ``looks``: name -> which of the N photographs look so.
     """
-    probes, values, names = density.probes, codes.astype(np.float32), np.array(sources)
-    for look, members in looks.items():
-        has = np.isin(names, list(members))
+    probes, values = density.probes, codes.astype(np.float32)
+    for look, has in looks.items():
         if not has.any() or has.all():
             continue
         signs = np.where(has, 1.0, -1.0).astype(np.float32)[:, None]

@@ -167,10 +167,11 @@ class FaceDensity:
     def factors(self) -> Float64Array:
         """C K K: a factor of each Gaussian's covariance, wider along what tells people apart."""
         own = self.components.factors
-        return own if self.people is None else stretched(self.people, self._pooled) @ own
+        return own if self.people is None else stretched(self.people, self.pooled) @ own
 
     @cached_property
-    def _pooled(self) -> Float64Array:
+    def pooled(self) -> Float64Array:
+        """K K: the mean of the Gaussians' covariances."""
         return np.asarray(np.einsum("c,cij->ij", self.components.weights, self.components.covariances))
 
     def log_density(self, features: npt.ArrayLike) -> Float64Array:
@@ -202,7 +203,7 @@ class FaceDensity:
         log_chances = np.log(self.components.weights) + power * np.array([one.log_probability for one in starts])
         chances = np.exp(log_chances - log_chances.max())
         ease = ease_of(len(wish.attributes))
-        metric = None if self.people is None else metric_of(self.people, self._pooled, ease)
+        metric = None if self.people is None else metric_of(self.people, self.pooled, ease)
         return Plan(tuple(columns), bounds, chances / chances.sum(), tuple(starts), wish.typical, metric, of_an_age)
 
     def draw(
@@ -262,11 +263,6 @@ class FaceDensity:
         wanted = np.clip(scores, plan.bounds.low[asked], plan.bounds.high[asked])
         metric = self.components.covariances[own] if plan.metric is None else plan.metric
         return code + self._correct(metric, code, columns, wanted)
-
-    def at_scores(self, code: Float64Array, scores: Mapping[str, float]) -> Float64Array:
-        """A given code (K), changed as the Gaussians' common covariance has it so that it has these scores."""
-        columns = [self.probes.index(name) for name in scores]
-        return np.asarray(code + self._correct(self._pooled, code, columns, np.array(list(scores.values()))))
 
     def _correct(
         self, metric: Float64Array, code: Float64Array, columns: list[int], scores: Float64Array

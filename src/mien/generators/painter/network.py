@@ -9,7 +9,7 @@ layer shared by all blocks plus a learned table a block (Chen et al., *PixArt*, 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as functional
@@ -56,6 +56,10 @@ class Given:
     source: Tensor  # N, int64; ``PainterConfig.sources`` is "unknown"
     valid: Tensor  # N T: share of each patch that lies inside the photograph
     valid_known: Tensor  # N 1
+
+    def to(self, device: torch.device) -> Given:
+        """The same on another device."""
+        return Given(*(getattr(self, field.name).to(device) for field in fields(self)))
 
     def open(self, sources: int) -> Given:
         """The same with nothing known but where the photograph ends: the other side of guidance."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,13 +30,7 @@ ROWS = 8  # of a batch, so that a face does not depend on how many others are dr
 LARGEST = 3.0  # of a standardised condition
 CODE_NOISE = 0.15  # a density errs a little: the painter is told so
 
-Look = Literal["studio", "natural", "news", "any"]
-LOOKS: Mapping[str, tuple[str, ...]] = {  # sources of photographs that look so
-    "studio": ("generated", "random", "stylegan"),
-    "natural": ("ffhq",),
-    "news": ("lfw",),
-    "any": (),
-}
+LOOKS = ("studio", "natural", "news", "any")
 
 
 class PainterRenderer:
@@ -50,26 +44,33 @@ class PainterRenderer:
         about: Mapping[str, Any],
         look: str,
         scenes: Scenes | None = None,
+        device: str = "cpu",
     ) -> None:
         if look not in LOOKS:
             raise RequestError(f"look: '{look}' given; allowed: {', '.join(LOOKS)}")
-        self.painter, self.basis = painter.eval().requires_grad_(False), basis.eval().requires_grad_(False)
+        self.device = torch.device(device)
+        self.painter = painter.eval().requires_grad_(False).to(self.device)
+        self.basis = basis.eval().requires_grad_(False).to(self.device)
         self.frame, self.look, self.scenes = dict(frame), look, scenes
         self.conditions: list[str] = list(about["conditions"])
         self.sources: list[str] = list(about["sources"])
         self.scale: dict[str, list[float]] = dict(about["scale"])  # condition -> mean, deviation
         self.asked: dict[str, float] = dict(about["asked"])  # conditions of every picture
-        if look == "studio" and scenes is None:
-            self.asked |= about["plain"]
         self.pinned: frozenset[str] = frozenset()  # of ``asked``: what no scene may say otherwise
         self.version = f"{about['version']}-{look}"
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None, *, look: str = "studio") -> Self:
-        """The packaged painter, or that of a weights file. ``WeightsError`` for a file that is none."""
+    def load(
+        cls, path: str | os.PathLike[str] | None = None, *, look: str = "studio", device: str | None = None
+    ) -> Self:
+        """The packaged painter, or that of a weights file. ``WeightsError`` for a file that is none.
+
+        ``device`` None means CUDA when there, else CPU.
+        """
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         where = path or WEIGHTS / f"{MODEL}.safetensors"
         tensors, about = load_weights(where, model=MODEL)
-        missing = {"config", "conditions", "scale", "sources", "asked", "plain", "version"} - about.keys()
+        missing = {"config", "conditions", "scale", "sources", "asked", "version"} - about.keys()
         if missing:
             raise WeightsError(f"{where}: its metadata has no '{min(missing)}'")
         tensors = unpacked(tensors)
@@ -79,7 +80,7 @@ class PainterRenderer:
         basis = PatchBasis(config.size_px, config.patch_px, config.channels)
         load_into(basis, {**_under("basis.", tensors)}, name=f"{where}: basis")
         scenes = Scenes.of(tensors, about.get("scene_conditions", ()), about.get("scene_looks", ()))
-        return cls(painter, basis, _under("frame.", tensors), about, look, scenes)
+        return cls(painter, basis, _under("frame.", tensors), about, look, scenes, device)
 
     @property
     def size_px(self) -> int:
@@ -139,21 +140,19 @@ class PainterRenderer:
         keep_freed_memory()
         codes = self.codes(features)
         made: list[UInt8Image | None] = [None] * len(requests)
-        for start in np.unique(kept):
+        for start in map(float, np.unique(kept)):
             chosen = np.flatnonzero(kept == start)
             for page in in_fixed_rows([requests[k] for k in chosen], ROWS):
                 places = [None if entry is None else int(chosen[entry[0]]) for entry in page]
                 faces = [None if entry is None else entry[1] for entry in page]
                 rows = torch.stack([torch.zeros_like(codes[0]) if k is None else codes[k] for k in places])
                 own = [{} if asked is None or k is None else asked[k] for k in places]
-                noise = self._noise(faces)
+                noise = self._noise(faces).to(self.device)
                 if pictures is not None:
                     begun = np.stack([np.zeros_like(pictures[0]) if k is None else pictures[k] for k in places])
-                    noise = float(start) * self.basis.encode(to_tensor(begun)) + (1 - float(start)) * noise
-                given = self._given(rows, faces, own)
-                photos = to_photos(
-                    self.basis.decode(sample(self.painter, given, noise, start=float(start))).clamp(-1, 1)
-                )
+                    noise = start * self.basis.encode(to_tensor(begun).to(self.device)) + (1 - start) * noise
+                tokens = sample(self.painter, self._given(rows, faces, own).to(self.device), noise, start=start)
+                photos = to_photos(self.basis.decode(tokens).clamp(-1, 1))
                 for photo, place in zip(photos, places, strict=True):
                     if place is not None:
                         made[place] = photo
@@ -171,11 +170,8 @@ class PainterRenderer:
         one = torch.ones(count, 1)
         conditions, known = torch.zeros(count, config.conditions), torch.zeros(count, config.conditions)
         sources = torch.full((count,), config.sources)
-        chosen = [self.sources.index(name) for name in LOOKS[self.look] if name in self.sources]
         for row, (face, asked) in enumerate(zip(faces, own, strict=True)):
             standard: dict[str, float] = {}
-            if chosen:
-                sources[row] = chosen[0 if face is None else face.index % len(chosen)]
             if face is not None and self.scenes is not None:
                 age = asked.get("age", self.asked.get("age"))
                 draws = stream(face.seed, "scene", face.index)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mien.core.records import Float32Array
 
+MOST = 2500  # lenders of a look that are kept
 LENDERS = 24  # the nearest photographs, of which one is drawn
 AGE_YEARS = 6.0  # as far in age counts as much as one deviation of a promised condition
 PREFIX = "scenes."

@@ -1,11 +1,13 @@
 """The painter, and the density over its codes: from a prepared dataset to the two weights files that draw by it.
 
 Codes are principal coefficients of FaceNet's pooled features; conditions are measured on the photographs and read from
-the codes by the packaged density; looks (studio, natural, news) are linear scores of the codes.
+the codes by the packaged density; ages that no label tells are read by the packaged heads (linear scores pull them to
+the middle); looks (studio, natural, news) are linear scores of the codes, and scenes that photographs lend.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from mien.core.progress import OnStage
     from mien.datasets.batches import FaceDataset, Rows
     from mien.generators.imagine.density import FaceDensity, Frame
+    from mien.generators.painter.scenes import Scenes
     from mien.training.painter import PaintedSet
 
 SIZE_PX = 128
@@ -31,6 +34,7 @@ READ = (
     "Gray Hair", "Bald", "Bangs", "No Beard", "Mustache", "Curly Hair", "Male", "Asian", "Black", "White",
     "Wearing Lipstick",
 )  # fmt: skip
+STUDIO = 3.0  # by how much more a studio's photograph weighs in the density
 OF_ALL = {"grey": 0.0, "valid": 1.0, "yaw": 0.0}  # asked of every picture
 
 
@@ -79,10 +83,10 @@ class Prepared:
 
     def __init__(
         self, seen: PaintedSet, held_out: PaintedSet, scale: dict[str, tuple[float, float]], sources: tuple[str, ...],
-        basis: Any, density: FaceDensity, plain: float,
+        basis: Any, density: FaceDensity, scenes: Scenes,
     ) -> None:  # fmt: skip
         self.seen, self.held_out, self.scale, self.sources = seen, held_out, scale, sources
-        self.basis, self.density, self.plain = basis, density, plain
+        self.basis, self.density, self.scenes = basis, density, scenes
 
     def export(self, out: Path, painter: Any, config: Any, images: int) -> None:
         """Write ``painter.safetensors`` (a byte a weight) and ``density.safetensors``."""
@@ -99,12 +103,13 @@ class Prepared:
         tensors = {f"painter.{name}": value for name, value in painter.state_dict().items()}
         tensors |= {f"basis.{name}": value for name, value in self.basis.state_dict().items()}
         tensors |= {f"frame.{name}": torch.from_numpy(value).float() for name, value in arrays.items()}
+        tensors |= self.scenes.tensors()
         mean, deviation = self.scale["sharpness"]
         about = {
             "model": MODEL, "version": f"{MODEL}-{images // 1000}k", "config": config.model_dump(mode="json"),
             "conditions": list(self.scale), "scale": self.scale, "sources": list(self.sources),
-            "asked": {**OF_ALL, "sharpness": mean + 0.5 * deviation}, "plain": {"bg_std": self.plain},
-            "images": images,
+            "asked": {**OF_ALL, "sharpness": mean + 0.5 * deviation}, "images": images,
+            "scene_conditions": list(self.scenes.names), "scene_looks": list(self.scenes.look_names),
         }  # fmt: skip
         save_weights(out / "painter.safetensors", packed(tensors, 50_000), about, dtype=torch.float16)
         export_density(out / "density.safetensors", self.density, {"model": DENSITY, "decoder": about["version"]})
@@ -116,10 +121,11 @@ def prepare(
     """Features, codes, tokens and conditions of a dataset; the tokens are kept in RUN, in half precision."""
     import numpy as np
 
+    from mien.attributes.person import packaged_person_reader
     from mien.datasets.features import features
-    from mien.datasets.painted import photo_conditions, source_weights, standardised, valid_patches
+    from mien.datasets.painted import looks_of, photo_conditions, source_weights, standardised, valid_patches
     from mien.faces.encoder import load_encoder
-    from mien.generators.painter.renderer import LOOKS
+    from mien.generators.painter.scenes import MOST, fit_scenes
     from mien.training.imagine import ImagineConfig, fit_components, fit_frame, fit_probes
     from mien.training.looks import with_looks
     from mien.training.painter import PaintedSet
@@ -134,9 +140,13 @@ def prepare(
     sources = tuple(sorted(set(names)))
     crops = np.ascontiguousarray(pixels[both])
     columns = photo_conditions(data, both, crops)
+    photographed = tuple(columns)
     valid = valid_patches(data, both)
     columns["valid"] = valid.mean(1)
     columns |= _read(values, data, both)
+    read = packaged_person_reader().read(values)[0]
+    ages = np.where(np.isnan(data.ages_years[both]), read, data.ages_years[both]).astype(np.float32)
+    columns["age"] = ages / 100
     conditions, scale = standardised(columns)
     basis, tokens = _tokens(crops, len(rows), own, out)
     places = np.array([sources.index(name) for name in names], np.int64)
@@ -145,17 +155,20 @@ def prepare(
         known = codes[chosen].astype(np.float16)
         return PaintedSet(tokens[chosen], known, conditions[chosen], valid[chosen], places[chosen], share)
 
-    faces = [data.faces[int(row)] for row in rows]
-    fitted = ImagineConfig(axes=own.code, components=own.components, rounds=12)
-    known, wide = codes[: len(rows)], (weights * len(rows)).astype(np.float32)
-    components = fit_components(known, wide, fitted, on_stage("Gaussians"))
-    density = with_looks(
-        _density(frame, components, fit_probes(known, faces, fitted)), known, names[: len(rows)], LOOKS
+    pairs = zip((data.faces[int(row)] for row in rows), ages, strict=False)
+    faces = [replace(face, age_years=float(age)) for face, age in pairs]
+    fitted, known = ImagineConfig(axes=own.code, components=own.components, rounds=12), codes[: len(rows)]
+    looks = {look: has[: len(rows)] for look, has in looks_of(columns).items()}
+    wide = weights * (1 + STUDIO * looks["studio"])  # what is asked for most is to be known best
+    components = fit_components(
+        known, (wide * len(rows) / wide.sum()).astype(np.float32), fitted, on_stage("Gaussians")
     )
-    studio = np.isin(names, LOOKS["studio"])
-    plain = float(np.nanmedian(columns["bg_std"][studio if studio.any() else slice(None)]))
+    density = with_looks(_density(frame, components, fit_probes(known, faces, fitted)), known, looks)
+    of_scene = {name: conditions[: len(rows), k] for k, name in enumerate(scale) if name in photographed}
+    lenders = {look: np.flatnonzero(has)[:MOST] for look, has in looks.items()}
+    scenes = fit_scenes(known.astype(np.float32), of_scene, ages, places.tolist(), lenders)
     begin, rest = slice(0, len(rows)), slice(len(rows), None)
-    return Prepared(part(begin, weights), part(rest, None), scale, sources, basis, density, plain)
+    return Prepared(part(begin, weights), part(rest, None), scale, sources, basis, density, scenes)
 
 
 def _density(frame: Frame, components: Any, probes: Any) -> FaceDensity:
@@ -165,10 +178,9 @@ def _density(frame: Frame, components: Any, probes: Any) -> FaceDensity:
 
 
 def _read(values: npt.NDArray[Any], data: FaceDataset, rows: Rows) -> dict[str, npt.NDArray[np.float32]]:
-    """How far attributes are there (0 to 1) by the packaged density's scores; sex and age as labelled where known."""
+    """How far attributes are there (0 to 1) by the packaged density's scores; sex as labelled where known."""
     import numpy as np
 
-    from mien.generators.imagine.density import AGE
     from mien.generators.imagine.mien import Imagine
 
     density = Imagine.load(enlarged=False).density
@@ -177,9 +189,8 @@ def _read(values: npt.NDArray[Any], data: FaceDataset, rows: Rows) -> dict[str, 
     for name in READ:
         k = probes.index(name)
         found[name] = ((scores[:, k] - probes.absent[k]) / (probes.present[k] - probes.absent[k])).astype(np.float32)
-    male, age = 1 - data.female[rows], data.ages_years[rows] / 100
+    male = 1 - data.female[rows]
     found["Male"] = np.where(np.isnan(male), found["Male"], male)
-    found[AGE] = np.where(np.isnan(age), scores[:, probes.index(AGE)], age).astype(np.float32)
     return found
 
 

@@ -1,0 +1,75 @@
+"""Whoever is drawn is brought to an age and a sex that are read, not to a linear score of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mien.attributes.heads import AGES
+from mien.attributes.person import PersonReader, packaged_person_reader
+from mien.attributes.reader import AttributeReader
+from mien.core.contract import FaceRequest
+from mien.faces.align import encoder_window
+from mien.generators.imagine.density import Components, FaceDensity, Frame, Probes, Wish
+from mien.generators.painter.people import Settler, painted
+
+
+def density(size: int = 6) -> FaceDensity:
+    frame = Frame(np.zeros(size), np.ones(size), np.eye(size), np.ones(size), 1.0)
+    probes = Probes(("Male", "age"), np.eye(size)[:, :2], np.zeros(2), np.ones(2), np.zeros(2))
+    return FaceDensity(frame, Components(np.ones(1), np.zeros((1, size)), np.eye(size)[None]), probes)
+
+
+def reader(size: int = 6) -> PersonReader:
+    """Age by a curve of feature 1, log-odds of a woman by feature 0."""
+    person, age, sex = nn.Linear(size, 4), nn.Linear(4, AGES), nn.Linear(4, 2)
+    with torch.no_grad():
+        for layer in (person, age, sex):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        person.weight[0, 1], person.weight[1, 1], person.weight[2, 0], person.weight[3, 0] = 1, -1, 1, -1
+        age.weight[:, 0], age.weight[:, 1] = torch.linspace(0, 2, AGES), torch.linspace(2, 0, AGES)
+        sex.weight[:, 2], sex.weight[:, 3] = torch.tensor([-2.0, 2.0]), torch.tensor([2.0, -2.0])
+    return PersonReader(torch.zeros(size), torch.ones(size), person, age, sex, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("age", [12.0, 40.0, 88.0])
+@pytest.mark.parametrize("male", [True, False])
+def test_what_is_read_is_what_was_asked_for(age: float, male: bool) -> None:
+    reads = reader()
+    settler = Settler(density(), reads)
+    for begin in np.random.default_rng(0).standard_normal((5, 6)):
+        found = settler.settle(begin, (age - 1, age + 1), male)
+        years, woman = reads.read(found[None])
+        assert age - 1.05 <= float(years[0]) <= age + 1.05
+        assert (float(woman[0]) > 0.5) == (not male)
+        assert np.allclose(found[2:], begin[2:]), "what nobody asked for stays"
+
+
+def test_who_is_as_asked_stays_as_they_are() -> None:
+    begin = np.random.default_rng(1).standard_normal(6)
+    assert np.array_equal(Settler(density(), reader()).settle(begin, (0.0, 100.0)), begin)
+
+
+def test_the_reader_of_persons_says_what_the_heads_say_of_the_same_features() -> None:
+    heads = AttributeReader.load()
+    photo = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    photo = nn.functional.interpolate(nn.functional.avg_pool2d(photo, 16), size=128, mode="bicubic").clamp(-1, 1)
+    with torch.no_grad():
+        pool = heads.encoder(encoder_window(photo, heads.encoder.input_size), ["pool"])["pool"]
+    crop = ((photo[0].permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
+    whole = heads.read(crop[None], mirrored=False)
+    years, woman = packaged_person_reader().read(pool.flatten(1).numpy())
+    assert float(years[0]) == pytest.approx(float(whole.age_years[0]), abs=1.0)
+    assert float(woman[0]) == pytest.approx(float(whole.female[0]), abs=0.1)
+
+
+def test_the_packaged_density_draws_the_young_and_the_old_that_are_asked_for() -> None:
+    makes, reads = painted(), packaged_person_reader()
+    for age in (8.0, 30.0, 75.0):
+        rows = makes.features(Wish({"Male": age < 50}, (age - 1, age + 1)), [FaceRequest(2, k) for k in range(4)])
+        years, woman = reads.read(rows)
+        assert np.abs(years - age).max() < 3, (age, years)
+        assert ((woman > 0.5) == (age > 50)).all()
