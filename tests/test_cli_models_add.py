@@ -15,7 +15,7 @@ from mien.core.checkpoints import load_weights
 from mien.core.errors import MienError, RequestError, WeightsError
 from mien.faces.encoder import ENCODERS, load_encoder
 from mien.pretrained import registry as store
-from mien.pretrained import vggface
+from mien.pretrained import taps, vggface
 from mien.pretrained.download import sha256_of
 
 Cli = Callable[..., Result]
@@ -71,7 +71,7 @@ def test_from_the_file_to_the_encoder(cli_here: Cli, cache: Path, file: Path, ne
 
     assert "vgg-face" in ENCODERS
     encoder = load_encoder("vgg-face")
-    assert (encoder.name, encoder.taps) == ("vgg-face", vggface.TAPS)
+    assert (encoder.name, encoder.taps) == ("vgg-face", taps.VGG_FACE)
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
     expected = network(images.to_vggface(x), ["pool2", "fc7"])
     for tap, value in encoder(x, ["pool2", "fc7"]).items():

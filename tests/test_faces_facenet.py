@@ -19,7 +19,7 @@ from mien.core.errors import RequestError, WeightsError
 from mien.core.photos import read_photo
 from mien.core.records import UInt8Image
 from mien.faces.encoder import FaceNetEncoder, load_encoder
-from mien.pretrained import facenet, graphdef
+from mien.pretrained import facenet, graphdef, taps
 from mien.pretrained import registry as store
 
 # --- the graph reader -------------------------------------------------------------------------------------------------
@@ -122,8 +122,8 @@ SHAPES_160 = {
 
 def test_every_tap_has_the_shape_of_the_published_network(network: facenet.InceptionResnetV1) -> None:
     x = torch.randn(2, 3, 160, 160, generator=torch.Generator().manual_seed(0))
-    found = network(x, facenet.TAPS)
-    assert tuple(found) == facenet.TAPS
+    found = network(x, taps.FACENET)
+    assert tuple(found) == taps.FACENET
     assert {name: tuple(found[name].shape[1:]) for name in SHAPES_160} == SHAPES_160
     assert all(len(value) == 2 for value in found.values())
     assert sum(p.numel() for p in network.parameters()) == 23_467_824
@@ -138,7 +138,7 @@ def test_every_tap_has_the_shape_of_the_published_network(network: facenet.Incep
 
 def test_taps_do_not_change_what_is_computed(network: facenet.InceptionResnetV1) -> None:
     x = torch.randn(1, 3, 160, 160, generator=torch.Generator().manual_seed(1))
-    together = network(x, facenet.TAPS)
+    together = network(x, taps.FACENET)
     for tap in ("2b", "block35_2", "mixed_6a", "block17", "pool", "embedding"):
         assert torch.equal(network(x, [tap])[tap], together[tap]), tap
 

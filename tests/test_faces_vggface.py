@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mien.core import checkpoints, images
 from mien.core.errors import RequestError, WeightsError
 from mien.faces.encoder import VggFaceEncoder, load_encoder
-from mien.pretrained import vggface, vggface_files
+from mien.pretrained import taps, vggface, vggface_files
 
 # Every width of its own, so that no two layers can be exchanged; pool5 is 2 x 2, so that its order counts.
 TINY = vggface.Widths(blocks=(2, 3, 4, 5, 6), hidden=7, people=8, input_size=64)
@@ -67,13 +67,13 @@ def _plain(network: vggface.VggFace) -> nn.Sequential:
 
 def test_every_tap_is_that_of_plain_layers(network: vggface.VggFace) -> None:
     x = _input()
-    found = network(x, vggface.TAPS)
-    assert tuple(found) == vggface.TAPS
+    found = network(x, taps.VGG_FACE)
+    assert tuple(found) == taps.VGG_FACE
     expected, value = {}, x.clone()
     with torch.no_grad():
         for name, layer in _plain(network).named_children():
             value = expected[name] = layer(value)
-    for tap in vggface.TAPS:
+    for tap in taps.VGG_FACE:
         torch.testing.assert_close(found[tap], expected[tap], rtol=1e-5, atol=1e-4)
         assert found[tap].abs().sum() > 0, f"{tap} is dead: nothing was compared"
     assert (found["fc7"] >= 0).all()
@@ -84,21 +84,21 @@ def test_every_tap_is_that_of_plain_layers(network: vggface.VggFace) -> None:
 def test_the_published_network_has_the_sizes_of_the_paper() -> None:
     with torch.device("meta"):
         network = vggface.VggFace()
-        found = network(torch.zeros(1, 3, 224, 224), vggface.TAPS[:-3])
+        found = network(torch.zeros(1, 3, 224, 224), taps.VGG_FACE[:-3])
     assert sum(p.numel() for p in network.parameters()) == 145_002_878
     shapes = {tap: tuple(value.shape[1:]) for tap, value in found.items()}
     assert shapes["conv1_2"] == (64, 224, 224)
     assert shapes["pool1"] == (64, 112, 112)
     assert shapes["conv3_3"] == (256, 56, 56)
     assert shapes["pool5"] == (512, 7, 7)
-    sizes = [tuple(network.get_parameter(f"{name}.weight").shape) for name in vggface.FULL]
+    sizes = [tuple(network.get_parameter(f"{name}.weight").shape) for name in taps.FULL]
     assert sizes == [(4096, 7 * 7 * 512), (4096, 4096), (2622, 4096)]
-    assert len(vggface.TAPS) == 13 + 5 + 3
+    assert len(taps.VGG_FACE) == 13 + 5 + 3
 
 
 def test_taps_do_not_change_what_is_computed(network: vggface.VggFace) -> None:
     x = _input()
-    together = network(x, vggface.TAPS)
+    together = network(x, taps.VGG_FACE)
     for tap in ("conv1_1", "pool3", "fc6", "fc8"):
         alone = network(x, [tap])
         assert list(alone) == [tap]
@@ -201,7 +201,7 @@ def _hwio(network: vggface.VggFace, name: str) -> np.ndarray:
 
 def _layers(network: vggface.VggFace, form: str) -> np.ndarray:
     layers: list[dict[str, Any]] = []
-    for tap in vggface.TAPS:
+    for tap in taps.VGG_FACE:
         if tap.startswith("pool"):
             layers.append({"type": "pool", "name": tap, "pool": np.array([2.0, 2.0]), "method": "max"})
             continue

@@ -20,6 +20,7 @@ from typer.testing import Result
 from mien.core.errors import MienError
 from mien.evaluation.study.assignment import trials_of
 from mien.evaluation.study.design import Design
+from mien.pipelines.study import open_answers
 
 Run = Callable[..., Result]
 WAIT_SECONDS = 120  # a busy machine is no failure
@@ -181,6 +182,7 @@ def test_too_few_answers_and_open_doors_are_refused(folders: tuple[str, ...], tm
     assert "no such store" in str(cli_here("study", "report", out, "--out", tmp_path / "r").exception)
     exposed = cli_here("study", "run", out, "--host", "0.0.0.0", "--port", 0)
     assert "--host: 0.0.0.0 can be reached by others, which needs --keys FILE" in str(exposed.exception)
+    open_answers(out).store.close()  # as the first start does
     few = cli_here("study", "report", out, "--out", tmp_path / "r")
     assert "0 participants whose answers count (0 began" in str(few.exception)
     assert not (tmp_path / "r").exists()

@@ -17,6 +17,7 @@ from mien.core import checkpoints, images
 from mien.core.errors import RequestError
 from mien.pretrained import facenet, vggface
 from mien.pretrained.registry import weights_path
+from mien.pretrained.taps import FACENET, VGG_FACE
 
 
 class Encoder(Protocol):
@@ -47,7 +48,7 @@ class FaceNetEncoder:
 
     name = "facenet"
     input_size = facenet.INPUT_SIZE
-    taps = facenet.TAPS
+    taps = FACENET
     usual: tuple[str, ...] = ("embedding",)  # taps where none are named
     prepared = staticmethod(images.to_facenet)
 
@@ -65,7 +66,7 @@ class VggFaceEncoder(FaceNetEncoder):
 
     name = "vgg-face"
     input_size = vggface.PUBLISHED.input_size
-    taps = vggface.TAPS
+    taps = VGG_FACE
     usual = ("fc7",)
     prepared = staticmethod(images.to_vggface)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mien.core.errors import DatasetError, RequestError
+from mien.core.errors import DatasetError
 from mien.core.progress import OnStage
 from mien.core.seeding import stream
 from mien.datasets.batches import FaceDataset
@@ -44,7 +44,7 @@ def distribution(request: ReportRequest) -> Report:
 
 def tsne(request: TsneExperiment, on_stage: OnStage) -> Report:
     """A map of one layer's features, one face of each person."""
-    faces, network = FaceDataset.open(request.data), encoder_with(request.encoder, request.layers)
+    faces, network = FaceDataset.open(request.data), load_encoder(request.encoder)
     tap = request.layers[0] if request.layers else MAPPED[network.name]
     everyone = marks(faces.faces)
     drawn = one_a_person(everyone.people, stream(request.seed, "faces"))
@@ -59,7 +59,7 @@ def tsne(request: TsneExperiment, on_stage: OnStage) -> Report:
 
 def activations(request: ActivationsExperiment, on_stage: OnStage) -> Report:
     """Tests of normality of the elements of layers, for the faces of some attributes."""
-    faces, network = FaceDataset.open(request.data), encoder_with(request.encoder, request.layers)
+    faces, network = FaceDataset.open(request.data), load_encoder(request.encoder)
     taps = list(request.layers or ACTIVATED[network.name])
     everyone = marks(faces.faces)
     chosen = everyone.pick(np.sort(one_a_person(everyone.people, stream(request.seed, "faces"))))
@@ -80,7 +80,7 @@ def activations(request: ActivationsExperiment, on_stage: OnStage) -> Report:
 
 def verification(request: VerificationExperiment, on_stage: OnStage) -> Report:
     """Pairs of photographs of one person and of two, told apart by the distance of a layer's features."""
-    faces, network = FaceDataset.open(request.data), encoder_with(request.encoder, request.layers)
+    faces, network = FaceDataset.open(request.data), load_encoder(request.encoder)
     tap = request.layers[0] if request.layers else VERIFIED[network.name]
     named = [int(row) for row in faces.rows(None, request.source) if faces.faces[int(row)].person is not None]
     if not named:
@@ -92,15 +92,6 @@ def verification(request: VerificationExperiment, on_stage: OnStage) -> Report:
     values = {"one view": _verified(faces, network, named, tap, drawn, on_stage)}
     about = provenance(faces, network, request.seed, len(drawn), layer=tap)
     return verification_report(values, people, drawn, tap, about)
-
-
-def encoder_with(name: str, layers: Sequence[str]) -> Encoder:
-    """The encoder, once every layer asked for is one of its taps."""
-    network = load_encoder(name)
-    unknown = [layer for layer in layers if layer not in network.taps]
-    if unknown:
-        raise RequestError(f"--layer: '{unknown[0]}' given; {name} has {', '.join(network.taps)}")
-    return network
 
 
 def encoded(data: FaceDataset, encoder: Encoder, rows: Array, tap: str, on_stage: OnStage) -> Array:

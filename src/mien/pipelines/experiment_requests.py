@@ -10,6 +10,7 @@ from mien.core.errors import RequestError, WeightsError
 from mien.evaluation import report
 from mien.pipelines.evaluate_requests import PortraitEvaluation, ReportRequest, check_encoder
 from mien.pipelines.train.settings import PortraitSettings
+from mien.pretrained.taps import check_tap
 
 # What the paper looks at (fc-7 on its maps, fc-6 for single activations), and what stands for it in each encoder.
 MAPPED = {"facenet": "pool", "vgg-face": "fc7"}
@@ -30,6 +31,8 @@ class EncoderExperiment(ReportRequest):
     def check(self) -> None:
         """See ``ReportRequest``."""
         check_encoder(self.encoder)
+        for layer in self.layers:
+            check_tap(self.encoder, layer, "--layer")
         ReportRequest.check(self)
 
 

@@ -28,7 +28,7 @@ from mien.datasets.marks import truths
 from mien.evaluation.experiments.unfreezing import Curve, ProbedFaces, Unfrozen, unfreezing_report
 from mien.evaluation.report import Report
 from mien.faces.encoder import Encoder, load_encoder
-from mien.pipelines.experiment_encoder import encoder_with, provenance
+from mien.pipelines.experiment_encoder import provenance
 from mien.pipelines.experiment_requests import UnfreezingExperiment
 from mien.training.attributes import AttributesConfig, train_attributes, validation_hook
 from mien.training.attributes_layers import layers_from
@@ -83,7 +83,7 @@ class RunData:
 
 def compared(request: UnfreezingExperiment) -> Report:
     """The report on one run for each layer, and on one whose rate falls with depth; ended runs are read."""
-    network = encoder_with(request.encoder, request.layers)
+    network = load_encoder(request.encoder)
     data = FaceDataset.open(request.data)
     layers = request.layers or DEPTHS[request.encoder]
     depths: list[tuple[str | None, bool]] = [(None, False), *((layer, False) for layer in layers)]

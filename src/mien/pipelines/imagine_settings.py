@@ -86,7 +86,7 @@ def checked_settings(preset: str, method: str, given: Mapping[str, Any], said: I
     """The settings of a method from ``name=value`` words.
 
     ``RequestError`` for a method that there is not, for an option in ``given`` that it does not use (``None`` and
-    False: not given), and for a setting that it has not.
+    False: not given), for a setting that it has not, and for a photo that is not there.
     """
     for option, name, allowed in (("--preset", preset, PRESETS), ("--method", method, METHODS)):
         if name not in allowed:
@@ -106,6 +106,9 @@ def checked_settings(preset: str, method: str, given: Mapping[str, Any], said: I
     if unused:
         uses = ", ".join(f"--{name}" for name in (*options, *SHARED, "set"))
         raise RequestError(f"--{unused[0]}: {whose} does not use it; it uses {uses}")
+    for option in ("like", "photo"):
+        if (photo := given.get(option)) is not None and not photo.is_file():
+            raise RequestError(f"--{option}: {photo} given; there is no such file")
     return own
 
 

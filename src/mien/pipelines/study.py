@@ -58,6 +58,10 @@ def make_study(
     if (out / DESIGN_FILE).exists() and not force:
         raise RequestError(f"{out}: holds a study already; name another directory or add --force")
     check_names([name for name, _ in models])
+    for where in (real, *(where for _, where in models)):
+        if not where.is_dir():
+            wanted = "pictures or a prepared dataset" if where is real else "pictures"
+            raise RequestError(f"{where}: no such directory; wanted {wanted}")
     from mien.evaluation.study.freeze import freeze
     from mien.evaluation.study.sources import candidates
 

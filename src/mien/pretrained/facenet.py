@@ -23,19 +23,10 @@ from torch.nn import functional as F
 
 from mien.core.errors import RequestError, WeightsError
 from mien.pretrained.graphdef import constants
+from mien.pretrained.taps import BLOCKS8, BLOCKS17, BLOCKS35, FACENET
 
 INPUT_SIZE = 160  # px
 MINIMUM_SIZE = 96  # px
-STEM = ("1a", "2a", "2b", "3b", "4a", "4b")
-BLOCKS35 = tuple(f"block35_{i}" for i in range(1, 6))
-BLOCKS17 = tuple(f"block17_{i}" for i in range(1, 11))
-BLOCKS8 = tuple(f"block8_{i}" for i in range(1, 7))
-# Channels x height x width at 160 px: 1a 32x79x79; 2a 32x77x77; 2b 64x77x77; 3b 80x38x38; 4a 192x36x36; 4b = stem =
-# block35 256x17x17; mixed_6a = block17 896x8x8; mixed_7a = block8 1792x3x3; pool 1792; embedding 512.
-TAPS: tuple[str, ...] = (
-    *STEM, "stem", *BLOCKS35, "block35", "mixed_6a", *BLOCKS17, "block17", "mixed_7a", *BLOCKS8, "block8",
-    "pool", "embedding",
-)  # fmt: skip
 # A whole group goes by the name of its last layer, too.
 _ALIASES = {"4b": "stem", BLOCKS35[-1]: "block35", BLOCKS17[-1]: "block17", BLOCKS8[-1]: "block8"}
 
@@ -183,7 +174,7 @@ class InceptionResnetV1(nn.Module):
             yield name, self.get_submodule(name)
 
     def forward(self, x: Tensor, taps: Sequence[str] = ("embedding",)) -> dict[str, Tensor]:
-        """Activations at ``taps`` (names of ``TAPS``), in that order; nothing after the last of them is computed.
+        """Activations at ``taps`` (names of ``FACENET``), in that order; nothing after the last of them is computed.
 
         ``x``: N 3 H W in (value - 127.5) / 128 form, H and W at least 96. Spatial taps are N C H' W' after their ReLU
         in the dtype of the computation (bfloat16 under autocast); ``pool`` (N 1792) and ``embedding`` (N 512, unit
@@ -191,9 +182,9 @@ class InceptionResnetV1(nn.Module):
         gradient then has the memory layout of the activations (channels last). Raises ``RequestError`` for an unknown
         tap or another shape.
         """
-        unknown = [tap for tap in taps if tap not in TAPS]
+        unknown = [tap for tap in taps if tap not in FACENET]
         if unknown:
-            raise RequestError(f"FaceNet has no tap {', '.join(map(repr, unknown))}; allowed: {', '.join(TAPS)}")
+            raise RequestError(f"FaceNet has no tap {', '.join(map(repr, unknown))}; allowed: {', '.join(FACENET)}")
         if x.ndim != 4 or x.shape[1] != 3 or min(x.shape[2:]) < MINIMUM_SIZE:
             raise RequestError(
                 f"FaceNet reads N 3 H W with H, W >= {MINIMUM_SIZE}, given {' '.join(map(str, x.shape))}"

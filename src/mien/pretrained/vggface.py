@@ -19,19 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.core.errors import RequestError
+from mien.pretrained.taps import CONVOLUTIONS, FULL, VGG_FACE
 
-BLOCKS = (2, 2, 3, 3, 3)  # convolutions of each block
 MINIMUM_SIZE = 32  # px: pool5 is then 1 x 1
-FULL = ("fc6", "fc7", "fc8")
-# Channels x height x width at 224 px: conv1 64x224x224, pool1 64x112x112; conv2 128x112x112, pool2 128x56x56; conv3
-# 256x56x56, pool3 256x28x28; conv4 512x28x28, pool4 512x14x14; conv5 512x14x14, pool5 512x7x7; fc6, fc7 4096; fc8 2622.
-CONVOLUTIONS: tuple[tuple[str, ...], ...] = tuple(
-    tuple(f"conv{block}_{i}" for i in range(1, count + 1)) for block, count in enumerate(BLOCKS, 1)
-)
-TAPS: tuple[str, ...] = (
-    *(name for block, names in enumerate(CONVOLUTIONS, 1) for name in (*names, f"pool{block}")),
-    *FULL,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +79,7 @@ class VggFace(nn.Module):
             yield name, x
 
     def forward(self, x: Tensor, taps: Sequence[str] = ("fc7",)) -> dict[str, Tensor]:
-        """Activations at ``taps`` (names of ``TAPS``), in that order; nothing after the last of them is computed.
+        """Activations at ``taps`` (names of ``VGG_FACE``), in that order; nothing after the last of them is computed.
 
         ``x``: N 3 H W, RGB, 0 to 255 minus the mean colour, H and W at least 32, and exactly the input size (224) if
         one of the taps is a fully connected layer. ``conv`` and ``pool`` taps are N C H' W' after their ReLU, in the
@@ -97,9 +87,9 @@ class VggFace(nn.Module):
         (N 2622, scores of the people of the training set, before the softmax) are float32. Raises ``RequestError`` for
         an unknown tap or another shape.
         """
-        unknown = [tap for tap in taps if tap not in TAPS]
+        unknown = [tap for tap in taps if tap not in VGG_FACE]
         if unknown:
-            raise RequestError(f"VGG-Face has no tap {', '.join(map(repr, unknown))}; allowed: {', '.join(TAPS)}")
+            raise RequestError(f"VGG-Face has no tap {', '.join(map(repr, unknown))}; allowed: {', '.join(VGG_FACE)}")
         size = self.widths.input_size
         if x.ndim != 4 or x.shape[1] != 3 or min(x.shape[2:]) < MINIMUM_SIZE:
             raise RequestError(

@@ -56,14 +56,15 @@ def review(
     from mien.pipelines.data import require_dataset
 
     require_dataset(dest)
+    from mien.apps.web.settings import ServiceSettings
+
+    settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="data review")
+    settings.access_keys()  # refused before the pages are loaded
     with needing("review", "review"):
         from mien.apps.review.app import create_app
         from mien.apps.review.face_page import summary
         from mien.apps.web.server import serve_app
-        from mien.apps.web.settings import ServiceSettings
         from mien.pipelines.review import open_review
-    settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="data review")
-    settings.check_open()
     with progress_bars() as on_stage:
         opened, answers = open_review(dest, labels=what or (), store=store, limit=limit, on_stage=on_stage)
     try:

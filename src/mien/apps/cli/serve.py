@@ -43,9 +43,8 @@ def serve(
     if new_key is not None:
         echo(key_made(keys, new_key))
         return
-    with needing("service", "serve"):
-        from mien.apps.service.run import serve as run
-        from mien.apps.web.settings import ServiceSettings
+    from mien.apps.web.settings import ServiceSettings
+
     settings = ServiceSettings.make(
         {
             "host": host,
@@ -62,6 +61,9 @@ def serve(
         },
         where="serve",
     )
+    settings.access_keys()  # refused before the pages are loaded
+    with needing("service", "serve"):
+        from mien.apps.service.run import serve as run
     run(settings, ready=lambda address: echo(f"mien serves at {address} (documentation: {address}/docs)"))
 
 

@@ -33,9 +33,8 @@ def studio(
     if new_key is not None:
         echo(key_made(keys, new_key))
         return
-    with needing("studio", "studio"):
-        from mien.apps.studio.run import run
-        from mien.apps.web.settings import ServiceSettings
+    from mien.apps.web.settings import ServiceSettings
+
     settings = ServiceSettings.make(
         {
             "host": host,
@@ -48,6 +47,9 @@ def studio(
         },
         where="studio",
     )
+    settings.access_keys("studio")  # refused before the pages are loaded
+    with needing("studio", "studio"):
+        from mien.apps.studio.run import run
     run(settings, ready=lambda address: echo(f"mien studio: {address} (Ctrl-C stops it)"), browser=browser)
 
 

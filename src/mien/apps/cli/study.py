@@ -101,12 +101,14 @@ def run(
         echo(key)
         echo(f"Invite with the address of the study and ?key={key}")
         return
+    from mien.apps.web.settings import ServiceSettings
+    from mien.pipelines.study import open_answers
+
+    settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="study run")
+    settings.access_keys("study run OUT")  # refused before the pages are loaded
     with needing("study", "study"):
         from mien.apps.study.app import create_study
         from mien.apps.web.server import serve_app
-        from mien.apps.web.settings import ServiceSettings
-        from mien.pipelines.study import open_answers
-    settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="study run")
     answers = open_answers(out, store)
     if answers.people()[0]:
         raise RequestError(f"--store: {answers.store.address} holds simulated participants; give one of its own")

@@ -16,7 +16,6 @@ from starlette.exceptions import HTTPException
 
 import mien
 from mien.apps.review.face_page import changes_of, face_page
-from mien.apps.web.keys import Keys
 from mien.apps.web.settings import LOOPBACK_NAMES, ServiceSettings
 from mien.core.errors import MienError, RequestError
 from mien.pipelines.review import Review, Reviewer, TakenError
@@ -73,8 +72,7 @@ def create_app(review: Review, settings: ServiceSettings, *, by: str | None = No
 
     ``RequestError`` for an address that others can reach and no keys. With keys a person's name is that of the key.
     """
-    settings.check_open()
-    keys = Keys.read(settings.keys) if settings.keys else None
+    keys = settings.access_keys()
     pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, trim_blocks=True)
     app = FastAPI(title="mien data review", version=mien.__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/static", StaticFiles(directory=HERE / "static"))

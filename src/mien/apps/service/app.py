@@ -17,7 +17,6 @@ from mien.apps.service import docs_page, routes
 from mien.apps.service.state import Service
 from mien.apps.web.auth import OPEN_PATHS
 from mien.apps.web.forms import plain, sentence
-from mien.apps.web.keys import Keys
 from mien.apps.web.middleware import JSON, AuthMiddleware
 from mien.apps.web.models import ModelSpec, chosen
 from mien.apps.web.settings import ServiceSettings
@@ -36,8 +35,7 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Mode
     address that others can reach and no keys, files that are not there.
     """
     settings = settings or ServiceSettings()
-    settings.check_open()
-    keys = Keys.read(settings.keys) if settings.keys else None
+    keys = settings.access_keys()
     temporary = None if settings.jobs else tempfile.TemporaryDirectory(prefix="mien-jobs-")
     service = Service(
         settings, makers or chosen(settings.makers), settings.jobs or Path(str(temporary and temporary.name))

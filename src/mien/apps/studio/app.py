@@ -43,7 +43,6 @@ import mien
 from mien.apps.studio import crowd, describe, imagine, portrait, routes, theme, widgets
 from mien.apps.studio.middleware import StudioMiddleware
 from mien.apps.studio.state import StudioState
-from mien.apps.web.keys import Keys
 from mien.apps.web.models import MODEL_SPECS, ModelSpec
 from mien.apps.web.settings import ServiceSettings
 
@@ -74,8 +73,7 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Mode
     ``RequestError`` for an address that others can reach and no keys. ``makers`` is for tests.
     """
     settings = settings or ServiceSettings()
-    settings.check_open("studio")
-    keys = Keys.read(settings.keys) if settings.keys else None
+    keys = settings.access_keys("studio")
     own = [maker for tab in TABS.values() for maker in getattr(tab, "MODEL_SPECS", ())]
     state = StudioState(settings, [*own, *makers])  # of two with one name the latter
 

@@ -18,7 +18,6 @@ from starlette.exceptions import HTTPException
 
 from mien.apps.study.middleware import CLOSED_PATH, StudyMiddleware
 from mien.apps.study.pages import page, paragraphs
-from mien.apps.web.keys import Keys
 from mien.apps.web.settings import ServiceSettings
 from mien.core.config import Config
 from mien.core.errors import MienError, RequestError
@@ -63,10 +62,7 @@ def create_study(folder: Path, answers: AnswerStore, settings: ServiceSettings) 
 
     ``RequestError`` for an address that others can reach and no keys.
     """
-    if settings.keys is None and not settings.on_loopback:
-        told = "mien study run OUT --keys FILE --new-key NAME makes one"
-        raise RequestError(f"--host: {settings.host} can be reached by others, which needs --keys FILE ({told})")
-    keys, design = Keys.read(settings.keys) if settings.keys else None, answers.design
+    keys, design = settings.access_keys("study run OUT"), answers.design
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from mien.apps.web.keys import Keys
 from mien.core.config import Config
 from mien.core.errors import RequestError
 
@@ -73,8 +74,13 @@ class ServiceSettings(Config):
         except ValueError:
             return False
 
-    def check_open(self, command: str = "serve") -> None:
-        """``RequestError`` for an address that others can reach and no keys; ``command`` makes keys."""
-        if self.keys is None and not self.on_loopback:
+    def access_keys(self, command: str = "serve") -> Keys | None:
+        """The keys that open it; None: nobody is asked for one. ``RequestError`` for an address that others can reach
+        without keys, and for a file that holds none; ``command`` makes keys.
+        """
+        if self.keys is not None:
+            return Keys.read(self.keys)
+        if not self.on_loopback:
             told = f"mien {command} --keys FILE --new-key NAME makes one"
             raise RequestError(f"--host: {self.host} can be reached by others, which needs --keys FILE ({told})")
+        return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mien.core.progress import OnProgress, progress_bars
 from mien.pipelines.train.request import Trained, TrainRequest, settings_of, use_threads
 from mien.pipelines.train.settings import DensitySettings, MixtureSettings
+from mien.pretrained.taps import check_tap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +37,7 @@ def fit_density_preset(request: TrainRequest) -> Trained:
 def fit_mixture_preset(request: TrainRequest) -> Trained:
     """Fit the paper's mixture; weights and report.json are written into RUN."""
     own = settings_of(request, MixtureSettings)
+    check_tap(own.encoder, own.layer, "--set: layer")
     dataset, encoder = _opened(request, own.encoder)
     steps, seed = request.steps or SGD_STEPS, request.seed or 0
     return _reported(request, _paper(dataset, encoder, request.out, own.layer, own.set_size, own.images, steps, seed))
@@ -186,7 +188,6 @@ def _paper(
     from mien.core.checkpoints import save_weights
     from mien.core.errors import DatasetError
     from mien.core.seeding import stream
-    from mien.papers.deepface_2016.invert import check_layer
     from mien.papers.deepface_2016.mixture import (
         ClassMixture,
         GaussianSums,
@@ -197,7 +198,6 @@ def _paper(
     )
     from mien.papers.deepface_2016.mixture_weights import MODEL, to_tensors
 
-    check_layer(encoder, layer)
     rows = np.array([k for k in data.rows("train") if data.faces[k].attributes_present], np.int64)
     if images is not None and images < len(rows):
         rows = np.sort(stream(seed, "images").choice(rows, images, replace=False))

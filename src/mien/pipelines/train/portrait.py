@@ -121,11 +121,13 @@ def train_paper(request: TrainRequest, own: PortraitSettings) -> tuple[Outcome, 
 
 def fit_neutraliser(options: TrainRequest) -> Trained:
     """Preset mien: the directions of pose, expression and light, fitted to the decoder of RUN ``--from``; minutes."""
+    if options.start_from is None:
+        raise RequestError("--from: not given; wanted for --preset mien: the RUN of `mien train crowd` that is to draw")
     import numpy as np
     import torch
 
     from mien.core.checkpoints import load_into, load_weights
-    from mien.core.errors import DatasetError, RequestError
+    from mien.core.errors import DatasetError
     from mien.core.images import to_tensor
     from mien.core.quantise import unpacked
     from mien.datasets.batches import FaceDataset
@@ -138,8 +140,6 @@ def fit_neutraliser(options: TrainRequest) -> Trained:
     from mien.training.portrait_neutral import KEPT, Seen, export, fit
     from mien.training.state import initial_weights
 
-    if options.start_from is None:
-        raise RequestError("--from: not given; wanted for --preset mien: the RUN of `mien train crowd` that is to draw")
     run = options.start_from / "decoder" if (options.start_from / "decoder").is_dir() else options.start_from
     weights, images = initial_weights(run)
     if not {"decoder", "style"} <= weights.keys():

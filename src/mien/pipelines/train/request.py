@@ -71,7 +71,9 @@ def use_threads(request: TrainRequest) -> None:
 
 
 def check_options(request: TrainRequest) -> None:
-    """``RequestError`` for a number or a word that no preset allows."""
+    """``RequestError`` for a number or a word that no preset allows, and for a run that is not there."""
+    if request.start_from is not None and not request.start_from.is_dir():
+        raise RequestError(f"--from: {request.start_from} given; there is no such directory, wanted is a RUN of mien")
     for name in ("steps", "batch", "threads"):
         value = getattr(request, name)
         if value is not None and value < 1:
