@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from typer.testing import Result
 
 import mien.datasets.batches
+import mien.datasets.features
 import mien.datasets.patches
 import mien.faces.encoder
 from mien.core.errors import RequestError, TrainingError
@@ -88,3 +89,25 @@ def test_what_cannot_be_is_refused(cli_here: Run, tmp_path: Path) -> None:
         assert f"{option}: 0 given, allowed are 1 and more" in str(refused.exception)
     assert "no prepared dataset" in str(cli_here(*words).exception)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_painters_finisher_learns_from_photographs_that_it_paints_over(
+    cli_here: Run, small: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = stream(1, "faces").integers(0, 256, (2, 256, 256, 3)).astype(np.uint8)
+    pooled = stream(1, "pooled").standard_normal((2, 1792)).astype(np.float16)
+    monkeypatch.setattr(StubData, "decoded", lambda self, rows: faces[: len(rows)], raising=False)
+    monkeypatch.setattr(mien.datasets.features, "features", lambda *words, **named: pooled)
+    words = [word for word in small if not word.startswith("crowd=")]
+    words.remove("--set")
+    run = tmp_path / "finisher"
+    done = cli_here("train", "enlarger", "--preset", "painter", *words, "--out", str(run), "--steps", "2")
+    assert done.exit_code == 0, done.output
+    painted, photographs = (np.load(next(run.glob(f"{what}-*.npy"))) for what in ("painted", "photographs"))
+    assert np.array_equal(photographs, faces)
+    assert painted.shape == (2, 128, 128, 3)
+    enlarger = Enlarger.load(run / "weights.safetensors")
+    assert enlarger.network.config.deepest_channels > 0
+    assert enlarger.enlarge(painted[:1]).shape == (1, 256, 256, 3)
+    refused = cli_here("train", "enlarger", "--preset", "painter", *words, "--out", str(run), "--set", "drawn=3")
+    assert "drawn" in str(refused.exception)

@@ -11,6 +11,7 @@ import torch
 from mien.core.contract import FaceRequest
 from mien.core.errors import RequestError
 from mien.core.images import to_photos
+from mien.generators.enlarger import Enlarger, EnlargerConfig, EnlargerNetwork
 from mien.generators.painter.basis import PatchBasis, folding
 from mien.generators.painter.network import Given, Painter, PainterConfig
 from mien.generators.painter.renderer import PainterRenderer
@@ -179,7 +180,7 @@ def test_it_learns_faces_by_heart_and_a_resumed_run_is_the_same(tmp_path: object
     assert bool((to_own < 0.5 * to_other).all()), (to_own, to_other)
 
 
-def tiny_renderer(look: str = "studio") -> PainterRenderer:
+def tiny_renderer(look: str = "studio", finisher: Enlarger | None = None) -> PainterRenderer:
     torch.manual_seed(0)
     painter, basis = Painter(TINY), PatchBasis(TINY.size_px, TINY.patch_px, TINY.channels)
     for parameter in painter.parameters():
@@ -193,7 +194,7 @@ def tiny_renderer(look: str = "studio") -> PainterRenderer:
         "version": "tiny", "conditions": ["grey", "age", "Smiling"], "sources": ["generated", "lfw"],
         "asked": {"grey": 0.0}, "scale": {"grey": [0, 1], "age": [0.3, 0.2], "Smiling": [0.5, 0.5]},
     }  # fmt: skip
-    return PainterRenderer(painter, basis, frame, about, look, scenes_of(np.random.default_rng(0)))
+    return PainterRenderer(painter, basis, frame, about, look, scenes_of(np.random.default_rng(0)), finisher=finisher)
 
 
 def test_a_painted_face_depends_on_its_own_request_alone() -> None:
@@ -229,11 +230,33 @@ def test_a_look_is_one_of_four_and_changes_the_picture() -> None:
         tiny_renderer("opera")
 
 
+def test_a_finisher_doubles_pictures_and_smaller_ones_are_of_the_same_face() -> None:
+    plain = tiny_renderer()
+    torch.manual_seed(1)
+    sizes = {"channels": 4, "blocks": 1, "deep_channels": 8, "deep_blocks": 1}
+    network = EnlargerNetwork(EnlargerConfig(**sizes, deepest_channels=8, deepest_blocks=1))
+    torch.nn.init.normal_(network.out.weight, std=0.05)
+    renderer = tiny_renderer(finisher=Enlarger(network, "fin"))
+    features, requests = np.zeros((2, 6)), [FaceRequest(1, 0), FaceRequest(1, 1)]
+    large, small = (np.stack(one.draw(features, requests)) for one in (renderer, renderer.at(32)))
+    assert large.shape == (2, 64, 64, 3)
+    assert small.shape == (2, 32, 32, 3)
+    halves = large.reshape(2, 32, 2, 32, 2, 3).mean((2, 4))
+    assert np.abs(halves - small).max() <= 1
+    assert np.array_equal(np.stack(renderer.unfinished().draw(features, requests)), plain.draw(features, requests))
+    assert not np.array_equal(small, plain.draw(features, requests))
+    assert renderer.version == f"{plain.version}+fin"
+    with pytest.raises(RequestError, match="size: 48 px given; allowed: 32, 64"):
+        renderer.at(48)
+    with pytest.raises(RequestError, match="size: 64 px given; allowed: 32"):
+        plain.at(64)
+
+
 def test_the_packaged_painter_makes_labelled_faces() -> None:
     crowd = load_crowd("painter")
     faces = crowd.sample(2, sex="female", age=30, attributes={"Smiling": True}, seed=3)
     assert [face.labels.sex for face in faces] == ["female", "female"]
-    assert faces[0].image.shape == (128, 128, 3)
+    assert faces[0].image.shape in {(128, 128, 3), (256, 256, 3)}
     assert faces[0].image.std() > 20
     assert np.array_equal(crowd.sample(1, sex="female", age=30, attributes={"Smiling": True}, seed=3, first=1)[0].image,
                           faces[1].image)  # fmt: skip
@@ -281,7 +304,7 @@ def test_repainting_keeps_as_much_of_a_picture_as_it_is_told() -> None:
     assert apart(0.95) < apart(0.5) < apart(0.0)
     one = renderer.repaint(features[1:2], requests[1:2], pictures[1:2], [0.5])[0]
     assert np.array_equal(one, renderer.repaint(features, requests, pictures, [0.2, 0.5, 0.7])[1])
-    with pytest.raises(RequestError, match="wanted N 32 32 3"):
+    with pytest.raises(RequestError, match="wanted N S S 3"):
         renderer.repaint(features, requests, pictures[:, :16], np.zeros(3))
 
 

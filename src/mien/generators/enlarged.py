@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -33,6 +33,14 @@ class Renderer(Protocol):
     ) -> list[UInt8Image]:
         """Features N F -> N pictures. Style and grain belong to ``styles``, or else to ``requests``."""
         ...
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """A generator or renderer that makes its own larger and smaller pictures (``generators/painter``)."""
+
+    def at(self, size_px: int | None) -> Any:
+        """The same at ``size_px`` (``None``: its own size). ``RequestError`` for another size."""
 
 
 @lru_cache(maxsize=4)
@@ -107,6 +115,8 @@ class EnlargedRenderer:
 
 def generator_at(generator: Generator, size_px: int | None) -> Generator:
     """``generator`` at ``size_px`` (``None``: its own size). ``RequestError`` names the sizes that there are."""
+    if isinstance(generator, Sized):
+        return cast(Generator, generator.at(size_px))
     plain = generator.plain if isinstance(generator, EnlargedGenerator) else generator
     can = plain.frame == WHOLE_CROP  # the only framing that the enlarger has learned
     if not _enlarged(size_px, plain.size_px, can):
@@ -116,6 +126,8 @@ def generator_at(generator: Generator, size_px: int | None) -> Generator:
 
 def renderer_at(renderer: Renderer, size_px: int | None) -> Renderer:
     """``renderer`` at ``size_px`` (``None``: its own size). ``RequestError`` names the sizes that there are."""
+    if isinstance(renderer, Sized):
+        return cast(Renderer, renderer.at(size_px))
     plain = renderer.plain if isinstance(renderer, EnlargedRenderer) else renderer
     if not _enlarged(size_px, plain.size_px, True):
         return plain
@@ -123,7 +135,11 @@ def renderer_at(renderer: Renderer, size_px: int | None) -> Renderer:
 
 
 def _enlarged(size_px: int | None, own_px: int, can: bool) -> bool:
-    allowed = (own_px, FACTOR * own_px) if can else (own_px,)
+    check_size(size_px, (own_px, FACTOR * own_px) if can else (own_px,))
+    return size_px is not None and size_px != own_px
+
+
+def check_size(size_px: int | None, allowed: Sequence[int]) -> None:
+    """``RequestError`` for a size that there is not."""
     if size_px is not None and size_px not in allowed:
         raise RequestError(f"size: {size_px} px given; allowed: {', '.join(map(str, allowed))}")
-    return size_px is not None and size_px != own_px

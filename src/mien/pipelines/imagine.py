@@ -166,13 +166,12 @@ def _imagine(request: ImagineRequest) -> Imagine:
 
 
 def _painted(request: ImagineRequest) -> Imagine:
-    """A density over the painter's own codes, drawn by the painter (128 px, or enlarged to 256)."""
-    from mien.generators.enlarger import FACTOR
+    """A density over the painter's own codes, drawn by the painter (256 px, or 128)."""
     from mien.generators.painter.people import conditions_of, painted
 
     asked = conditions_of(request.wanted, request.ages_years)
     makes = painted(request.weights, request.setting("look", "studio"), asked, request.device)
-    return makes.at(request.size_px or FACTOR * makes.renderer.size_px)
+    return makes.at(request.size_px)
 
 
 def tellable(wanted: Mapping[str, bool | float]) -> dict[str, bool]:

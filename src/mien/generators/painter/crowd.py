@@ -45,6 +45,10 @@ class PainterCrowd:
         """The packaged painter with its density, or another density."""
         return cls(painted(weights, look, device=device), look)
 
+    def at(self, size_px: int | None) -> Self:
+        """The same faces at another size; networks are shared."""
+        return type(self)(self.imagine.at(size_px), self.look)
+
     @property
     def size_px(self) -> int:
         """Height and width of the images."""

@@ -15,17 +15,20 @@ from torch import Tensor
 from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.contract import FaceRequest, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
-from mien.core.images import to_photos, to_tensor
+from mien.core.images import resize, to_photos, to_tensor
 from mien.core.memory import keep_freed_memory
 from mien.core.quantise import unpacked
 from mien.core.records import UInt8Image
 from mien.core.seeding import sample_generator, stream
+from mien.generators.enlarged import check_size
+from mien.generators.enlarger import FACTOR, Enlarger
 from mien.generators.painter.basis import PatchBasis
 from mien.generators.painter.network import Given, Painter, PainterConfig
 from mien.generators.painter.sampling import sample
 from mien.generators.painter.scenes import Scenes
 
 MODEL = "painter"
+FINISHER = "painter-enlarger.safetensors"
 ROWS = 8  # of a batch, so that a face does not depend on how many others are drawn
 LARGEST = 3.0  # of a standardised condition
 CODE_NOISE = 0.15  # a density errs a little: the painter is told so
@@ -45,19 +48,22 @@ class PainterRenderer:
         look: str,
         scenes: Scenes | None = None,
         device: str = "cpu",
+        finisher: Enlarger | None = None,
     ) -> None:
+        """``finisher``: makes pictures of twice the size of what was painted, without its brush strokes."""
         if look not in LOOKS:
             raise RequestError(f"look: '{look}' given; allowed: {', '.join(LOOKS)}")
         self.device = torch.device(device)
         self.painter = painter.eval().requires_grad_(False).to(self.device)
         self.basis = basis.eval().requires_grad_(False).to(self.device)
-        self.frame, self.look, self.scenes = dict(frame), look, scenes
+        self.frame, self.look, self.scenes, self.finisher = dict(frame), look, scenes, finisher
+        self.size_px = self.basis.size_px * (1 if finisher is None else FACTOR)
         self.conditions: list[str] = list(about["conditions"])
         self.sources: list[str] = list(about["sources"])
         self.scale: dict[str, list[float]] = dict(about["scale"])  # condition -> mean, deviation
         self.asked: dict[str, float] = dict(about["asked"])  # conditions of every picture
         self.pinned: frozenset[str] = frozenset()  # of ``asked``: what no scene may say otherwise
-        self.version = f"{about['version']}-{look}"
+        self.version = f"{about['version']}-{look}" + ("" if finisher is None else f"+{finisher.version}")
 
     @classmethod
     def load(
@@ -80,12 +86,23 @@ class PainterRenderer:
         basis = PatchBasis(config.size_px, config.patch_px, config.channels)
         load_into(basis, {**_under("basis.", tensors)}, name=f"{where}: basis")
         scenes = Scenes.of(tensors, about.get("scene_conditions", ()), about.get("scene_looks", ()))
-        return cls(painter, basis, _under("frame.", tensors), about, look, scenes, device)
+        finisher = Enlarger.load(WEIGHTS / FINISHER, device=device) if (WEIGHTS / FINISHER).is_file() else None
+        return cls(painter, basis, _under("frame.", tensors), about, look, scenes, device, finisher)
 
-    @property
-    def size_px(self) -> int:
-        """Height and width of the pictures."""
-        return self.basis.size_px
+    def at(self, size_px: int | None) -> Self:
+        """The same pictures at the size that was painted, or twice that (``None``, where there is a finisher)."""
+        own = self.basis.size_px
+        sizes = (own,) if self.finisher is None else (own, FACTOR * own)
+        check_size(size_px, sizes)
+        other = copy.copy(self)
+        other.size_px = size_px or sizes[-1]
+        return other
+
+    def unfinished(self) -> Self:
+        """The same painter without what finishes its pictures: what a finisher learns from."""
+        other = copy.copy(self)
+        other.finisher, other.size_px = None, self.basis.size_px
+        return other
 
     def codes(self, features: Any) -> Tensor:
         """Encoder features (N F) -> codes (N K) of unit variance. Each by itself: products round by their size."""
@@ -124,9 +141,11 @@ class PainterRenderer:
 
         ``kept`` (N, in [0, 1)): how much of a picture stays: 0 nothing, 0.3 its layout, 0.7 all but small details.
         """
-        if pictures.shape[1:] != (self.size_px, self.size_px, 3):
-            raise RequestError(f"pictures of shape {pictures.shape} given; wanted N {self.size_px} {self.size_px} 3")
-        return self._painted(features, requests, asked, pictures, np.asarray(kept, np.float64))
+        if pictures.ndim != 4 or pictures.shape[1] != pictures.shape[2] or pictures.shape[3] != 3:
+            raise RequestError(f"pictures of shape {pictures.shape} given; wanted N S S 3")
+        own = self.basis.size_px
+        small = np.stack([resize(picture, own, own) for picture in pictures])
+        return self._painted(features, requests, asked, small, np.asarray(kept, np.float64))
 
     @torch.no_grad()
     def _painted(
@@ -152,11 +171,21 @@ class PainterRenderer:
                     begun = np.stack([np.zeros_like(pictures[0]) if k is None else pictures[k] for k in places])
                     noise = start * self.basis.encode(to_tensor(begun).to(self.device)) + (1 - start) * noise
                 tokens = sample(self.painter, self._given(rows, faces, own).to(self.device), noise, start=start)
-                photos = to_photos(self.basis.decode(tokens).clamp(-1, 1))
+                photos = self._finished(to_photos(self.basis.decode(tokens).clamp(-1, 1)))
                 for photo, place in zip(photos, places, strict=True):
                     if place is not None:
                         made[place] = photo
         return [picture for picture in made if picture is not None]
+
+    def _finished(self, painted: UInt8Image) -> UInt8Image:
+        if self.finisher is None:
+            return painted
+        large = self.finisher.enlarge(painted)
+        return (
+            large
+            if self.size_px == large.shape[1]
+            else np.stack([resize(p, self.size_px, self.size_px) for p in large])
+        )
 
     def _noise(self, faces: Sequence[FaceRequest | None]) -> Tensor:
         shape = (self.basis.tokens, self.basis.channels)

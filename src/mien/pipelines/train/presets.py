@@ -21,6 +21,7 @@ from mien.pipelines.train.settings import (
     CrowdSettings,
     DensitySettings,
     EnlargerSettings,
+    FinisherSettings,
     MixtureSettings,
     NoSettings,
     PainterSettings,
@@ -64,7 +65,10 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
         "mien": Preset("portrait:fit_neutraliser", ("threads", "start_from")),
         "paper": Preset("portrait:train_thesis", LOOP_OPTIONS, PortraitSettings),
     },
-    "enlarger": {"mien": Preset("enlarger:train_enlarger_preset", (*LOOP_OPTIONS, "start_from"), EnlargerSettings)},
+    "enlarger": {
+        "mien": Preset("enlarger:train_enlarger_preset", (*LOOP_OPTIONS, "start_from"), EnlargerSettings),
+        "painter": Preset("finisher:train_finisher_preset", (*LOOP_OPTIONS, "start_from"), FinisherSettings),
+    },
     "painter": {"mien": Preset("painter:train_painter_preset", (*LOOP_OPTIONS, "start_from"), PainterSettings)},
     "judge": {
         "mien": Preset("judge:train_age_sex", LOOP_OPTIONS),

@@ -96,6 +96,13 @@ class EnlargerSettings(Config):
     crowd: Path | None = Field(default=None, description="weights of `mien train crowd` that draw them")
 
 
+class FinisherSettings(Config):
+    """What makes 256 px of the painter's 128 px, without its brush strokes."""
+
+    faces: int = Field(default=3000, ge=1, description="sharp photographs that are painted over")
+    least_px: int = Field(default=200, ge=64, le=256, description="least side of a crop in pixels of its photograph")
+
+
 class PainterSettings(Config):
     """The painter and the density over its codes."""
 
