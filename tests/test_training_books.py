@@ -15,9 +15,10 @@ from torch import nn
 
 import mien.training.state as state_module
 from mien.core.errors import MienError, RequestError, TrainingError, WeightsError
+from mien.core.memory import keep_freed_memory
 from mien.training.ema import Ema, EmaConfig
 from mien.training.logbook import Logbook, Totals, plot_curves, read_logbook
-from mien.training.machine import asked_to_stop, batches_ahead, keep_memory
+from mien.training.machine import asked_to_stop, batches_ahead
 from mien.training.phases import History, OptimiserConfig, Phase, pause_below, total_of
 from mien.training.schedules import constant, cosine, flat_then_cosine, staircase
 from mien.training.state import (
@@ -277,5 +278,5 @@ def test_signals_are_given_back() -> None:
 
 
 def test_keeping_memory_is_harmless() -> None:
-    keep_memory()
+    keep_freed_memory()
     assert torch.zeros(1_000_000).sum() == 0

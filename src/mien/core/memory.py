@@ -1,20 +1,28 @@
-"""One hint to the C library's allocator, worth a factor of two in speed for small networks on the CPU."""
+"""One hint to the C library's allocator, worth a factor of two in speed for networks on the CPU."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from functools import cache
+
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # numbers of <malloc.h>
 
 
 @cache
 def keep_freed_memory() -> None:
-    """Make glibc keep the memory of freed tensors instead of returning it to the system after every layer.
+    """Ask glibc to keep freed memory for the next tensor; other C libraries are left as they are.
 
-    glibc gives freed memory back when more than twice the largest block that was ever returned lies unused at the end
-    of the heap (mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, which adjust themselves), and every layer then
-    pays for fresh, zeroed pages: the face mesh took 4.0 ms a face instead of 2.0. Freeing one block just under the
-    32 MiB at which this adjustment ends sets the limits once for the process. Elsewhere it costs nothing.
+    By default each large tensor is mapped anew and zeroed by the kernel page by page: half of the time of a step of
+    training on a CPU (the paper's GAN, batch 64, one thread: 0.44 s a step with this, 1.0 s without). What a process
+    once used it keeps.
     """
-    import torch
-
-    block = torch.empty(31 * 2**20, dtype=torch.uint8)
-    del block
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(TOP_PAD, 64 * 2**20)
+    mallopt(MMAP_MAX, 0)

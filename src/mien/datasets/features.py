@@ -15,19 +15,16 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from mien.core.errors import DatasetError
 from mien.core.files import write_bytes
-from mien.core.images import to_tensor
 from mien.core.memory import keep_freed_memory
-from mien.core.precision import fast_autocast
 from mien.core.progress import OnProgress
 from mien.core.records import Float32Array, UInt8Image
 from mien.core.seeding import stream
 from mien.datasets.batches import FaceDataset, Rows
 from mien.faces import align
-from mien.faces.encoder import Encoder
+from mien.faces.encoder import Encoder, encoded
 
 View = Literal["plain", "tight"]
 TIGHT_LIKE = "utkface"
@@ -116,10 +113,7 @@ def _encode(
     crops = data.decoded(np.array(rows, np.int64))
     if frames is not None:
         crops = np.stack([frames.cut(crop, data.faces[row].id) for crop, row in zip(crops, rows, strict=True)])
-    with torch.inference_mode(), fast_autocast():
-        windows = align.encoder_window(to_tensor(crops), encoder.input_size)
-        values: npt.NDArray[np.float16] = encoder(windows, [tap])[tap].float().flatten(1).numpy().astype(np.float16)
-    return values
+    return encoded(encoder, crops, tap, rows=len(crops), fast=True).reshape(len(crops), -1).astype(np.float16)
 
 
 def _read_block(path: Path) -> dict[int, npt.NDArray[np.float16]]:

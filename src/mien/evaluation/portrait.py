@@ -13,12 +13,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from mien.attributes import NAMES
 from mien.attributes.age_sex import AgeSexPredictions
 from mien.core.errors import PhotoError, TooFewError
-from mien.core.images import resize, to_tensor
+from mien.core.images import resize
 from mien.core.progress import OnStage, counted
 from mien.core.records import Box, Detection, Face, Float32Array, UInt8Image
 from mien.core.seeding import stream
@@ -29,7 +28,7 @@ from mien.evaluation.portrait_kept import HAT, KeptJudges
 from mien.evaluation.statistics import Float64Array
 from mien.evaluation.verification import Pairs, Verification, curve, verify
 from mien.faces import align, quality
-from mien.faces.encoder import Encoder, load_encoder
+from mien.faces.encoder import Encoder, encoded, load_encoder
 from mien.faces.find import PRESENCE
 from mien.faces.landmarks import IBUG_68, ROI_SCALE, FaceMesh, load_mesh, locate
 from mien.faces.landmarks68 import INNER_LIPS
@@ -101,14 +100,8 @@ class NetworkPortraitJudges:
     def identity(self, crops: UInt8Image, advance: Advance) -> Float32Array:
         return self.judges.identity(crops, advance)
 
-    @torch.inference_mode()
     def encoder(self, crops: UInt8Image, advance: Advance) -> Float32Array:
-        found = []
-        for start in range(0, len(crops), BATCH):
-            shown = align.encoder_window(to_tensor(crops[start : start + BATCH]), self.facenet.input_size)
-            found.append(self.facenet(shown, ("embedding",))["embedding"].float().numpy())
-            advance(len(shown))
-        return np.concatenate(found)
+        return encoded(self.facenet, crops, "embedding", rows=BATCH, advance=advance)
 
     def faces(self, crops: UInt8Image, advance: Advance) -> list[Face]:
         found = []

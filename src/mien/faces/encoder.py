@@ -7,14 +7,19 @@ that what stands downstream (attribute heads, inversion, perceptual losses) take
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mien.core import checkpoints, images
 from mien.core.errors import RequestError
+from mien.core.precision import fast_autocast
+from mien.core.records import Float32Array, UInt8Image
+from mien.faces.align import encoder_window
 from mien.pretrained import facenet, vggface
 from mien.pretrained.registry import weights_path
 from mien.pretrained.taps import FACENET, VGG_FACE
@@ -79,6 +84,29 @@ def _load(build: Callable[[], Any], encoder: Callable[[Any], Encoder], name: str
     tensors, _ = checkpoints.load_weights(weights_path(name), model=name)
     network = checkpoints.built(build, tensors, name=name)
     return encoder(network.to(device).to(memory_format=torch.channels_last))
+
+
+def encoded(
+    encoder: Encoder,
+    crops: UInt8Image,
+    tap: str,
+    *,
+    rows: int = 32,
+    fast: bool = False,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Float32Array:
+    """Aligned crops (N S S 3) -> activations at ``tap`` (N ...), ``rows`` at a time.
+
+    ``fast``: in bf16 where that is faster, as training reads them; judges read in fp32. ``advance`` is told how many
+    more are done.
+    """
+    parts = []
+    for start in range(0, len(crops), rows):
+        shown = images.to_tensor(np.ascontiguousarray(crops[start : start + rows]))
+        with torch.inference_mode(), fast_autocast() if fast else nullcontext():
+            parts.append(encoder(encoder_window(shown, encoder.input_size), [tap])[tap].float().numpy())
+        advance(len(parts[-1]))
+    return np.concatenate(parts)
 
 
 _ENCODERS: dict[str, Callable[[torch.device], Encoder]] = {

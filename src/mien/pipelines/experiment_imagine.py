@@ -28,8 +28,7 @@ from mien.evaluation.faces import FaceRow
 from mien.evaluation.features import Judges, NetworkJudges
 from mien.evaluation.report import Report, ReportProvenance
 from mien.evaluation.similarity import cosines
-from mien.faces.align import encoder_window
-from mien.faces.encoder import Encoder, load_encoder
+from mien.faces.encoder import Encoder, encoded, load_encoder
 from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import Imagine
 from mien.papers.deepface_2016.descent import Descent
@@ -180,14 +179,9 @@ def _embedded(
 ) -> dict[str, npt.NDArray[Any]]:
     """By FaceNet, which the faces were made from, and by dlib's network, which had no part in it: P D each."""
     with counted(on_stage(f"{name}: features"), 2 * len(crops)) as advance:
-        parts = []
-        for first in range(0, len(crops), 32):
-            with torch.inference_mode():
-                windows = encoder_window(to_tensor(crops[first : first + 32]), encoder.input_size)
-                parts.append(encoder(windows, ["embedding"])["embedding"].double().numpy())
-            advance(len(parts[-1]))
+        own = encoded(encoder, crops, "embedding", advance=advance).astype(np.float64)
         other = judges.identity(crops, advance).astype(np.float64)
-    return {"facenet": np.concatenate(parts), "dlib": other}
+    return {"facenet": own, "dlib": other}
 
 
 def _rulers(

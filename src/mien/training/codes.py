@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -127,9 +127,8 @@ def labelled_codes(
     return Codes(np.concatenate(codes).astype(np.float32), np.concatenate(spreads).astype(np.float32), stacked)
 
 
-def person_weights(views: ViewSet) -> FloatArray:
-    """A face of a person with n views weighs 1/sqrt(n): nobody who was photographed often fills the crowd."""
-    people = [views.face(place).person for place in range(len(views))]
+def person_weights(people: Sequence[str | None]) -> FloatArray:
+    """Weights of faces by their persons: one of n weighs 1/sqrt(n), so that nobody photographed often fills a crowd."""
     counts = Counter(person for person in people if person is not None)
     return np.array([1.0 if person is None else counts[person] ** -0.5 for person in people], np.float32)
 

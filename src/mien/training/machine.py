@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.core.errors import MienError, RequestError
+from mien.core.memory import keep_freed_memory
 from mien.core.precision import Precision, chosen_precision
 
 
@@ -54,7 +53,7 @@ class Machine:
             atexit.unregister(_leave)
             atexit.register(_leave)
         if state.device.type == "cpu":
-            keep_memory()
+            keep_freed_memory()
         return cls(
             state.device,
             int(state.process_index),
@@ -111,24 +110,6 @@ class Machine:
         for module in modules:
             for tensor in [*module.parameters(), *module.buffers()]:
                 tensor.copy_(broadcast(tensor.detach().clone()))
-
-
-def keep_memory() -> None:
-    """Ask glibc to keep freed memory for the next step; other C libraries are left as they are.
-
-    By default each large tensor is mapped anew and zeroed by the kernel page by page: half of the time of a step on a
-    CPU (the paper's GAN, batch 64, one thread: 0.44 s a step with this, 1.0 s without).
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # numbers of <malloc.h>
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(top_pad, 64 * 2**20)
-    mallopt(mmap_max, 0)
 
 
 @dataclass

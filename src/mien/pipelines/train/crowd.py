@@ -84,10 +84,9 @@ def fit_density(options: TrainRequest, outcome: Outcome, seen: Views, held_out: 
         }
         | {"device": options.device or "auto", "precision": options.precision or "auto", "log_every": 100}
     )
+    weights = person_weights([seen.face(place).person for place in range(len(seen))])
     fitted = train_density(
-        code_batches(
-            known.codes, known.spreads, known.conditions, settings.batch_size, settings.seed, person_weights(seen)
-        ),
+        code_batches(known.codes, known.spreads, known.conditions, settings.batch_size, settings.seed, weights),
         frame,
         options.out / "density",
         config,

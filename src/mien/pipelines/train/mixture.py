@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +65,7 @@ def _mien(
     from mien.datasets.features import features
     from mien.generators.imagine.mien import DecoderRenderer
     from mien.generators.imagine.weights import MODEL
+    from mien.training.codes import person_weights
     from mien.training.imagine import ImagineConfig, export_density, fit_density
 
     rows = data.rows("train")
@@ -73,7 +73,7 @@ def _mien(
     with progress_bars() as bars:
         values = features(data, encoder, rows, on_progress=bars("features"))
         faces = [data.faces[int(row)] for row in rows]
-        density = fit_density(values, faces, person_weights(faces), config, bars("Gaussians"))
+        density = fit_density(values, faces, person_weights([face.person for face in faces]), config, bars("Gaussians"))
         renderer = DecoderRenderer.load(decoder)
         explained: dict[str, float] = {}
         if drawn:
@@ -105,17 +105,19 @@ def _seen(density: Any, renderer: Any, encoder: Encoder, drawn: int, seed: int, 
     """
     import numpy as np
 
+    from mien.faces.encoder import encoded
     from mien.training.people import with_people
     from mien.training.visible import drawn_and_seen, with_visible_probes
+
+    def pooled(photos: Any) -> Any:
+        return encoded(encoder, np.stack(photos), "pool", rows=len(photos), fast=True)
 
     now, codes, seen = density, np.zeros((0, len(density.frame.scale))), np.zeros((0, len(density.frame.mean)))
     for number, count in enumerate((drawn - drawn // 2, drawn // 2)):
         if not count:
             continue
         label = f"drawn and seen, {number + 1} of 2"
-        more = drawn_and_seen(
-            now, renderer.draw, lambda photos: _pooled(encoder, photos), count, seed + number, bars(label)
-        )
+        more = drawn_and_seen(now, renderer.draw, pooled, count, seed + number, bars(label))
         codes, seen = np.concatenate([codes, more[0]]), np.concatenate([seen, more[1]])
         scores = density.probes.scores(density.frame.codes(seen))
         now = with_people(with_visible_probes(density, codes, scores), codes, _embedded(encoder, seen))
@@ -139,20 +141,6 @@ def _explained(codes: Any, seen: Any, density: Any) -> dict[str, float]:
     return {name: round(float(1 - a / b), 3) for name, a, b in zip(density.probes.names, off, seen.var(0), strict=True)}
 
 
-def _pooled(encoder: Encoder, photos: Any) -> Any:
-    import numpy as np
-    import torch
-
-    from mien.core.images import to_tensor
-    from mien.core.precision import fast_autocast
-    from mien.faces.align import encoder_window
-
-    with torch.inference_mode(), fast_autocast():
-        return (
-            encoder(encoder_window(to_tensor(np.stack(photos)), encoder.input_size), ["pool"])["pool"].float().numpy()
-        )
-
-
 def _embedded(encoder: Encoder, pooled: Any) -> Any:
     """Pooled features N 1792 -> embeddings N 512."""
     import torch
@@ -160,14 +148,6 @@ def _embedded(encoder: Encoder, pooled: Any) -> Any:
     embed: Any = encoder.network.embed
     with torch.inference_mode():
         return embed(torch.from_numpy(pooled).float()).numpy()
-
-
-def person_weights(faces: Any) -> npt.NDArray[np.float32]:
-    """A face of a person with n photos weighs 1/sqrt(n)."""
-    import numpy as np
-
-    counts = Counter(face.person for face in faces if face.person is not None)
-    return np.array([1.0 if f.person is None else counts[f.person] ** -0.5 for f in faces], np.float32)
 
 
 def _paper(
@@ -279,25 +259,15 @@ def marks_of(faces: Sequence[CatalogRow]) -> npt.NDArray[np.bool_]:
 def activations(data: FaceDataset, encoder: Encoder, rows: Rows, layer: str) -> Iterator[tuple[Any, Any]]:
     """(places in ``rows``, activations N ...) at a layer, block by block; those at ``pool`` are kept in the cache."""
     import numpy as np
-    import torch
 
-    from mien.core.images import to_tensor
     from mien.core.memory import keep_freed_memory
-    from mien.core.precision import fast_autocast
     from mien.datasets.features import features
-    from mien.faces.align import encoder_window
+    from mien.faces.encoder import encoded
 
     keep_freed_memory()
     for start in range(0, len(rows), BLOCK):
         places = np.arange(start, min(start + BLOCK, len(rows)))
         if layer == "pool":
             yield places, features(data, encoder, rows[places])
-            continue
-        pixels = data.pixels(128)
-        parts = []
-        for first in range(0, len(places), 32):
-            crops = to_tensor(np.ascontiguousarray(pixels[rows[places[first : first + 32]]]))
-            with torch.inference_mode(), fast_autocast():
-                windows = encoder_window(crops, encoder.input_size)
-                parts.append(encoder(windows, [layer])[layer].float().numpy())
-        yield places, np.concatenate(parts)
+        else:
+            yield places, encoded(encoder, data.pixels(128)[rows[places]], layer, fast=True)
