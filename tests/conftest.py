@@ -107,7 +107,7 @@ def made_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (CHECKOUT / "src" / "mien" / "weights" / "crowd-mien.safetensors").is_file():
         pytest.skip("no faces to test with: src/mien/weights/crowd-mien.safetensors is not there yet")
     folder = tmp_path_factory.mktemp("made-faces")
-    crowd = mien.load("crowd")
+    crowd = mien.load("crowd", preset="mien")
     rows: list[dict[str, object]] = []
     sexes: tuple[Sex, ...] = ("female", "male")
     for number, (sex, age) in enumerate(itertools.product(sexes, MADE_AGES)):

@@ -191,7 +191,7 @@ WRONG = [
     (("--race", "Green"), "--race: 'Green' given; allowed: White, Black, Asian, Indian, Other"),
     (("--with", "smilng"), "--with: not understood, and left out: 'smilng' (near: smiling"),
     (("--with", "bald, not bald"), "--with: 'bald' and 'not bald' contradict each other"),
-    (("--preset", "best"), "preset: 'best' given; allowed: mien, paper, painter"),
+    (("--preset", "best"), "preset: 'best' given; allowed: painter, mien, paper"),
     (("--preset", "paper", "--race", "Asian"), "--race: the preset 'paper' knows sex and age only"),
     (("--preset", "paper", "--with", "bald"), "--with: the preset 'paper' knows sex and age only"),
     (("--preset", "paper", "--age", "3-12"), "--age: 3 to 12 given; the preset 'paper' knows 10 to 100 years"),

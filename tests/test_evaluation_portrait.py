@@ -359,7 +359,9 @@ def test_load_portrait_gives_what_makes_portraits(monkeypatch, fakes, tmp_path):
 
 @pytest.mark.models
 def test_the_judges_see_a_made_face(models_cache):
-    crops = np.stack([resize(face.image, 128, 128) for face in mien.load("crowd").sample(2, age=30, seed=1)])
+    crops = np.stack(
+        [resize(face.image, 128, 128) for face in mien.load("crowd", preset="mien").sample(2, age=30, seed=1)]
+    )
     judges = NetworkPortraitJudges.load()
     asked = []
     assert judges.identity(crops, asked.append).shape == (2, 128)

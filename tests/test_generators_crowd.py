@@ -171,7 +171,7 @@ def test_wrong_weights_and_devices_are_refused(tmp_path: Path) -> None:
     save_weights(tmp_path / "short.safetensors", tensors, metadata)
     with pytest.raises(WeightsError, match="density: missing tensors \\['axes'\\]"):
         MienCrowd.load(tmp_path / "short.safetensors")
-    with pytest.raises(RequestError, match="preset: 'best' given; allowed: mien, paper, painter"):
+    with pytest.raises(RequestError, match="preset: 'best' given; allowed: painter, mien, paper"):
         load_crowd("best")
 
 

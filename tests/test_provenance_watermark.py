@@ -55,7 +55,7 @@ def faces() -> list[UInt8Image]:
     """Six faces of 128 px that mien made."""
     import mien
 
-    return [face.image for face in mien.load("crowd").sample(6, age=(5, 80), seed=3)]
+    return [face.image for face in mien.load("crowd", preset="mien").sample(6, age=(5, 80), seed=3)]
 
 
 @pytest.fixture(scope="module")

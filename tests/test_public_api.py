@@ -54,7 +54,7 @@ def test_load_is_called_as_documented() -> None:
     signature = inspect.signature(mien.load)
     assert {name: parameter.default for name, parameter in signature.parameters.items()} == {
         "name": "crowd",
-        "preset": "mien",
+        "preset": None,
         "weights": None,
         "device": None,
     }
@@ -82,7 +82,7 @@ def test_faces_from_words_are_made_as_documented() -> None:
             makes.sample(words, seed=1)
     with pytest.raises(errors.RequestError, match="count: 0"):
         makes.sample("smiling", 0)
-    with pytest.raises(errors.RequestError, match="preset 'paper' given; imagine knows mien"):
+    with pytest.raises(errors.RequestError, match="preset 'paper' given; imagine knows painter and mien"):
         mien.load("imagine", preset="paper")
 
 

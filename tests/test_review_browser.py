@@ -25,7 +25,7 @@ WAIT_SECONDS = 300  # a busy machine is no failure
 def dest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """16 faces that mien made, women of about 25 and men of about 60; one is called a man, one 8 years old."""
     folder = tmp_path_factory.mktemp("review") / "made"
-    crowd = mien.load("crowd")
+    crowd = mien.load("crowd", preset="mien")
     faces = [
         *crowd.sample(count=8, sex="female", age=(22, 28), seed=5),
         *crowd.sample(count=8, sex="male", age=(58, 64), seed=8),

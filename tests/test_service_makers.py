@@ -29,7 +29,9 @@ def face() -> UInt8Image:
     import mien
 
     photo = np.full((400, 400, 3), 128, np.uint8)
-    photo[72:328, 72:328] = resize(mien.load("crowd").sample(1, sex="female", age=30, seed=1)[0].image, 256, 256)
+    photo[72:328, 72:328] = resize(
+        mien.load("crowd", preset="mien").sample(1, sex="female", age=30, seed=1)[0].image, 256, 256
+    )
     return photo
 
 
@@ -42,7 +44,7 @@ def test_requests_made_together_are_the_faces_of_their_seeds() -> None:
         CrowdForm(count=3, seed=6, age="20-30", words="smiling"),
     ]
     first, second = made(maker, *(read_form(maker, form, seeds).request for form in forms))
-    crowd = mien.load("crowd")
+    crowd = mien.load("crowd", preset="mien")
     alone = crowd.sample(2, seed=5, first=30, sex="male")
     alone += crowd.sample(3, seed=6, age=(20, 30), attributes={"Smiling": True})
     for picture, face in zip([*first, *second], alone, strict=True):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mien.generators.crowd.sampler import Crowd
     from mien.provenance.marks import Marks
 
-PRESETS = ("mien", "paper", "painter")
+PRESETS = ("painter", "mien", "paper")
 SHEET_COLUMNS = 8
 WRITERS = 2  # threads that write files while the next faces are made: waiting for the disk costs no time
 
@@ -44,16 +44,22 @@ def check_preset(preset: str, request: FacesRequest, device: str | None = None, 
         raise RequestError(f"--look: '{look}' given; allowed: {', '.join(LOOKS)}")
 
 
+def preset_of(preset: str | None, weights: object = None) -> str:
+    """The preset that was asked for, or the painter; the decoder where weights of `mien train crowd` are given."""
+    return preset or ("painter" if weights is None else "mien")
+
+
 def load_crowd(
-    preset: str = "mien", *, weights: str | None = None, device: str | None = None, look: str | None = None
+    preset: str | None = None, *, weights: str | None = None, device: str | None = None, look: str | None = None
 ) -> Crowd:
-    """The crowd of a preset, with ``weights`` of `mien train crowd` instead of the packaged ones.
+    """The crowd of a preset (``preset_of``), with ``weights`` of a run instead of the packaged ones.
 
     ``look``: what photographs of ``painter`` look like (``LOOKS``; None: studio).
     """
     from mien.core.checkpoints import WEIGHTS
     from mien.generators.crowd.sampler import Crowd
 
+    preset = preset_of(preset, weights)
     check_preset(preset, FacesRequest(), device, look)
     if preset == "painter":
         from mien.generators.painter.crowd import PainterCrowd

@@ -69,6 +69,12 @@ class ImagineRequest:
         return str(self.setting("settings", "mien"))
 
     @property
+    def painted(self) -> bool:
+        """Whether the painter draws: unless something is given that only the decoder knows, or ``--set renderer=``."""
+        of_decoder = self.weights is not None or self.setting("decoder") is not None
+        return bool((self.setting("renderer") or ("decoder" if of_decoder else "painter")) == "painter")
+
+    @property
     def samples(self) -> bool:
         """Whether the paper's mixture is sampled, rather than its means shown."""
         return not self.setting("means", False)
@@ -94,10 +100,13 @@ def _like(request: ImagineRequest) -> Sampler:
     import numpy as np
     import torch
 
-    from mien.core.images import to_tensor
+    from mien.core.contract import requests_for
+    from mien.core.images import to_photos, to_tensor
+    from mien.core.records import Labels
     from mien.faces.align import encoder_window
     from mien.generators.imagine.density import Wish
     from mien.generators.imagine.mien import ROWS
+    from mien.generators.painter.people import PaintedImagine, conditions_of
 
     assert request.like is not None
     makes = _imagine(request)
@@ -114,7 +123,15 @@ def _like(request: ImagineRequest) -> Sampler:
     features = makes.density.moved(own["pool"][0].astype(np.float64), plan)
 
     def make(first: int, number: int) -> list[UInt8Image]:
-        return makes.drawn(features, number, seed=request.seed, first=first)
+        if not isinstance(makes, PaintedImagine):
+            return makes.drawn(features, number, seed=request.seed, first=first)
+        rows, photos = np.repeat(features[None], number, 0), np.repeat(to_photos(crop), number, 0)
+        requests, kept = (
+            requests_for([Labels()] * number, request.seed, first),
+            np.full(number, request.setting("kept")),
+        )
+        asked = conditions_of(request.wanted, request.ages_years)
+        return makes.renderer.asking(asked).repaint(rows, requests, photos, kept)
 
     again = seen(to_tensor(make(0, 1)[0]))["embedding"][0]
     left = round(float(own["embedding"][0] @ again), 3)
@@ -141,12 +158,7 @@ def _density(request: ImagineRequest) -> Sampler:
     from mien.generators.imagine.mien import ROWS
 
     makes = _imagine(request)
-    wanted = dict(request.wanted)
-    if request.setting("renderer") == "painter":
-        from mien.generators.painter.people import looking
-
-        wanted = looking(wanted, makes.density, request.setting("look", "studio"))
-    wish = Wish(wanted, request.ages_years, request.typical)
+    wish = Wish(request.wanted, request.ages_years, request.typical)
 
     def make(first: int, number: int) -> list[UInt8Image]:
         return [face.image for face in makes.sample(wish, number, seed=request.seed, first=first)]
@@ -159,19 +171,12 @@ def _imagine(request: ImagineRequest) -> Imagine:
     """The density and its renderer at the size asked for (twice the decoder's where nothing is)."""
     from mien.generators.imagine.mien import Imagine
 
-    if request.setting("renderer") == "painter":
-        return _painted(request)
+    if request.painted:
+        from mien.generators.painter.people import painted
+
+        return painted(request.weights, request.setting("look", "studio"), request.device).at(request.size_px)
     makes = Imagine.load(request.weights, decoder=request.setting("decoder"), device=request.device)
     return makes if request.size_px is None else makes.at(request.size_px)
-
-
-def _painted(request: ImagineRequest) -> Imagine:
-    """A density over the painter's own codes, drawn by the painter (256 px, or 128)."""
-    from mien.generators.painter.people import conditions_of, painted
-
-    asked = conditions_of(request.wanted, request.ages_years)
-    makes = painted(request.weights, request.setting("look", "studio"), asked, request.device)
-    return makes.at(request.size_px)
 
 
 def tellable(wanted: Mapping[str, bool | float]) -> dict[str, bool]:

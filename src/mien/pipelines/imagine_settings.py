@@ -18,13 +18,16 @@ METHODS = ("mixture", "invert", "visualise")
 
 
 class DensityDrawing(Config):
-    """The density of mien, drawn by the decoder or, still being trained, by the painter."""
+    """A density of faces, drawn by the painter or by the older decoder."""
 
-    renderer: Literal["decoder", "painter"] = Field(
-        default="decoder", description="decoder, or painter: a flow over whole faces, half a second a face, trained on"
+    renderer: Literal["painter", "decoder"] | None = Field(
+        default=None, description="painter, or decoder: ten times as fast, blurred; decoder where weights are given"
     )
     look: Literal["studio", "natural", "news", "any"] = Field(
         default="studio", description="the painter's look: studio, natural, news or any"
+    )
+    kept: float = Field(
+        default=0.3, ge=0, lt=1, description="with --like: how much of the photo the painter keeps, below 1"
     )
     decoder: Path | None = Field(default=None, description="weights of `mien train crowd` whose decoder draws")
 

@@ -17,36 +17,41 @@ NAMES = ("crowd", "imagine", "portrait", "describe")
 
 @overload
 def load(
-    name: Literal["describe"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
+    name: Literal["describe"], *, preset: str | None = None, weights: str | None = None, device: str | None = None
 ) -> Describer: ...
 
 
 @overload
 def load(
-    name: Literal["portrait"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
+    name: Literal["portrait"], *, preset: str | None = None, weights: str | None = None, device: str | None = None
 ) -> PortraitPipeline: ...
 
 
 @overload
 def load(
-    name: Literal["imagine"], *, preset: str = "mien", weights: str | None = None, device: str | None = None
+    name: Literal["imagine"], *, preset: str | None = None, weights: str | None = None, device: str | None = None
 ) -> Imagine: ...
 
 
 @overload
 def load(
-    name: Literal["crowd"] = "crowd", *, preset: str = "mien", weights: str | None = None, device: str | None = None
+    name: Literal["crowd"] = "crowd",
+    *,
+    preset: str | None = None,
+    weights: str | None = None,
+    device: str | None = None,
 ) -> Crowd: ...
 
 
 def load(
-    name: str = "crowd", *, preset: str = "mien", weights: str | None = None, device: str | None = None
+    name: str = "crowd", *, preset: str | None = None, weights: str | None = None, device: str | None = None
 ) -> Crowd | Describer | Imagine | PortraitPipeline:
     """Load ``"crowd"``, ``"imagine"``, ``"portrait"`` or what describes photos (``"describe"``).
 
     Args:
         name: one of ``NAMES``.
-        preset: ``"mien"`` or ``"paper"`` (imagine and describe: ``"mien"``).
+        preset: crowd and imagine: ``"painter"`` (the default) or ``"mien"``, the older, faster decoder; crowd and
+            portrait: ``"paper"``; portrait and describe: ``"mien"`` (the default).
         weights: a safetensors file of a run; default: the packaged weights.
         device: a torch device; default: CUDA when there, else CPU. Portraits are made on the CPU.
 
@@ -59,19 +64,28 @@ def load(
     if name == "describe":
         from mien.attributes.describe.describer import Describer
 
-        return Describer.load(preset, weights=weights, device=device)
+        return Describer.load(preset or "mien", weights=weights, device=device)
     if name == "portrait":
         from mien.pipelines.portrait_model import PortraitPipeline
 
         if device not in (None, "cpu"):
             raise RequestError(f"load: device '{device}' given; portraits are made on the cpu")
-        return PortraitPipeline.load(preset, weights=weights)
+        return PortraitPipeline.load(preset or "mien", weights=weights)
     if name == "imagine":
-        from mien.generators.imagine.mien import Imagine
-
-        if preset != "mien":
-            raise RequestError(f"load: preset '{preset}' given; imagine knows mien (`mien imagine` knows the paper's)")
-        return Imagine.load(weights, device=device)
+        return _imagine(preset or ("painter" if weights is None else "mien"), weights, device)
     from mien.pipelines.crowd import load_crowd
 
     return load_crowd(preset, weights=weights, device=device)
+
+
+def _imagine(preset: str, weights: str | None, device: str | None) -> Imagine:
+    if preset == "painter":
+        from mien.generators.painter.people import painted
+
+        return painted(weights, device=device)
+    if preset != "mien":
+        allowed = "imagine knows painter and mien (`mien imagine` knows the paper's)"
+        raise RequestError(f"load: preset '{preset}' given; {allowed}")
+    from mien.generators.imagine.mien import Imagine
+
+    return Imagine.load(weights, device=device)

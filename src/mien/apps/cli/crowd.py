@@ -33,9 +33,13 @@ def crowd(
         int | None, typer.Option("--seed", help="Face k of a seed is always the same; drawn if not given.")
     ] = None,
     preset: Annotated[
-        str,
-        typer.Option("--preset", help="mien: fast (128 px); painter: sharper, slow; paper: Sanche's network."),
-    ] = "mien",
+        str | None,
+        typer.Option(
+            "--preset",
+            help="painter; mien: ten times as fast, blurred; paper: Sanche's network.",
+            show_default="painter; mien with --weights",
+        ),
+    ] = None,
     look: Annotated[
         str | None, typer.Option("--look", help="Of photographs (painter): studio, natural, news or any.")
     ] = None,
@@ -43,7 +47,7 @@ def crowd(
         Path | None, typer.Option("--weights", help="Weights of a run instead of the packaged ones.")
     ] = None,
     size: Annotated[
-        int | None, typer.Option("--size", help="Height and width, px: 128, or 256 (enlarged); paper: 64.")
+        int | None, typer.Option("--size", help="Height and width, px: 256 or 128 (mien: 128); paper: 64.")
     ] = None,
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Also one picture of all faces, with their labels: sheet.png.")
@@ -59,7 +63,7 @@ def crowd(
     """Make faces with the sex and age asked for, and write them to OUT with a manifest."""
     from mien.apps.cli.options import say_understood
     from mien.core.seeding import fresh_seed
-    from mien.pipelines.crowd import check_preset, load_crowd, write_crowd
+    from mien.pipelines.crowd import check_preset, load_crowd, preset_of, write_crowd
     from mien.pipelines.faces_out import refuse_to_overwrite
     from mien.pipelines.request import crowd_request
 
@@ -67,6 +71,7 @@ def crowd(
     option = "WORDS" if text else "--with"
     seed = fresh_seed() if seed is None else seed
     read = crowd_request(said, sex=sex, age=age, race=race, option=option, count=count, seed=seed, size_px=size)
+    preset = preset_of(preset, weights)
     check_preset(preset, read.request, device, look)
     refuse_to_overwrite(out, force)
     say_understood(read)

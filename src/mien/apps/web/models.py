@@ -84,7 +84,7 @@ def read_crowd(form: CrowdForm) -> Read:
     from mien.pipelines.request import crowd_request
 
     read = crowd_request(form.words, sex=form.sex, age=form.age, race=form.race, option="words")
-    check_preset("mien", read.request)
+    check_preset("painter", read.request)
     return read
 
 

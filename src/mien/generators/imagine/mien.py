@@ -165,6 +165,10 @@ class Imagine:
         ]
         return self.density.frame.features(np.stack(codes)) if codes else np.zeros((0, len(self.density.frame.mean)))
 
+    def pictures(self, wish: Wish, features: Float64Array, requests: Sequence[FaceRequest]) -> list[UInt8Image]:
+        """The pictures of features (N F) that keep a wish."""
+        return self.renderer.draw(features, requests)
+
     def drawn(self, features: Float64Array, count: int, *, seed: int, first: int = 0) -> list[UInt8Image]:
         """``count`` pictures of the same features (F), each with style and grain of its own."""
         requests = [FaceRequest(seed, index) for index in range(first, first + count)]
@@ -194,6 +198,6 @@ class Imagine:
         seed = fresh_seed() if seed is None else seed
         requests = [FaceRequest(seed, index) for index in range(first, first + count)]
         features = self.features(wish, requests, temperature=temperature)
-        pictures = self.renderer.draw(features, requests)
+        pictures = self.pictures(wish, features, requests)
         together = zip(pictures, features, requests, strict=True)
         return [Imagined(image, row, request.seed, request.index) for image, row, request in together]

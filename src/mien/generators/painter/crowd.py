@@ -11,9 +11,7 @@ import numpy as np
 from mien.core.contract import WHOLE_CROP, FaceRequest, complete
 from mien.core.records import Labels, MadeFace
 from mien.generators.imagine.density import Wish
-from mien.generators.imagine.mien import Imagine
-from mien.generators.painter.people import conditions_of, looking, painted
-from mien.generators.painter.renderer import PainterRenderer
+from mien.generators.painter.people import PaintedImagine, conditions_of, painted
 
 NAME = "crowd-painter"
 DRAWN_AGES_YEARS = (18.0, 75.0)
@@ -32,22 +30,19 @@ class PainterCrowd:
     name = NAME
     frame = WHOLE_CROP
 
-    def __init__(self, imagine: Imagine, look: str) -> None:
-        if not isinstance(imagine.renderer, PainterRenderer):
-            raise TypeError("a crowd of the painter wants the painter")
-        self.imagine, self.renderer, self.look = imagine, imagine.renderer, look
-        self.version = imagine.version
+    def __init__(self, imagine: PaintedImagine) -> None:
+        self.imagine, self.renderer, self.version = imagine, imagine.renderer, imagine.version
 
     @classmethod
     def load(
         cls, weights: str | os.PathLike[str] | None = None, *, look: str = "studio", device: str | None = None
     ) -> Self:
         """The packaged painter with its density, or another density."""
-        return cls(painted(weights, look, device=device), look)
+        return cls(painted(weights, look, device))
 
     def at(self, size_px: int | None) -> Self:
         """The same faces at another size; networks are shared."""
-        return type(self)(self.imagine.at(size_px), self.look)
+        return type(self)(self.imagine.at(size_px))
 
     @property
     def size_px(self) -> int:
@@ -73,4 +68,4 @@ class PainterCrowd:
             wanted[str(labels.race)] = True
         age = labels.age_years or 0.0
         ages = (max(age - CLOSE_YEARS, 1.0), age + CLOSE_YEARS)
-        return Wish(looking(wanted, self.imagine.density, self.look), ages)
+        return Wish(wanted, ages)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -17,12 +18,21 @@ import torch
 from mien.attributes.person import PersonReader, packaged_person_reader
 from mien.core.checkpoints import WEIGHTS, load_weights
 from mien.core.contract import FaceRequest
+from mien.core.records import UInt8Image
 from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Wish
 from mien.generators.imagine.mien import TEMPERATURE, Imagine, grown
 from mien.generators.imagine.weights import MODEL, from_tensors
 from mien.generators.painter.renderer import PainterRenderer
 
 DENSITY = "imagine-painter.safetensors"
+# What words of an age mean where no years are given.
+WORDS_YEARS = {
+    "Baby": (0.5, 2.0),
+    "Child": (4.0, 11.0),
+    "Youth": (15.0, 28.0),
+    "Middle Aged": (40.0, 58.0),
+    "Senior": (64.0, 90.0),
+}
 ROUNDS = 12  # of bringing a code to what is to be read from it
 MOST_YEARS = 8.0  # of one of them
 LOG_ODDS = 2.0  # by which a face is to be of a sex
@@ -31,18 +41,30 @@ SMALLEST = 1e-9
 
 
 class PaintedImagine(Imagine):
-    """``Imagine`` over the painter's codes."""
+    """``Imagine`` over the painter's codes: the painter's look is asked of the code, too, and words of the painter."""
+
+    renderer: PainterRenderer
 
     def features(
         self, wish: Wish, requests: Sequence[FaceRequest], *, temperature: float = TEMPERATURE
     ) -> Float64Array:
         """Encoder features (N F) of one face for each request, read as of the age and sex of the wish."""
-        rows = super().features(wish, requests, temperature=temperature)
-        ages, male = grown(wish, self.density).ages_years, wish.attributes.get("Male")
-        if ages is None or AGE not in self.density.probes.names:
+        wish = grown(wish, self.density)
+        look = f"look {self.renderer.look}"
+        known = {look: True} if look in self.density.probes.names else {}
+        rows = super().features(
+            replace(wish, attributes={**wish.attributes, **known}), requests, temperature=temperature
+        )
+        said = [years for word, years in WORDS_YEARS.items() if wish.attributes.get(word) is True]
+        ages, male = wish.ages_years or (said[0] if said else None), wish.attributes.get("Male")
+        if ages is None or AGE not in self.density.probes.names or not len(rows):
             return rows
         sex = male if isinstance(male, bool) else None
-        return np.stack([self._settler.settle(row, ages, sex) for row in rows]) if len(rows) else rows
+        return np.stack([self._settler.settle(row, ages, sex) for row in rows])
+
+    def pictures(self, wish: Wish, features: Float64Array, requests: Sequence[FaceRequest]) -> list[UInt8Image]:
+        """The painter is told the words, too."""
+        return self.renderer.asking(conditions_of(wish.attributes, wish.ages_years)).draw(features, requests)
 
     @cached_property
     def _settler(self) -> Settler:
@@ -85,26 +107,13 @@ class Settler:
 
 
 def painted(
-    weights: str | os.PathLike[str] | None = None,
-    look: str = "studio",
-    asked: Mapping[str, float] | None = None,
-    device: str | None = None,
+    weights: str | os.PathLike[str] | None = None, look: str = "studio", device: str | None = None
 ) -> PaintedImagine:
-    """The density over the painter's codes (the packaged one, or ``weights``) and the painter, 128 px.
-
-    ``asked``: the painter's own conditions of every picture.
-    """
+    """The density over the painter's codes (the packaged one, or ``weights``) and the painter."""
     path = weights or WEIGHTS / DENSITY
     tensors, metadata = load_weights(path, model=MODEL)
     density = from_tensors(tensors, metadata, name=str(path))
-    renderer = PainterRenderer.load(look=look, device=device).asking(asked or {})
-    return PaintedImagine(density, renderer, str(metadata["version"]))
-
-
-def looking(wanted: Mapping[str, bool | float], density: FaceDensity, look: str) -> dict[str, bool | float]:
-    """What is wanted of a face, and that its code is of that look where the density knows it."""
-    name = f"look {look}"
-    return {**wanted, **({name: True} if name in density.probes.names else {})}
+    return PaintedImagine(density, PainterRenderer.load(look=look, device=device), str(metadata["version"]))
 
 
 def conditions_of(wanted: Mapping[str, bool | float], ages_years: tuple[float, float] | None) -> dict[str, float]:

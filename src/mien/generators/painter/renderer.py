@@ -29,7 +29,7 @@ from mien.generators.painter.scenes import Scenes
 
 MODEL = "painter"
 FINISHER = "painter-enlarger.safetensors"
-ROWS = 8  # of a batch, so that a face does not depend on how many others are drawn
+ROWS = 4  # of a batch, so that a face does not depend on how many others are drawn
 LARGEST = 3.0  # of a standardised condition
 CODE_NOISE = 0.15  # a density errs a little: the painter is told so
 
@@ -161,7 +161,7 @@ class PainterRenderer:
         made: list[UInt8Image | None] = [None] * len(requests)
         for start in map(float, np.unique(kept)):
             chosen = np.flatnonzero(kept == start)
-            for page in in_fixed_rows([requests[k] for k in chosen], ROWS):
+            for page in in_fixed_rows([requests[int(k)] for k in chosen], ROWS):
                 places = [None if entry is None else int(chosen[entry[0]]) for entry in page]
                 faces = [None if entry is None else entry[1] for entry in page]
                 rows = torch.stack([torch.zeros_like(codes[0]) if k is None else codes[k] for k in places])

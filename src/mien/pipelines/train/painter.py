@@ -146,7 +146,7 @@ def prepare(
     columns |= _read(values, data, both)
     read = packaged_person_reader().read(values)[0]
     ages = np.where(np.isnan(data.ages_years[both]), read, data.ages_years[both]).astype(np.float32)
-    columns["age"] = ages / 100
+    columns["age"] = (ages / 100).astype(np.float32)
     conditions, scale = standardised(columns)
     basis, tokens = _tokens(crops, len(rows), own, out)
     places = np.array([sources.index(name) for name in names], np.int64)
@@ -165,7 +165,7 @@ def prepare(
     )
     density = with_looks(_density(frame, components, fit_probes(known, faces, fitted)), known, looks)
     of_scene = {name: conditions[: len(rows), k] for k, name in enumerate(scale) if name in photographed}
-    lenders = {look: np.flatnonzero(has)[:MOST] for look, has in looks.items()}
+    lenders = {look: np.flatnonzero(has)[:MOST].tolist() for look, has in looks.items()}
     scenes = fit_scenes(known.astype(np.float32), of_scene, ages, places.tolist(), lenders)
     begin, rest = slice(0, len(rows)), slice(len(rows), None)
     return Prepared(part(begin, weights), part(rest, None), scale, sources, basis, density, scenes)
