@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import review_tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.attributes.vocabulary import NAMES, WOMAN
 from mien.core.checkpoints import load_weights, save_weights
-from mien.core.errors import RequestError, TooFewError, WeightsError
+from mien.core.errors import DatasetError, RequestError, TooFewError, WeightsError
 from mien.core.seeding import stream
 from mien.datasets.catalog import CatalogRow
 from mien.papers.deepface_2016.mixture import (
@@ -28,7 +29,9 @@ from mien.papers.deepface_2016.mixture import (
 )
 from mien.papers.deepface_2016.mixture_weights import MODEL, from_tensors, to_tensors
 from mien.pipelines.imagine import names_of
-from mien.pipelines.train.mixture import marks_of
+from mien.pipelines.train.mixture import fit_mixture_preset, marks_of
+from mien.pipelines.train.request import TrainRequest
+from mien.pipelines.train.settings import MixtureSettings
 
 IMAGES, WIDTH, ATTRIBUTES = 60, 7, 4
 PENALTY = 0.01
@@ -185,3 +188,11 @@ def test_weights_come_back_as_the_same_mixture(tmp_path: Path) -> None:
     assert found.target(["a", "c"]) == pytest.approx(MIXTURE.target(["a", "c"]), rel=1e-5)
     with pytest.raises(WeightsError, match="not the weights of the paper's mixture"):
         from_tensors({}, described, name="b")
+
+
+def test_a_dataset_without_attributes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    review_tiny.write(tmp_path / "faces", [np.full((64, 64, 3), 90, np.uint8)], [{"sex": "female", "age_years": 20.0}])
+    monkeypatch.setattr("mien.faces.encoder.load_encoder", lambda name: None)
+    request = TrainRequest(data=tmp_path / "faces", out=tmp_path / "run", settings=MixtureSettings())
+    with pytest.raises(DatasetError, match="no training face with attributes"):
+        fit_mixture_preset(request)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from mien.pipelines.train.request import Trained, TrainRequest, finished, use_threads
+
+if TYPE_CHECKING:
+    from mien.datasets.batches import FaceDataset
 
 READ_PX = 192  # the stored window is cut from crops of this size
 CACHED_PX = 128  # crops of this size are kept beside a dataset
@@ -55,70 +60,87 @@ def train_attribute_judge(options: TrainRequest) -> Trained:
     import torch
 
     from mien.attributes.age_sex import AgeSexJudge
-    from mien.attributes.attribute_judge import MODEL, AttributeJudge, marks
+    from mien.attributes.attribute_judge import MODEL, AttributeJudge
     from mien.core.checkpoints import save_weights
-    from mien.core.errors import DatasetError
     from mien.core.memory import keep_freed_memory
     from mien.datasets.batches import FaceDataset
-    from mien.training.attribute_judge import (
-        AttributeJudgeConfig,
-        batches,
-        ethnicity_marks,
-        race_marks,
-        stored_crop,
-        thresholds_of,
-        train_judge,
-        weights_of,
-    )
+    from mien.training.attribute_judge import AttributeJudgeConfig, batches, thresholds_of, train_judge, weights_of
     from mien.training.state import initial_weights
 
     keep_freed_memory()
     use_threads(options)
     data = FaceDataset.open(options.data)
-
-    def marked(split: str) -> list[int]:
-        return [int(k) for k in data.rows(split) if data.faces[int(k)].attributes_present]
-
-    attributed, held_out = marked("train"), marked("validation")
-    raced = [
-        int(k) for k in data.rows("train") if data.faces[int(k)].race and not data.faces[int(k)].attributes_present
-    ]
-    if not attributed or not held_out:
-        raise DatasetError(f"{options.data}: no faces with attributes in the splits 'train' and 'validation'")
+    faces = _judged_faces(data)
     initial, before = initial_weights(options.start_from) if options.start_from is not None else ({}, 0)
     config = AttributeJudgeConfig.make(
         options.said("steps", "batch_size", "seed", "precision") | {"images_before": before}, where="mien train"
     )
-
-    def labels(places: list[int]) -> Any:
-        rows = [data.faces[k] for k in places]
-        return np.stack([marks(set(r.attributes_present), set(r.attributes_absent), r.sex) for r in rows])
-
-    places, pixels = attributed + raced, data.pixels(CACHED_PX)
-    kept = [stored_crop(pixels[places[start : start + 512]]) for start in range(0, len(places), 512)]
-    races = tuple(data.faces[k].race or "" for k in places)
-    of_races = ethnicity_marks(tuple(data.faces[k].race or "" for k in raced))
-    of_races[:, 0] = 1 - data.female[raced]  # "Male"
-    attributes = np.concatenate([labels(attributed), of_races])
-    whole = np.arange(len(places)) < len(attributed)
+    marked = len(faces.attributed)
+    whole = np.arange(len(faces.crops)) < marked
     start = AgeSexJudge.load()
     outcome = train_judge(
-        batches(np.concatenate(kept), attributes, race_marks(races), whole, config),
-        weights_of(attributes[: len(attributed)], config.rare_weight), options.out, config,
+        batches(faces.crops, faces.attributes, faces.races, whole, config),
+        weights_of(faces.attributes[:marked], config.rare_weight), options.out, config,
         initial=initial.get("judge", start.network.state_dict()),
         resume=bool(options.resume), threads=options.threads, minutes=options.minutes, device=options.device or "auto",
     )  # fmt: skip
     network: Any = outcome.shown["judge"]
-    seen = AttributeJudge(network, {}).look(data.crops(np.array(held_out), CACHED_PX), races=False)
+    seen = AttributeJudge(network, {}).look(data.crops(np.array(faces.held_out), CACHED_PX), races=False)
+    thresholds = thresholds_of(seen.scores, _attribute_labels(data, faces.held_out))
     about = {
         "model": MODEL,
         "version": f"1-{data.fingerprint()[:8]}-{(outcome.images + before) // 1000}k",
         "config": config.model_dump(),
         "images_seen": outcome.images + before,
         "started_from": f"judge-age-sex {start.metadata.get('version')}",
-        "training_faces": len(places),
+        "training_faces": len(faces.crops),
         "input": "mien's whole aligned crop, 80 px, RGB, -1 to 1; for race grey outside the inner square",
-        "thresholds": [round(float(value), 4) for value in thresholds_of(seen.scores, labels(held_out))],
+        "thresholds": [round(float(value), 4) for value in thresholds],
     }
     save_weights(options.out / "weights.safetensors", network.state_dict(), about, dtype=torch.float16)
     return finished(outcome, options.out)
+
+
+@dataclass(frozen=True, slots=True)
+class _JudgedFaces:
+    """What the judge learns from: N faces, first those with attributes, then those of known race alone."""
+
+    attributed: Sequence[int]  # rows of the dataset, of the train split
+    held_out: Sequence[int]  # rows with attributes, of the validation split
+    crops: Any  # N S S 3, as stored
+    attributes: Any  # N A labels
+    races: Any  # N R labels
+
+
+def _judged_faces(data: FaceDataset) -> _JudgedFaces:
+    """``DatasetError`` where a split has no face with attributes."""
+    import numpy as np
+
+    from mien.core.errors import DatasetError
+    from mien.training.attribute_judge import ethnicity_marks, race_marks, stored_crop
+
+    def marked(split: str) -> list[int]:
+        return [int(k) for k in data.rows(split) if data.faces[int(k)].attributes_present]
+
+    attributed, held_out = marked("train"), marked("validation")
+    if not attributed or not held_out:
+        raise DatasetError(f"{data.dest}: no faces with attributes in the splits 'train' and 'validation'")
+    train = [int(k) for k in data.rows("train")]
+    raced = [k for k in train if data.faces[k].race and not data.faces[k].attributes_present]
+    places, pixels = attributed + raced, data.pixels(CACHED_PX)
+    kept = [stored_crop(pixels[places[start : start + 512]]) for start in range(0, len(places), 512)]
+    of_races = ethnicity_marks(tuple(data.faces[k].race or "" for k in raced))
+    of_races[:, 0] = 1 - data.female[raced]  # "Male"
+    attributes = np.concatenate([_attribute_labels(data, attributed), of_races])
+    races = race_marks(tuple(data.faces[k].race or "" for k in places))
+    return _JudgedFaces(attributed, held_out, np.concatenate(kept), attributes, races)
+
+
+def _attribute_labels(data: FaceDataset, rows: Sequence[int]) -> Any:
+    """N A: what the sources say of these rows."""
+    import numpy as np
+
+    from mien.attributes.attribute_judge import marks
+
+    faces = [data.faces[k] for k in rows]
+    return np.stack([marks(set(f.attributes_present), set(f.attributes_absent), f.sex) for f in faces])

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.core.errors import DatasetError
 from mien.core.progress import OnProgress, progress_bars
 from mien.pipelines.train.request import Trained, TrainRequest, settings_of, use_threads
 from mien.pipelines.train.settings import DensitySettings, MixtureSettings
@@ -39,7 +40,7 @@ def fit_mixture_preset(request: TrainRequest) -> Trained:
     check_tap(own.encoder, own.layer, "--set: layer")
     dataset, encoder = _opened(request, own.encoder)
     steps, seed = request.steps or SGD_STEPS, request.seed or 0
-    return _reported(request, _paper(dataset, encoder, request.out, own.layer, own.set_size, own.images, steps, seed))
+    return _reported(request, _paper(dataset, encoder, request.out, own, steps, seed))
 
 
 def _opened(request: TrainRequest, encoder: str) -> tuple[FaceDataset, Encoder]:
@@ -151,85 +152,84 @@ def _embedded(encoder: Encoder, pooled: Any) -> Any:
 
 
 def _paper(
-    data: FaceDataset,
-    encoder: Encoder,
-    out: Path,
-    layer: str,
-    set_size: int,
-    images: int | None,
-    steps: int,
-    seed: int,
+    data: FaceDataset, encoder: Encoder, out: Path, own: MixtureSettings, steps: int, seed: int
 ) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from mien.attributes import NAMES
-    from mien.attributes.vocabulary import WOMAN
     from mien.core.checkpoints import save_weights
-    from mien.core.errors import DatasetError
     from mien.core.seeding import stream
-    from mien.papers.deepface_2016.mixture import (
-        ClassMixture,
-        GaussianSums,
-        ImageSums,
-        choose_sets,
-        learn_weights,
-        together,
-    )
+    from mien.papers.deepface_2016.mixture import ClassMixture, learn_weights, together
     from mien.papers.deepface_2016.mixture_weights import MODEL, to_tensors
 
     rows = np.array([k for k in data.rows("train") if data.faces[k].attributes_present], np.int64)
-    if images is not None and images < len(rows):
-        rows = np.sort(stream(seed, "images").choice(rows, images, replace=False))
-    has = marks_of([data.faces[int(row)] for row in rows])
-    sets = choose_sets(has, set_size, seed)
-    if not sets:
-        raise DatasetError(f"--set: set_size={set_size} given; no attribute is marked on so many of {len(rows)} photos")
-    kept = list(sets)
-    gaussian_sums: GaussianSums | None = None
-    parts: list[ImageSums] = []
-    shape: tuple[int, ...] = ()
+    if not len(rows):
+        raise DatasetError(
+            f"{data.dest}: no training face with attributes; the mixture is learned from a source like lfw"
+        )
+    if own.images is not None and own.images < len(rows):
+        rows = np.sort(stream(seed, "images").choice(rows, own.images, replace=False))
     with progress_bars() as bars:
-        bar = bars(f"activations at {layer}")
-        for places, values in activations(data, encoder, rows, layer):
-            shape, flat = values.shape[1:], values.reshape(len(values), -1)
-            if gaussian_sums is None:
-                gaussian_sums = GaussianSums(sets, flat.shape[1])
-            gaussian_sums.add(places, flat)
-            # A layer of 57,344 numbers takes 33 MB a batch: there one batch is all, and the descent is not stochastic.
-            if not parts or (flat.shape[1] <= 4096 and len(parts) < GROUPS):
-                parts.append(ImageSums.empty(len(kept), flat.shape[1]))
-            k = int(places[0] // BLOCK) % len(parts)
-            parts[k] = parts[k].add(flat, has[places][:, kept])
-            bar(int(places[-1]) + 1, len(rows))
-        assert gaussian_sums is not None
-        gaussians = gaussian_sums.gaussians((*NAMES, WOMAN))
-        sums = [part.weight_sums(gaussians.means) for part in parts if part.n]
+        gaussians, sums, shape = _summed(data, encoder, rows, own, seed, bars(f"activations at {own.layer}"))
         bar = bars("weights")
         learned = learn_weights(sums, steps=steps, seed=seed, progress=lambda step, loss: bar(step, steps))
     whole = together(sums)
     closed = whole.ridge()
-    found = ClassMixture(gaussians, closed, layer, shape)
     about = {
         "model": MODEL,
-        "version": f"{MODEL}-{layer}-{len(rows)}",
+        "version": f"{MODEL}-{own.layer}-{len(rows)}",
         "encoder": encoder.name,
         "data": data.fingerprint(),
-        "set_size": set_size,
+        "set_size": own.set_size,
     }
-    tensors, described = to_tensors(found)
+    tensors, described = to_tensors(ClassMixture(gaussians, closed, own.layer, shape))
     tensors["mean_face"] = torch.from_numpy(_mean_face(data, rows))
     save_weights(out / "weights.safetensors", tensors, {**described, **about}, dtype=torch.float16)
     return about | {
         "images": whole.n,
         "learning_rate": learned.rate,
-        "loss_at_1": whole.loss(np.ones(len(kept))),
+        "loss_at_1": whole.loss(np.ones(len(gaussians.names))),
         "loss_descent": whole.loss(learned.weights),
         "loss_ridge": whole.loss(closed),
         "largest_difference_of_weights": float(np.abs(learned.weights - closed).max()),
         "weights": dict(zip(gaussians.names, closed.round(4).tolist(), strict=True)),
         "losses": list(learned.losses),
     }
+
+
+def _summed(
+    data: FaceDataset, encoder: Encoder, rows: Rows, own: MixtureSettings, seed: int, on_progress: OnProgress
+) -> tuple[Any, list[Any], tuple[int, ...]]:
+    """One pass over the images: the Gaussian of each class, the sums that its weight is learned from, by batch, and
+    the shape of the layer. ``DatasetError`` where no attribute is marked on enough photos.
+    """
+    from mien.attributes import NAMES
+    from mien.attributes.vocabulary import WOMAN
+    from mien.papers.deepface_2016.mixture import GaussianSums, ImageSums, choose_sets
+
+    has = marks_of([data.faces[int(row)] for row in rows])
+    sets = choose_sets(has, own.set_size, seed)
+    if not sets:
+        told = f"set_size={own.set_size} given; no attribute is marked on so many of {len(rows)} photos"
+        raise DatasetError(f"--set: {told}")
+    kept = list(sets)
+    gaussian_sums: GaussianSums | None = None
+    parts: list[ImageSums] = []
+    shape: tuple[int, ...] = ()
+    for places, values in activations(data, encoder, rows, own.layer):
+        shape, flat = values.shape[1:], values.reshape(len(values), -1)
+        if gaussian_sums is None:
+            gaussian_sums = GaussianSums(sets, flat.shape[1])
+        gaussian_sums.add(places, flat)
+        # A layer of 57,344 numbers takes 33 MB a batch: there one batch is all, and the descent is not stochastic.
+        if not parts or (flat.shape[1] <= 4096 and len(parts) < GROUPS):
+            parts.append(ImageSums.empty(len(kept), flat.shape[1]))
+        k = int(places[0] // BLOCK) % len(parts)
+        parts[k] = parts[k].add(flat, has[places][:, kept])
+        on_progress(int(places[-1]) + 1, len(rows))
+    assert gaussian_sums is not None
+    gaussians = gaussian_sums.gaussians((*NAMES, WOMAN))
+    return gaussians, [part.weight_sums(gaussians.means) for part in parts if part.n], shape
 
 
 def _mean_face(data: FaceDataset, rows: Rows) -> npt.NDArray[np.uint8]:

@@ -11,8 +11,11 @@ from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_s
 from mien.pipelines.train.settings import PortraitSettings
 
 if TYPE_CHECKING:
+    from mien.datasets.batches import FaceDataset
     from mien.datasets.catalog import CatalogRow
     from mien.datasets.portrait_views import PortraitRules
+    from mien.generators.decoder import Decoder, StyleEncoder
+    from mien.training.portrait_neutral import Seen
     from mien.training.settings import Outcome
 
 STEPS = 280_000  # the thesis: "after 280k iterations"
@@ -123,24 +126,35 @@ def fit_neutraliser(options: TrainRequest) -> Trained:
     """Preset mien: the directions of pose, expression and light, fitted to the decoder of RUN ``--from``; minutes."""
     if options.start_from is None:
         raise RequestError("--from: not given; wanted for --preset mien: the RUN of `mien train crowd` that is to draw")
-    import numpy as np
-    import torch
-
-    from mien.core.checkpoints import load_into, load_weights
-    from mien.core.errors import DatasetError
-    from mien.core.images import to_tensor
+    from mien.core.checkpoints import load_weights
     from mien.core.quantise import unpacked
     from mien.datasets.batches import FaceDataset
-    from mien.datasets.features import features
-    from mien.faces.encoder import load_encoder
     from mien.generators.crowd.mien import MODEL as CROWD
-    from mien.generators.decoder import Decoder, DecoderConfig, StyleEncoder
     from mien.generators.portrait.mien import PACKAGED_CROWD, digest, under
-    from mien.training.codes import standardised
-    from mien.training.portrait_neutral import KEPT, Seen, export, fit
+    from mien.training.portrait_neutral import export, fit
+
+    decoder, style, images = _decoder_of(options.start_from)
+    use_threads(options)
+    data = FaceDataset.open(options.data)
+    seen = _seen_faces(data, decoder, style)
+    neutraliser = fit(seen)
+    packaged = (
+        under("decoder.", unpacked(load_weights(PACKAGED_CROWD, model=CROWD)[0])) if PACKAGED_CROWD.is_file() else {}
+    )
+    children = 0 if seen.children is None else len(seen.children)
+    about = {"data": data.fingerprint(), "faces": len(seen.crops), "children": children, "decoder_images": images}
+    path = options.out / "weights.safetensors"
+    export(path, neutraliser, decoder, about, with_decoder=digest(packaged) != digest(decoder.state_dict()))
+    return Trained(path)
+
+
+def _decoder_of(start_from: Path) -> tuple[Decoder, StyleEncoder, int]:
+    """The decoder of a run of `mien train crowd`, its encoder of styles, and how many images they saw."""
+    from mien.core.checkpoints import load_into
+    from mien.generators.decoder import Decoder, DecoderConfig, StyleEncoder
     from mien.training.state import initial_weights
 
-    run = options.start_from / "decoder" if (options.start_from / "decoder").is_dir() else options.start_from
+    run = start_from / "decoder" if (start_from / "decoder").is_dir() else start_from
     weights, images = initial_weights(run)
     if not {"decoder", "style"} <= weights.keys():
         raise RequestError(f"--from: {run} holds {', '.join(weights)}; wanted a run with 'decoder' and 'style'")
@@ -148,16 +162,28 @@ def fit_neutraliser(options: TrainRequest) -> Trained:
     decoder, style = Decoder(config), StyleEncoder(config)
     load_into(decoder, weights["decoder"], name=f"{run}: decoder")
     load_into(style, weights["style"], name=f"{run}: style")
-    use_threads(options)
+    return decoder, style, images
 
-    data = FaceDataset.open(options.data)
-    marked = [row for row in data.rows("train").tolist() if data.faces[row].attributes_present]
-    rows = np.array(marked, np.int64)
+
+def _seen_faces(data: FaceDataset, decoder: Decoder, style: StyleEncoder) -> Seen:
+    """Training faces with attributes as the decoder has them, and children. ``DatasetError`` where there is none."""
+    import numpy as np
+    import torch
+
+    from mien.core.errors import DatasetError
+    from mien.core.images import to_tensor
+    from mien.datasets.features import features
+    from mien.faces.encoder import load_encoder
+    from mien.training.codes import standardised
+    from mien.training.portrait_neutral import KEPT, Seen
+
+    train = data.rows("train").tolist()
+    rows = np.array([row for row in train if data.faces[row].attributes_present], np.int64)
     if not len(rows):
         raise DatasetError(f"{data.dest}: no training face with attributes; portraits are fitted to a source like lfw")
     faces = [data.faces[row] for row in rows]
-    young = np.array([row for row in data.rows("train").tolist() if _nameless_child(data.faces[row])], np.int64)
-    young = young[:: max(1, round(len(young) * CHILD_TO_FACES / len(rows)))]  # more, and grown-ups are told apart less
+    young = np.array([row for row in train if _nameless_child(data.faces[row])], np.int64)
+    young = young[:: max(1, round(len(young) * CHILD_TO_FACES / len(rows)))]  # more, and adults are told apart less
     with progress_bars() as bar:
         encoder = load_encoder("facenet")
         known = standardised(decoder, features(data, encoder, rows, on_progress=bar("features")))
@@ -175,18 +201,10 @@ def fit_neutraliser(options: TrainRequest) -> Trained:
     def has(name: str) -> Any:
         return np.array([name in face.attributes_present for face in faces])
 
-    seen = Seen(
+    return Seen(
         known, styles, crops, angles("yaw_degrees"), angles("pitch_degrees"), has("Smiling"), has("Mouth Closed"),
         [face.person for face in faces], np.stack([has(name) for name in KEPT], 1), has("Wearing Hat"), children,
     )  # fmt: skip
-    neutraliser = fit(seen)
-    packaged = (
-        under("decoder.", unpacked(load_weights(PACKAGED_CROWD, model=CROWD)[0])) if PACKAGED_CROWD.is_file() else {}
-    )
-    about = {"data": data.fingerprint(), "faces": len(rows), "children": len(young), "decoder_images": images}
-    path = options.out / "weights.safetensors"
-    export(path, neutraliser, decoder, about, with_decoder=digest(packaged) != digest(decoder.state_dict()))
-    return Trained(path)
 
 
 def _nameless_child(face: CatalogRow) -> bool:
