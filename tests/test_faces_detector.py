@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -11,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.core import images
+from mien.core.images import to_photos
 from mien.core.photos import read_photo
-from mien.core.records import Box, Detection
-from mien.faces import detector
+from mien.core.records import Box, Detection, Face
+from mien.faces import align, detector
 from mien.faces.find import FaceFinder, central_index
+from mien.pipelines.imagine import crop_of
+from mien.pipelines.portrait_model import PortraitPipeline
 
 UTKFACE_WITHOUT_A_FACE = "28_0_1_20170117020012900.jpg.chip.jpg"  # blue cloth
 
@@ -174,6 +178,35 @@ def test_groups_far_faces_and_grey_photos(shared_data: Path, finder: FaceFinder)
     assert sum(map(len, quick)) < sum(map(len, found)), "these photos do not need the thorough look"
     luma = np.repeat(images.grey(photos[0])[..., None], 3, 2)
     assert len(finder.faces([luma], thorough=True)[0]) == 4
+
+
+@pytest.mark.shared
+@pytest.mark.models
+@pytest.mark.parametrize("name", ["jessica-wilson", "panitan-punpuang", "brooke-cagle", "isaiah-mcclean", "joel-mott"])
+def test_imagine_begins_with_the_face_that_portrait_finds(shared_data: Path, finder: FaceFinder, name: str) -> None:
+    """`--like` and `--photo` looked at the whole photo only, and said "no face" where `portrait` found one."""
+    path = next((shared_data / "photos").glob(f"{name}*"))
+    photo = read_photo(path)
+    face = finder.largest(photo)
+    maker = PortraitPipeline(cast("Any", None), cast("Any", None), finder)
+    assert face is not None
+    assert np.array_equal(maker.faces(photo, largest=True)[0].mesh, face.mesh)
+    crop = to_photos(crop_of(path))[0]
+    assert np.array_equal(crop, align.warp(photo, align.crop_transform(face.mesh, 256), 256))
+
+
+def test_a_photo_in_whose_whole_no_face_shows_is_searched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    far = Face(Detection(Box(0, 0, 9, 9), np.zeros((6, 2), np.float32), 0.9), np.zeros((468, 3), np.float32), 0.9)
+    asked = []
+
+    def faces(self: FaceFinder, photos: list[np.ndarray], thorough: bool = False) -> list[list[Face]]:
+        asked.append(thorough)
+        return [[far] if thorough else []]
+
+    monkeypatch.setattr(FaceFinder, "faces", faces)
+    found = FaceFinder(cast("Any", None), cast("Any", None)).largest(np.zeros((9, 9, 3), np.uint8))
+    assert found is far
+    assert asked == [False, True]
 
 
 @pytest.mark.shared

@@ -38,6 +38,11 @@ class FaceFinder:
         meshed = landmarks.locate(self.mesh, photos, found)
         return [[face for face in faces if face.presence >= PRESENCE] for faces in meshed]
 
+    def largest(self, photo: UInt8Image) -> Face | None:
+        """The largest face of a photo, ``None`` of none; its parts are searched only where the whole shows no face."""
+        found = self.faces([photo])[0] or self.faces([photo], thorough=True)[0]
+        return found[0] if found else None
+
     def central(self, photos: Sequence[UInt8Image]) -> list[Face | None]:
         """The central face of each photo (the person meant, in LFW), or ``None``; faster than ``faces``.
 

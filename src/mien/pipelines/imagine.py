@@ -353,7 +353,7 @@ def _encoder(request: ImagineRequest, trained_on: str) -> Encoder:
 
 
 def crop_of(path: Path) -> Tensor:
-    """The central face of a photo as an aligned crop (1 3 256 256)."""
+    """The largest face of a photo, found as `portrait` finds it, as an aligned crop (1 3 256 256)."""
     from mien.core.errors import PhotoError
     from mien.core.images import to_tensor
     from mien.core.photos import read_photo
@@ -361,9 +361,9 @@ def crop_of(path: Path) -> Tensor:
     from mien.faces.find import FaceFinder
 
     photo = read_photo(path)
-    face = FaceFinder.load().central([photo])[0]
+    face = FaceFinder.load().largest(photo)
     if face is None:
-        raise PhotoError("no_face", f"{path}: no face found; a photo of one face, at least 40 px wide, is wanted")
+        raise PhotoError("no_face", f"{path}: no face found; wanted is an upright photo with a face")
     return to_tensor(align.warp(photo, align.crop_transform(face.mesh, 256), 256))
 
 

@@ -86,10 +86,10 @@ class PortraitPipeline:
 
     def faces(self, photo: UInt8Image, *, largest: bool = False) -> list[Face]:
         """The faces of a photo, largest first: all (looked for in parts of the photo, too), or the largest."""
-        found = self.finder.faces([photo], thorough=not largest)[0]
-        if largest and not found:  # too small for a look at the whole photo
-            found = self.finder.faces([photo], thorough=True)[0]
-        return found[:1] if largest else found
+        if largest:
+            face = self.finder.largest(photo)
+            return [] if face is None else [face]
+        return self.finder.faces([photo], thorough=True)[0]
 
     def make(self, photo: PhotoInput, *, largest: bool = False, size_px: int | None = None) -> list[Portrait]:
         """The portraits of all faces of a photo (as ``photo_of`` takes it), largest first; none where there is none.
