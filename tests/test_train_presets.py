@@ -15,7 +15,7 @@ from mien.pipelines.train.request import Trained, TrainRequest
 
 VALUES: dict[str, Any] = {
     "resume": True, "steps": 3, "batch": 32, "seed": 5, "threads": 1, "device": "cpu", "precision": "fp32",
-    "minutes": 2.0, "start_from": Path("run"),
+    "minutes": 2.0, "start_from": Path(__file__).parent,
 }  # fmt: skip
 EVERY = [(model, name) for model, found in presets.PRESETS.items() for name in found]
 
@@ -44,6 +44,12 @@ def test_an_option_arrives_or_is_refused(asked: list[TrainRequest], model: str, 
     flag = f"--{'from' if option == 'start_from' else option}"
     with pytest.raises(RequestError, match=f"^{flag}: preset '{name}' of {model} does not use it; it uses --data"):
         presets.train(model, name, data=Path("d"), out=Path("o"), **given)
+    assert not asked
+
+
+def test_a_run_to_start_from_must_be_there(asked: list[TrainRequest]) -> None:
+    with pytest.raises(RequestError, match="^--from: nowhere given; there is no such directory"):
+        presets.train("portrait", "mien", data=Path("d"), out=Path("o"), start_from=Path("nowhere"))
     assert not asked
 
 
