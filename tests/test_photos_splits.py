@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from photos_stub import StubFinder, draw
 
+from mien.core.images import write_png
 from mien.datasets import catalog, hashes, splits
+from mien.datasets.batches import FaceDataset
 from mien.datasets.catalog import CatalogRow
-from mien.datasets.prepare import decide_splits
+from mien.datasets.filters import Rules
+from mien.datasets.prepare import Job, decide_splits, prepare
+from mien.datasets.sources import find
 
 
 def row(number: int, person: str | None, picture: int, flipped_bits: int = 0) -> CatalogRow:
@@ -80,3 +88,78 @@ def test_dropped_rows_have_no_split_and_none_is_no_row() -> None:
 
 def test_person_key_is_one_spelling() -> None:
     assert splits.person_key("Zoë_Saldaña") == splits.person_key(" zoe  saldana ") == "zoe saldana"
+
+
+def prepared(dest: Path, name: str, source_dir: Path) -> None:
+    """Prepare a tree of photos as the command does, with a finder that sees what was drawn."""
+    photos = tuple(find(name).rows(source_dir, None))
+    prepare(Job(name, name, "test", Rules(), photos, size_px=64), dest, load_finder=StubFinder)
+
+
+def test_official_splits_of_two_formats_are_kept_and_nobody_straddles(tmp_path: Path) -> None:
+    """They were read and thrown away: VGGFace2's test people and CelebA's partitions landed in train."""
+    vgg, celeba, dest = tmp_path / "vggface2", tmp_path / "celeba", tmp_path / "dest"
+    for split, people in (("train", range(30)), ("test", range(30, 36))):
+        for person in people:
+            for photo in (1, 2):
+                write_png(vgg / split / f"n{person:06d}" / f"000{photo}_01.png", draw(10 * person + photo))
+    names = [f"{number:06d}" for number in range(1, 25)]
+    for number, stem in enumerate(names):
+        write_png(celeba / "img_align_celeba_png" / f"{stem}.png", draw(1000 + number))
+    # One picture in both: VGGFace2 tests with it, CelebA trains with it, and its other photo follows.
+    write_png(celeba / "img_align_celeba_png" / f"{names[0]}.png", draw(10 * 31 + 1))
+    rows = "\n".join(f"{stem}.jpg {' '.join(['-1'] * 2)}" for stem in names)
+    (celeba / "list_attr_celeba.txt").write_text(f"{len(names)}\nMale Smiling\n{rows}\n")
+    identities = [f"{stem}.jpg {7 if number < 2 else 100 + number}" for number, stem in enumerate(names)]
+    (celeba / "identity_CelebA.txt").write_text("\n".join(identities) + "\n")
+    parts = [f"{stem}.jpg {min(number // 8, 2)}" for number, stem in enumerate(names)]
+    (celeba / "list_eval_partition.txt").write_text("\n".join(parts) + "\n")
+
+    prepared(dest, "vggface2", vgg)
+    prepared(dest, "celeba", celeba)
+    found = catalog.read_catalog(dest)
+    assert all(row.drop_reason is None for row in found), Counter(row.drop_reason for row in found)
+    splits_of: dict[str, set[str | None]] = defaultdict(set)
+    for face in found:
+        splits_of[face.person or face.id].add(face.split)
+        splits_of[f"group {face.group}"].add(face.split)
+        if face.source == "vggface2":
+            assert face.official_split == face.key.split("/")[0]
+            assert (face.split == "test") == (face.official_split == "test")
+        elif face.person != "CelebA 7":
+            assert face.split == face.official_split, "it has a validation split: none of its train is moved"
+    assert all(len(both) == 1 for both in splits_of.values())
+    counts = Counter(face.split for face in found if face.source == "vggface2")
+    assert counts["test"] == 12
+    assert 0 < counts["validation"] < 20, "VGGFace2 has no validation people: a ninth of its train"
+    assert {face.split for face in found if face.person == "CelebA 7"} == {"test"}
+    assert FaceDataset.open(dest).rows("test").tolist() == [k for k, f in enumerate(found) if f.split == "test"]
+
+
+def test_a_catalogue_of_before_is_read_and_says_nothing_of_official_splits(tmp_path: Path) -> None:
+    catalog.write_catalog(tmp_path, [row(1, "Ann", 1)])
+    table = pq.read_table(tmp_path / "catalog.parquet").drop_columns(["official_split"])
+    pq.write_table(table, tmp_path / "catalog.parquet")
+    [found] = catalog.read_catalog(tmp_path)
+    assert (found.person, found.official_split) == ("Ann", None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    faces=st.lists(
+        st.tuples(people, st.integers(0, 9), st.sampled_from([None, "train", "validation", "test"])), max_size=30
+    ),
+)
+def test_official_splits_never_part_a_group_and_held_out_stays_held_out(
+    faces: list[tuple[str | None, int, str | None]],
+) -> None:
+    rows = [replace(row(k, who, picture), official_split=said) for k, (who, picture, said) in enumerate(faces)]
+    decided = decide_splits(rows)
+    by_group: dict[str | None, set[str | None]] = defaultdict(set)
+    for face in decided:
+        by_group[face.group].add(face.split)
+        if face.official_split == "test":
+            assert face.split == "test"
+        if face.official_split == "validation":
+            assert face.split != "train"
+    assert all(len(found) == 1 for found in by_group.values())

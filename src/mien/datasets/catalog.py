@@ -61,6 +61,7 @@ class CatalogRow:
     thumbnail: bytes | None = None  # luma of the middle of the crop, 16 x 16, row by row
     box: tuple[float, ...] | None = None  # the source's own rectangle: x0 y0 x1 y1
     group: str | None = None  # faces joined by person, file or near-equal hash share it
+    official_split: str | None = None  # that of the source's own files; None: it says none
     split: str | None = None  # train, validation, test; None when dropped
     shard: str | None = None  # file in shards/
     row_in_shard: int | None = None
@@ -96,6 +97,7 @@ SCHEMA = pa.schema(
         ("thumbnail", pa.binary()),
         ("box", _NUMBERS),
         ("group", pa.string()),
+        ("official_split", pa.string()),
         ("split", pa.string()),
         ("shard", pa.string()),
         ("row_in_shard", pa.int32()),
@@ -130,6 +132,8 @@ def rows_to_table(rows: Iterable[CatalogRow]) -> pa.Table:
 
 def table_to_rows(table: pa.Table) -> list[CatalogRow]:
     """The rows of an Arrow table of ``SCHEMA`` (or one with columns more)."""
+    if "official_split" not in table.schema.names:  # prepared before splits of sources were kept
+        table = table.append_column("official_split", pa.nulls(len(table), pa.string()))
     names = [field.name for field in fields(CatalogRow)]
     tuples = {name for name in names if pa.types.is_list(SCHEMA.field(name).type)}
     found = []

@@ -174,6 +174,7 @@ def _open_photo(photo: SourcePhoto, chunk: Chunk, clock: _Clock) -> tuple[Catalo
         absent_is_sure=chunk.false_is_absent,
         box=None if box is None else (box.x0, box.y0, box.x1, box.y1),
         drop_reason=photo.drop_reason,
+        official_split=photo.split,
     )
     if photo.drop_reason is not None:
         return row, None

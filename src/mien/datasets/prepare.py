@@ -267,7 +267,8 @@ def decide_splits(rows: Sequence[CatalogRow]) -> list[CatalogRow]:
     blank = bytes(hashes.THUMBNAIL_PX**2)
     thumbnails = np.frombuffer(b"".join(row.thumbnail or blank for row in kept), np.uint8).reshape(-1, len(blank))
     found = splits.groups([row.person for row in kept], [row.sha256 or "" for row in kept], phashes, thumbnails)
-    decided = iter([replace(r, group=g, split=splits.split_of(g)) for r, g in zip(kept, found, strict=True)])
+    ways = splits.decided(found, [row.official_split for row in kept], [row.source for row in kept])
+    decided = iter([replace(r, group=g, split=s) for r, g, s in zip(kept, found, ways, strict=True)])
     return [next(decided) if row.drop_reason is None else replace(row, group=None, split=None) for row in rows]
 
 

@@ -1,8 +1,8 @@
 """Who goes to train, validation or test: never one person, never one picture, in two of them.
 
 Faces are joined into groups by person (where known), by file content and by near-equal picture; a group's smallest
-key, hashed, decides. So the split of a face depends on the set of faces, not on their order or on the order in which
-sources were added.
+key, hashed, decides, unless a source has splits of its own: those are kept, and the whole group follows. So the split
+of a face depends on the set of faces, not on their order or on the order in which sources were added.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import scipy.sparse
@@ -32,13 +32,41 @@ def person_key(name: str) -> str:
     return " ".join(plain.replace("_", " ").casefold().split())
 
 
-def split_of(group: str) -> Split:
-    """The split of a group: uniform in its hash, 80 / 10 / 10."""
+def split_of(group: str, held_out: Sequence[Split] = SPLITS[1:]) -> Split:
+    """The split of a group: uniform in its hash, 80 / 10 / 10, or 8 / 1 where only one is ``held_out``."""
     place = int.from_bytes(hashlib.sha256(f"split:{group}".encode()).digest()[:8], "big") / 2**64
-    for split, edge in zip(SPLITS, np.cumsum(SHARES), strict=True):
+    shares = {split: share for split, share in zip(SPLITS, SHARES, strict=True) if split in ("train", *held_out)}
+    edges = np.cumsum(list(shares.values()))
+    for split, edge in zip(shares, edges / edges[-1] if len(shares) < len(SPLITS) else edges, strict=True):
         if place < edge:
             return split
-    return SPLITS[-1]
+    return list(shares)[-1]
+
+
+def decided(group_of: Sequence[str], official: Sequence[str | None], sources: Sequence[str]) -> list[Split]:
+    """The split of each of N faces, given the group, the split in its source's own files, and the source of each.
+
+    A group that a source puts into a split goes there as a whole; where sources disagree, to the one that is held out
+    most. Of what is in train by a source that has no validation split (VGGFace2) the hash sends a ninth there: the
+    test faces of a source stay its own, and nothing else becomes one.
+    """
+    complete = {source for source, split in zip(sources, official, strict=True) if split == "validation"}
+    said: dict[str, int] = {}  # group -> the place in SPLITS of the split that is held out most
+    complete_groups: set[str] = set()
+    for group, split, source in zip(group_of, official, sources, strict=True):
+        if split is not None:
+            said[group] = max(SPLITS.index(cast("Split", split)), said.get(group, 0))
+            if source in complete:
+                complete_groups.add(group)
+    found: dict[str, Split] = {}
+    for group in set(group_of):
+        if group not in said:
+            found[group] = split_of(group)
+        elif SPLITS[said[group]] == "train" and group not in complete_groups:
+            found[group] = split_of(group, held_out=("validation",))
+        else:
+            found[group] = SPLITS[said[group]]
+    return [found[group] for group in group_of]
 
 
 def same_pictures(phashes: hashes.UInt64Array, thumbnails: hashes.UInt8Array) -> hashes.PairArray:
