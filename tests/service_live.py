@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from fake_generator import FakeGenerator
 
 from mien.apps.service.app import create_app
 from mien.apps.service.state import Service
@@ -17,7 +18,6 @@ from mien.apps.web.forms import CrowdForm, ImagineForm
 from mien.apps.web.models import ModelSpec, PhotoJob, make_crowd, read_crowd, read_imagine
 from mien.apps.web.server import address_of, server_of
 from mien.apps.web.settings import ServiceSettings
-from mien.core.contract import FakeGenerator
 from mien.generators.crowd.sampler import Crowd
 from mien.pipelines.pictures import Picture
 from mien.pipelines.request import FacesRequest

@@ -83,23 +83,6 @@ def test_pyramid_refuses_what_does_not_fit() -> None:
         o.l1_pyramid(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), levels=4)
 
 
-def test_relative_l1_by_hand_and_without_scale() -> None:
-    made, real = [tensor(1.0, 3.0), tensor(0.0)], [tensor(2.0, 2.0), tensor(-4.0)]
-    assert float(o.relative_l1(made, real)) == pytest.approx((0.5 + 1.0) / 2)
-    scaled = o.relative_l1([9 * x for x in made], [9 * x for x in real])
-    assert float(scaled) == pytest.approx(0.75)
-    assert float(o.relative_l1([tensor(0.0)], [tensor(0.0)])) == 0.0
-
-
-def test_r1_by_hand() -> None:
-    inputs = torch.tensor([[1.0, 2.0], [0.0, 3.0]], requires_grad=True)
-    scores = (inputs**2).sum(1)  # slope 2 x: squared norms 20 and 36
-    assert float(o.r1_penalty(scores, inputs).detach()) == pytest.approx((20 + 36) / 2 / 2)
-    o.r1_penalty((inputs**2).sum(1), inputs).backward()  # its own slope: 4 x / n
-    assert inputs.grad is not None
-    assert torch.allclose(inputs.grad, 4 * inputs.detach() / 2)
-
-
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "cross entropy, generator": o.cross_entropy_generator,
     "cross entropy, discriminator": lambda x: o.cross_entropy_discriminator(x[:1], x[1:]),
@@ -110,8 +93,6 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "masked pyramid": lambda x: o.l1_pyramid(
         x, images(8, 2, 3, 4, 4), levels=3, mask=(images(9, 2, 1, 4, 4) > -0.5).float()
     ),
-    "relative L1": lambda x: o.relative_l1([x, x * x], [images(8, 2, 3, 4, 4), images(7, 2, 3, 4, 4)]),
-    "r1": lambda x: o.r1_penalty((x**3).flatten(1).sum(1), x),
 }
 
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fake_generator import FakeGenerator
 
 import mien
 from mien.attributes import NAMES
 from mien.attributes.age_sex import AgeSexPredictions
 from mien.attributes.attribute_judge import AttributePredictions
 from mien.core.checkpoints import load_weights, save_weights
-from mien.core.contract import FakeGenerator
 from mien.core.errors import DatasetError, RequestError
 from mien.core.images import encode_jpeg
 from mien.datasets import catalog

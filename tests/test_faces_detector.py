@@ -110,13 +110,11 @@ def test_photos_too_small_or_thin_for_a_face_have_none(finder: FaceFinder, shape
     photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     assert finder.faces([photo]) == [[]]
     assert finder.faces([photo], thorough=True) == [[]]
-    assert finder.central([photo]) == [None]
 
 
 @pytest.mark.models
 def test_no_photos_and_plain_photos(finder: FaceFinder) -> None:
     assert finder.faces([]) == []
-    assert finder.central([]) == []
     plain = [np.full((200, 300, 3), value, np.uint8) for value in (0, 128, 255)]
     assert finder.faces(plain, thorough=True) == [[], [], []]
 
@@ -144,7 +142,7 @@ def test_300_of_300_photos_show_a_face(shared_data: Path, finder: FaceFinder, so
 @pytest.mark.models
 def test_a_photo_without_a_face_has_none(shared_data: Path, finder: FaceFinder) -> None:
     cloth = read_photo(shared_data / "utkface" / "UTKFace" / UTKFACE_WITHOUT_A_FACE)
-    assert finder.central([cloth]) == [None]
+    assert finder.faces([cloth]) == [[]]
     assert finder.faces([cloth], thorough=True) == [[]]
 
 
@@ -155,13 +153,12 @@ def test_the_batch_does_not_change_a_photo(shared_data: Path, finder: FaceFinder
     paths = sorted((shared_data / "lfw" / "lfw-deepfunneled").glob("*/*_0001.jpg"))[::300][:11]
     photos = [read_photo(path) for path in paths]
     photos[3] = photos[3][:200, 20:230]  # another size in between
-    together = finder.central(photos)
-    for photo, face in zip(photos, together, strict=True):
-        alone = finder.central([photo])[0]
-        assert face is not None
-        assert alone is not None
-        assert np.array_equal(alone.mesh, face.mesh)
-        assert np.array_equal(alone.detection.keypoints, face.detection.keypoints)
+    for photo, faces in zip(photos, finder.faces(photos), strict=True):
+        (alone,) = finder.faces([photo])
+        assert len(alone) == len(faces) > 0
+        for one, other in zip(alone, faces, strict=True):
+            assert np.array_equal(one.mesh, other.mesh)
+            assert np.array_equal(one.detection.keypoints, other.detection.keypoints)
 
 
 @pytest.mark.shared

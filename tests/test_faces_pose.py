@@ -114,7 +114,7 @@ def test_points_that_span_no_face_are_refused(points: np.ndarray) -> None:
 @pytest.mark.models
 def test_real_photos_turned_and_mirrored(shared_data: Path, models_cache: Path) -> None:
     """On photos: turning adds to roll and leaves yaw and pitch, mirroring negates yaw and roll."""
-    from mien.faces.find import FaceFinder
+    from mien.faces.find import FaceFinder, central_index
 
     finder = FaceFinder.load()
     paths = sorted((shared_data / "lfw" / "lfw-deepfunneled").glob("*/*_0001.jpg"))[::150][:30]
@@ -124,7 +124,8 @@ def test_real_photos_turned_and_mirrored(shared_data: Path, models_cache: Path) 
     mirrored = [np.ascontiguousarray(p[:, ::-1]) for p in photos]
     angles = []
     for group in (photos, turned, mirrored):
-        found = [P.pose(face.mesh) for face in finder.central(group) if face is not None]
+        every = zip(finder.faces(group), group, strict=True)
+        found = [P.pose(faces[central_index(faces, photo) or 0].mesh) for faces, photo in every]
         assert len(found) == len(photos)
         angles.append(np.array([[f.yaw_degrees, f.pitch_degrees, f.roll_degrees] for f in found]))
     still, turned_angles, mirrored_angles = angles

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from crowd_tiny import CONFIG, VERSION, tiny_crowd, write_tiny_weights
+from fake_generator import FakeGenerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.core import contract
 from mien.core.checkpoints import load_weights, save_weights
-from mien.core.contract import FaceRequest, FakeGenerator, requests_for
+from mien.core.contract import FaceRequest, requests_for
 from mien.core.errors import RequestError, WeightsError
 from mien.core.records import Labels
 from mien.generators.crowd.mien import ROWS, MienCrowd

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from crowd_tiny import tiny_crowd, write_tiny_weights
+from fake_generator import FakeGenerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagine_tiny import write_tiny_density
 
 from mien.core.checkpoints import WEIGHTS, save_weights
-from mien.core.contract import FakeGenerator, Generator
+from mien.core.contract import Generator
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_photos, to_tensor
 from mien.core.seeding import stream

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fake_generator import FakeGenerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.core import contract
-from mien.core.contract import FaceRequest, FakeGenerator, complete, in_fixed_rows, requests_for
+from mien.core.contract import FaceRequest, complete, in_fixed_rows, requests_for
 from mien.core.errors import RequestError, WeightsError
 from mien.core.records import Labels
 from mien.core.seeding import stream

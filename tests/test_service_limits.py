@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_generator import FakeGenerator
 from service_live import FAKES, fake_crowd, fake_describe, live
 from starlette.testclient import TestClient
 from test_service_api import PNG, SETTINGS, send, wait_until
@@ -25,7 +26,6 @@ from mien.apps.service.app import create_app
 from mien.apps.web.server import Discreet
 from mien.apps.web.settings import MIB, ServiceSettings
 from mien.apps.web.worker import FullError, MemoryBudget
-from mien.core.contract import FakeGenerator
 from mien.core.images import encode_jpeg, encode_png
 
 WHITE_MEGAPIXEL = np.full((1000, 1000, 3), 255, np.uint8)

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_generator import FakeGenerator
 from service_live import FAKES, fake_crowd, fake_describe, live
 
 from mien.apps.service.jobs import ATTEMPTS, JobStore
 from mien.apps.web.models import MODEL_SPECS
 from mien.apps.web.settings import ServiceSettings
-from mien.core.contract import FaceRequest, FakeGenerator
+from mien.core.contract import FaceRequest
 from mien.core.records import MadeFace
 
 CLIENTS = 200

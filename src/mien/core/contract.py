@@ -13,10 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
 from mien.core.records import Labels, MadeFace
-from mien.core.seeding import sample_generator, stream
+from mien.core.seeding import stream
 
 WHOLE_CROP = (0.0, 0.0, 1.0)
 
@@ -94,27 +92,3 @@ def in_fixed_rows(requests: Sequence[FaceRequest], rows: int) -> Iterator[list[t
         pages[filled[row]][row] = (position, request)
         filled[row] += 1
     yield from pages
-
-
-@dataclass(frozen=True, slots=True)
-class FakeGenerator:
-    """Keeps the contract without a network: a disc whose colour says the sex, whose size says the age. For tests."""
-
-    name: str = "fake"
-    version: str = "1"
-    size_px: int = 16
-    frame: tuple[float, float, float] = WHOLE_CROP
-
-    def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
-        """One disc for each request, in order."""
-        return [self._one(request) for request in requests]
-
-    def _one(self, request: FaceRequest) -> MadeFace:
-        labels = complete(request, (10.0, 80.0))
-        size = self.size_px
-        image = sample_generator(request.seed, request.index).integers(0, 60, (size, size, 3)).astype(np.uint8)
-        across, down = np.meshgrid(np.arange(size), np.arange(size))
-        radius = size * (0.2 + 0.3 * (labels.age_years or 0.0) / 100)
-        disc = np.hypot(across - (size - 1) / 2, down - (size - 1) / 2) <= radius
-        image[disc] += np.array([180, 120, 60] if labels.sex == "female" else [60, 120, 180], np.uint8)
-        return MadeFace(image, labels, request.seed, request.index, self.name, self.version)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -71,26 +69,3 @@ def l1_pyramid(made: Tensor, real: Tensor, *, levels: int, mask: Tensor | None =
             cells = mask.float().mean() * difference.numel()  # the sum of weights over N C and this level's cells
             total = total + difference.abs().sum() / cells.clamp_min(1e-8)
     return total / levels
-
-
-def relative_l1(made: Sequence[Tensor], real: Sequence[Tensor], *, floor: float = 1e-6) -> Tensor:
-    """Perceptual distance: for each pair of feature maps their L1 distance over the real map's mean size; averaged.
-
-    ``real`` carries no gradient.
-    """
-    if len(made) != len(real) or not made:
-        raise ValueError(f"relative_l1: {len(made)} made and {len(real)} real feature maps")
-    terms = []
-    for ours, theirs in zip(made, real, strict=True):
-        wanted = theirs.detach().float()
-        terms.append((ours.float() - wanted).abs().mean() / wanted.abs().mean().clamp_min(floor))
-    return torch.stack(terms).mean()
-
-
-def r1_penalty(scores: Tensor, inputs: Tensor) -> Tensor:
-    """Half the mean squared gradient of ``scores`` (one a sample) at real ``inputs`` (Mescheder et al., 2018).
-
-    ``inputs`` (N ...: images or features) must require gradients and lead to ``scores``.
-    """
-    (slope,) = torch.autograd.grad(scores.float().sum(), inputs, create_graph=True)
-    return slope.float().square().flatten(1).sum(1).mean() / 2

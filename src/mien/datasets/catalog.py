@@ -107,7 +107,6 @@ SCHEMA = pa.schema(
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _HUGGING_FACE = {"info": {"features": {"id": {"dtype": "string", "_type": "Value"}, "image": {"_type": "Image"}}}}
 SHARD_SCHEMA = pa.schema([("id", pa.string()), ("image", _IMAGE)], metadata={"huggingface": json.dumps(_HUGGING_FACE)})
-PIECE_SCHEMA = SCHEMA.append(pa.field("jpeg", pa.binary()))
 
 
 def _parquet(table: pa.Table, row_group: int, plain: tuple[str, ...] = ()) -> bytes:

@@ -30,7 +30,6 @@ class SourceTally:
     groups: int  # faces joined by person, file or picture count as one
     sexes: dict[str, int]
     with_age: int
-    with_attributes: int
     several_faces: int  # kept photos on which more than one face was found
 
 
@@ -76,7 +75,6 @@ def _tally(source: str, rows: list[CatalogRow]) -> SourceTally:
         groups=len({row.group for row in faces}),
         sexes={sex: sexes[sex] for sex in SEXES},
         with_age=sum(row.age_years is not None for row in faces),
-        with_attributes=sum(bool(row.attributes_present or row.attributes_absent) for row in faces),
         several_faces=sum((row.n_faces or 0) > 1 for row in faces),
     )
 

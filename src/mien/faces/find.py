@@ -43,24 +43,6 @@ class FaceFinder:
         found = self.faces([photo])[0] or self.faces([photo], thorough=True)[0]
         return found[0] if found else None
 
-    def central(self, photos: Sequence[UInt8Image]) -> list[Face | None]:
-        """The central face of each photo (the person meant, in LFW), or ``None``; faster than ``faces``.
-
-        Only the most central detection is meshed, and the others of a photo only where that one is no face.
-        """
-        found = detector.detect(self.blazeface, photos)
-        picks = [central_index(f, p) for f, p in zip(found, photos, strict=True)]
-        first = [[] if i is None else [f[i]] for f, i in zip(found, picks, strict=True)]
-        meshed = landmarks.locate(self.mesh, photos, first)
-        answers = [faces[0] if faces and faces[0].presence >= PRESENCE else None for faces in meshed]
-        for k, (detections, pick) in enumerate(zip(found, picks, strict=True)):
-            if answers[k] is None and len(detections) > 1:
-                others = [found_one for j, found_one in enumerate(detections) if j != pick]
-                faces = [f for f in landmarks.locate(self.mesh, [photos[k]], [others])[0] if f.presence >= PRESENCE]
-                again = central_index(faces, photos[k])
-                answers[k] = None if again is None else faces[again]
-        return answers
-
 
 def _detect_shrunken(blazeface: detector.BlazeFace, photos: Sequence[UInt8Image]) -> list[list[Detection]]:
     """Thorough detection on copies of at most ``TILED_PX``, in pixels of the photos.

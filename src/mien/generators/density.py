@@ -133,10 +133,6 @@ class Density(nn.Module):
         axes, style = codes[:, : self.config.axes], codes[:, self.config.axes :]
         return (axes * self.scale) @ self.axes.T, style
 
-    def to_codes(self, known: Tensor, style: Tensor) -> Tensor:
-        """Standardised features N F and style N S -> codes N D (what lies off the axes is lost)."""
-        return torch.cat([(known @ self.axes) / self.scale, style], 1)
-
 
 def waves(time: Tensor) -> Tensor:
     """Times N in [0, 1] -> N 2 TIMES sines and cosines."""

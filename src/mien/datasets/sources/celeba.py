@@ -149,6 +149,5 @@ def _read_pairs(source_dir: Path, stem: str) -> dict[str, str]:
 SOURCE = Source(
     name="celeba",
     licence="CelebA: non-commercial research only; the photographs belong to their owners",
-    identities=True,
     rows=rows,
 )

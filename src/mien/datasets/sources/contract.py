@@ -46,7 +46,6 @@ class Source:
 
     name: str
     licence: str
-    identities: bool  # whether photos say who is on them (a format may still leave single photos unnamed)
     rows: Rows
     rules: SourceRules = SourceRules()
     false_is_absent: bool = True  # False: an attribute that is False may also be unsure (LFW: data by thresholds)

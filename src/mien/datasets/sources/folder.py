@@ -137,6 +137,5 @@ def _years(cell: str) -> float | None:
 SOURCE = Source(
     name="folder",
     licence="unknown: the folder's own photos; whoever prepares them answers for the right to use them",
-    identities=True,
     rows=rows,
 )

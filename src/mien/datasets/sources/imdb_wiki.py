@@ -216,7 +216,6 @@ def _sex(gender: float) -> Sex | None:
 SOURCE = Source(
     name="imdb_wiki",
     licence="IMDB-WIKI: academic research only; the photographs belong to their owners",
-    identities=True,
     rows=rows,
     rules=RULES,
 )

@@ -106,7 +106,6 @@ def _binary_row(header: list[str], row: list[str]) -> Row:
 SOURCE = Source(
     name="lfw",
     licence="LFW: public research set (UMass Amherst); the photographs belong to their owners; research use",
-    identities=True,
     rows=rows,
     false_is_absent=False,
 )

@@ -170,7 +170,6 @@ def share_inside(box: Box, width: int, height: int) -> float:
 SOURCE = Source(
     name="pubfig",
     licence="PubFig: the list of links is for non-commercial research; the photographs belong to their owners",
-    identities=True,
     rows=rows,
     false_is_absent=False,
     fetch=fetch,

@@ -74,6 +74,5 @@ def _integer(text: str) -> int | None:
 SOURCE = Source(
     name="utkface",
     licence="UTKFace: non-commercial research; the photographs belong to their owners",
-    identities=False,
     rows=rows,
 )

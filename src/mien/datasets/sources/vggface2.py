@@ -208,6 +208,5 @@ def _note(runs: dict[str, list[tuple[int, int]]], person: bytes, begin: int, end
 SOURCE = Source(
     name="vggface2",
     licence="VGGFace2: research use, see the terms of the dataset; the photographs belong to their owners",
-    identities=True,
     rows=rows,
 )

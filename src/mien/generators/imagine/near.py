@@ -77,16 +77,6 @@ def changed(
     return np.asarray(features + after[0])
 
 
-def degree_of(density: FaceDensity, features: Float64Array, attribute: str) -> float:
-    """How far an attribute is there in features (F), on the scale of ``changed``."""
-    column = density.probes.index(attribute)
-    score = float(density.probes.scores(density.frame.codes(features[None]))[0][column])
-    if attribute == AGE:
-        return score
-    absent, present = float(density.probes.absent[column]), float(density.probes.present[column])
-    return (score - absent) / (present - absent)
-
-
 def _group(attribute: str) -> str:
     if attribute in UNASKED:
         return attribute
