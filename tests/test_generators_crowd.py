@@ -16,9 +16,10 @@ from mien.core import contract
 from mien.core.checkpoints import load_weights, save_weights
 from mien.core.contract import FaceRequest, requests_for
 from mien.core.errors import RequestError, WeightsError
+from mien.core.limits import age_range
 from mien.core.records import Labels
 from mien.generators.crowd.mien import ROWS, MienCrowd
-from mien.generators.crowd.sampler import CHUNK, Crowd, age_range
+from mien.generators.crowd.sampler import CHUNK, Crowd
 from mien.papers.cgan_sanche.networks import Generator, PaperConfig, PaperCrowd
 from mien.pipelines.crowd import load_crowd
 

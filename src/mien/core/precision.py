@@ -1,10 +1,12 @@
-"""Whether bf16 pays: the one place that decides it, for drawing, for reading features and for training."""
+"""Devices by name, and whether bf16 pays there: for drawing, for reading features and for training."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import torch
+
+from mien.core.errors import RequestError
 
 Precision = Literal["auto", "fp32", "bf16"]  # auto: bf16 where it is fast
 
@@ -18,6 +20,18 @@ def has_fast_bf16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(device.type == "cpu" and supported and supported())
+
+
+def device_named(name: str | None) -> str:
+    """A device by name, checked; ``None``: CUDA where there is one."""
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises each of them for its reasons
+        allowed = "cpu, cuda" if torch.cuda.is_available() else "cpu"
+        raise RequestError(f"device: '{name}' given; allowed on this machine: {allowed}") from error
+    return name
 
 
 def chosen_precision(wanted: Precision, device: torch.device) -> Literal["fp32", "bf16"]:

@@ -95,7 +95,8 @@ def crowd(model: Crowd, request: FacesRequest) -> Iterator[list[MadeFace]]:
 
 def crowds(model: Crowd, requests: Sequence[FacesRequest]) -> list[list[MadeFace]]:
     """The faces of many requests, each with its seed, in one go of the generator for each size."""
-    from mien.generators.crowd.sampler import age_range, request_for
+    from mien.core.limits import age_range
+    from mien.generators.crowd.sampler import request_for
 
     pages: list[list[MadeFace]] = [[] for _ in requests]
     for size in {request.size_px for request in requests}:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal, overload
 
 from mien.core.errors import RequestError
+from mien.core.forks import work_in_forks
 
 if TYPE_CHECKING:
     from mien.attributes.describe.describer import Describer
@@ -61,6 +63,11 @@ def load(
     """
     if name not in NAMES:
         raise RequestError(f"load: no generator '{name}'; allowed: {', '.join(NAMES)}")
+    try:
+        weights = None if weights is None else str(os.fspath(weights))
+    except TypeError:
+        raise RequestError(f"load: weights {weights!r} given; wanted: the path of a safetensors file") from None
+    work_in_forks()
     if name == "describe":
         from mien.attributes.describe.describer import Describer
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.core.config import Config
 from mien.core.errors import MienError, RequestError
+from mien.core.limits import whole_number
 from mien.core.records import Face, Float32Array, Pose, UInt8Image
 from mien.core.settings import described, settings_from
 from mien.generators.portrait.settings import RefineConfig
@@ -42,8 +43,7 @@ class PortraitRequest:
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the preset (``SETTINGS``)
 
     def __post_init__(self) -> None:
-        if not LEAST_PX <= self.size_px <= LARGEST_PX:
-            raise RequestError(f"--size: {self.size_px} given; allowed are {LEAST_PX} to {LARGEST_PX}")
+        whole_number(self.size_px, "--size", LEAST_PX, LARGEST_PX)
         check_preset(self.preset, self.weights)
         settings_of(self.preset, self.settings)
         parse_background(self.background)

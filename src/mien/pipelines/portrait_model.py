@@ -14,6 +14,7 @@ from torch import Tensor
 from mien.core.checkpoints import WEIGHTS
 from mien.core.errors import MienError, PhotoError, WeightsError
 from mien.core.images import resize, to_photos, to_tensor
+from mien.core.limits import check_yes_no, whole_number
 from mien.core.photos import PhotoInput, photo_of
 from mien.core.progress import OnProgress
 from mien.core.records import Face, Float32Array, Pose, UInt8Image
@@ -30,7 +31,16 @@ from mien.generators.portrait.mien import MienPortrait
 from mien.generators.portrait.settings import RefineConfig
 from mien.generators.portrait.silhouette import over
 from mien.papers.frontal_wang_2019.networks import PaperPortrait
-from mien.pipelines.portrait import WHITE, PhotoPortraits, Portrait, PortraitRequest, check_preset, settings_of
+from mien.pipelines.portrait import (
+    LARGEST_PX,
+    LEAST_PX,
+    WHITE,
+    PhotoPortraits,
+    Portrait,
+    PortraitRequest,
+    check_preset,
+    settings_of,
+)
 
 CROP_PX = 256
 SAME_BY_ENCODER = 0.436  # cosine of FaceNet's embeddings of aligned crops, at equal error on LFW
@@ -96,6 +106,9 @@ class PortraitPipeline:
 
         Raises ``PhotoError`` for a file that cannot be read, ``RequestError`` for what is no photo.
         """
+        check_yes_no(largest, "largest")
+        if size_px is not None:
+            whole_number(size_px, "size_px", LEAST_PX, LARGEST_PX)
         shown = photo_of(photo).photo
         return [self.portrait(shown, face, size_px) for face in self.faces(shown, largest=largest)]
 

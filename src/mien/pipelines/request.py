@@ -12,7 +12,7 @@ from typing import Literal
 
 from mien.attributes.sentences import Description, Understood, understand, understand_all, understand_or_refuse
 from mien.core.errors import RequestError
-from mien.core.limits import ages_allowed, check_seed
+from mien.core.limits import MOST_FACES, ages_allowed, check_faces, whole_number
 from mien.core.records import Labels, Sex
 from mien.generators.conditions import ATTRIBUTES, RACES
 
@@ -21,7 +21,6 @@ __all__ = [
     "check_race", "crowd_request", "imagine_request", "parse_ages", "understand", "understand_all",
 ]  # fmt: skip
 
-MOST_FACES = 1_000_000
 PAPER_AGE_FROM_YEARS = 10.0  # the data of the conditional GAN begins there
 SEX = "Male"
 # Words of the vocabulary that a crowd understands by its labels of age.
@@ -53,10 +52,7 @@ class FacesRequest:
     typical: bool = False
 
     def __post_init__(self) -> None:
-        check_count(self.count)
-        check_seed(self.seed)
-        if self.first < 0:
-            raise RequestError(f"first: {self.first} given; allowed are 0 and more")
+        check_faces(self.count, self.first, self.seed, "--")
 
     def part(self, start: int, count: int) -> FacesRequest:
         """``count`` of its faces, from number ``start`` of them."""
@@ -163,8 +159,7 @@ def check_race(race: str | None) -> None:
 
 def check_count(count: int, most: int = MOST_FACES) -> None:
     """``RequestError`` for a number of faces that cannot be."""
-    if not 1 <= count <= most:
-        raise RequestError(f"--count: {count} given; allowed are 1 to {most}")
+    whole_number(count, "--count", 1, most)
 
 
 def parse_ages(text: str) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from mien.attributes.describe.records import ETHNICITY, FaceDescription, PhotoDe
 from mien.attributes.reader import AttributeReader, Readings
 from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.errors import PhotoError, RequestError
+from mien.core.limits import check_yes_no
 from mien.core.memory import keep_freed_memory
 from mien.core.photos import PhotoFile, PhotoInput, photo_of
 from mien.core.records import Face, UInt8Image
@@ -75,6 +76,7 @@ class Describer:
         its own pixels, so give photos in full size. ``PhotoError`` for a file that cannot be read; a photo without
         faces is no error here. ``RequestError`` for what is no photo.
         """
+        check_yes_no(with_ethnicity, "with_ethnicity")
         read = photo if isinstance(photo, PhotoFile) else photo_of(photo)
         pixels = read.photo
         found = [face for face in self.finder.faces([pixels], thorough=True)[0] if _is_a_face(face)]

@@ -16,7 +16,7 @@ from mien.core.contract import WHOLE_CROP, FaceRequest, complete, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_photos
 from mien.core.memory import keep_freed_memory
-from mien.core.precision import has_fast_bf16
+from mien.core.precision import device_named, has_fast_bf16
 from mien.core.quantise import unpacked
 from mien.core.records import Labels, MadeFace, UInt8Image
 from mien.core.seeding import sample_generator
@@ -78,7 +78,7 @@ class MienCrowd:
         decoder, density = Decoder(config.decoder), Density(config.density)
         load_into(decoder, _under("decoder.", tensors), name=f"{path}: decoder")
         load_into(density, _under("density.", tensors), name=f"{path}: density")
-        return cls(decoder, density, config, str(metadata["version"]), _device(device))
+        return cls(decoder, density, config, str(metadata["version"]), device_named(device))
 
     @property
     def size_px(self) -> int:
@@ -141,18 +141,6 @@ class MienCrowd:
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _device(name: str | None) -> str:
-    """A device by name, checked; ``None``: CUDA where there is one."""
-    if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises each of them for its reasons
-        allowed = "cpu, cuda" if torch.cuda.is_available() else "cpu"
-        raise RequestError(f"device: '{name}' given; allowed on this machine: {allowed}") from error
-    return name
 
 
 def _channels_last(network: torch.nn.Module) -> None:

@@ -8,9 +8,10 @@ from typing import Literal, Self
 
 from mien.core.contract import FaceRequest, Generator, complete
 from mien.core.errors import RequestError
-from mien.core.limits import DRAWN_AGES_YEARS, ages_allowed
+from mien.core.limits import age_range, check_attributes, check_faces
 from mien.core.records import Labels, MadeFace, Sex
 from mien.core.seeding import fresh_seed
+from mien.generators.conditions import ATTRIBUTES, RACES
 from mien.generators.enlarged import generator_at
 
 CHUNK = 64  # faces between two reports of progress
@@ -51,10 +52,11 @@ class Crowd:
         given is drawn and written into every record. ``progress`` is told how many faces were just made.
         Raises ``RequestError`` for anything outside.
         """
-        if count < 1:
-            raise RequestError(f"count: {count} given; allowed are 1 and more")
-        if first < 0:
-            raise RequestError(f"first: {first} given; allowed are 0 and more")
+        check_faces(count, first, seed)
+        if race is not None and race not in RACES:
+            raise RequestError(f"race: '{race}' given; allowed: {', '.join(RACES)}")
+        if attributes is not None:
+            check_attributes(attributes, ATTRIBUTES)
         seed = fresh_seed() if seed is None else seed
         wanted = Labels(None if sex == "any" else _sex(sex), None, None, race, dict(attributes or {}))
         ages = age_range(age)
@@ -68,26 +70,26 @@ class Crowd:
 
     def faces(self, labels: Sequence[Labels], *, seed: int, first: int = 0) -> list[MadeFace]:
         """One face for each of ``labels``: faces ``first``, ``first + 1``, ... of ``seed``."""
+        _check_labels(labels, seed, first)
         return self.generator.make([FaceRequest(seed, first + k, wanted) for k, wanted in enumerate(labels)])
 
     def variants(self, labels: Sequence[Labels], *, seed: int, index: int) -> list[MadeFace]:
         """The same draw of chance under different labels: face ``index`` of ``seed`` for each of ``labels``."""
+        _check_labels(labels, seed, index)
         return self.generator.make([FaceRequest(seed, index, wanted) for wanted in labels])
+
+
+def _check_labels(labels: Sequence[Labels], seed: int, first: int) -> None:
+    check_faces(max(len(labels), 1), first, seed)
+    for wanted in labels:
+        if not isinstance(wanted, Labels):
+            raise RequestError(f"labels: {type(wanted).__name__} given; wanted: mien.Labels")
+        check_attributes(wanted.attributes, ATTRIBUTES)
 
 
 def request_for(wanted: Labels, ages_years: tuple[float, float], seed: int, index: int) -> FaceRequest:
     """Face ``index`` of ``seed`` with the sex and age that are open drawn, age from ``ages_years``."""
     return FaceRequest(seed, index, complete(FaceRequest(seed, index, wanted), ages_years))
-
-
-def age_range(age: Age | None) -> tuple[float, float]:
-    """One age or a range, checked."""
-    if age is None:
-        return DRAWN_AGES_YEARS
-    low, high = age if isinstance(age, Sequence) else (age, age)
-    if not ages_allowed(low, high):
-        raise RequestError(f"age: {low:g} to {high:g} given; allowed are ages from 1 to 100, the lower one first")
-    return float(low), float(high)
 
 
 def _sex(sex: str) -> Sex:

@@ -15,8 +15,9 @@ from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.contract import FaceRequest, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_photos
+from mien.core.limits import age_range, check_attributes, check_faces
 from mien.core.memory import keep_freed_memory
-from mien.core.precision import has_fast_bf16
+from mien.core.precision import device_named, has_fast_bf16
 from mien.core.quantise import unpacked
 from mien.core.records import UInt8Image
 from mien.core.seeding import fresh_seed, sample_generator, stream
@@ -32,6 +33,7 @@ from mien.generators.imagine.weights import MODEL, from_tensors
 ROWS = 16  # of a batch
 AGE_WORDS = next(group for group in GROUPS if group.name == "age").members
 TEMPERATURE = 1.0  # deviation of codes, in theirs
+MOST_TEMPERATURE = 10.0
 DRAWS = f"apart{GROUP}.3"  # how faces are drawn from the weights: another where a face of a seed becomes another
 GROWN_YEARS = (16.0, 120.0)  # where no age was asked for: most attributes were only ever marked on photos of adults
 
@@ -137,7 +139,7 @@ class Imagine:
 
         ``device`` None means CUDA when there, else CPU. ``enlarged``: pictures of twice the decoder's size (256 px).
         """
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device_named(device)
         path = weights or WEIGHTS / "imagine.safetensors"
         tensors, metadata = load_weights(path, model=MODEL)
         if "version" not in metadata:
@@ -174,6 +176,14 @@ class Imagine:
         requests = [FaceRequest(seed, index) for index in range(first, first + count)]
         return self.renderer.draw(np.repeat(features[None], count, 0), requests)
 
+    def _check(self, wish: object) -> None:
+        if not isinstance(wish, Wish):
+            kinds = 'words, for example "smiling, woman", or a Wish'
+            raise RequestError(f"words: {type(wish).__name__} given; wanted: {kinds}")
+        check_attributes(wish.attributes, self.density.probes.names, strengths=True)
+        if wish.ages_years is not None:
+            age_range(wish.ages_years)
+
     def sample(
         self,
         wish: Wish | str,
@@ -188,13 +198,15 @@ class Imagine:
         Face k of a seed is the same whatever ``count`` and ``first``; a seed that is not given is drawn and told.
         ``RequestError`` for words that there are not, that contradict each other, or none.
         """
-        if count < 1 or first < 0:
-            raise RequestError(f"count: {count}, first: {first} given; allowed are 1 and more, 0 and more")
+        check_faces(count, first, seed)
+        if not isinstance(temperature, float | int) or not 0 <= temperature <= MOST_TEMPERATURE:
+            raise RequestError(f"temperature: {temperature!r} given; allowed are 0 to {MOST_TEMPERATURE:g}")
         if isinstance(wish, str):
             said = understand_all(wish, option="words")
             if not said.attributes and said.ages_years is None:
                 raise RequestError('words: none given; say what the face is like, for example "smiling, woman"')
             wish = Wish(said.attributes, said.ages_years)
+        self._check(wish)
         seed = fresh_seed() if seed is None else seed
         requests = [FaceRequest(seed, index) for index in range(first, first + count)]
         features = self.features(wish, requests, temperature=temperature)

@@ -1,0 +1,43 @@
+"""A model that was loaded before a fork must answer after it.
+
+The threads that share a sum (OpenMP, OpenCV) do not survive a fork, and whoever calls them in the child waits for ever.
+A child therefore works with one thread. CUDA cannot be used after a fork at all: torch says so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from typing import Any
+
+_threads = 0  # of OpenCV in this process, while it forks
+
+
+@cache
+def work_in_forks() -> None:
+    """From now on, forked children of this process work with one thread each; called when a model is loaded."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+
+
+def _opencv() -> Any:
+    return sys.modules.get("cv2")
+
+
+def _before() -> None:
+    """OpenCV's pool is closed before: a child that inherits one can neither use nor close it."""
+    global _threads
+    if _opencv() is not None:
+        _threads = _opencv().getNumThreads()
+        _opencv().setNumThreads(1)
+
+
+def _in_parent() -> None:
+    if _opencv() is not None:
+        _opencv().setNumThreads(_threads)
+
+
+def _in_child() -> None:
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
