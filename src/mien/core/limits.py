@@ -25,7 +25,7 @@ def whole_number(value: object, option: str, least: int, most: int | None = None
     NumPy's integers are whole numbers; yes and no, text and 3.0 are none. ``words`` name the limits where "1 to 100"
     would not be read.
     """
-    number = int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else None
+    number = None if isinstance(value, bool) or not isinstance(value, numbers.Integral) else int(value)
     if number is None or number < least or (most is not None and number > most):
         given = reprlib.repr(value) if number is None else value
         allowed = words or (f"{least} and more" if most is None else f"{least} to {most}")
