@@ -78,6 +78,10 @@ def load(
         if device not in (None, "cpu"):
             raise RequestError(f"load: device '{device}' given; portraits are made on the cpu")
         return PortraitPipeline.load(preset or "mien", weights=weights)
+    if device is not None:
+        from mien.core.precision import device_named
+
+        device = device_named(device)
     if name == "imagine":
         return _imagine(preset or ("painter" if weights is None else "mien"), weights, device)
     from mien.pipelines.crowd import load_crowd
