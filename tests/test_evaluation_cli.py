@@ -105,6 +105,38 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path)
     assert repeated["figures"] == values["figures"]  # the same seed, the same figures
 
 
+def test_a_peer_is_judged_on_requests_that_both_can_answer(cli_here, dataset, fakes, tmp_path, monkeypatch):
+    """Ages under 10 were clipped in silence and counted in the age error of a network that does not know them."""
+    asked = {}
+
+    class Knows10To50(FakeGenerator):
+        ages_years = (10.0, 50.0)
+
+        def make(self, requests):
+            asked.setdefault(self.name, []).extend(request.labels.age_years for request in requests)
+            return FakeGenerator.make(self, requests)
+
+    class KnowsAll(Knows10To50):
+        ages_years = (1.0, 100.0)
+
+    def load(name, *, preset="mien", weights=None, device=None):
+        return Crowd((KnowsAll if preset == "mien" else Knows10To50)(name=preset, size_px=32))
+
+    monkeypatch.setattr(mien, "load", load)
+    words = ("evaluate", "crowd", "--data", dataset, "--count", 200, "--quick", "--out")
+    assert cli_here(*words, tmp_path / "both", "--peer", "paper").exception is None
+    ages = [age for ages in asked.values() for age in ages if age is not None]
+    assert 10 <= min(ages) <= max(ages) <= 64  # pairs of one noise go to 64; the rest to 50
+    values = json.loads((tmp_path / "both" / "report.json").read_text())
+    inside = sum(10 <= k <= 50 for k in range(2, 90, 3))
+    errors = {f["subject"]: f["n"] for f in values["figures"] if f["label"] == "age error, mean absolute"}
+    assert errors == {"real": inside, "generated": 200, "paper": inside}
+    assert values["provenance"]["held_out_of_other_ages"] == 30 - inside
+    asked.clear()
+    assert cli_here(*words, tmp_path / "alone").exception is None
+    assert min(age for age in asked["mien"] if age is not None) < 10, "by itself it is asked for every age"
+
+
 def test_a_weights_file_says_itself_which_preset_it_is(cli_here, dataset, fakes, tmp_path):
     path = tmp_path / "run" / "weights.safetensors"
     save_weights(path, {"x": torch.zeros(1)}, {"model": "crowd-paper", "version": "1"})

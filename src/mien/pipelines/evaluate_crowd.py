@@ -58,9 +58,10 @@ def judged(request: CrowdEvaluation, on_stage: OnStage) -> Report:
         (min(request.count, 400), min(request.words, 20)) if request.quick else (request.count, request.words)
     )
     request = replace(request, count=count, words=words)
-    real, labels, fetch, about = _real(request, size, judges, on_stage)
+    ages = _ages_of_all([one.generator for one in subjects])
+    real, labels, fetch, about = _real(request, size, ages, judges, on_stage)
     made = [
-        _made(one, size, labels, request if one is subjects[0] else replace(request, count=len(labels)), on_stage)
+        _made(one, size, labels, ages, request if one is subjects[0] else replace(request, count=len(labels)), on_stage)
         for one in subjects
     ]
     provenance = replace(
@@ -99,8 +100,14 @@ def _subject(name: str) -> tuple[Generator, Path | None]:
     return mien.load("crowd", preset=model.removeprefix("crowd-"), weights=name).generator, Path(name)
 
 
+def _ages_of_all(generators: Sequence[Generator]) -> tuple[float, float]:
+    """The ages, in years, that every one of them can be told: what a peer clips in silence is asked of nobody."""
+    ranges = [getattr(generator, "ages_years", AGES_YEARS) for generator in generators]
+    return max(low for low, _ in ranges), min(high for _, high in ranges)
+
+
 def _real(
-    request: CrowdEvaluation, size: int, judges: Judges, on_stage: OnStage
+    request: CrowdEvaluation, size: int, ages: tuple[float, float], judges: Judges, on_stage: OnStage
 ) -> tuple[RealCrowd, Faces, Any, ReportProvenance]:
     """The real side: held-out faces, another half, training features, how to read training crops, and which data."""
     data, sources, quick = request.data, request.sources, request.quick
@@ -108,7 +115,15 @@ def _real(
 
     def rows(split: str, labelled: bool, most: int | None) -> list[FaceRow]:
         found = faces.dataset_rows(data, split, sources=sources, labelled=labelled)
+        if labelled:
+            told = len(found)
+            found = [row for row in found if ages[0] <= np.clip(row.age_years, *AGES_YEARS) <= ages[1]]
+            left_out[split] = told - len(found)
+            if not found:
+                raise RequestError(f"--peer: no face of the split '{split}' is of an age that all can be told")
         return faces.shuffled(found, most, seed=request.seed)
+
+    left_out: dict[str, int] = {}
 
     def read(chosen: Sequence[FaceRow], what: str) -> Faces:
         with counted(on_stage(f"real faces: {what}"), len(chosen)) as advance:
@@ -138,6 +153,8 @@ def _real(
     about: dict[str, str | int | float | None] = {
         "real_held_out": len(tested),
         "real_other_half": len(validated),
+        "ages_asked_for": f"{ages[0]:g} to {ages[1]:g} years, which every generator can be told",
+        "held_out_of_other_ages": left_out["test"],
         "training_faces": len(training),
         "sources": ", ".join(sorted({row.source for row in tested})),
         "crop_px": size,
@@ -146,7 +163,14 @@ def _real(
     return real, held_out, fetch, ReportProvenance(dataset_fingerprint=fingerprint, details=about)
 
 
-def _made(subject: Subject, size: int, labels: Faces, request: CrowdEvaluation, on_stage: OnStage) -> MadeCrowd:
+def _made(
+    subject: Subject,
+    size: int,
+    labels: Faces,
+    told_years: tuple[float, float],
+    request: CrowdEvaluation,
+    on_stage: OnStage,
+) -> MadeCrowd:
     """Faces with the labels of the held-out ones, pairs with the sex swapped, and an age sweep of the same noises.
 
     Where the generator knows them, also faces with the race of the held-out ones, and faces with each word.
@@ -160,10 +184,11 @@ def _made(subject: Subject, size: int, labels: Faces, request: CrowdEvaluation, 
         for index in range(count)
     ]
     people = 8 if request.quick else 64
+    swept = [float(age) for age in SWEEP_AGES if told_years[0] <= age <= told_years[1]]
     sexes = np.arange(people) % 2 == 0
     sweep = [
-        FaceRequest(seed + 1, person, Labels(sex="female" if sexes[person] else "male", age_years=float(age)))
-        for age in SWEEP_AGES
+        FaceRequest(seed + 1, person, Labels(sex="female" if sexes[person] else "male", age_years=age))
+        for age in swept
         for person in range(people)
     ]
     pairs = [
@@ -176,10 +201,10 @@ def _made(subject: Subject, size: int, labels: Faces, request: CrowdEvaluation, 
     return MadeCrowd(
         name=name,
         faces=Faces(crops[0], female, ages, ("",) * count),
-        sweep=crops[1].reshape(len(SWEEP_AGES), people, *crops[1].shape[1:]),
+        sweep=crops[1].reshape(len(swept), people, *crops[1].shape[1:]),
         swapped=crops[2].reshape(12, 2, *crops[2].shape[1:]),
         sweep_female=sexes,
-        sweep_ages_years=tuple(float(age) for age in SWEEP_AGES),
+        sweep_ages_years=tuple(swept),
         raced=_raced_faces(name, generator, size, labels, ages, seed, on_stage),
         words=_word_faces(name, generator, size, labels, request.words, seed + 3, on_stage),
     )

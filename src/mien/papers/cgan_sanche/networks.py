@@ -129,6 +129,7 @@ class PaperCrowd:
     frame = FRAME
     rows = 16  # of a batch
     drawn_ages_years = (15.0, 75.0)  # where a request names no age
+    ages_years = (float(AGE_YEARS[0]), float(AGE_YEARS[1]))  # that it can be told; a request beyond them is clipped
 
     def __init__(self, generator: Generator, version: str) -> None:
         self.generator = generator.eval().requires_grad_(False)
