@@ -66,8 +66,8 @@ def labels(judged: Mapping[str, JudgedFaces]) -> Section:
     return Section(
         "Are sex and age as asked?",
         "Judged by a network that shares neither weights nor features with any generator. Its errors on real held-out "
-        "faces stand in the column 'real'; the generated faces were asked for with exactly those labels, and only of ages "
-        "that every generator can be told.",
+        "faces stand in the column 'real'; the generated faces were asked for with exactly those labels, of ages that "
+        "every generator can be told.",
         figures=tuple(figures),
         pictures=tuple(pictured),
     )

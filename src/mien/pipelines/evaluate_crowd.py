@@ -117,7 +117,7 @@ def _real(
         found = faces.dataset_rows(data, split, sources=sources, labelled=labelled)
         if labelled:
             told = len(found)
-            found = [row for row in found if ages[0] <= np.clip(row.age_years, *AGES_YEARS) <= ages[1]]
+            found = [row for row in found if ages[0] <= np.clip(row.age_years or 0, *AGES_YEARS) <= ages[1]]
             left_out[split] = told - len(found)
             if not found:
                 raise RequestError(f"--peer: no face of the split '{split}' is of an age that all can be told")
