@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_generator import FakeGenerator
 from imagine_tiny import tiny_density
 
 import mien
-from mien.core.contract import FakeGenerator
 from mien.core.errors import RequestError
 from mien.core.records import Labels
 from mien.generators.crowd.sampler import Crowd

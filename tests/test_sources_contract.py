@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from mien.core.errors import RequestError, SourceError
 from mien.core.records import Labels, SourcePhoto
+from mien.core.tables import csv_cells
 from mien.datasets.reasons import REASONS, Reason
 from mien.datasets.sources import SOURCES, find
-from mien.datasets.sources.listing import csv_cells, image_names, read_lines, text_key, with_unique_keys
+from mien.datasets.sources.listing import image_names, read_lines, text_key, with_unique_keys
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))

@@ -94,7 +94,7 @@ def test_an_open_quote_spoils_only_its_own_line(tmp_path: Path) -> None:
     [
         ("file,sexx", "unknown column 'sexx' (did you mean 'sex'?); allowed are file, sex, age, person, race and"),
         ("file,Smilling", "did you mean 'Smiling'?"),
-        ("file;sex", "unknown column 'file;sex'"),
+        ("file|sex", "unknown column 'file|sex'"),
         ("sex,age", "no column 'file'"),
         ("file,sex,Sex", "'sex' stands there twice"),
         ("person", "no column 'file'"),
@@ -129,3 +129,87 @@ def test_no_row_raises(tmp_path: Path, cells: list[list[str]]) -> None:
     assert len(photos) == len(set(photos))
     for photo in photos.values():
         assert photo.labels.age_years is None or 0 <= photo.labels.age_years <= 120
+
+
+SAID = {"a.jpg": Labels("female", 36.0), "b.jpg": Labels("male", 20.5), "c.jpg": Labels()}
+COMMAS = "file,sex,age\na.jpg,female,36\nb.jpg,male,20.5\nc.jpg,,\n"
+DIALECTS: dict[str, bytes] = {
+    "plain": COMMAS.encode(),
+    "byte order mark, lines of Windows": COMMAS.replace("\n", "\r\n").encode("utf-8-sig"),
+    "lines of old Macs": COMMAS.replace("\n", "\r").encode(),
+    "UTF-16 of Excel": COMMAS.replace(",", "\t").encode("utf-16"),
+    "UTF-16 without a mark": COMMAS.encode("utf-16-le"),
+    "UTF-16, big end first": COMMAS.encode("utf-16-be"),
+    "semicolons": COMMAS.replace(",", ";").encode(),
+    "semicolons and decimal commas": COMMAS.replace(",", ";").replace("20.5", "20,5").encode(),
+    "named semicolons": b"sep=;\r\n" + COMMAS.replace(",", ";").encode(),
+    "tabs": COMMAS.replace(",", "\t").encode(),
+    "quotes": b'"file","sex","age"\n"a.jpg","female","36"\n"b.jpg","male","20,5"\n"c.jpg","",""\n',
+    "an index without a name": b",file,sex,age\n0,a.jpg,female,36\n1,b.jpg,male,20.5\n2,c.jpg,,\n",
+    "an index of pandas": b"Unnamed: 0,file,sex,age\n0,a.jpg,female,36\n1,b.jpg,male,20.5\n2,c.jpg,,\n",
+    "trailing commas": b"file,sex,age,\na.jpg,female,36,\nb.jpg,male,20.5,\nc.jpg,,,\n",
+    "trailing commas in rows alone": b"file,sex,age\na.jpg,female,36,,\nb.jpg,male,20.5,\nc.jpg,,,\n",
+    "a trailing comma in the head alone": b"file,sex,age,\na.jpg,female,36\nb.jpg,male,20.5\nc.jpg,,\n",
+    "empty cells of pandas": b"file,sex,age\na.jpg,female,36\nb.jpg,male,20.5\nc.jpg,NaN,nan\n",
+    "empty cells of R": b"file,sex,age\na.jpg,female,36\nb.jpg,male,20.5\nc.jpg,NA,NA\n",
+    "empty cells of databases": b"file,sex,age\na.jpg,female,36\nb.jpg,male,20.5\nc.jpg,NULL,null\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_tables_of_spreadsheets_say_the_same(tmp_path: Path, dialect: str) -> None:
+    root = make(tmp_path / "p", "a.jpg", "b.jpg", "c.jpg")
+    (root / "labels.csv").write_bytes(DIALECTS[dialect])
+    photos = read(root)
+    assert {key: photo.labels for key, photo in photos.items()} == SAID
+    assert {photo.drop_reason for photo in photos.values()} == {None}
+
+
+def test_infinity_and_words_that_are_no_age_are_told(tmp_path: Path) -> None:
+    photos = read(make(tmp_path / "p", "a.jpg", "b.jpg"), "file,sex,age\na.jpg,Weiblich,36\nb.jpg,f,inf\n")
+    assert {key: photo.drop_reason for key, photo in photos.items()} == {
+        "a.jpg": "unknown_sex",
+        "b.jpg": "unknown_label",
+    }
+
+
+NEAR = [
+    ("IMG_1.JPG", "img_1.jpg", "in capitals or Unicode form"),
+    ("n\u00e96.jpg", "ne\u03016.jpg", "in capitals or Unicode form"),  # as Windows and as macOS write it
+    ("IMG_2.jpeg", "IMG_2.JPG", "in their ending"),
+    ("n4", "n4.png", "in their ending"),
+    ("sub/IMG 3.heic", "sub/img 3.jpg", "in their ending"),
+]
+
+
+@pytest.mark.parametrize(("said", "photo", "how"), NEAR)
+def test_names_that_differ_in_capitals_form_or_ending_are_matched_and_told(
+    tmp_path: Path, said: str, photo: str, how: str
+) -> None:
+    root = make(tmp_path / "p", photo, "other.jpg")
+    (root / "labels.csv").write_text(f"file,sex\n{said},f\nother.jpg,m\n", encoding="utf-8")
+    photos = read(root)
+    assert {key: row.labels.sex for key, row in photos.items()} == {photo: "female", "other.jpg": "male"}
+    remarks = find("folder").remarks
+    assert remarks is not None
+    (line,) = remarks(root, None)
+    assert line == f"{root / 'labels.csv'}: 1 rows matched to photos whose names differ {how}, as '{said}' to '{photo}'"
+
+
+def test_what_could_mean_two_photos_is_matched_to_none(tmp_path: Path) -> None:
+    root = make(tmp_path / "p", "a.jpg", "A.JPG", "b.png", "b.jpg", "exact.jpg")
+    (root / "labels.csv").write_text("file,sex\nA.jpg,f\nb,m\nEXACT.jpg,m\nexact.jpg,f\nexcat.jpg,m\n")
+    photos = read(root)
+    assert photos["exact.jpg"].labels.sex == "female"
+    assert {photos[name].labels.sex for name in ("a.jpg", "A.JPG", "b.png", "b.jpg")} == {None}
+    assert {key for key, row in photos.items() if row.drop_reason == "missing"} == {
+        "A.jpg",
+        "b",
+        "EXACT.jpg",
+        "excat.jpg",
+    }
+    remarks = find("folder").remarks
+    assert remarks is not None
+    assert remarks(root, None) == [
+        f"{root / 'labels.csv'}: 4 rows name no photo; the first: 'A.jpg' (near it: 'A.JPG')"
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -46,6 +46,7 @@ class Prepared:
     summary: Summary
     downloaded: Mapping[str, int]
     passed_over: Mapping[str, int]
+    remarks: Sequence[str] = ()  # on the label file
 
 
 def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> Prepared:
@@ -95,7 +96,9 @@ def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> P
         jobs=request.jobs or _cores(),
         on_progress=on_stage(f"prepare {name}"),
     )
-    return Prepared(summary, downloaded, over)
+    return Prepared(
+        summary, downloaded, over, source.remarks(request.source_dir, request.labels) if source.remarks else ()
+    )
 
 
 def report_dataset(dest: Path, out: Path, *, force: bool = False) -> Path:

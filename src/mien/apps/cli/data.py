@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.apps.cli.data_review import review
-from mien.apps.cli.output import echo
+from mien.apps.cli.output import echo, warn
 
 if TYPE_CHECKING:
     from mien.pipelines.data import Prepared
@@ -83,6 +83,8 @@ def _say(prepared: Prepared, dest: Path) -> None:
     summary = prepared.summary
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.dropped.items())) or "none"
     echo(f"{dest}: {summary.source}: {summary.kept} of {summary.photos} photos kept; dropped: {reasons}")
+    for remark in prepared.remarks:
+        warn(remark)
     if prepared.passed_over:
         over = sorted(prepared.passed_over.items(), key=lambda pair: (-pair[1], pair[0]))
         echo(f"passed over, no photos of the format: {', '.join(f'{count} {reason}' for reason, count in over)}")

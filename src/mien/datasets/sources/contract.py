@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -50,3 +50,4 @@ class Source:
     rules: SourceRules = SourceRules()
     false_is_absent: bool = True  # False: an attribute that is False may also be unsure (LFW: data by thresholds)
     fetch: Fetch | None = None
+    remarks: Callable[[Path, Path | None], list[str]] | None = None  # what to tell of its label file

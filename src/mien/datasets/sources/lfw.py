@@ -16,11 +16,11 @@ from pathlib import Path
 
 from mien.core.errors import SourceError
 from mien.core.records import SourcePhoto
+from mien.core.tables import csv_rows
 from mien.datasets.reasons import Reason
 from mien.datasets.sources.contract import Source
 from mien.datasets.sources.kumar import Row, add_row, labels_of, read_scores, score_header
 from mien.datasets.sources.listing import (
-    csv_rows,
     existing_directory,
     image_names,
     in_order,

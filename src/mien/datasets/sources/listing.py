@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from mien.core.errors import SourceError
 from mien.core.formats import is_photo_name
 from mien.core.records import SourcePhoto
+from mien.core.tables import text_of
 
 _SKIPPED_DIRECTORIES = frozenset({"__MACOSX", "@eaDir"})
 
@@ -83,32 +83,12 @@ def label_file(labels: Path | None, candidates: Iterable[Path]) -> Path | None:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a label file (UTF-8, with or without byte order mark; other bytes become U+FFFD)."""
+    """The lines of a label file (as ``tables.text_of`` reads it)."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
-    text = data.decode("utf-8-sig", errors="replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
-def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
-    """The cells of a comma separated file, stripped; blank lines are passed over.
-
-    Line by line: a quote that nobody closed spoils its own line and not the rest of the file.
-    """
-    for line in lines:
-        if line.strip(" \t,"):
-            yield csv_cells(line)
-
-
-def csv_cells(line: str) -> list[str]:
-    """The cells of one line, stripped; a line that no CSV reader takes is one cell."""
-    try:
-        cells = next(csv.reader([line], skipinitialspace=True), [])
-    except csv.Error:
-        cells = [line]
-    return [cell.strip() for cell in cells] or [""]
+    return text_of(data).split("\n")
 
 
 def text_key(name: str) -> str:

@@ -18,11 +18,10 @@ from pathlib import Path
 
 from mien.core.errors import SourceError
 from mien.core.records import Box, Labels, Sex, SourcePhoto
+from mien.core.tables import csv_cells, csv_rows
 from mien.datasets.reasons import Reason
 from mien.datasets.sources.contract import Source
 from mien.datasets.sources.listing import (
-    csv_cells,
-    csv_rows,
     existing_directory,
     image_names,
     label_file,
