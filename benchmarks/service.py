@@ -40,7 +40,7 @@ def main() -> None:
     clients, each, rounds = (int(given or default) for given, default in zip(
         [*sys.argv[1:], None, None, None], (200, 4, 3), strict=False
     ))  # fmt: skip
-    crowd = next(maker for maker in MODEL_SPECS if maker.name == "crowd")
+    crowd = next(spec for spec in MODEL_SPECS if spec.name == "crowd")
     settings = ServiceSettings(port=0, waiting=max(64, clients), together_faces=TOGETHER, header_seconds=60)
     with live(settings, [crowd]) as running:
         model = running.service.worker.models["crowd"]

@@ -1,4 +1,4 @@
-"""A service on a real socket of this machine, in a thread of the test process, with makers that need no weights."""
+"""A service on a real socket of this machine, in a thread of the test process, with models that need no weights."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ class Live:
 
 
 @contextmanager
-def live(settings: ServiceSettings, makers: Sequence[ModelSpec] = FAKES) -> Iterator[Live]:
+def live(settings: ServiceSettings, specs: Sequence[ModelSpec] = FAKES) -> Iterator[Live]:
     """Run it until the block ends, then stop it as a signal would."""
-    app = create_app(settings, makers=makers)
+    app = create_app(settings, specs=specs)
     server, listening = server_of(app, settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

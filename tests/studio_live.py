@@ -23,10 +23,10 @@ from mien.pipelines.edit import EditSampler
 
 
 @contextmanager
-def studio(*makers: ModelSpec, keys: Path | None = None) -> Iterator[str]:
+def studio(*specs: ModelSpec, keys: Path | None = None) -> Iterator[str]:
     """The studio in a thread, with discs for Crowd if nothing is given; yields its address."""
     settings = ServiceSettings(port=0, stop_seconds=2, together_faces=8, keys=keys)
-    with served(create_app(settings, makers=makers or (fake_crowd(),)), settings) as address:
+    with served(create_app(settings, specs=specs or (fake_crowd(),)), settings) as address:
         yield address
 
 
@@ -38,21 +38,21 @@ def fakes(weights: Path) -> tuple[ModelSpec, ModelSpec, ModelSpec]:
 
     return (
         fake_crowd(),
-        ModelSpec(imagine_jobs.MAKER, "faces", "Tiny faces", load, imagine_jobs.make),
-        ModelSpec(portrait_make.MAKER, "photo", "Grey squares", lambda: None, fake_make),
+        ModelSpec(imagine_jobs.MODEL, "faces", "Tiny faces", load, imagine_jobs.make),
+        ModelSpec(portrait_make.MODEL, "photo", "Grey squares", lambda: None, fake_make),
     )
 
 
-def held(maker: ModelSpec, gate: threading.Event, begun: threading.Event | None = None) -> ModelSpec:
-    """A maker that waits for a gate before each of its works; ``begun`` is set when it waits there."""
+def held(spec: ModelSpec, gate: threading.Event, begun: threading.Event | None = None) -> ModelSpec:
+    """A model that waits for a gate before each of its works; ``begun`` is set when it waits there."""
 
     def make(model: Any, orders: Sequence[Any]) -> Any:
         if begun is not None:
             begun.set()
         gate.wait(PATIENCE_MS / 1000)
-        return maker.make(model, orders)
+        return spec.make(model, orders)
 
-    return replace(maker, make=make)
+    return replace(spec, make=make)
 
 
 def ready(one: Visit, tab: str, query: str = "") -> Any:

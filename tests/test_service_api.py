@@ -37,7 +37,7 @@ SETTINGS = ServiceSettings(direct_faces=4, most_faces=40, upload_mib=1, json_kib
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
-    with TestClient(create_app(SETTINGS, makers=FAKES)) as client:
+    with TestClient(create_app(SETTINGS, specs=FAKES)) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
         yield client
 
@@ -201,7 +201,7 @@ def test_what_lies_behind_a_picture_is_not_looked_at(kind: str, rest: bytes) -> 
         seen.append(order.photo)
         return {}
 
-    app = create_app(SETTINGS, makers=[fake_describe(see)])
+    app = create_app(SETTINGS, specs=[fake_describe(see)])
     with TestClient(app) as own:
         wait_until(lambda: own.get("/readyz").status_code == 200)
         assert send(own, data + rest, f"image/{kind.lower()}").status_code == 200
@@ -292,7 +292,7 @@ def test_nothing_of_a_request_is_logged(client: TestClient, caplog: pytest.LogCa
 
 def test_uploads_never_touch_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen: list[str] = []
-    with TestClient(create_app(ServiceSettings(jobs=tmp_path), makers=[fake_describe()])) as client:
+    with TestClient(create_app(ServiceSettings(jobs=tmp_path), specs=[fake_describe()])) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
         import tempfile
 
@@ -309,7 +309,7 @@ def test_a_model_that_is_missing_says_so_and_stops_no_other() -> None:
         raise WeightsError("/somewhere/portrait.safetensors: no such weights file")
 
     portrait = ModelSpec("portrait", "photo", "x", absent, lambda model, orders: [])
-    with TestClient(create_app(SETTINGS, makers=[portrait, *FAKES])) as client:
+    with TestClient(create_app(SETTINGS, specs=[portrait, *FAKES])) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
         answer = send(client, PNG, path="/v1/portrait")
         assert answer.status_code == 503
@@ -323,7 +323,7 @@ def test_an_error_of_one_photo_is_its_own() -> None:
     def broken(order: Any) -> dict[str, Any]:
         raise ZeroDivisionError
 
-    app = create_app(SETTINGS, makers=[fake_describe(broken), FAKES[0]])
+    app = create_app(SETTINGS, specs=[fake_describe(broken), FAKES[0]])
     with TestClient(app, raise_server_exceptions=False) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
         answer = send(client, PNG)
@@ -347,7 +347,7 @@ def test_keys_are_hashed_and_asked_for(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="'anna' has a key"):
         add_key(file, "anna")
     settings = ServiceSettings(host="0.0.0.0", keys=file, direct_faces=1)
-    with TestClient(create_app(settings, makers=FAKES)) as client:
+    with TestClient(create_app(settings, specs=FAKES)) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
         assert client.get("/healthz").status_code == 200
         refused = client.post("/v1/crowd", json={})
@@ -374,11 +374,11 @@ def test_an_address_that_others_reach_needs_keys(tmp_path: Path, cli_here: Any) 
 
 
 def test_pictures_without_marks_say_so() -> None:
-    with TestClient(create_app(ServiceSettings(marked=False), makers=FAKES)) as client:
+    with TestClient(create_app(ServiceSettings(marked=False), specs=FAKES)) as client:
         face = client.post("/v1/crowd", json={}).json()["faces"][0]
     assert face["marks"] == []
     assert not examine_bytes(base64.b64decode(face["png"])).marked
 
 
 def test_the_table_has_all_ways_in() -> None:
-    assert [maker.name for maker in MODEL_SPECS] == ["crowd", "imagine", "describe", "portrait"]
+    assert [spec.name for spec in MODEL_SPECS] == ["crowd", "imagine", "describe", "portrait"]

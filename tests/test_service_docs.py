@@ -63,7 +63,7 @@ def test_a_face_is_made_from_the_page(visit: Visit) -> None:
 
 
 def test_scripts_come_from_here_alone() -> None:
-    client = TestClient(create_app(makers=FAKES))
+    client = TestClient(create_app(specs=FAKES))
     answer = client.get("/docs")
     assert "script-src 'self';" in answer.headers["content-security-policy"]
     assert "<script>" not in answer.text
@@ -76,7 +76,7 @@ def test_scripts_come_from_here_alone() -> None:
 
 def test_with_keys_the_document_says_so_and_can_be_read(tmp_path: Path) -> None:
     key = add_key(tmp_path / "keys", "anna")
-    client = TestClient(create_app(ServiceSettings(keys=tmp_path / "keys"), makers=FAKES))
+    client = TestClient(create_app(ServiceSettings(keys=tmp_path / "keys"), specs=FAKES))
     document = client.get("/openapi.json").json()
     assert document["security"] == [{"key": []}]
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
@@ -85,4 +85,4 @@ def test_with_keys_the_document_says_so_and_can_be_read(tmp_path: Path) -> None:
     for path in ("/metrics", "/docs/..%2fmetrics", "/docs/nothing", "/v1/jobs/x"):
         assert client.get(path).status_code == 401, path
     assert client.get("/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == 200
-    assert "security" not in TestClient(create_app(makers=FAKES)).get("/openapi.json").json()
+    assert "security" not in TestClient(create_app(specs=FAKES)).get("/openapi.json").json()

@@ -41,7 +41,7 @@ def test_small_uploads_of_large_photos_fill_no_memory() -> None:
         return {}
 
     settings = ServiceSettings(photos_mib=6)
-    with TestClient(create_app(settings, makers=[fake_describe(slow)])) as client:
+    with TestClient(create_app(settings, specs=[fake_describe(slow)])) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
         service = client.app.state.service  # type: ignore[attr-defined]
         upload = encode_png(WHITE_MEGAPIXEL)
@@ -77,7 +77,7 @@ def test_a_bomb_in_the_text_of_a_picture_is_not_unpacked() -> None:
     chunk = b"zTXt" + b"Comment\0\0" + packed
     chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
     upload = PNG[:33] + chunk + PNG[33:]
-    with TestClient(create_app(SETTINGS, makers=FAKES)) as client:
+    with TestClient(create_app(SETTINGS, specs=FAKES)) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
         answer = send(client, upload)
         assert answer.status_code == 200, answer.text
@@ -93,7 +93,7 @@ def test_too_many_jobs_are_told_to_come_again(tmp_path: Path) -> None:
             return FakeGenerator.make(self, requests)
 
     settings = ServiceSettings(direct_faces=1, jobs_waiting=2, jobs=tmp_path)
-    with TestClient(create_app(settings, makers=[fake_crowd(Stays())])) as client:
+    with TestClient(create_app(settings, specs=[fake_crowd(Stays())])) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
         assert [client.post("/v1/crowd", json={"count": 2}).status_code for _ in range(3)] == [202, 202, 429]
         refused = client.post("/v1/crowd", json={"count": 2})

@@ -118,7 +118,7 @@ def test_the_bare_generator_is_not_much_faster() -> None:
 
 
 def test_the_real_crowd_under_load() -> None:
-    crowd = next(maker for maker in MODEL_SPECS if maker.name == "crowd")
+    crowd = next(spec for spec in MODEL_SPECS if spec.name == "crowd")
     with live(ServiceSettings(port=0, header_seconds=60, waiting=16), [crowd]) as running:
         seen, _ = asked_by_many(running.port, 32, {"count": 1, "sex": "female"}, 1, 120)
     assert seen[200] == 32
@@ -170,7 +170,7 @@ from mien.apps.service.app import create_app
 from mien.apps.web.server import server_of, address_of
 from mien.apps.web.settings import ServiceSettings
 settings = ServiceSettings(port=0, jobs=Path(sys.argv[1]), direct_faces=16, together_faces=16)
-server, listening = server_of(create_app(settings, makers=[fake_crowd(SlowGenerator())]), settings)
+server, listening = server_of(create_app(settings, specs=[fake_crowd(SlowGenerator())]), settings)
 sys.stdout.write(address_of(settings, listening) + "\\n")
 sys.stdout.flush()
 server.run(sockets=[listening])

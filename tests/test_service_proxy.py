@@ -25,7 +25,7 @@ PUBLIC = "https://faces.example/mien"
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
-    with TestClient(create_app(ServiceSettings(direct_faces=2), makers=FAKES)) as client:
+    with TestClient(create_app(ServiceSettings(direct_faces=2), specs=FAKES)) as client:
         ready(client)
         yield client
 
@@ -99,7 +99,7 @@ def test_the_service_works_under_a_path(keep_host: bool, tmp_path: Path) -> None
     key = add_key(tmp_path / "keys", "anna")
 
     def make(address: str) -> Any:
-        return create_app(ServiceSettings(address=address, keys=tmp_path / "keys", direct_faces=2), makers=FAKES)
+        return create_app(ServiceSettings(address=address, keys=tmp_path / "keys", direct_faces=2), specs=FAKES)
 
     with (
         proxied(make, keep_host=keep_host) as address,
@@ -121,7 +121,7 @@ def test_the_studio_works_under_a_path(keep_host: bool) -> None:
     from mien.apps.studio.app import create_app as create_studio
 
     def make(address: str) -> Any:
-        return create_studio(ServiceSettings(address=address), makers=FAKES)
+        return create_studio(ServiceSettings(address=address), specs=FAKES)
 
     with proxied(make, keep_host=keep_host) as address, httpx.Client(base_url=address) as client:
         page = client.get("/")
@@ -142,7 +142,7 @@ def test_the_studio_makes_faces_under_a_path_in_a_browser() -> None:
     from mien.apps.studio.app import create_app as create_studio
 
     def make(address: str) -> Any:
-        return create_studio(ServiceSettings(address=address), makers=FAKES)
+        return create_studio(ServiceSettings(address=address), specs=FAKES)
 
     with proxied(make, keep_host=False) as address, browser() as opened:
         visit = Visit(opened, address)
@@ -162,7 +162,7 @@ def test_the_studio_follows_no_forwarded_host() -> None:
     from mien.apps.studio.app import create_app as create_studio
 
     forged = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "Forwarded": "host=evil.example"}
-    with TestClient(create_studio(makers=FAKES), base_url="http://localhost:7860") as client:
+    with TestClient(create_studio(specs=FAKES), base_url="http://localhost:7860") as client:
         for path in ("/", "/config"):
             answer = client.get(path, headers=forged)
             assert answer.status_code == 200

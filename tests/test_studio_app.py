@@ -33,8 +33,8 @@ JPEG = encode_jpeg(np.full((20, 30, 3), 90, np.uint8))
 
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    """The studio with makers that need no weights."""
-    with TestClient(create_app(makers=FAKES), base_url=HERE) as made:
+    """The studio with models that need no weights."""
+    with TestClient(create_app(specs=FAKES), base_url=HERE) as made:
         yield made
 
 
@@ -118,9 +118,9 @@ def test_pictures_are_had_by_token_alone(client: TestClient) -> None:
 
 def test_an_address_that_others_reach_needs_keys(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"--host: 0\.0\.0\.0 can be reached by others, which needs --keys FILE"):
-        create_app(ServiceSettings(host="0.0.0.0"), makers=FAKES)
+        create_app(ServiceSettings(host="0.0.0.0"), specs=FAKES)
     key = add_key(tmp_path / "keys", "anna")
-    app = create_app(ServiceSettings(host="0.0.0.0", keys=tmp_path / "keys"), makers=FAKES)
+    app = create_app(ServiceSettings(host="0.0.0.0", keys=tmp_path / "keys"), specs=FAKES)
 
     def asked(name: str, given: str) -> int:
         words = base64.b64encode(f"{name}:{given}".encode()).decode()
@@ -138,7 +138,7 @@ def test_an_address_that_others_reach_needs_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", ["", "Basic", "Basic !!!", "Basic /w==", "Bearer x"])
 def test_a_broken_authorization_is_no_way_in(tmp_path: Path, words: str) -> None:
     add_key(tmp_path / "keys", "anna")
-    app = create_app(ServiceSettings(keys=tmp_path / "keys"), makers=FAKES)
+    app = create_app(ServiceSettings(keys=tmp_path / "keys"), specs=FAKES)
     assert TestClient(app, base_url=HERE).get("/", headers={"authorization": words}).status_code == 401
 
 
@@ -171,8 +171,8 @@ def test_who_waits_is_told_and_who_leaves_has_nothing_made() -> None:
         made.extend(order.first for order in orders)
         return [order.first for order in orders]
 
-    maker = ModelSpec("slow", "faces", "Numbers", lambda: None, make)
-    state = StudioState(ServiceSettings(together_faces=1), [maker])
+    spec = ModelSpec("slow", "faces", "Numbers", lambda: None, make)
+    state = StudioState(ServiceSettings(together_faces=1), [spec])
     state.start(warm="")
     try:
         first = state.ask("slow", [order(k) for k in range(3)])
@@ -198,8 +198,8 @@ def test_a_model_that_is_not_there_is_told_without_paths_and_tried_again() -> No
         tries.append(1)
         raise WeightsError("crowd: /secret/place/crowd.safetensors is damaged")
 
-    maker = ModelSpec("crowd", "faces", "None", load, lambda model, orders: [])
-    state = StudioState(ServiceSettings(), [maker])
+    spec = ModelSpec("crowd", "faces", "None", load, lambda model, orders: [])
+    state = StudioState(ServiceSettings(), [spec])
     state.start(warm="")
     try:
         for _ in range(2):

@@ -18,7 +18,7 @@ pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[
 import gradio as gr
 
 from mien.apps.studio import portrait, portrait_page
-from mien.apps.studio.portrait_make import MAKER, MODEL_SPECS, FaceOrder, Likeness, PhotoJob, faces, likeness, make
+from mien.apps.studio.portrait_make import MODEL, MODEL_SPECS, FaceJob, FindJob, Likeness, faces, likeness, make
 from mien.apps.studio.portrait_page import Finished, cards
 from mien.apps.studio.state import StudioState
 from mien.apps.web.models import ModelSpec
@@ -46,24 +46,24 @@ def grey(name: str, number: int = 0, distance: float | None = 0.3) -> Likeness:
     return Likeness(name, number, encode_jpeg(GREY), png, png, GREY, row, 0.7, distance, warnings)
 
 
-def fake_make(_: Any, orders: Sequence[PhotoJob | FaceOrder]) -> list[Any]:
+def fake_make(_: Any, jobs: Sequence[FindJob | FaceJob]) -> list[Any]:
     """Two faces on wide photos, none on small ones; a black photo is a fault of ours."""
     answers: list[Any] = []
-    for order in orders:
-        if isinstance(order, FaceOrder):
-            answers.append(grey(order.name, order.number))
-        elif not order.photo.any():
+    for job in jobs:
+        if isinstance(job, FaceJob):
+            answers.append(grey(job.name, job.number))
+        elif not job.photo.any():
             answers.append(ZeroDivisionError("secret"))
-        elif order.photo.shape[0] < 40:
+        elif job.photo.shape[0] < 40:
             answers.append(PhotoError("no_face", "no face found"))
         else:
-            answers.append([FACE] * (1 if order.largest else order.photo.shape[1] // order.photo.shape[0]))
+            answers.append([FACE] * (1 if job.largest else job.photo.shape[1] // job.photo.shape[0]))
     return answers
 
 
 @pytest.fixture(name="state")
 def _state() -> Iterator[StudioState]:
-    state = StudioState(ServiceSettings(), [ModelSpec(MAKER, "photo", "fake", lambda: None, fake_make)])
+    state = StudioState(ServiceSettings(), [ModelSpec(MODEL, "photo", "fake", lambda: None, fake_make)])
     state.start()
     yield state
     state.stop()
@@ -106,7 +106,7 @@ def test_a_broken_photo_stops_no_other(state: StudioState, tab: portrait.Portrai
 
 
 def test_a_photo_of_a_crowd_holds_nobody_up(state: StudioState, tab: portrait.PortraitTab) -> None:
-    """Each face is an order of its own: cards come one by one, and whoever leaves has no more made."""
+    """Each face is an job of its own: cards come one by one, and whoever leaves has no more made."""
     work = tab.make([state.take_in("crowd.jpg", photo(900, 100))], False, "white", 256)
     counts = []
     for update in work:
@@ -188,15 +188,15 @@ def test_cards_escape_names_and_say_how_alike() -> None:
 def test_a_made_face_becomes_a_portrait(models_cache: object, made_faces: Any) -> None:
     face = decode_photo((made_faces / "00030.png").read_bytes())
     large = np.asarray(np.kron(face, np.ones((2, 2, 1), np.uint8)))
-    maker = MODEL_SPECS[0].load()
-    found = faces(maker, PhotoJob(large))
+    pipeline = MODEL_SPECS[0].load()
+    found = faces(pipeline, FindJob(large))
     assert len(found) == 1
-    portrait = likeness(maker, FaceOrder(large, "made.png", found[0], 0))
+    portrait = likeness(pipeline, FaceJob(large, "made.png", found[0], 0))
     assert portrait.image.shape == (256, 256, 3)
     assert portrait.row["photo"] == "made.png"
     assert decode_photo(portrait.crop).shape == decode_photo(portrait.mask).shape == (256, 256, 3)
     clear, nobody = make(
-        maker, [FaceOrder(large, "made.png", found[0], 0, 512, "transparent"), PhotoJob(GREY, largest=True)]
+        pipeline, [FaceJob(large, "made.png", found[0], 0, 512, "transparent"), FindJob(GREY, largest=True)]
     )
     assert clear.image.shape == (512, 512, 4)
     assert isinstance(nobody, PhotoError)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[studio]'")
 
-from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, SWEEP_AGES_YEARS, Frame, Mix, Sheet, sweep
+from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, SWEEP_AGES_YEARS, Mix, Sheet, SheetFace, sweep
 from mien.apps.studio.crowd_view import link
 from mien.core.errors import RequestError
 
@@ -108,7 +108,7 @@ def test_lean_moves_the_ages_and_not_the_sexes() -> None:
 
 
 def test_a_sweep_is_one_draw_of_chance_in_both_sexes_at_every_age() -> None:
-    frame = Frame(3, 5, "male", 40.0, None, "smiling")
+    frame = SheetFace(3, 5, "male", 40.0, None, "smiling")
     variants = sweep(frame)
     assert len(variants) == 2 * len(SWEEP_AGES_YEARS)
     assert {(one.seed, one.index, one.words) for one in variants} == {(3, 5, "smiling")}

@@ -26,8 +26,8 @@ def gate() -> threading.Event:
 
 @pytest.fixture
 def state(gate: threading.Event) -> Iterator[StudioState]:
-    """A studio whose makers wait for the gate."""
-    found = StudioState(ServiceSettings(stop_seconds=2), [*(held(maker, gate) for maker in (*FAKES, fake_crowd()))])
+    """A studio whose models wait for the gate."""
+    found = StudioState(ServiceSettings(stop_seconds=2), [*(held(spec, gate) for spec in (*FAKES, fake_crowd()))])
     found.start()
     yield found
     gate.set()
@@ -35,7 +35,7 @@ def state(gate: threading.Event) -> Iterator[StudioState]:
 
 
 def test_a_stopped_crowd_ends_with_the_word_of_the_stop(state: StudioState) -> None:
-    tab, session = crowd.CrowdTab(state), crowd.Session()
+    tab, session = crowd.CrowdTab(state), crowd.CrowdSession()
     making = tab.again(session)
     assert "Making faces" in next(making)[2]
     stopped = list(tab.act(session, "stop", -1, -1))
@@ -44,7 +44,7 @@ def test_a_stopped_crowd_ends_with_the_word_of_the_stop(state: StudioState) -> N
 
 
 def test_an_older_crowd_ends_with_what_the_newer_says(state: StudioState, gate: threading.Event) -> None:
-    tab, session = crowd.CrowdTab(state), crowd.Session()
+    tab, session = crowd.CrowdTab(state), crowd.CrowdSession()
     old = tab.again(session)
     next(old)
     new = tab.again(session)
@@ -55,7 +55,7 @@ def test_an_older_crowd_ends_with_what_the_newer_says(state: StudioState, gate: 
 
 
 def test_a_stopped_reading_ends_with_the_word_of_the_stop(state: StudioState) -> None:
-    tab, session = describe.DescribeTab(state), describe.Session()
+    tab, session = describe.DescribeTab(state), describe.DescribeSession()
     session.token = state.take_in("a.png", np.zeros((32, 32, 3), np.uint8))
     reading: Iterator[Any] = tab.again(session, False)
     assert "Reading" in next(reading)[2]

@@ -51,7 +51,7 @@ def serve(
             "port": port,
             "address": address,
             "keys": keys,
-            "makers": tuple(name.strip() for name in (only or "").split(",") if name.strip()),
+            "models": tuple(name.strip() for name in (only or "").split(",") if name.strip()),
             "jobs": jobs,
             "waiting": waiting,
             "upload_mib": upload_mib,

@@ -28,17 +28,17 @@ PHOTO_STATUS = {"too_large": 413, "not_an_image": 415, "needs_heif": 415}
 ABOUT = "Faces of people who do not exist, and what can be said of photos. Nothing that is uploaded is kept."
 
 
-def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[ModelSpec] | None = None) -> FastAPI:
+def create_app(settings: ServiceSettings | None = None, *, specs: Sequence[ModelSpec] | None = None) -> FastAPI:
     """The service as an ASGI application (``app.state.service`` is its ``Service``).
 
-    ``makers`` instead of those that the settings name is for tests. ``RequestError`` for settings that cannot be: an
+    ``specs`` instead of those that the settings name is for tests. ``RequestError`` for settings that cannot be: an
     address that others can reach and no keys, files that are not there.
     """
     settings = settings or ServiceSettings()
     keys = settings.access_keys()
     temporary = None if settings.jobs else tempfile.TemporaryDirectory(prefix="mien-jobs-")
     service = Service(
-        settings, makers or chosen(settings.makers), settings.jobs or Path(str(temporary and temporary.name))
+        settings, specs or chosen(settings.models), settings.jobs or Path(str(temporary and temporary.name))
     )
 
     @asynccontextmanager
@@ -58,7 +58,7 @@ def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[Mode
     routes.add(app, service)
     docs_page.add(app, keys_wanted=keys is not None)
     _say_errors(app)
-    types = {f"/v1/{m.name}": JSON if m.takes == "faces" else PHOTO_TYPES for m in service.makers.values()}
+    types = {f"/v1/{m.name}": JSON if m.takes == "faces" else PHOTO_TYPES for m in service.specs.values()}
     app.add_middleware(
         AuthMiddleware,
         settings=settings,

@@ -1,4 +1,4 @@
-"""The addresses of the service, made from its table of makers."""
+"""The addresses of the service, made from its table of models."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ FACES_ANSWERS: dict[int | str, dict[str, Any]] = {
 
 def add(app: FastAPI, service: Service) -> None:
     """Add every route."""
-    for maker in service.makers.values():
-        (_faces if maker.takes == "faces" else _photo)(app, service, maker)
+    for spec in service.specs.values():
+        (_faces if spec.takes == "faces" else _photo)(app, service, spec)
     _jobs(app, service)
     _health(app, service)
 
@@ -63,8 +63,8 @@ async def known_query(request: Request) -> None:
         raise RequestError(f"{unknown}: no such parameter here; allowed: {', '.join(allowed) or 'none'}")
 
 
-def _faces(app: FastAPI, service: Service, maker: ModelSpec) -> None:
-    assert maker.form is not None
+def _faces(app: FastAPI, service: Service, spec: ModelSpec) -> None:
+    assert spec.form is not None
     settings = service.settings
 
     async def route(form: Any, request: Request) -> Response:
@@ -72,24 +72,24 @@ def _faces(app: FastAPI, service: Service, maker: ModelSpec) -> None:
         if form.format == "png" and form.count != 1:
             raise RequestError(f"format: png given with count {form.count}; allowed: count 1, or json or zip")
         if form.count > settings.direct_faces:
-            return _begin_job(service, maker, form, _holder(request))
-        read = read_form(maker, form, service.seeds)
+            return _begin_job(service, spec, form, _holder(request))
+        read = read_form(spec, form, service.seeds)
         asked = read.request
-        made = await asyncio.wrap_future(service.worker.submit(maker.name, asked, asked.count))
+        made = await asyncio.wrap_future(service.worker.submit(spec.name, asked, asked.count))
         about = {"seed": asked.seed, "first": asked.first, **_understood(read)}
         return await _picture_answer(service, made, form.format, about)
 
-    form_here = limited(maker.form, settings.most_faces)
+    form_here = limited(spec.form, settings.most_faces)
     route.__annotations__["form"] = form_here
     route.__annotations__["request"] = Request
     route.form = form_here  # type: ignore[attr-defined]
     app.post(
-        f"/v1/{maker.name}", summary=maker.summary, operation_id=maker.name, responses=FACES_ANSWERS,
+        f"/v1/{spec.name}", summary=spec.summary, operation_id=spec.name, responses=FACES_ANSWERS,
         response_model=None, tags=["faces"],
     )(route)  # fmt: skip
 
 
-def _photo(app: FastAPI, service: Service, maker: ModelSpec) -> None:
+def _photo(app: FastAPI, service: Service, spec: ModelSpec) -> None:
     async def route(request: Request, **options: bool) -> Response:
         data = await request.body()
         loop = asyncio.get_running_loop()
@@ -99,7 +99,7 @@ def _photo(app: FastAPI, service: Service, maker: ModelSpec) -> None:
             read = partial(photo_of, data, megapixels=service.settings.upload_megapixels)
             found = await loop.run_in_executor(service.pool, read)
             job = PhotoJob(found.photo, options, found.remark)
-            made = await asyncio.wrap_future(service.worker.submit(maker.name, job, 1))
+            made = await asyncio.wrap_future(service.worker.submit(spec.name, job, 1))
         if isinstance(made, Mapping):
             return JSONResponse(made)
         return await _picture_answer(service, made, "json", {"remark": found.remark} if found.remark else {})
@@ -107,26 +107,26 @@ def _photo(app: FastAPI, service: Service, maker: ModelSpec) -> None:
     parameters = [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)]
     parameters += [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=bool, default=Query(False, description=help))
-        for name, help in maker.options.items()
+        for name, help in spec.options.items()
     ]
     route.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     content = {
         name: {"schema": {"type": "string", "format": "binary"}} for name in (*MAIN_TYPES, "application/octet-stream")
     }
     app.post(
-        f"/v1/{maker.name}", summary=maker.summary, operation_id=maker.name, tags=["photos"], response_model=None,
+        f"/v1/{spec.name}", summary=spec.summary, operation_id=spec.name, tags=["photos"], response_model=None,
         responses={**REFUSALS, 200: {"description": "What was found", "content": {"application/json": {}}}},
         openapi_extra={"requestBody": {"required": True, "content": content}},
     )(route)  # fmt: skip
 
 
-def _begin_job(service: Service, maker: ModelSpec, form: FacesForm, holder: str) -> Response:
+def _begin_job(service: Service, spec: ModelSpec, form: FacesForm, holder: str) -> Response:
     if len(service.store.open_jobs()) >= service.settings.jobs_waiting:
         raise FullError(BUSY_JOBS_SECONDS)
     seed = fresh_seed() if form.seed is None else form.seed
     asked = form.model_copy(update={"seed": seed})
-    read = read_form(maker, asked, service.seeds)  # a wrong request is told now
-    job = service.store.add(maker.name, asked.model_dump(mode="json"), form.count, holder)
+    read = read_form(spec, asked, service.seeds)  # a wrong request is told now
+    job = service.store.add(spec.name, asked.model_dump(mode="json"), form.count, holder)
     service.runner.wake()
     told = _told(job, service)
     return JSONResponse({**told, **_understood(read)}, 202, {"Location": told["status_url"]})
@@ -201,7 +201,7 @@ def _health(app: FastAPI, service: Service) -> None:
     async def readyz() -> Response:
         ready = worker.loaded and bool(worker.models)
         models = {name: worker.missing.get(name, "ready" if name in worker.models else "loading")
-                  for name in worker.machines}  # fmt: skip
+                  for name in worker.served}  # fmt: skip
         return JSONResponse({"ready": ready, "models": models}, 200 if ready else 503)
 
     async def metrics() -> Response:

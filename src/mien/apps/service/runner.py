@@ -88,14 +88,14 @@ class JobRunner:
 
     def _make(self, job: Job) -> bool:
         """Write the result; False where the job was cancelled."""
-        maker, request = self.request_of(job)
+        spec, request = self.request_of(job)
         target = self.store.result(job.id)
         for part in target.parent.glob(f"*{PART}"):
             part.unlink(missing_ok=True)  # of a process that was killed
         handle, name = tempfile.mkstemp(dir=target.parent, suffix=PART)
         try:
             with os.fdopen(handle, "wb") as file:
-                if not self._fill(job, maker, request, file):
+                if not self._fill(job, spec, request, file):
                     return False
                 file.flush()
                 os.fsync(file.fileno())
@@ -104,14 +104,14 @@ class JobRunner:
         finally:
             Path(name).unlink(missing_ok=True)
 
-    def _fill(self, job: Job, maker: ModelSpec, request: FacesRequest, file: object) -> bool:
+    def _fill(self, job: Job, spec: ModelSpec, request: FacesRequest, file: object) -> bool:
         rows: list[str] = []
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
             for start in range(0, request.count, self.piece):
                 if self._stopping.is_set():
                     raise StoppedError
                 piece = request.part(start, min(self.piece, request.count - start))
-                made: list[Picture] = self.worker.submit(maker.name, piece, piece.count, patient=True).result()
+                made: list[Picture] = self.worker.submit(spec.name, piece, piece.count, patient=True).result()
                 for picture in made:
                     row = marked_row(picture.row, self.marks)
                     archive.writestr(row["file"], png_of(picture.image, row, self.marks, picture.comment))

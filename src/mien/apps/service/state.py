@@ -12,7 +12,7 @@ from mien.apps.service.runner import JobRunner
 from mien.apps.web.forms import FacesForm
 from mien.apps.web.models import ModelSpec, Seeds, read_form
 from mien.apps.web.settings import MIB, ServiceSettings
-from mien.apps.web.worker import InferenceWorker, Machine, MemoryBudget
+from mien.apps.web.worker import InferenceWorker, MemoryBudget, ServedModel
 from mien.core.errors import RequestError
 from mien.pipelines.request import FacesRequest
 from mien.provenance.marks import Marks
@@ -23,10 +23,10 @@ ENCODERS = 2  # threads that write PNGs
 class Service:
     """What the routes share: settings, the models' thread, jobs, marks, seeds, counters."""
 
-    def __init__(self, settings: ServiceSettings, makers: Sequence[ModelSpec], folder: Path) -> None:
-        self.settings, self.makers = settings, {maker.name: maker for maker in makers}
-        machines = {maker.name: Machine(maker.load, maker.make) for maker in makers}
-        self.worker = InferenceWorker(machines, waiting=settings.waiting, batch=settings.together_faces)
+    def __init__(self, settings: ServiceSettings, specs: Sequence[ModelSpec], folder: Path) -> None:
+        self.settings, self.specs = settings, {spec.name: spec for spec in specs}
+        served = {spec.name: ServedModel(spec.load, spec.make) for spec in specs}
+        self.worker = InferenceWorker(served, waiting=settings.waiting, batch=settings.together_faces)
         self.photos = MemoryBudget(settings.photos_mib * MIB)
         self.store = JobStore(folder, keep_seconds=settings.job_minutes * 60)
         self.marks = Marks.load(settings.marked, settings.credentials)
@@ -37,15 +37,15 @@ class Service:
 
     def request_of_job(self, job: Job) -> tuple[ModelSpec, FacesRequest]:
         """What a job asks for. ``RequestError`` where this version cannot read it any more."""
-        maker = self.makers.get(job.kind)
-        if maker is None or maker.form is None:
+        spec = self.specs.get(job.kind)
+        if spec is None or spec.form is None:
             raise RequestError(f"{job.kind}: not made by this service")
         try:
-            form = maker.form.model_validate(job.form)
+            form = spec.form.model_validate(job.form)
         except ValueError as error:
             raise RequestError(f"{job.kind}: a job of another version of mien") from error
         assert isinstance(form, FacesForm)
-        return maker, read_form(maker, form, self.seeds).request
+        return spec, read_form(spec, form, self.seeds).request
 
     def start(self) -> None:
         """Begin to load, and to work on what an earlier process left."""

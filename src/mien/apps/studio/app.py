@@ -12,7 +12,7 @@ What a tab has at hand:
 
 - ``state.ask("crowd", [FacesRequest(...), ...])``: have a model of the service work, between the requests of others. It
   yields ``JobProgress``: ``words`` for the person who waits, ``answer`` (pictures, JSON) when one job is done. An
-  event is a generator that yields what it shows; ``button.click(..., cancels=[event])`` stops it between two orders,
+  event is a generator that yields what it shows; ``button.click(..., cancels=[event])`` stops it between two jobs,
   and ``widgets.Turns`` drops answers that somebody no longer waits for.
 - ``state.marks`` and ``pipelines.pictures.png_of``: every picture that is shown or handed out is a marked PNG.
 - ``state.keep(png, "face.png").address``: for ``<img src>`` and ``<a href download>`` (zip files as well).
@@ -67,15 +67,15 @@ def page(state: StudioState) -> gr.Blocks:
     return made
 
 
-def create_app(settings: ServiceSettings | None = None, *, makers: Sequence[ModelSpec] = MODEL_SPECS) -> FastAPI:
+def create_app(settings: ServiceSettings | None = None, *, specs: Sequence[ModelSpec] = MODEL_SPECS) -> FastAPI:
     """The studio as an ASGI application (``app.state.studio`` is its ``StudioState``).
 
-    ``RequestError`` for an address that others can reach and no keys. ``makers`` is for tests.
+    ``RequestError`` for an address that others can reach and no keys. ``specs`` is for tests.
     """
     settings = settings or ServiceSettings()
     keys = settings.access_keys("studio")
-    own = [maker for tab in TABS.values() for maker in getattr(tab, "MODEL_SPECS", ())]
-    state = StudioState(settings, [*own, *makers])  # of two with one name the latter
+    own = [spec for tab in TABS.values() for spec in getattr(tab, "MODEL_SPECS", ())]
+    state = StudioState(settings, [*own, *specs])  # of two with one name the latter
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -12,7 +12,7 @@ import gradio as gr
 
 from mien.apps.studio import crowd_out, crowd_view
 from mien.apps.studio.crowd_cache import FaceCache, Place
-from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, Frame, Mix, Sheet, attributes_of, sweep
+from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, Mix, Sheet, SheetFace, attributes_of, sweep
 from mien.apps.studio.state import StudioState
 from mien.apps.studio.widgets import QUIET, Address, Kind, acting, notice, script, told
 from mien.core.errors import MienError, RequestError
@@ -25,13 +25,13 @@ SETTLE_SECONDS = 0.2  # a slider that is being dragged asks for nothing
 log = logging.getLogger("mien.studio")
 
 
-class Session:
+class CrowdSession:
     """What one visitor has on the page. Each change takes a turn; work of an older turn stops."""
 
     def __init__(self) -> None:
         self.sheet = Sheet(Mix(seed=0))
         self.chosen: int | None = None
-        self.variants: tuple[Frame, ...] = ()
+        self.variants: tuple[SheetFace, ...] = ()
         self.turn = 0
         self.shown = False
         self.said = notice()  # the line of the newest turn
@@ -45,7 +45,7 @@ class Session:
 def build(state: StudioState) -> Address:
     """Lay the tab out and tie it together."""
     tab = CrowdTab(state)
-    session = gr.State(Session())  # each visitor gets a copy
+    session = gr.State(CrowdSession())  # each visitor gets a copy
     with gr.Row(elem_id="crowd", elem_classes="bench"):
         with gr.Column(elem_id="crowd-controls", elem_classes="controls", min_width=240):
             mix = Mix(0)
@@ -104,7 +104,7 @@ class CrowdTab:
     def __init__(self, state: StudioState) -> None:
         self.cache = FaceCache(state)
 
-    def restore(self, query: Mapping[str, str], session: Session) -> Iterator[Any]:
+    def restore(self, query: Mapping[str, str], session: CrowdSession) -> Iterator[Any]:
         """The sheet of the address, and the controls as they were."""
         said = ""
         try:
@@ -123,7 +123,7 @@ class CrowdTab:
 
     def changed(
         self,
-        session: Session,
+        session: CrowdSession,
         count: int,
         women: int,
         young: int,
@@ -164,14 +164,14 @@ class CrowdTab:
         time.sleep(SETTLE_SECONDS)
         yield from self._make(session, turn)
 
-    def again(self, session: Session) -> Iterator[Any]:
+    def again(self, session: CrowdSession) -> Iterator[Any]:
         """Other faces everywhere but in locked frames."""
         session.sheet = session.sheet.with_mix(replace(session.sheet.mix, seed=fresh_seed()))
         session.variants = ()
         for shown in self._make(session, session.next_turn()):
             yield *shown, str(session.sheet.mix.seed)
 
-    def act(self, session: Session, what: str, place: int, number: int) -> Iterator[Any]:
+    def act(self, session: CrowdSession, what: str, place: int, number: int) -> Iterator[Any]:
         """A button on a frame or beside it."""
         if what == "stop":
             session.next_turn()
@@ -199,7 +199,7 @@ class CrowdTab:
             session.sheet = sheet.with_lock(place, session.variants[number])
             yield from self._make(session, session.next_turn())
 
-    def hand_out(self, session: Session, what: str, place: int, number: int) -> Iterator[Any]:
+    def hand_out(self, session: CrowdSession, what: str, place: int, number: int) -> Iterator[Any]:
         """The whole sheet as a zip or as one picture."""
         places = _places(session)
         try:
@@ -211,7 +211,7 @@ class CrowdTab:
             yield gr.skip(), _failed(error)
 
     def _make(
-        self, session: Session, turn: int, *, said: str = "", made_by: str = "", varied: bool = False
+        self, session: CrowdSession, turn: int, *, said: str = "", made_by: str = "", varied: bool = False
     ) -> Iterator[tuple[Any, ...]]:
         """Make what the sheet (and the variants) lack, showing how far it is, until a newer turn begins."""
         if session.turn != turn:
@@ -242,7 +242,7 @@ class CrowdTab:
             yield *self._now(session, notice_html=_failed(error)), gr.skip()
 
     def _now(
-        self, session: Session, words: str | None = None, *, notice_html: str | None = None, address: bool = True
+        self, session: CrowdSession, words: str | None = None, *, notice_html: str | None = None, address: bool = True
     ) -> tuple[Any, Any, Any]:
         """(sheet, person, status) as they are; the status stays where nothing is to be said."""
         sheet, chosen, size = session.sheet, session.chosen, session.sheet.mix.size_px
@@ -274,7 +274,7 @@ class CrowdTab:
         return found.kept.address if found else None
 
 
-def _places(session: Session) -> list[Place]:
+def _places(session: CrowdSession) -> list[Place]:
     return [(place, frame, session.sheet.mix.size_px) for place, frame in enumerate(session.sheet.frames)]
 
 
@@ -284,8 +284,8 @@ def _failed(error: Exception) -> str:
     return told(error)
 
 
-def _counted(women: int, session: Session) -> str:
-    frames: Sequence[Frame] = session.sheet.frames
+def _counted(women: int, session: CrowdSession) -> str:
+    frames: Sequence[SheetFace] = session.sheet.frames
     ages = [frame.age_years for frame in frames]
     return f"{women} female, {len(frames) - women} male, {min(ages):.0f} to {max(ages):.0f} years"
 

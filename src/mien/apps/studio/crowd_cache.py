@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mien.apps.studio.crowd_sheet import SIZES_PX, Frame
+from mien.apps.studio.crowd_sheet import SIZES_PX, SheetFace
 from mien.apps.studio.state import JobProgress, Kept, StudioState
 from mien.core.records import MadeFace
 from mien.pipelines.pictures import Picture, marked_row, png_of, zipped
@@ -16,7 +16,7 @@ TOGETHER = 16  # faces that the generator makes at once; between two lots others
 MOST_FACES = 2048
 DRAWN_PX = SIZES_PX[0]  # the generator's own size
 
-Place = tuple[int, Frame, int]  # number of the frame on its sheet, the face in it, the size of its picture in px
+Place = tuple[int, SheetFace, int]  # number of the frame on its sheet, the face in it, the size of its picture in px
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Mix:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SheetFace:
     """One face: all that it depends on."""
 
     seed: int
@@ -123,14 +123,14 @@ class Sheet:
 
     mix: Mix
     rolls: Mapping[int, int] = field(default_factory=dict)
-    locked: Mapping[int, Frame] = field(default_factory=dict)
+    locked: Mapping[int, SheetFace] = field(default_factory=dict)
 
     @property
-    def frames(self) -> tuple[Frame, ...]:
+    def frames(self) -> tuple[SheetFace, ...]:
         """Every face of the sheet, in order."""
         return tuple(self.frame(place) for place in range(self.mix.count))
 
-    def frame(self, place: int) -> Frame:
+    def frame(self, place: int) -> SheetFace:
         """Face ``place`` of the sheet."""
         if place in self.locked:
             return self.locked[place]
@@ -141,7 +141,7 @@ class Sheet:
         of_age = quantiles[place] ** (2.0 ** (-mix.lean / LEAN_HALF))
         age = mix.youngest_years + of_age * (mix.oldest_years - mix.youngest_years)
         index = place + self.rolls.get(place, 0) * ROLL_STRIDE
-        return Frame(mix.seed, index, sex, round(float(age), 1), mix.race, mix.words)
+        return SheetFace(mix.seed, index, sex, round(float(age), 1), mix.race, mix.words)
 
     def with_mix(self, mix: Mix) -> Self:
         """Another mix; locked faces stay. A new seed forgets the rolls of the old."""
@@ -154,7 +154,7 @@ class Sheet:
         times = self.rolls.get(place, 0) % MOST_ROLLS + 1
         return replace(self, rolls={**self.rolls, place: times})
 
-    def with_lock(self, place: int, frame: Frame | None) -> Self:
+    def with_lock(self, place: int, frame: SheetFace | None) -> Self:
         """Lock a frame with that face, or open it (``None``)."""
         others = {number: kept for number, kept in self.locked.items() if number != place}
         return replace(self, locked=others if frame is None else {**others, place: frame})
@@ -201,7 +201,7 @@ class Sheet:
         for text in filter(None, query.get("rolls", "").split("~")):
             rolls[_place(text, mix)] = min(_whole({"rolls": text.partition("-")[2]}, "rolls", 0), MOST_ROLLS)
         for text in filter(None, query.get("locked", "").split("~")):
-            locked[_place(text, mix)] = Frame.of_text(text.partition("-")[2])
+            locked[_place(text, mix)] = SheetFace.of_text(text.partition("-")[2])
         return cls(mix, rolls, locked)
 
 
@@ -216,7 +216,7 @@ def _even(seed: int, count: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
     return tuple(ranks), tuple(float((place * SISTER + starts[1]) % 1.0) for place in range(count))
 
 
-def sweep(frame: Frame) -> tuple[Frame, ...]:
+def sweep(frame: SheetFace) -> tuple[SheetFace, ...]:
     """One draw of chance at several ages, as a woman and then as a man."""
     sexes: tuple[Sex, Sex] = ("female", "male")
     return tuple(replace(frame, sex=sex, age_years=age) for sex in sexes for age in SWEEP_AGES_YEARS)

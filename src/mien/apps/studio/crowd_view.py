@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
-from mien.apps.studio.crowd_sheet import Frame, Sheet
+from mien.apps.studio.crowd_sheet import Sheet, SheetFace
 from mien.core.foreign import in_html
 
 # Red grease pencil around a frame that stays: not quite round, not quite closed, as a hand draws it.
@@ -39,7 +39,7 @@ def link(sheet: Sheet, model_version: str = "") -> str:
     return urlencode(said, quote_via=quote, safe="~,.-")
 
 
-def _frame(place: int, frame: Frame, address: str | None, locked: bool, chosen: bool) -> str:
+def _frame(place: int, frame: SheetFace, address: str | None, locked: bool, chosen: bool) -> str:
     who = f"{frame.noun} {frame.age_years:.0f}"
     state = " locked" * locked + " chosen" * chosen
     said = f"Frame {place + 1}: {frame.noun}, {frame.age_years:.0f}{', locked' if locked else ''}"
@@ -63,10 +63,10 @@ def _frame(place: int, frame: Frame, address: str | None, locked: bool, chosen: 
 
 def person_html(
     place: int | None,
-    frame: Frame | None,
+    frame: SheetFace | None,
     address: str | None,
     locked: bool,
-    variants: Sequence[tuple[Frame, str | None]],
+    variants: Sequence[tuple[SheetFace, str | None]],
 ) -> str:
     """The face that was picked, what can be done with it, and its variants by sex and age."""
     if place is None or frame is None:
@@ -97,7 +97,7 @@ def person_html(
     return lines + _sweep(place, variants) + "</div>"
 
 
-def _sweep(place: int, variants: Sequence[tuple[Frame, str | None]]) -> str:
+def _sweep(place: int, variants: Sequence[tuple[SheetFace, str | None]]) -> str:
     if not variants:
         return ""
     cells = "".join(_variant(place, number, frame, address) for number, (frame, address) in enumerate(variants))
@@ -107,7 +107,7 @@ def _sweep(place: int, variants: Sequence[tuple[Frame, str | None]]) -> str:
     )
 
 
-def _variant(place: int, number: int, frame: Frame, address: str | None) -> str:
+def _variant(place: int, number: int, frame: SheetFace, address: str | None) -> str:
     who = f"{frame.noun} {frame.age_years:.0f}"
     picture = f'<img src="{in_html(address)}" alt="">' if address else "<i></i>"
     return (

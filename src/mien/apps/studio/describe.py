@@ -27,7 +27,7 @@ STOPPED = notice("Stopped. Drop a photo to go on.")
 log = logging.getLogger("mien.studio")
 
 
-class Session:
+class DescribeSession:
     """What one visitor has on the page."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Session:
 def build(state: StudioState) -> None:
     """Lay the tab out and tie it together."""
     tab = DescribeTab(state)
-    session = gr.State(Session())  # each visitor gets a copy
+    session = gr.State(DescribeSession())  # each visitor gets a copy
     with gr.Row(elem_id="describe", elem_classes="reading"):
         with gr.Column(elem_id="describe-photo", min_width=300):
             drop = photo_drop("describe-drop")
@@ -71,7 +71,7 @@ class DescribeTab:
     def __init__(self, state: StudioState) -> None:
         self.state = state
 
-    def dropped(self, session: Session, ethnicity: bool, event: gr.EventData) -> Iterator[Any]:
+    def dropped(self, session: DescribeSession, ethnicity: bool, event: gr.EventData) -> Iterator[Any]:
         """A photo was dropped, pasted or chosen."""
         tokens = event._data.get("tokens") if isinstance(event._data, Mapping) else None
         session.token = str(tokens[0]) if isinstance(tokens, list) and tokens else ""
@@ -79,7 +79,7 @@ class DescribeTab:
 
     dropped.__annotations__["event"] = gr.EventData
 
-    def example(self, session: Session, ethnicity: bool) -> Iterator[Any]:
+    def example(self, session: DescribeSession, ethnicity: bool) -> Iterator[Any]:
         """A made face as the photo."""
         session.turn += 1
         turn = session.turn
@@ -96,7 +96,7 @@ class DescribeTab:
         if session.turn == turn:
             yield from self.again(session, ethnicity)
 
-    def again(self, session: Session, ethnicity: bool) -> Iterator[Any]:
+    def again(self, session: DescribeSession, ethnicity: bool) -> Iterator[Any]:
         """Describe the photo that lies there."""
         session.turn += 1
         session.stopped = False
@@ -124,7 +124,7 @@ class DescribeTab:
             return
         yield self._now(session)
 
-    def act(self, session: Session, what: str, place: int, number: int) -> Iterator[Any]:
+    def act(self, session: DescribeSession, what: str, place: int, number: int) -> Iterator[Any]:
         """A box, or the name of a face; or the way to stop."""
         if what == "stop":
             session.turn += 1
@@ -134,12 +134,12 @@ class DescribeTab:
             session.face = number
             yield self._now(session)
 
-    def _read(self, session: Session, photo: Photo, row: dict[str, Any], shown: str) -> None:
+    def _read(self, session: DescribeSession, photo: Photo, row: dict[str, Any], shown: str) -> None:
         session.row, session.shown, session.face = {**row, "photo": photo.name}, shown, 0
         text = json.dumps(session.row, indent=2, ensure_ascii=False, allow_nan=False)
         session.json = self.state.keep(text.encode(), "description.json", "application/json").address
 
-    def _now(self, session: Session) -> tuple[str, str, str]:
+    def _now(self, session: DescribeSession) -> tuple[str, str, str]:
         row = session.row
         assert row is not None
         picture = describe_view.photo_html(session.shown, row["width_px"], row["height_px"], row["faces"], session.face)

@@ -12,7 +12,7 @@ from mien.apps.studio import imagine_page as page
 from mien.apps.studio import imagine_paper as paper
 from mien.apps.studio.imagine_chips import strengths_of, wanted_of
 from mien.apps.studio.imagine_history import EditHistory, called, title_of
-from mien.apps.studio.imagine_jobs import MAKER, MODEL_SPECS
+from mien.apps.studio.imagine_jobs import MODEL, MODEL_SPECS
 from mien.apps.studio.imagine_save import kept_sheet
 from mien.apps.studio.state import StudioState
 from mien.apps.studio.widgets import QUIET, Address, notice, script, told
@@ -224,7 +224,7 @@ class ImagineTab:
         yield begun if before.now else {**begun, self.sheet: page.waiting(edit.count)}
         try:
             pictures: list[Picture] = []
-            for progress in self.state.ask(MAKER, [edit]):
+            for progress in self.state.ask(MODEL, [edit]):
                 pictures = progress.answer or pictures
                 if not pictures:
                     yield {self.status: notice(progress.words, "busy")}

@@ -10,7 +10,7 @@ from mien.core.errors import MienError
 from mien.pipelines.edit import EditSampler, MixtureRequest
 from mien.pipelines.edit_request import EditRequest
 
-MAKER = "imagined"
+MODEL = "imagined"
 
 
 def load() -> EditSampler:
@@ -29,4 +29,4 @@ def make(sampler: EditSampler, jobs: Sequence[EditRequest | MixtureRequest]) -> 
     return answers
 
 
-MODEL_SPECS = (ModelSpec(MAKER, "faces", "Faces from words, refined", load, make),)
+MODEL_SPECS = (ModelSpec(MODEL, "faces", "Faces from words, refined", load, make),)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from mien.apps.studio.imagine_history import EditHistory
-from mien.apps.studio.imagine_jobs import MAKER
+from mien.apps.studio.imagine_jobs import MODEL
 from mien.apps.studio.imagine_page import Shown, sheet
 from mien.apps.studio.imagine_save import kept_row
 from mien.apps.studio.imagine_slow import optimised
@@ -79,7 +79,7 @@ class Beside:
             yield {self.status: notice("Making the faces", "busy"), self.stop: gr.Button(visible=True)}
             jobs = [MixtureRequest(names, request.seed, COUNT, False), MixtureRequest(names, request.seed, 1, True)]
             rows = []
-            for progress in self.state.ask(MAKER, jobs):
+            for progress in self.state.ask(MODEL, jobs):
                 if progress.answer:
                     rows += progress.answer
                 else:

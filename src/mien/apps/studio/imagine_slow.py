@@ -34,7 +34,7 @@ class Progress:
         return f"Step {self.step} of {STEPS}" if self.step else "Waking the networks"
 
 
-class StoppedError(Exception):
+class AbandonedError(Exception):
     """Nobody waits for it any more."""
 
 
@@ -52,7 +52,7 @@ def optimised(
 
     def on_step(step: int, _loss: float) -> None:
         if stopped.is_set():
-            raise StoppedError
+            raise AbandonedError
         news.put(Progress(step))
 
     def work() -> None:

@@ -9,12 +9,12 @@ import gradio as gr
 
 from mien.apps.studio.portrait_make import (
     BACKGROUNDS,
-    MAKER,
+    MODEL,
     MODEL_SPECS,
     SIZES_PX,
-    FaceOrder,
+    FaceJob,
+    FindJob,
     Likeness,
-    PhotoJob,
     inline,
     marked,
 )
@@ -121,16 +121,16 @@ class PortraitTab:
     def _faces(self, photo: Photo, largest: bool, background: str, size: int) -> Iterator[str | Likeness]:
         """The likenesses of a photo's faces one by one, and words about how far it is meanwhile."""
         found: Sequence[Any] = ()
-        for step in self.state.ask(MAKER, [PhotoJob(photo.image, largest)]):
+        for step in self.state.ask(MODEL, [FindJob(photo.image, largest)]):
             found = step.answer or found
             if not found:
                 yield step.words if step.loading or step.ahead else "Looking for faces"
-        orders = [
-            FaceOrder(photo.image, photo.name, face, number, _size(size), _background(background))
+        jobs = [
+            FaceJob(photo.image, photo.name, face, number, _size(size), _background(background))
             for number, face in enumerate(found)
         ]
-        for step in self.state.ask(MAKER, orders):
-            yield step.answer or (step.words if step.ahead or len(orders) > 1 else "Making the portrait")
+        for step in self.state.ask(MODEL, jobs):
+            yield step.answer or (step.words if step.ahead or len(jobs) > 1 else "Making the portrait")
 
     def _finished(self, likeness: Likeness, number: int) -> Finished:
         row, png = marked(likeness, number, self.state.marks)

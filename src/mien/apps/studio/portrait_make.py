@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mien.pipelines.portrait_model import PortraitPipeline
     from mien.provenance.marks import Marks
 
-MAKER = "likenesses"
+MODEL = "likenesses"
 BACKGROUNDS: Mapping[str, tuple[int, int, int] | None] = {
     "white": (255, 255, 255),
     "grey": (224, 224, 222),
@@ -32,7 +32,7 @@ CROP_QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoJob:
+class FindJob:
     """The faces of one photo (H W 3 uint8 RGB), largest first: all, or the largest."""
 
     photo: UInt8Image
@@ -40,7 +40,7 @@ class PhotoJob:
 
 
 @dataclass(frozen=True, slots=True)
-class FaceOrder:
+class FaceJob:
     """The portrait of one face of a photo. One at a time, so that a photo of a crowd holds nobody else up."""
 
     photo: UInt8Image
@@ -69,43 +69,43 @@ class Likeness:
 
 def load() -> PortraitPipeline:
     """The networks; ``WeightsError`` says how those that are missing are fetched."""
-    maker: PortraitPipeline = load_portrait()
-    return maker
+    pipeline: PortraitPipeline = load_portrait()
+    return pipeline
 
 
-def make(maker: PortraitPipeline, orders: Sequence[PhotoJob | FaceOrder]) -> list[Any]:
+def make(pipeline: PortraitPipeline, jobs: Sequence[FindJob | FaceJob]) -> list[Any]:
     """The faces of a photo, or the likeness of one of them; or what is wrong with it."""
     answers: list[Any] = []
-    for order in orders:
+    for job in jobs:
         try:
-            answers.append(faces(maker, order) if isinstance(order, PhotoJob) else likeness(maker, order))
+            answers.append(faces(pipeline, job) if isinstance(job, FindJob) else likeness(pipeline, job))
         except MienError as error:
             answers.append(error)
     return answers
 
 
-def faces(maker: PortraitPipeline, order: PhotoJob) -> list[Face]:
+def faces(pipeline: PortraitPipeline, job: FindJob) -> list[Face]:
     """At least one; ``PhotoError`` where there is none."""
-    found = maker.faces(order.photo, largest=order.largest)
+    found = pipeline.faces(job.photo, largest=job.largest)
     if not found:
         raise PhotoError("no_face", "no face found; a face at least 40 px wide, lit and not in profile, is wanted")
     return found
 
 
-def likeness(maker: PortraitPipeline, order: FaceOrder) -> Likeness:
+def likeness(pipeline: PortraitPipeline, job: FaceJob) -> Likeness:
     """One portrait with everything that is shown of it."""
     from mien.core.images import encode_png
 
-    portrait = maker.portrait(order.photo, order.face, order.size_px)
+    portrait = pipeline.portrait(job.photo, job.face, job.size_px)
     mask = np.repeat(np.asarray(portrait.mask * 255 + 0.5, np.uint8)[..., None], 3, 2)
     return Likeness(
-        order.name,
-        order.number,
+        job.name,
+        job.number,
         encode_jpeg(resize(portrait.crop, SHOWN_PX, SHOWN_PX), CROP_QUALITY),
         encode_png(resize(portrait.drawn, SHOWN_PX, SHOWN_PX)),
         encode_png(resize(mask, SHOWN_PX, SHOWN_PX)),
-        portrait.on(BACKGROUNDS[order.background]),
-        portrait.row(order.number, order.name, order.number),
+        portrait.on(BACKGROUNDS[job.background]),
+        portrait.row(job.number, job.name, job.number),
         portrait.similarity,
         portrait.distance,
         portrait.warnings,
@@ -126,4 +126,4 @@ def inline(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-MODEL_SPECS = (ModelSpec(MAKER, "photo", "Portraits with crop and mask", load, make),)
+MODEL_SPECS = (ModelSpec(MODEL, "photo", "Portraits with crop and mask", load, make),)

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from mien.apps.web.models import ModelSpec, Seeds
 from mien.apps.web.settings import MIB, ServiceSettings
-from mien.apps.web.worker import InferenceWorker, Machine, UnavailableError, message_of
+from mien.apps.web.worker import InferenceWorker, ServedModel, UnavailableError, message_of
 from mien.core.records import UInt8Image
 from mien.provenance.marks import Marks
 
@@ -25,7 +25,7 @@ PICTURES_MIB, PHOTOS_MIB = 512, 512  # kept in memory at most, of all users toge
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """How far an ``ask`` is. ``answer`` is set when one order was answered: it is that of order ``number``."""
+    """How far an ``ask`` is. ``answer`` is set when one job was answered: it is that of job ``number``."""
 
     done: int
     total: int
@@ -107,14 +107,14 @@ class TTLCache(Generic[Thing]):
 class StudioState:
     """One for the whole studio; each tab gets it."""
 
-    def __init__(self, settings: ServiceSettings, makers: Sequence[ModelSpec]) -> None:
+    def __init__(self, settings: ServiceSettings, specs: Sequence[ModelSpec]) -> None:
         self.settings = settings
-        self.makers = {maker.name: maker for maker in makers}
+        self.specs = {spec.name: spec for spec in specs}
         self.marks = Marks.load(settings.marked, settings.credentials)
         self.seeds = Seeds()
-        self._lazy = {maker.name: _LazyModel(maker) for maker in makers}
-        machines = {name: Machine(lambda: None, lazy.make) for name, lazy in self._lazy.items()}
-        self.worker = InferenceWorker(machines, waiting=settings.waiting, batch=settings.together_faces)
+        self._lazy = {spec.name: _LazyModel(spec) for spec in specs}
+        served = {name: ServedModel(lambda: None, lazy.make) for name, lazy in self._lazy.items()}
+        self.worker = InferenceWorker(served, waiting=settings.waiting, batch=settings.together_faces)
         self._pictures: TTLCache[Kept] = TTLCache(PICTURES_MIB * MIB, 24 * 3600, lambda kept: len(kept.data))
         self._photos: TTLCache[Photo] = TTLCache(PHOTOS_MIB * MIB, PHOTO_MINUTES * 60, lambda photo: photo.image.nbytes)
 
@@ -128,32 +128,32 @@ class StudioState:
         """Finish what waits and end."""
         self.worker.stop(self.settings.stop_seconds)
 
-    def ask(self, maker: str, orders: Sequence[Any], *, together: int = 1) -> Iterator[JobProgress]:
-        """Have orders made by a maker of the service, ``together`` at a time, between the requests of others.
+    def ask(self, model: str, jobs: Sequence[Any], *, together: int = 1) -> Iterator[JobProgress]:
+        """Have jobs done by a model of the service, ``together`` at a time, between the requests of others.
 
-        Yields a ``JobProgress`` for each answer, in order, and others meanwhile; whoever stops listening (a cancelled
+        Yields a ``JobProgress`` for each answer, in job, and others meanwhile; whoever stops listening (a cancelled
         event) has nothing more made. Errors are those of the service, one sentence each: ``MienError``.
         """
-        total = len(orders)
+        total = len(jobs)
         for start in range(0, total, together):
-            batch = orders[start : start + together]
-            futures = [self.worker.submit(maker, order, getattr(order, "count", 1)) for order in batch]
+            batch = jobs[start : start + together]
+            futures = [self.worker.submit(model, job, getattr(job, "count", 1)) for job in batch]
             try:
                 for number, future in enumerate(futures, start):
-                    yield from self._until(maker, future, number, total, number - start)
+                    yield from self._until(model, future, number, total, number - start)
                     yield JobProgress(number + 1, total, 0, number=number, answer=future.result())
             finally:
                 for future in futures:
                     future.cancel()
 
-    def _until(self, maker: str, future: Future[Any], done: int, total: int, own: int) -> Iterator[JobProgress]:
+    def _until(self, model: str, future: Future[Any], done: int, total: int, own: int) -> Iterator[JobProgress]:
         """Progress until a future is done; its exception stays in it."""
         while True:
             try:
                 future.exception(timeout=LOOK_SECONDS)
                 return
             except TimeoutError:
-                loading = self._lazy[maker].loading
+                loading = self._lazy[model].loading
                 yield JobProgress(done, total, max(self.worker.ahead(future) - own, 0), loading=loading)
 
     def keep(self, data: bytes, name: str, media_type: str = "image/png") -> Kept:
@@ -184,23 +184,23 @@ _WARM = object()
 
 
 class _LazyModel:
-    """A maker whose model is loaded by the first order, in the thread that owns the models."""
+    """A model that is loaded by the first job, in the thread that owns the models."""
 
-    def __init__(self, maker: ModelSpec) -> None:
-        self.maker, self.loading = maker, False
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec, self.loading = spec, False
         self._model: Any = None
         self._loaded = False
 
-    def make(self, _: Any, orders: Sequence[Any]) -> Sequence[Any]:
+    def make(self, _: Any, jobs: Sequence[Any]) -> Sequence[Any]:
         if not self._loaded:
             self.loading = True
             try:
-                self._model = self.maker.load()
+                self._model = self.spec.load()
             except Exception as error:
-                raise UnavailableError(message_of(self.maker.name, error)) from error
+                raise UnavailableError(message_of(self.spec.name, error)) from error
             finally:
                 self.loading = False
             self._loaded = True
-        wanted = [order for order in orders if order is not _WARM]
-        answers = iter(self.maker.make(self._model, wanted) if wanted else ())
-        return [None if order is _WARM else next(answers) for order in orders]
+        wanted = [job for job in jobs if job is not _WARM]
+        answers = iter(self.spec.make(self._model, wanted) if wanted else ())
+        return [None if job is _WARM else next(answers) for job in jobs]

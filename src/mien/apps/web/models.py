@@ -161,18 +161,18 @@ def load_portrait() -> Any:
     return PortraitPipeline.load()
 
 
-def make_portraits(maker: Any, jobs: Sequence[PhotoJob]) -> list[Any]:
+def make_portraits(pipeline: Any, jobs: Sequence[PhotoJob]) -> list[Any]:
     """One picture for each face of each photo, the largest first, on white."""
-    return [_attempt(_portraits, maker, job) for job in jobs]
+    return [_attempt(_portraits, pipeline, job) for job in jobs]
 
 
-def _portraits(maker: Any, job: PhotoJob) -> list[Picture]:
+def _portraits(pipeline: Any, job: PhotoJob) -> list[Picture]:
     from mien.pipelines.portrait import ABOUT, SIZE_PX
 
-    faces = maker.faces(job.photo, largest=bool(job.options.get("largest")))
+    faces = pipeline.faces(job.photo, largest=bool(job.options.get("largest")))
     if not faces:
         raise PhotoError("no_face", "photo: no face found")
-    found = [maker.portrait(job.photo, face, SIZE_PX) for face in faces]
+    found = [pipeline.portrait(job.photo, face, SIZE_PX) for face in faces]
     return [Picture(one.on(WHITE), one.row(k, "photo", k), ABOUT) for k, one in enumerate(found)]
 
 
@@ -196,8 +196,8 @@ MODEL_SPECS = (
 
 
 def chosen(names: Sequence[str]) -> tuple[ModelSpec, ...]:
-    """The makers of those names; all where there are none. ``RequestError`` for a name that there is not."""
-    known = {maker.name: maker for maker in MODEL_SPECS}
+    """The models of those names; all where there are none. ``RequestError`` for a name that there is not."""
+    known = {spec.name: spec for spec in MODEL_SPECS}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise RequestError(f"--only: '{unknown[0]}' given; allowed: {', '.join(known)}")

@@ -22,7 +22,7 @@ class ServiceSettings(Config):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)  # 0: any that is free
     address: str | None = None  # where a reverse proxy offers it, as browsers see it; None: no proxy does
-    makers: tuple[str, ...] = ()  # which to load, by name; empty: all
+    models: tuple[str, ...] = ()  # which to load, by name; empty: all
     jobs: Path | None = None  # where jobs and their results lie; None: a folder that ends with the process
     keys: Path | None = None  # hashed API keys (keys.py); None: nobody is asked for one
     credentials: Path | None = None  # certificate.pem and key.pem for content credentials; None: self-made

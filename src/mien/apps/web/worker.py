@@ -58,8 +58,8 @@ class MemoryBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """One model: how it is loaded, and how several orders are made together (an answer or an error for each)."""
+class ServedModel:
+    """One model: how it is loaded, and how several jobs are done together (an answer or an error for each)."""
 
     load: Callable[[], Any]
     make: Callable[[Any, Sequence[Any]], Sequence[Any]]
@@ -67,8 +67,8 @@ class Machine:
 
 @dataclass(slots=True)
 class _Waiting:
-    machine: str
-    order: Any
+    model: str
+    job: Any
     size: int
     future: Future[Any] = field(default_factory=Future)
 
@@ -76,12 +76,12 @@ class _Waiting:
 class InferenceWorker:
     """Makes what is ordered. ``batch`` is the size (faces or photos) that is made together."""
 
-    def __init__(self, machines: Mapping[str, Machine], *, waiting: int, batch: int) -> None:
-        self.machines = dict(machines)
+    def __init__(self, served: Mapping[str, ServedModel], *, waiting: int, batch: int) -> None:
+        self.served = dict(served)
         self.waiting, self.batch = waiting, batch
         self.models: dict[str, Any] = {}
-        self.missing: dict[str, str] = {}  # machine -> one sentence
-        self.batches: Callable[[str, int, float], None] = lambda machine, size, seconds: None  # told of each batch
+        self.missing: dict[str, str] = {}  # model -> one sentence
+        self.batches: Callable[[str, int, float], None] = lambda model, size, seconds: None  # told of each batch
         self._line: deque[_Waiting] = deque()
         self._patient: deque[_Waiting] = deque()
         self._changed = threading.Condition()
@@ -97,7 +97,7 @@ class InferenceWorker:
     @property
     def loaded(self) -> bool:
         """Whether every model is loaded or known to be missing."""
-        return len(self.models) + len(self.missing) == len(self.machines)
+        return len(self.models) + len(self.missing) == len(self.served)
 
     @property
     def waits(self) -> int:
@@ -109,16 +109,16 @@ class InferenceWorker:
         with self._changed:
             return next((place + 1 for place, item in enumerate(self._line) if item.future is future), 0)
 
-    def submit(self, machine: str, order: Any, size: int, *, patient: bool = False) -> Future[Any]:
-        """Put an order in the line; the future brings its answer. ``FullError`` and ``UnavailableError`` at once."""
+    def submit(self, model: str, job: Any, size: int, *, patient: bool = False) -> Future[Any]:
+        """Put a job in the line; the future brings its answer. ``FullError`` and ``UnavailableError`` at once."""
         with self._changed:
             if self._stopping:
                 raise UnavailableError("the service is stopping; try again later")
-            if machine in self.missing:
-                raise UnavailableError(self.missing[machine])
+            if model in self.missing:
+                raise UnavailableError(self.missing[model])
             if not patient and len(self._line) >= self.waiting:
                 raise FullError(max(1, round(self._seconds_each * self.waiting)))
-            item = _Waiting(machine, order, size)
+            item = _Waiting(model, job, size)
             (self._patient if patient else self._line).append(item)
             self._changed.notify()
         return item.future
@@ -139,24 +139,24 @@ class InferenceWorker:
         _refuse(left)
 
     def _work(self) -> None:
-        for name, machine in self.machines.items():
-            self._load(name, machine)
+        for name, model in self.served.items():
+            self._load(name, model)
         while batch := self._next():
             self._make(batch)
 
-    def _load(self, name: str, machine: Machine) -> None:
+    def _load(self, name: str, model: ServedModel) -> None:
         try:
-            self.models[name] = machine.load()
+            self.models[name] = model.load()
         except Exception as error:  # one model that cannot be had stops no other
             with self._changed:
                 self.missing[name] = message_of(name, error)
-                left = [item for item in self._line if item.machine == name]
-                self._line = deque(item for item in self._line if item.machine != name)
+                left = [item for item in self._line if item.model == name]
+                self._line = deque(item for item in self._line if item.model != name)
             for item in left:
                 item.future.set_exception(UnavailableError(self.missing[name]))
 
     def _next(self) -> list[_Waiting]:
-        """The next orders to be made together; nothing when the work is over."""
+        """The next jobs to be done together; nothing when the work is over."""
         with self._changed:
             while not self._line and not self._patient:
                 if self._stopping:
@@ -166,12 +166,12 @@ class InferenceWorker:
                 self._turns = 0
                 return [self._patient.popleft()]
             self._turns += bool(self._patient)
-            first = self._line[0].machine
+            first = self._line[0].model
             chosen: list[_Waiting] = []
             size = 0
             rest: deque[_Waiting] = deque()
             for item in self._line:
-                if item.machine == first and (not chosen or size + item.size <= self.batch):
+                if item.model == first and (not chosen or size + item.size <= self.batch):
                     chosen.append(item)
                     size += item.size
                 else:
@@ -183,9 +183,9 @@ class InferenceWorker:
         wanted = [item for item in batch if item.future.set_running_or_notify_cancel()]
         if not wanted:
             return
-        name, started = wanted[0].machine, time.monotonic()
+        name, started = wanted[0].model, time.monotonic()
         try:
-            answers = self.machines[name].make(self.models[name], [item.order for item in wanted])
+            answers = self.served[name].make(self.models[name], [item.job for item in wanted])
         except Exception as error:  # the thread must outlive whatever one batch meets
             answers = [error] * len(wanted)
         seconds = time.monotonic() - started

@@ -16,11 +16,11 @@ from mien.core.records import UInt8Image
 from mien.pipelines.pictures import Picture
 from mien.pipelines.request import FacesRequest
 
-BY_NAME = {maker.name: maker for maker in MODEL_SPECS}
+BY_NAME = {spec.name: spec for spec in MODEL_SPECS}
 
 
-def made(maker: ModelSpec, *orders: Any) -> list[Any]:
-    return list(maker.make(maker.load(), orders))
+def made(spec: ModelSpec, *orders: Any) -> list[Any]:
+    return list(spec.make(spec.load(), orders))
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,12 @@ def face() -> UInt8Image:
 def test_requests_made_together_are_the_faces_of_their_seeds() -> None:
     import mien
 
-    maker, seeds = BY_NAME["crowd"], Seeds()
+    spec, seeds = BY_NAME["crowd"], Seeds()
     forms = [
         CrowdForm(count=2, seed=5, first=30, sex="male"),
         CrowdForm(count=3, seed=6, age="20-30", words="smiling"),
     ]
-    first, second = made(maker, *(read_form(maker, form, seeds).request for form in forms))
+    first, second = made(spec, *(read_form(spec, form, seeds).request for form in forms))
     crowd = mien.load("crowd", preset="mien")
     alone = crowd.sample(2, seed=5, first=30, sex="male")
     alone += crowd.sample(3, seed=6, age=(20, 30), attributes={"Smiling": True})
@@ -55,9 +55,9 @@ def test_requests_made_together_are_the_faces_of_their_seeds() -> None:
 
 
 def test_requests_of_two_sizes_are_made_together() -> None:
-    maker, seeds = BY_NAME["crowd"], Seeds()
+    spec, seeds = BY_NAME["crowd"], Seeds()
     forms = [CrowdForm(count=2, seed=5, size=256), CrowdForm(count=1, seed=5), CrowdForm(count=1, seed=5, size=128)]
-    large, plain, small = made(maker, *(read_form(maker, form, seeds).request for form in forms))
+    large, plain, small = made(spec, *(read_form(spec, form, seeds).request for form in forms))
     assert [picture.image.shape[0] for picture in (*large, *plain, *small)] == [256, 256, 128, 128]
     assert np.array_equal(plain[0].image, small[0].image)
     assert np.abs(resize(large[0].image, 128, 128).astype(int) - plain[0].image).mean() < 4
@@ -76,9 +76,9 @@ def test_a_part_of_a_request_is_a_part_of_its_faces() -> None:
 
 
 def test_faces_from_words() -> None:
-    maker = BY_NAME["imagine"]
+    spec = BY_NAME["imagine"]
     form = ImagineForm(words="smiling, woman", age="30-40", count=2, seed=3)
-    (pictures,) = made(maker, read_form(maker, form, Seeds()).request)
+    (pictures,) = made(spec, read_form(spec, form, Seeds()).request)
     assert [picture.row["file"] for picture in pictures] == ["00000.png", "00001.png"]
     for picture in pictures:
         assert picture.row["attributes"]["Smiling"] is True
