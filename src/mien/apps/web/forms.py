@@ -57,7 +57,7 @@ class ImagineForm(FacesForm):
     words: str = Field(default="", max_length=2000, description="What the face is like: 'smiling, woman, brown hair'.")
     avoid: str = Field(default="", max_length=2000, description="What the face is not like: 'mustache, hat'.")
     age: str | None = Field(default=None, max_length=32, description="Years: one value (30) or a range (20-35).")
-    typical: bool = Field(False, description="What is not mentioned stays average, instead of as in the data.")
+    typical: bool = Field(default=False, description="What is not mentioned stays average, instead of as in the data.")
     size: Literal[128, 256] | None = Field(default=None, description="Height and width, px: 256, or 128 (as drawn).")
 
 
@@ -82,8 +82,10 @@ class FaceMade(BaseModel):
 class Reading(BaseModel):
     """What the words of a request were taken for."""
 
-    understood: str = Field("", description="What was understood: 'woman, smiling, eyeglasses'; empty without words.")
-    left_out: str = Field("", description="What was not, with words near it; empty where all was understood.")
+    understood: str = Field(
+        default="", description="What was understood: 'woman, smiling, eyeglasses'; empty without words."
+    )
+    left_out: str = Field(default="", description="What was not, with words near it; empty where all was understood.")
 
 
 class FacesMade(Reading):
