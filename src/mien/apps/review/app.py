@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 import mien
 from mien.apps.review.face_page import changes_of, face_page
+from mien.apps.web.keys import Keys
 from mien.apps.web.settings import LOOPBACK_NAMES, ServiceSettings
 from mien.core.errors import MienError, RequestError
 from mien.pipelines.review import Review, Reviewer, TakenError
@@ -65,6 +66,7 @@ def _reviewer(request: Request) -> Reviewer:
 
 Person = Annotated[Reviewer, Depends(_reviewer)]
 Form = Annotated[dict[str, str], Depends(_form)]
+Page = Callable[..., HTMLResponse]  # template, status, values -> the page
 
 
 def create_app(review: Review, settings: ServiceSettings, *, by: str | None = None) -> FastAPI:
@@ -92,6 +94,14 @@ def create_app(review: Review, settings: ServiceSettings, *, by: str | None = No
         return Reviewer(seat, name[:NAME_LETTERS])
 
     app.state.reviewer_of = reviewer_of
+    _add_faces(app, review, page)
+    _add_access(app, keys, by, page)
+    _add_errors(app, settings, page, guarded=keys is not None)
+    return app
+
+
+def _add_faces(app: FastAPI, review: Review, page: Page) -> None:
+    """The pages on which faces are looked at and decided."""
 
     @app.get("/")
     def look(reviewer: Person, said: str = "") -> Response:
@@ -99,14 +109,8 @@ def create_app(review: Review, settings: ServiceSettings, *, by: str | None = No
         progress = review.queue.progress(reviewer)
         if face is None:
             return page("done", reviewer=reviewer, progress=progress, note=NOTES.get(said, ""))
-        return page(
-            "face",
-            reviewer=reviewer,
-            progress=progress,
-            note=NOTES.get(said, ""),
-            face=face_page(review, face),
-            error="",
-        )
+        shown = face_page(review, face)
+        return page("face", reviewer=reviewer, progress=progress, note=NOTES.get(said, ""), face=shown, error="")
 
     @app.post("/say")
     def say(reviewer: Person, form: Form) -> Response:
@@ -120,20 +124,25 @@ def create_app(review: Review, settings: ServiceSettings, *, by: str | None = No
         except RequestError as error:
             if not review.has(face):
                 return page("broken", 422, error=str(error))
-            typed = face_page(review, face, form)
-            return page(
-                "face",
-                422,
-                reviewer=reviewer,
-                progress=review.queue.progress(reviewer),
-                note="",
-                face=typed,
-                error=str(error),
-            )
+            typed, progress = face_page(review, face, form), review.queue.progress(reviewer)
+            return page("face", 422, reviewer=reviewer, progress=progress, note="", face=typed, error=str(error))
 
     @app.get("/crops/{row}.jpg")
     def crop(reviewer: Person, row: int) -> Response:
         return Response(review.crop(row), media_type="image/jpeg")
+
+    @app.post("/leave")
+    def leave(reviewer: Person) -> Response:
+        review.queue.leave(reviewer)
+        return page("left", reviewer=reviewer, progress=review.queue.progress(reviewer))
+
+    @app.get("/healthz")
+    def healthy() -> Response:
+        return Response("ok", media_type="text/plain")
+
+
+def _add_access(app: FastAPI, keys: Keys | None, by: str | None, page: Page) -> None:
+    """The pages on which a reviewer gives a name, and a key where one is needed."""
 
     @app.get("/name")
     def ask_name(request: Request) -> Response:
@@ -163,14 +172,9 @@ def create_app(review: Review, settings: ServiceSettings, *, by: str | None = No
             return page("key", 401, error="This key is not known here.")
         return _cookie(_seated(request), KEY, key)
 
-    @app.post("/leave")
-    def leave(reviewer: Person) -> Response:
-        review.queue.leave(reviewer)
-        return page("left", reviewer=reviewer, progress=review.queue.progress(reviewer))
 
-    @app.get("/healthz")
-    def healthy() -> Response:
-        return Response("ok", media_type="text/plain")
+def _add_errors(app: FastAPI, settings: ServiceSettings, page: Page, *, guarded: bool) -> None:
+    """Errors on a page, requests of other sites refused, and headers for every answer."""
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -185,13 +189,11 @@ def create_app(review: Review, settings: ServiceSettings, *, by: str | None = No
 
     @app.middleware("http")
     async def door(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        answer = _stranger(request, settings, guarded=keys is not None)
+        answer = _stranger(request, settings, guarded=guarded)
         response = answer or await go_on(request)
         for header, value in SECURITY.items():
             response.headers.setdefault(header, value)
         return response
-
-    return app
 
 
 def _act(review: Review, reviewer: Reviewer, action: str, face: str, form: dict[str, str]) -> str:

@@ -141,17 +141,8 @@ def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str) 
         _, person = who(request)
         if person is None or person.finished:
             return _to("/")
-        practice = answers.practice(person) if person.place == 0 else ()
-        about = {
-            "place": person.place,
-            "total": design.places,
-            "exposure_ms": design.exposure_ms,
-            "masks": [one.id for one in design.of("mask")],
-            "practice": [{"picture": one.picture, "real": one.real} for one in practice],
-            "rest_every": REST_EVERY,
-        }
-        left = answers.real_on_left(person)
-        return _html("trials", design, about=json.dumps(about), real_left=left, person=person)
+        about, left = json.dumps(_about(answers, person)), answers.real_on_left(person)
+        return _html("trials", design, about=about, real_left=left, person=person)
 
     @app.get("/done")
     def done(request: Request) -> Response:
@@ -160,9 +151,34 @@ def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str) 
             return _to("/")
         return _html("done", design, code=code, person=person)
 
+    @app.get(CLOSED_PATH)
+    def closed() -> Response:
+        return _html("closed", design, 401)
+
+    _add_withdrawal(app, answers, cookie)
+
+
+def _about(answers: AnswerStore, person: Participant) -> dict[str, Any]:
+    """What the page of trials is told: where the participant is, and the trials for practice."""
+    design = answers.design
+    practice = answers.practice(person) if person.place == 0 else ()
+    return {
+        "place": person.place,
+        "total": design.places,
+        "exposure_ms": design.exposure_ms,
+        "masks": [one.id for one in design.of("mask")],
+        "practice": [{"picture": one.picture, "real": one.real} for one in practice],
+        "rest_every": REST_EVERY,
+    }
+
+
+def _add_withdrawal(app: FastAPI, answers: AnswerStore, cookie: str) -> None:
+    design = answers.design
+
     @app.get("/withdraw")
     def ask(request: Request) -> Response:
-        code, person = who(request)
+        code = request.cookies.get(cookie, "")
+        person = answers.find(code) if code else None
         return _html("withdraw", design, code=code if person else "", person=person)
 
     @app.post("/withdraw")
@@ -173,10 +189,6 @@ def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str) 
         response = _html("gone", design)
         response.delete_cookie(cookie)
         return response
-
-    @app.get(CLOSED_PATH)
-    def closed() -> Response:
-        return _html("closed", design, 401)
 
 
 def _add_trials(app: FastAPI, folder: Path, design: Design, answers: AnswerStore, cookie: str) -> None:

@@ -69,46 +69,7 @@ def freeze(
     chosen, left_out, matched = _choose(request, pools, wanted, needed, progress)
     size = _size(request, chosen)
 
-    pictures: list[StudyPicture] = []
-    files: dict[str, bytes] = {}
-
-    def keep(photo: UInt8Image, role: Role, source: str, made_of: _Chosen | None = None) -> None:
-        data = encode_png(photo)
-        digest = hashlib.sha256(data).hexdigest()
-        name = hashlib.sha256(f"{request.seed} {role} {source} {digest}".encode()).hexdigest()[:16]
-        files[name] = data
-        labels = made_of.candidate.labels if made_of else None
-        pictures.append(
-            StudyPicture(
-                id=name,
-                sha256=digest,
-                role=role,
-                source=source,
-                origin=made_of.candidate.origin if made_of else "",
-                origin_sha256=made_of.sha256 if made_of else "",
-                sex=labels.sex if labels else None,
-                age_years=labels.age_years if labels else None,
-            )
-        )
-
-    random = stream(request.seed, "made pictures")
-    trial_photos: list[UInt8Image] = []
-    for source, members in chosen.items():
-        for one in members[spare[source] :]:
-            trial_photos.append(treated(one.photo, size, request.background))
-            keep(trial_photos[-1], "trial", source, one)
-    spares = {source: list(members[: spare[source]]) for source, members in chosen.items()}
-    for source, count in _practised(request, models).items():
-        for _ in range(count):
-            one = spares[source].pop()
-            keep(treated(one.photo, size, request.background), "practice", source, one)
-    for source, members in spares.items():
-        for one in members:
-            keep(scrambled(treated(one.photo, size, request.background), random), "catch", source, one)
-    if request.exposure_ms is not None:
-        for _ in range(MASKS):
-            keep(mask_of(trial_photos, random), "mask", "")
-
+    pictures = _frozen(request, chosen, spare, _practised(request, models), size)
     design = Design(
         mien=__version__,
         title=request.title,
@@ -126,13 +87,69 @@ def freeze(
         consent=request.consent,
         left_out={source: dict(why) for source, why in left_out.items() if why},
         given=dict(request.given),
-        pictures=tuple(sorted(pictures, key=lambda one: one.id)),
+        pictures=tuple(sorted((picture for picture, _ in pictures), key=lambda one: one.id)),
     )
     shutil.rmtree(folder / PICTURES, ignore_errors=True)
-    for name, data in files.items():
-        write_bytes(picture_path(folder, name), data)
+    for picture, data in pictures:
+        write_bytes(picture_path(folder, picture.id), data)
     design.write(folder / DESIGN_FILE)
     return design
+
+
+def _frozen(
+    request: StudyRequest,
+    chosen: Mapping[str, Sequence[_Chosen]],
+    spare: Mapping[str, int],
+    practised: Mapping[str, int],
+    size: int,
+) -> list[tuple[StudyPicture, bytes]]:
+    """Every picture of the study with its file: trials, practice, catch trials, and masks where faces are covered.
+
+    The first ``spare`` of each source are none of its trials: ``practised`` of them are for practice, the others are
+    scrambled.
+    """
+    found: list[tuple[StudyPicture, bytes]] = []
+
+    def keep(photo: UInt8Image, role: Role, source: str, made_of: _Chosen | None = None) -> None:
+        found.append(_picture(request.seed, photo, role, source, made_of))
+
+    random = stream(request.seed, "made pictures")
+    trial_photos: list[UInt8Image] = []
+    for source, members in chosen.items():
+        for one in members[spare[source] :]:
+            trial_photos.append(treated(one.photo, size, request.background))
+            keep(trial_photos[-1], "trial", source, one)
+    spares = {source: list(members[: spare[source]]) for source, members in chosen.items()}
+    for source, count in practised.items():
+        for _ in range(count):
+            one = spares[source].pop()
+            keep(treated(one.photo, size, request.background), "practice", source, one)
+    for source, left in spares.items():
+        for one in left:
+            keep(scrambled(treated(one.photo, size, request.background), random), "catch", source, one)
+    if request.exposure_ms is not None:
+        for _ in range(MASKS):
+            keep(mask_of(trial_photos, random), "mask", "")
+    return found
+
+
+def _picture(
+    seed: int, photo: UInt8Image, role: Role, source: str, made_of: _Chosen | None
+) -> tuple[StudyPicture, bytes]:
+    data = encode_png(photo)
+    digest = hashlib.sha256(data).hexdigest()
+    labels = made_of.candidate.labels if made_of else None
+    picture = StudyPicture(
+        id=hashlib.sha256(f"{seed} {role} {source} {digest}".encode()).hexdigest()[:16],
+        sha256=digest,
+        role=role,
+        source=source,
+        origin=made_of.candidate.origin if made_of else "",
+        origin_sha256=made_of.sha256 if made_of else "",
+        sex=labels.sex if labels else None,
+        age_years=labels.age_years if labels else None,
+    )
+    return picture, data
 
 
 def _trials_a_model(request: StudyRequest, models: int) -> int:
