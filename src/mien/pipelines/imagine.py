@@ -93,6 +93,7 @@ class Sampler:
     version: str
     about: Mapping[str, Any]
     losses: dict[int, tuple[list[float], float]] = field(default_factory=dict)
+    each: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # what the manifest says of one of them
 
 
 def _like(request: ImagineRequest) -> Sampler:

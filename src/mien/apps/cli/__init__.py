@@ -25,6 +25,7 @@ COMMANDS = (
     "crowd",
     "portrait",
     "imagine",
+    "character",
     "describe",
     "attributes",
     "data",

@@ -25,6 +25,7 @@ from mien.generators.imagine.weights import MODEL, from_tensors
 from mien.generators.painter.renderer import PainterRenderer
 
 DENSITY = "imagine-painter.safetensors"
+SPREAD = 0.85  # of the temperature: the far ends of the density are caricatures
 # What words of an age mean where no years are given.
 WORDS_YEARS = {
     "Baby": (0.5, 2.0),
@@ -60,14 +61,15 @@ class PaintedImagine(Imagine):
         if ages is None or AGE not in self.density.probes.names or not len(rows):
             return rows
         sex = male if isinstance(male, bool) else None
-        return np.stack([self._settler.settle(row, ages, sex) for row in rows])
+        return np.stack([self.settler.settle(row, ages, sex) for row in rows])
 
     def pictures(self, wish: Wish, features: Float64Array, requests: Sequence[FaceRequest]) -> list[UInt8Image]:
         """The painter is told the words, too."""
         return self.renderer.asking(conditions_of(wish.attributes, wish.ages_years)).draw(features, requests)
 
     @cached_property
-    def _settler(self) -> Settler:
+    def settler(self) -> Settler:
+        """What brings features to an age and a sex."""
         return Settler(self.density, packaged_person_reader())
 
 

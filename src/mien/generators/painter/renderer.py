@@ -25,7 +25,7 @@ from mien.generators.enlarger import FACTOR, Enlarger
 from mien.generators.painter.basis import PatchBasis
 from mien.generators.painter.network import Given, Painter, PainterConfig
 from mien.generators.painter.sampling import sample
-from mien.generators.painter.scenes import Scenes
+from mien.generators.painter.scenes import Scene, Scenes
 
 MODEL = "painter"
 FINISHER = "painter-enlarger.safetensors"
@@ -62,6 +62,7 @@ class PainterRenderer:
         self.sources: list[str] = list(about["sources"])
         self.scale: dict[str, list[float]] = dict(about["scale"])  # condition -> mean, deviation
         self.asked: dict[str, float] = dict(about["asked"])  # conditions of every picture
+        self.scene: Scene | None = None  # of every picture; None: each borrows its own
         self.pinned: frozenset[str] = frozenset()  # of ``asked``: what no scene may say otherwise
         self.version = f"{about['version']}-{look}" + ("" if finisher is None else f"+{finisher.version}")
 
@@ -96,6 +97,12 @@ class PainterRenderer:
         check_size(size_px, sizes)
         other = copy.copy(self)
         other.size_px = size_px or sizes[-1]
+        return other
+
+    def in_scene_of(self, features: Any, request: FaceRequest) -> Self:
+        """The same painter, every picture of which is taken as the one of ``features`` (F) and ``request`` is."""
+        other = copy.copy(self)
+        other.scene = self._scene(self.codes(np.asarray(features)[None])[0], request, self.asked)
         return other
 
     def unfinished(self) -> Self:
@@ -180,18 +187,20 @@ class PainterRenderer:
     def _finished(self, painted: UInt8Image) -> UInt8Image:
         if self.finisher is None:
             return painted
-        large = self.finisher.enlarge(painted)
-        return (
-            large
-            if self.size_px == large.shape[1]
-            else np.stack([resize(p, self.size_px, self.size_px) for p in large])
-        )
+        side, large = self.size_px, self.finisher.enlarge(painted)
+        return large if side == large.shape[1] else np.stack([resize(picture, side, side) for picture in large])
 
     def _noise(self, faces: Sequence[FaceRequest | None]) -> Tensor:
         shape = (self.basis.tokens, self.basis.channels)
         draws = [None if one is None else sample_generator(one.seed, one.index) for one in faces]
         normals = [np.zeros(shape) if one is None else one.standard_normal(shape) for one in draws]
         return torch.from_numpy(np.stack(normals)).float()
+
+    def _scene(self, code: Tensor, face: FaceRequest, asked: Mapping[str, float]) -> Scene | None:
+        if self.scenes is None:
+            return None
+        age = 100 * asked["age"] if "age" in asked else None
+        return self.scenes.lend(code.numpy(), age, self.look, stream(face.seed, "scene", face.index))
 
     def _given(self, codes: Tensor, faces: Sequence[FaceRequest | None], own: Sequence[Mapping[str, float]]) -> Given:
         """What the painter is told: the code, the look, a scene of that look, and what is asked above these."""
@@ -201,12 +210,9 @@ class PainterRenderer:
         sources = torch.full((count,), config.sources)
         for row, (face, asked) in enumerate(zip(faces, own, strict=True)):
             standard: dict[str, float] = {}
-            if face is not None and self.scenes is not None:
-                age = asked.get("age", self.asked.get("age"))
-                draws = stream(face.seed, "scene", face.index)
-                lent = self.scenes.lend(codes[row].numpy(), None if age is None else 100 * age, self.look, draws)
-                if lent is not None:
-                    standard, sources[row] = lent
+            lent = None if face is None else self.scene or self._scene(codes[row], face, {**self.asked, **asked})
+            if lent is not None:
+                standard, sources[row] = dict(lent[0]), lent[1]
             for name, value in {**self.asked, **asked}.items():
                 if name in self.conditions and not (name in standard and name not in self.pinned and name not in asked):
                     mean, deviation = self.scale[name]

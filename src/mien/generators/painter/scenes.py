@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,6 +23,9 @@ MOST = 2500  # lenders of a look that are kept
 LENDERS = 24  # the nearest photographs, of which one is drawn
 AGE_YEARS = 6.0  # as far in age counts as much as one deviation of a promised condition
 PREFIX = "scenes."
+
+
+Scene = tuple[Mapping[str, float], int]  # standardised conditions by name, and the place of the source
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,7 @@ class Scenes:
         }
         return {PREFIX + name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
 
-    def lend(
-        self, code: Float32Array, age_years: float | None, look: str, draws: np.random.Generator
-    ) -> tuple[dict[str, float], int] | None:
+    def lend(self, code: Float32Array, age_years: float | None, look: str, draws: np.random.Generator) -> Scene | None:
         """Standardised conditions by name and the source, for a code (K); None for a look without photographs."""
         place = self.look_names.index(look) if look in self.look_names else -1
         rows = np.flatnonzero(self.looks == place)
@@ -71,6 +73,12 @@ class Scenes:
         lender = rows[np.argpartition(apart, count - 1)[:count]][draws.integers(count)]
         known = {name: float(value) for name, value in zip(self.names, self.values[lender], strict=True)}
         return known, int(self.sources[lender])
+
+    def toward(self, name: str, value: float, code: npt.NDArray[np.float64], metric: npt.NDArray[np.float64]) -> Any:
+        """A code (K) changed as little as ``metric`` (K K) allows, so that it promises ``value`` of a condition."""
+        along = self.guide[:, self.names.index(name)].astype(np.float64)
+        moved = metric @ along[:-1]
+        return code + moved * (value - np.append(code, 1.0) @ along) / (along[:-1] @ moved)
 
 
 def fit_scenes(

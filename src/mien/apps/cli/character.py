@@ -1,0 +1,55 @@
+"""`mien character`: one person who does not exist, several times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.apps.cli.options import Credentials, Force, Unmarked
+from mien.apps.cli.output import echo
+
+EXAMPLE = '"a woman of 30 with curly hair"'
+
+
+def character(
+    text: Annotated[str, typer.Argument(metavar="WORDS", help=f"Who it is: {EXAMPLE}.")],
+    out: Annotated[Path, typer.Option("--out", help="Directory: 00000.png ..., manifest.jsonl, and sheet.png.")],
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="A seed is always the same person; drawn if not given.")
+    ] = None,
+    age: Annotated[str | None, typer.Option("--age", help="Years: one value (30) or a range (20-35).")] = None,
+    size: Annotated[int | None, typer.Option("--size", help="Height and width, px: 256 or 128.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda; cuda where there is one.")] = None,
+    credentials: Credentials = None,
+    unmarked: Unmarked = False,
+    force: Force = False,
+) -> None:
+    """Make one person at five angles, with four expressions and of four ages, and one picture of all: sheet.png."""
+    from mien.apps.cli.options import say_understood
+    from mien.core.errors import RequestError
+    from mien.core.seeding import fresh_seed
+    from mien.pipelines.faces_out import refuse_to_overwrite
+    from mien.pipelines.request import imagine_request
+
+    seed = fresh_seed() if seed is None else seed
+    read = imagine_request(text, age=age, seed=seed, size_px=size)
+    if not read.request.description.attributes and read.request.description.ages_years is None:
+        raise RequestError(f"WORDS: none given; say who it is, for example {EXAMPLE}")
+    refuse_to_overwrite(out, force)
+    say_understood(read)
+
+    from mien.core.progress import progress_bars
+    from mien.pipelines.character import write_character
+    from mien.provenance.marks import Marks
+
+    marks = Marks.load(not unmarked, credentials)
+    with progress_bars() as bars:
+        write_character(out, read.request, marks, device=device, on_progress=bars("pictures"))
+    echo(f"{out / 'sheet.png'} (seed {seed})")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("character")(character)
