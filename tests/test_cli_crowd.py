@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,17 @@ import pytest
 from crowd_tiny import VERSION, tiny_crowd, write_tiny_weights
 
 import mien.apps.cli as command_line
+from mien.core.contract import FaceRequest
 from mien.core.errors import RequestError
+from mien.core.files import stage_bytes
 from mien.core.images import caption
 from mien.core.photos import png_texts, read_photo
 from mien.core.records import MadeFace
+from mien.generators.crowd.mien import MienCrowd
 from mien.generators.crowd.sampler import Crowd
-from mien.pipelines import faces_out
 from mien.pipelines.request import parse_ages
 from mien.pipelines.sheets import labelled_sheet
 from mien.provenance import credentials
-from mien.provenance.marks import Marks
 from mien.provenance.watermark import mark
 
 Run = Callable[..., tuple[int, str, str]]
@@ -131,13 +132,13 @@ def test_faces_are_overwritten_only_by_force(run: Run, weights: Path, tmp_path: 
 def test_an_interrupted_run_names_what_lies_there(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def sample(self: Crowd, count: int, *, first: int = 0, **wanted: object) -> list[MadeFace]:
-        if first >= 64:
+    def make(self: MienCrowd, requests: Sequence[FaceRequest]) -> list[MadeFace]:
+        if requests[0].index >= 64:
             raise KeyboardInterrupt
-        return whole(self, count, first=first, **wanted)  # type: ignore[arg-type]
+        return whole(self, requests)
 
-    whole = Crowd.sample
-    monkeypatch.setattr(Crowd, "sample", sample)
+    whole = MienCrowd.make
+    monkeypatch.setattr(MienCrowd, "make", make)
     assert run("crowd", "--count", 99, "--seed", 4, "--weights", weights, "--out", tmp_path)[0] != 0
     assert [row["file"] for row in rows_of(tmp_path)] == sorted(path.name for path in tmp_path.glob("*.png"))
     assert len(rows_of(tmp_path)) == 64
@@ -146,18 +147,19 @@ def test_an_interrupted_run_names_what_lies_there(
 def test_a_face_that_cannot_be_written_ends_the_run(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(out: Path, image: np.ndarray, row: dict[str, Any], marks: Marks) -> dict[str, Any]:
-        if row["index"] == 70:
-            raise OSError(28, "No space left on device", str(out))
-        return whole(out, image, row, marks)
+    def stage(path: Path, data: bytes) -> Path:
+        if path.name == "00070.png":
+            raise OSError(28, "No space left on device", str(path.parent))
+        return whole(path, data)
 
-    whole = faces_out.write_face
-    monkeypatch.setattr("mien.pipelines.crowd.write_face", write)
+    whole = stage_bytes
+    monkeypatch.setattr("mien.pipelines.faces_out.stage_bytes", stage)
     status, said, line = run("crowd", "--count", 999, "--seed", 4, "--weights", weights, "--out", tmp_path)
     assert (status, said) == (1, "")
     assert "No space left on device" in line
     names = [row["file"] for row in rows_of(tmp_path)]
-    assert names == sorted(path.name for path in tmp_path.glob("*.png"))
+    assert sorted([*names, "manifest.jsonl"]) == sorted(path.name for path in tmp_path.iterdir())
+    assert names == sorted(names)
     assert "00070.png" not in names
     assert 127 <= len(names) <= 192
 

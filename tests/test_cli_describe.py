@@ -21,7 +21,8 @@ from mien.attributes.describe.describer import Describer
 from mien.attributes.describe.records import WHAT_ETHNICITY_IS, WHY_NO_ETHNICITY
 from mien.core.images import encode_jpeg, sheet, write_png
 from mien.core.photos import png_texts, read_photo
-from mien.pipelines.describe import describe_file, forget_old, photo_files, picture_name
+from mien.pipelines.describe import describe_file, photo_files, picture_name
+from mien.pipelines.faces_out import DESCRIPTIONS, opened
 
 Run = Callable[..., tuple[int, str, str]]
 PHOTO = textured(240, 320)
@@ -234,16 +235,15 @@ def test_only_what_mien_made_is_removed(tmp_path: Path) -> None:
     victim = tmp_path / "victim.faces.png"
     out = tmp_path / "out"
     out.mkdir()
-    for path in (victim, out / "photo.png", out / "a.faces.png"):
+    for path in (victim, out / "photo.png", out / "a.faces.png", out / "mine.faces.png"):
         path.write_bytes(b"x")
     named = ["../victim.faces.png", "photo.png", "a.faces.png", None, 7]
-    (out / "description.jsonl").write_text("".join(json.dumps({"picture": name}) + "\n" for name in named))
-    forget_old(out)
+    rows = "".join(json.dumps({"picture": name}) + "\n" for name in named)
+    (out / "description.jsonl").write_text(f"no JSON\n{rows}")
+    with opened(out, force=True, kind=DESCRIPTIONS) as output:
+        output.begin()
     assert victim.exists()
-    assert [path.name for path in out.iterdir()] == ["photo.png"]
-    (out / "description.jsonl").write_text("no JSON")
-    forget_old(out)
-    assert (out / "description.jsonl").exists()
+    assert sorted(path.name for path in out.iterdir()) == ["mine.faces.png", "photo.png"]
 
 
 def test_out_may_be_where_the_photos_are(run: Run, works: Describer, photo: Path) -> None:

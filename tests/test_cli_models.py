@@ -40,6 +40,27 @@ def test_list_shows_each_network_with_its_licence_and_what_is_here(cli: Cli, now
     ]
 
 
+def test_damaged_weights_are_shown_with_what_mends_them(
+    cli: Cli, nowhere: dict[str, str], models_cache: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    whole = next(models_cache.glob("weights/blazeface-*.safetensors"))
+    path = cache / "weights" / whole.name
+    path.parent.mkdir(parents=True)
+    data = bytearray(whole.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    env = nowhere | {"MIEN_CACHE": str(cache)}
+    done = cli("models", "list", env=env)
+    assert done.returncode == 0
+    assert [line.split()[-2] for line in done.stdout.splitlines() if "blazeface" in line] == ["damaged"]
+    assert done.stderr == f"mien: {path} was altered; run: mien models fetch blazeface\n"
+    said = cli("models", "info", "blazeface", env=env).stdout
+    assert f"damaged: {path} was altered; run: mien models fetch blazeface" in said
+    path.write_bytes(whole.read_bytes())
+    assert cli("models", "list", env=env).stderr == ""
+
+
 def test_info_shows_source_and_pins(cli: Cli, nowhere: dict[str, str]) -> None:
     done = cli("models", "info", "facenet", env=nowhere)
     assert done.returncode == 0

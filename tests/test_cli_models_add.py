@@ -16,7 +16,7 @@ from mien.core.errors import MienError, RequestError, WeightsError
 from mien.faces.encoder import ENCODERS, load_encoder
 from mien.pretrained import registry as store
 from mien.pretrained import taps, vggface
-from mien.pretrained.download import sha256_of
+from mien.pretrained.integrity import sha256_of
 
 Cli = Callable[..., Result]
 TINY = vggface.Widths(blocks=(2, 2, 2, 2, 2), hidden=3, people=4, input_size=32)

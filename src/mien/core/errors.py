@@ -5,6 +5,9 @@ The command line turns a ``MienError`` into that line on stderr and ``exit_statu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class MienError(Exception):
     """Root of everything that mien raises on purpose."""
@@ -16,6 +19,27 @@ class RequestError(MienError, ValueError):
     """The user asked for something that does not exist or is out of range (exit status 2)."""
 
     exit_status = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CellProblem:
+    """What is wrong with one cell of a table; the header is row 1."""
+
+    row: int
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"row {self.row}, {self.column}: {self.message}"
+
+
+class CellsError(RequestError):
+    """Cells of a table cannot be read; ``cells`` has every one. The message says how many, and the first."""
+
+    def __init__(self, where: str, cells: Sequence[CellProblem]) -> None:
+        number = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+        super().__init__(f"{where}: {number} cannot be read: {cells[0]}")
+        self.where, self.cells = where, tuple(cells)
 
 
 class PhotoError(MienError, ValueError):

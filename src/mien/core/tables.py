@@ -1,14 +1,24 @@
-"""Tables of others: CSV as spreadsheets and pandas write it."""
+"""Tables of others: CSV as spreadsheets and pandas write it.
+
+Two readers: ``csv_rows`` for label files, which may be huge and of which a spoilt line spoils nothing else; and
+``read_table`` for what people type, of which every fault is told. Rows are counted as a spreadsheet shows them.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from mien.core.errors import RequestError
+
+MOST_BYTES = 32 * 2**20  # of a table that people type
 DELIMITERS = (",", ";", "\t")
 # What tools write into a cell of which nothing is known (pandas reads the same as empty).
 EMPTY = frozenset({"#N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"})
+BLANKS = frozenset({"", "-", "\u2013", "\u2014"})  # what people type for nothing
 NAMELESS = re.compile(r"|Unnamed: \d+", re.I)  # the header of an index that was written along
 
 
@@ -17,13 +27,19 @@ def text_of(data: bytes) -> str:
 
     Bytes that are no such text become U+FFFD.
     """
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = data.decode("utf-16", errors="replace")
-    elif data[1:2] == b"\0" or data[:1] == b"\0":
-        text = data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be", errors="replace")
-    else:
-        text = data.decode("utf-8-sig", errors="replace")
+    return _with_plain_ends(data.decode(_encoding(data), errors="replace"))
+
+
+def _with_plain_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _encoding(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if data[1:2] == b"\0":
+        return "utf-16-le"
+    return "utf-16-be" if data[:1] == b"\0" else "utf-8-sig"
 
 
 def csv_rows(lines: Iterable[str], delimiter: str | None = ",") -> Iterator[list[str]]:
@@ -55,3 +71,90 @@ def csv_cells(line: str, delimiter: str = ",") -> list[str]:
 def fitted(cells: list[str], width: int) -> list[str]:
     """A row without the empty cells that a trailing delimiter makes beyond ``width``."""
     return cells[:width] if not any(cells[width:]) else cells
+
+
+_SEP = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?(?:\n|$)", re.IGNORECASE)
+_WORKBOOKS = (
+    (b"PK\x03\x04", "a workbook (Excel, LibreOffice or Numbers)"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A header and the rows below it, as text; (number of the row, its cells), no row being empty.
+
+    A row has as many cells as it has in the file: fewer than the header, or more.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+
+
+def read_table(data: bytes, name: str) -> Table:
+    """The table of a file; ``name`` is what errors call it. ``RequestError`` for what is no table."""
+    if len(data) > MOST_BYTES:
+        raise RequestError(f"{name}: {len(data)} bytes; allowed are {MOST_BYTES}")
+    for begin, what in _WORKBOOKS:
+        if data.startswith(begin):
+            raise RequestError(f"{name}: {what}; save it as CSV (UTF-8) and give that")
+    text = _strict_text(data, name)
+    delimiter = None
+    if declared := _SEP.match(text):
+        delimiter, text = declared[1], text[declared.end() :]
+    rows = [(number, cells) for number, cells in enumerate(_rows(text, delimiter, name), 1) if any(cells)]
+    if not rows:
+        raise RequestError(f"{name}: empty; a row of column names and rows below it are wanted")
+    (_, columns), *below = rows
+    return Table(columns, tuple(below))
+
+
+def column_letters(place: int) -> str:
+    """What a spreadsheet calls column ``place`` (0, 1, ...): A, B, ..., Z, AA."""
+    letters = ""
+    place += 1
+    while place:
+        place, rest = divmod(place - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+def is_empty(cell: str) -> bool:
+    """Whether a cell says nothing: blank, a dash, or what programs write for that, whatever its capitals."""
+    plain = cell.strip()
+    return plain in BLANKS or plain.casefold() in {one.casefold() for one in EMPTY}
+
+
+def _strict_text(data: bytes, name: str) -> str:
+    encoding = _encoding(data)
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        if encoding != "utf-8-sig":
+            raise RequestError(f"{name}: neither UTF-8 nor UTF-16; save it as CSV (UTF-8)") from None
+        try:
+            text = data.decode("cp1252")  # what Excel on Windows calls CSV
+        except UnicodeDecodeError:
+            raise RequestError(f"{name}: in an encoding that is not known; save it as CSV (UTF-8)") from None
+    if "\0" in text:
+        raise RequestError(f"{name}: not text; CSV is wanted")
+    return _with_plain_ends(text)
+
+
+def _rows(text: str, delimiter: str | None, name: str) -> list[tuple[str, ...]]:
+    delimiter = delimiter or _delimiter(text)
+    limit = csv.field_size_limit()
+    try:
+        csv.field_size_limit(MOST_BYTES)
+        found = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+        return [tuple(cell.strip().strip("\ufeff") for cell in cells) for cells in found]
+    except csv.Error as error:
+        raise RequestError(f"{name}: not CSV ({error}); a quote that nobody closed?") from None
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _delimiter(text: str) -> str:
+    """The sign between cells: the one that the header has most of, outside quotes."""
+    header = re.sub(r'"[^"]*"', "", text.lstrip("\n").partition("\n")[0])
+    return max((*DELIMITERS, "|"), key=header.count)

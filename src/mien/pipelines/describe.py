@@ -5,17 +5,17 @@ What is here reads and checks requests; the networks are imported when the first
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.core.errors import PhotoError, RequestError
-from mien.core.files import write_jsonl
-from mien.core.foreign import json_of
+from mien.core.errors import PhotoError
 from mien.core.formats import SUFFIXES, is_photo_name
 from mien.core.progress import OnProgress
+from mien.pipelines.faces_out import DESCRIPTIONS, check_out, opened
+from mien.pipelines.pictures import safe_stem
 
 if TYPE_CHECKING:
     from mien.attributes.describe.describer import Describer
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from mien.core.photos import PhotoFile, PhotoInput
     from mien.core.records import UInt8Image
 
-DESCRIPTION = "description.jsonl"
 PICTURE_END = ".faces.png"  # tells our pictures from the photos, should OUT hold both
-LONGEST_STEM = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +37,8 @@ class DescribeRequest:
     force: bool = False  # overwrite descriptions that lie there
 
     def __post_init__(self) -> None:
-        if self.out is None:
-            return
-        if self.out.exists() and not self.out.is_dir():
-            raise RequestError(f"--out: {self.out} is a file; a directory is wanted")
-        held = self.out.is_dir() and ((self.out / DESCRIPTION).exists() or any(self.out.glob(f"*{PICTURE_END}")))
-        if held and not self.force:
-            raise RequestError(f"--out: {self.out} holds descriptions already; another directory or --force is wanted")
+        if self.out is not None:
+            check_out(self.out, force=self.force, kind=DESCRIPTIONS)
 
     @property
     def files(self) -> list[Path]:
@@ -88,23 +81,25 @@ def describe(
         from mien.attributes.describe.describer import Describer
 
         describer = Describer.load(weights=request.weights)
-    if request.out is not None:
-        forget_old(request.out)
     rows: list[dict[str, Any]] = []
-    try:
+    taken: set[str] = set()  # names of pictures
+    with opened(request.out, force=request.force, kind=DESCRIPTIONS) if request.out else nullcontext() as output:
+        if output is not None:
+            output.begin()
         for number, file in enumerate(files, 1):
             photo, described = describe_file(describer, file, request.with_ethnicity)
-            if photo is not None and described.description is not None and request.out is not None:
-                described.row["picture"] = picture_name(file, {str(row.get("picture")) for row in rows})
-                _write_picture(request.out / described.row["picture"], photo, described.description)
+            picture = None
+            if output is not None and photo is not None and described.description is not None:
+                described.row["picture"] = picture_name(file, taken)
+                taken.add(described.row["picture"])
+                picture = _picture(photo, described.description)
+            if output is not None:
+                output.put(number - 1, described.row, picture)
             rows.append(described.row)
             if on_photo is not None:
                 on_photo(described)
             if on_progress is not None:
                 on_progress(number, len(files))
-    finally:  # an interrupted run still says what lies there
-        if request.out is not None and rows:
-            write_jsonl(request.out / DESCRIPTION, rows)
     return rows
 
 
@@ -158,7 +153,7 @@ def _is_photo(file: Path) -> bool:
 
 def picture_name(file: Path, taken: set[str]) -> str:
     """``IMG 1.jpg`` -> ``IMG-1.faces.png``; with a number where that name is taken, whatever its capitals."""
-    stem = re.sub(r"[^\w.-]+", "-", file.stem).strip("-.")[:LONGEST_STEM] or "photo"
+    stem = safe_stem(file.stem) or "photo"
     lower = {name.casefold() for name in taken}
     name, number = f"{stem}{PICTURE_END}", 2
     while name.casefold() in lower:
@@ -166,21 +161,10 @@ def picture_name(file: Path, taken: set[str]) -> str:
     return name
 
 
-def _write_picture(path: Path, photo: UInt8Image, described: PhotoDescription) -> None:
+def _picture(photo: UInt8Image, described: PhotoDescription) -> bytes:
     """The photo with boxes as PNG; it says of itself that what it tells was guessed."""
     from mien.attributes.describe.picture import draw
-    from mien.core.images import write_png
+    from mien.core.images import encode_png
 
     about = f"described by mien, model {described.model_version}: guesses of a network about looks, not facts"
-    write_png(path, draw(photo, described), {"Software": "mien", "Comment": about})
-
-
-def forget_old(out: Path) -> None:
-    """Remove the pictures that an older description of OUT names, and the description; nothing else."""
-    try:
-        rows = [json_of(line) for line in (out / DESCRIPTION).read_text(encoding="utf-8").splitlines()]
-        names = [Path(str(row.get("picture") or "")).name for row in rows]
-    except (OSError, ValueError, AttributeError):
-        return
-    for name in [*(name for name in names if name.endswith(PICTURE_END)), DESCRIPTION]:
-        (out / name).unlink(missing_ok=True)
+    return encode_png(draw(photo, described), {"Software": "mien", "Comment": about})

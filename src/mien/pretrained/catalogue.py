@@ -30,6 +30,7 @@ class ForeignModel:
     converter: str
     half: bool  # stored as float16
     revision: int = 1  # counts up when the converted form changes
+    converted_sha256: str = ""  # of the converted file as safetensors 0.5 to 0.7 write it; a fetch notes its own
 
     @property
     def release(self) -> str:
@@ -42,7 +43,7 @@ class ForeignModel:
         return f"PyPI {self.release} {self.filename} {self.member}"
 
 
-def _mediapipe(name: str, what: str, member: str, member_sha256: str) -> ForeignModel:
+def _mediapipe(name: str, what: str, member: str, member_sha256: str, converted_sha256: str) -> ForeignModel:
     return ForeignModel(
         name=name,
         what=what,
@@ -58,6 +59,7 @@ def _mediapipe(name: str, what: str, member: str, member_sha256: str) -> Foreign
         author="Google (MediaPipe)",
         converter="mien.pretrained.tflite_graph:convert",
         half=True,  # the published constants are float16 themselves: nothing is lost
+        converted_sha256=converted_sha256,
     )
 
 
@@ -76,18 +78,21 @@ MODELS: tuple[ForeignModel, ...] = (
         author="David Sandberg",
         converter="mien.pretrained.facenet:convert",
         half=True,  # embedding cosine to the float32 network: 0.999998
+        converted_sha256="92a17b2bc5d2fd3c5e85360224cb031efd9e0978d7950a4e194bb4055bfd2b86",
     ),
     _mediapipe(
         "face-mesh",
         "468 face landmarks",
         "mediapipe/modules/face_landmark/face_landmark.tflite",
         "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+        "b5a4858c30f7892bf979a6e4d22588e7bd9c7e296e5575c1260127453edba4d9",
     ),
     _mediapipe(
         "blazeface",
         "face detector, short range",
         "mediapipe/modules/face_detection/face_detection_short_range.tflite",
         "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+        "43a181e2eed207a061adec1b0c272648847649a3d878e6ecba821eddbd94d947",
     ),
     ForeignModel(
         name="dlib-resnet",
@@ -103,6 +108,7 @@ MODELS: tuple[ForeignModel, ...] = (
         author="Davis King (dlib)",
         converter="mien.faces.dlib_resnet:convert",
         half=False,  # a judge is kept exact
+        converted_sha256="83ae1f12439683990611b80bb579b57a13c50efd924e257f815c91f7e661127e",
     ),
 )
 

@@ -6,7 +6,6 @@ When it cannot be reached directly (a proxy, a login, extra indexes, wheels on a
 
 from __future__ import annotations
 
-import hashlib
 import html.parser
 import importlib.util
 import os
@@ -26,6 +25,7 @@ from mien.core.errors import FetchError
 from mien.core.foreign import json_of
 from mien.core.progress import OnProgress, OnStage, silent
 from mien.pretrained.catalogue import ForeignModel
+from mien.pretrained.integrity import sha256_of
 
 PYPI = "https://pypi.org/simple"
 CHUNK_BYTES = 1 << 18
@@ -35,12 +35,6 @@ PAUSE_SECONDS = 0.5  # before the second attempt; doubled each time
 
 # Not OSError as a whole: a full disk is no trouble of the network, and must say so.
 _NETWORK = (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def bring(model: ForeignModel, folder: Path, on_stage: OnStage = silent) -> Path:

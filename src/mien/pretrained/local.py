@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import RequestError
-from mien.pretrained.download import sha256_of
+from mien.pretrained.integrity import sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor

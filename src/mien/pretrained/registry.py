@@ -20,6 +20,7 @@ from mien.core.progress import OnStage, silent
 from mien.pretrained.archives import read_any, read_member
 from mien.pretrained.catalogue import MODELS, ForeignModel, find
 from mien.pretrained.download import bring
+from mien.pretrained.integrity import damage, note, said_of
 from mien.pretrained.local import LOCAL_MODELS, LocalModel, convert_local, find_local
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ class Status:
     model: ForeignModel
     path: Path
     size_bytes: int | None  # None: not fetched
+    damage: str | None = None  # what is wrong with the file: "was altered"
+
+    @property
+    def again(self) -> str:
+        """The command that brings it."""
+        return f"mien models fetch {self.model.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,12 @@ class LocalStatus:
     model: LocalModel
     path: Path
     size_bytes: int | None  # None: not added
+    damage: str | None = None
+
+    @property
+    def again(self) -> str:
+        """The command that brings it."""
+        return f"mien models add {self.model.name} FILE"
 
 
 def cache_dir() -> Path:
@@ -58,29 +71,39 @@ def cache_dir() -> Path:
 
 
 def weights_path(name: str) -> Path:
-    """The converted weights of ``name``; ``WeightsError`` says how to get them when they are absent."""
+    """The converted weights of ``name``, as they were written; ``WeightsError`` says how to get them when they are
+    absent, emptied, cut off or altered.
+    """
     local = find_local(name)
-    if local is not None:
-        path = _path(local)
-        if not path.is_file():
-            raise WeightsError(f"the network '{name}' has not been added on this machine; {local.how}")
-        return path
-    path = _path(find(name))
+    path = _path(local or find(name))
     if not path.is_file():
+        if local is not None:
+            raise WeightsError(f"the network '{name}' has not been added on this machine; {local.how}")
         raise WeightsError(f"the network '{name}' is not on this machine; run: mien models fetch {name}")
+    if wrong := _damage(local or find(name)):
+        again = f"mien models add {name} FILE" if local else f"mien models fetch {name}"
+        raise WeightsError(f"the network '{name}' on this machine is damaged ({path} {wrong}); run: {again}")
     return path
 
 
 def status() -> list[Status]:
     """Every model of the catalogue and what of it is on this machine."""
-    paths = [(model, _path(model)) for model in MODELS]
-    return [Status(model, path, path.stat().st_size if path.is_file() else None) for model, path in paths]
+    return [Status(model, _path(model), _size(model), _damage(model)) for model in MODELS]
 
 
 def local_status() -> list[LocalStatus]:
     """Every model that the user brings, and whether it has been added."""
-    paths = [(model, _path(model)) for model in LOCAL_MODELS]
-    return [LocalStatus(model, path, path.stat().st_size if path.is_file() else None) for model, path in paths]
+    return [LocalStatus(model, _path(model), _size(model), _damage(model)) for model in LOCAL_MODELS]
+
+
+def _size(model: ForeignModel | LocalModel) -> int | None:
+    path = _path(model)
+    return path.stat().st_size if path.is_file() else None
+
+
+def _damage(model: ForeignModel | LocalModel) -> str | None:
+    path, pinned = _path(model), getattr(model, "converted_sha256", "")
+    return damage(cache_dir(), path, pinned) if path.is_file() else None
 
 
 def add(name: str, file: str | os.PathLike[str], *, colours: str = "auto") -> Path:
@@ -99,6 +122,7 @@ def add(name: str, file: str | os.PathLike[str], *, colours: str = "auto") -> Pa
     cache_dir().mkdir(parents=True, exist_ok=True)
     with FileLock(cache_dir() / ".lock"):
         convert_local(model, Path(file), _path(model), colours=colours)
+        note(cache_dir(), _path(model))
     return _path(model)
 
 
@@ -120,8 +144,15 @@ def fetch(
             raise RequestError(f"'{name}' cannot be fetched: {local.how}")
     models = tuple(find(name) for name in dict.fromkeys(names)) or MODELS
     cache = cache_dir()
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / ".lock"):  # a second process waits here, and then finds the work done
+    if from_file is None and all(map(_usable, models)):  # also in a cache that cannot be written
+        return [_path(model) for model in models]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(cache / ".lock").acquire()  # a second process waits here, and then finds the work done
+    except OSError as error:
+        why = f"{cache} cannot be written ({error.strerror})"
+        raise FetchError(f"{why}; set MIEN_CACHE to a directory of yours") from error
+    with lock:
         if from_file is not None:
             return _fetch_from(Path(from_file), models, named=bool(names), on_stage=on_stage)
         for model in models:
@@ -148,13 +179,10 @@ def _path(model: ForeignModel | LocalModel) -> Path:
 
 
 def _usable(model: ForeignModel) -> bool:
-    from mien.core.checkpoints import load_weights
-
-    try:
-        _, metadata = load_weights(_path(model), model=model.name, dtype=None)
-    except WeightsError:
+    if _size(model) is None or _damage(model) is not None:
         return False
-    return bool(metadata.get("sha256") == model.member_sha256)
+    said = said_of(_path(model))
+    return said.get("model") == model.name and said.get("sha256") == model.member_sha256
 
 
 def _converter(model: ForeignModel) -> Converter:
@@ -184,4 +212,5 @@ def _convert(model: ForeignModel, data: bytes, converter: Converter, on_stage: O
         **further,
     }
     save_weights(_path(model), tensors, metadata, dtype=float16 if model.half else None)
+    note(cache_dir(), _path(model))
     on_progress(len(data), len(data))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mien.apps.cli.options import Credentials, Force, Unmarked
+from mien.apps.cli.options import Credentials, Force, Resume, Unmarked, say_understood
+from mien.apps.cli.output import echo, stoppable, warn
+
+if TYPE_CHECKING:
+    from mien.pipelines.cast import Cast
+
+DEFAULT_COUNT = 64
 
 
 def crowd(
@@ -15,7 +22,7 @@ def crowd(
     text: Annotated[
         str, typer.Argument(metavar="[WORDS]", help="Who they are: 'bearded men in their thirties, smiling'.")
     ] = "",
-    count: Annotated[int, typer.Option("--count", help="How many faces.")] = 64,
+    count: Annotated[int | None, typer.Option("--count", help="How many faces.", show_default="64")] = None,
     sex: Annotated[
         Literal["female", "male", "any"],
         typer.Option("--sex", help="female, male, or any (an even coin for each face)."),
@@ -29,6 +36,10 @@ def crowd(
     attributes: Annotated[
         str, typer.Option("--with", help="Words: 'smiling, eyeglasses, not bald'. `mien crowd --words` lists them.")
     ] = "",
+    cast: Annotated[
+        Path | None,
+        typer.Option("--cast", help="People from a CSV file: columns name, sex, age, words, race, look, seed, count."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Face k of a seed is always the same; drawn if not given.")
     ] = None,
@@ -56,35 +67,87 @@ def crowd(
     credentials: Credentials = None,
     unmarked: Unmarked = False,
     force: Force = False,
+    resume: Resume = False,
     words: Annotated[
         bool, typer.Option("--words", is_eager=True, callback=lambda on: _words(on), help="List the words of --with.")
     ] = False,
 ) -> None:
     """Make faces with the sex and age asked for, and write them to OUT with a manifest."""
-    from mien.apps.cli.options import say_understood
+    from mien.core.limits import check_seed
     from mien.core.seeding import fresh_seed
-    from mien.pipelines.crowd import check_preset, load_crowd, preset_of, write_crowd
-    from mien.pipelines.faces_out import refuse_to_overwrite
-    from mien.pipelines.request import crowd_request
+    from mien.pipelines.crowd import check_preset, preset_of
+    from mien.pipelines.crowd_out import earlier_seed, load_looks, tasks_of, write_crowd
+    from mien.pipelines.faces_out import check_out, opened
+    from mien.pipelines.request import FacesRequest, crowd_request
 
-    said = ", ".join(filter(None, (text, attributes)))
-    option = "WORDS" if text else "--with"
-    seed = fresh_seed() if seed is None else seed
-    read = crowd_request(said, sex=sex, age=age, race=race, option=option, count=count, seed=seed, size_px=size)
     preset = preset_of(preset, weights)
-    check_preset(preset, read.request, device, look)
-    refuse_to_overwrite(out, force)
-    say_understood(read)
+    if cast is None:
+        said, option = ", ".join(filter(None, (text, attributes))), "WORDS" if text else "--with"
+        number = DEFAULT_COUNT if count is None else count
+        read = crowd_request(said, sex=sex, age=age, race=race, option=option, count=number, seed=seed)
+        check_preset(preset, read.request, device, look)
+        tasks, number, looks = partial(tasks_of, read.request, look=look), read.request.count, [look]
+    else:
+        _refuse_beside_cast({"WORDS": text, "--count": count, "--sex": None if sex == "any" else sex, "--age": age,
+                             "--race": race, "--with": attributes, "--look": look})  # fmt: skip
+        check_seed(seed)
+        check_preset(preset, FacesRequest(), device)
+        people = _cast(cast, preset)
+        from mien.pipelines.cast import cast_tasks
+
+        tasks, number, looks = partial(cast_tasks, people), people.count, [row.look for row in people.rows]
+    check_out(out, force=force, resume=resume)
+    if cast is None:
+        say_understood(read)
+    else:
+        _say_left_out(people)
 
     from mien.core.progress import progress_bars
     from mien.provenance.marks import Marks
 
-    marks = Marks.load(not unmarked, credentials)
-    model = load_crowd(preset, weights=str(weights) if weights else None, device=device, look=look)
-    with progress_bars() as bars:
-        on_progress = bars(f"{count} faces")
-        write_crowd(model, read.request, out, marks, sheet=sheet, on_progress=on_progress)
-    typer.echo(str(out / "sheet.png") if sheet else f"{count} faces in {out} (seed {seed})")
+    with stoppable(), opened(out, force=force, resume=resume) as output:
+        marks = Marks.load(not unmarked, credentials)
+        if seed is None:
+            seed = earlier_seed(output.earlier()) if resume else None
+        seed = fresh_seed() if seed is None else seed
+        model_of = load_looks(looks, preset, weights=weights, device=device, size_px=size)
+        with progress_bars() as bars:
+            made = write_crowd(
+                model_of, tasks(seed), number, output, marks, sheet=sheet, about=f"seed {seed}",
+                on_progress=bars(f"{number} faces"),
+            )  # fmt: skip
+    there = f", {number - made} were there" if made < number else ""
+    echo(out / "sheet.png" if sheet else f"{number} faces in {out} (seed {seed}{there})")
+
+
+def _refuse_beside_cast(given: dict[str, object]) -> None:
+    """Each row of a cast list says that for itself."""
+    from mien.core.errors import RequestError
+
+    for option, value in given.items():
+        if value not in (None, ""):
+            raise RequestError(f"{option}: '{value}' given with --cast; each row of the list says it for itself")
+
+
+def _cast(path: Path, preset: str) -> Cast:
+    """The list; every cell that cannot be read is told, one a line, before the error that ends the run."""
+    from mien.core.errors import CellsError, RequestError
+    from mien.pipelines.cast import read_cast_file
+
+    try:
+        return read_cast_file(path, preset)
+    except CellsError as error:
+        for cell in error.cells:
+            warn(f"{path}: {cell}")
+        number = "1 cell" if len(error.cells) == 1 else f"{len(error.cells)} cells"
+        raise RequestError(f"{path}: {number} cannot be read; no face was made") from error
+
+
+def _say_left_out(people: Cast) -> None:
+    if people.not_read:
+        echo(f"columns that are not read: {', '.join(people.not_read)}", err=True)
+    for remark in people.remarks:
+        echo(str(remark), err=True)
 
 
 def _words(wanted: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.apps.cli.output import echo_json, warn
+from mien.apps.cli.output import echo_json, stoppable, warn
 
 if TYPE_CHECKING:
     from mien.core.progress import OnProgress
@@ -48,7 +48,7 @@ def describe(
     from mien.pipelines.describe import describe as described
 
     request = DescribeRequest(tuple(photos), with_ethnicity, weights, out, force)
-    with _bar(len(request.files)) as on_progress:
+    with stoppable(), _bar(len(request.files)) as on_progress:
         rows = described(request, on_photo=lambda photo: _say(photo, as_json), on_progress=on_progress)
     if not as_json and any(row["faces"] for row in rows):
         from mien.apps.cli.describe_table import print_notes

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.apps.cli.output import echo
+from mien.apps.cli.output import echo, warn
 
 models = typer.Typer(no_args_is_help=True, help="The networks of others that mien uses: list, fetch, add, info.")
 
@@ -27,13 +27,21 @@ def show_list() -> None:
 
     table = Table("name", "what it is", "licence", "download", "on this machine")
     for entry in networks.status():
-        here = "-" if entry.size_bytes is None else _megabytes(entry.size_bytes)
+        here = "-" if entry.size_bytes is None else _here(entry.damage, entry.size_bytes)
         model = entry.model
         table.add_row(model.name, model.what, model.licence, _megabytes(model.archive_bytes), here)
     for own in networks.local_status():
-        here = "not added" if own.size_bytes is None else f"added, {_megabytes(own.size_bytes)}"
+        here = "not added" if own.size_bytes is None else f"added, {_here(own.damage, own.size_bytes)}"
         table.add_row(own.model.name, own.model.what, own.model.licence, "-", here)
     Console().print(table)
+    everything: list[networks.Status | networks.LocalStatus] = [*networks.status(), *networks.local_status()]
+    for each in everything:
+        if each.damage is not None:
+            warn(f"{each.path} {each.damage}; run: {each.again}")
+
+
+def _here(damage: str | None, size_bytes: int) -> str:
+    return "damaged" if damage else _megabytes(size_bytes)
 
 
 @models.command()
@@ -86,7 +94,6 @@ def info(name: Annotated[str, typer.Argument(help="A name that `mien models list
     if isinstance(found, networks.LocalStatus):
         facts |= {"where to get it": found.model.where, "files read": "; ".join(found.model.forms)}
         facts |= {"stored as": "float32"}
-        how = f"add {name} FILE"
     else:
         facts |= {
             "package": f"{found.model.release} on the package index",
@@ -96,8 +103,8 @@ def info(name: Annotated[str, typer.Argument(help="A name that `mien models list
             "network SHA-256": found.model.member_sha256,
             "stored as": "float16" if found.model.half else "float32",
         }
-        how = f"fetch {name}"
-    facts["on this machine"] = f"no; run: mien models {how}" if found.size_bytes is None else str(found.path)
+    here = f"no; run: {found.again}" if found.size_bytes is None else str(found.path)
+    facts["on this machine"] = f"damaged: {here} {found.damage}; run: {found.again}" if found.damage else here
     for key, value in facts.items():
         echo(f"{key:<16} {value}")
 

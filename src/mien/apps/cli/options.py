@@ -22,6 +22,9 @@ Unmarked = Annotated[
     bool, typer.Option("--unmarked", help="No watermark and no content credentials; the manifest says so.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite faces that lie in OUT.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on where a run into OUT ended: faces that lie there as asked for stay.")
+]
 
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; one that others can reach needs --keys.")]
 Port = Annotated[int, typer.Option("--port", help="0: any that is free.")]

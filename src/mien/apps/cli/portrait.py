@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.apps.cli.options import Credentials, Force, Unmarked
-from mien.apps.cli.output import echo, warn
+from mien.apps.cli.output import echo, stoppable, warn
 
 if TYPE_CHECKING:
     from mien.core.records import UInt8Image
+    from mien.pipelines.faces_out import RunOutput
     from mien.pipelines.portrait import Portrait, PortraitRequest
     from mien.provenance.marks import Marks
 
@@ -68,61 +69,52 @@ def _write(
 ) -> None:
     """Make and write the portraits; a photo that gives none stops no other."""
     from mien.core.errors import MienError
-    from mien.core.files import write_jsonl
     from mien.core.progress import progress_bars
-    from mien.pipelines.faces_out import forget_old, refuse_to_overwrite
-    from mien.pipelines.pictures import MANIFEST
+    from mien.pipelines.faces_out import check_out, opened
 
-    refuse_to_overwrite(out, force)
+    check_out(out, force=force, inputs=[Path(str(photo)) for photo in request.photos])
 
     from mien.pipelines.portrait_model import PortraitPipeline, portraits
     from mien.provenance.marks import Marks
 
-    marks = Marks.load(not unmarked, credentials)
-    pipeline = PortraitPipeline.load(request.preset, weights=request.weights, settings=request.settings)
-    forget_old(out)
-    rows: list[dict[str, Any]] = []
     tiles: list[UInt8Image] = []
     failed: list[str] = []
-    try:
+    with stoppable(), opened(out, force=force) as output:
+        marks = Marks.load(not unmarked, credentials)
+        pipeline = PortraitPipeline.load(request.preset, weights=request.weights, settings=request.settings)
+        output.begin()
         with progress_bars() as on_stage:
             for made in portraits(request, pipeline, on_progress=on_stage("photos")):
                 failed += [str(made.problem)] if made.problem else []
                 if made.remark:
                     warn(f"{made.name}: {made.remark}")
                 for number, found in enumerate(made.portraits):
-                    rows.append(_write_one(out, found, found.row(len(rows), made.name, number), request, marks))
+                    _write_one(output, found, found.row(len(output.rows), made.name, number), request, marks)
                     if sheet and made.photo is not None:
                         tiles += sheet_row(made.photo, found, request.colour)
-    finally:  # an interrupted run still says what lies there
-        if rows:
-            write_jsonl(out / MANIFEST, rows)
-    if tiles:
-        from mien.core.images import sheet as laid_out
-        from mien.pipelines.portrait import ABOUT
+        count = len(output.rows)
+        if tiles:
+            from mien.core.images import sheet as laid_out
+            from mien.pipelines.portrait import ABOUT
 
-        page, about = laid_out(tiles, 8 if len(rows) > 4 else 4), {"Comment": ABOUT}
-        version = pipeline.model_version(request.size_px)
-        marks.write_png(out / "sheet.png", page, about, model=pipeline.drawer.name, model_version=version)
+            page, about = laid_out(tiles, 8 if count > 4 else 4), {"Comment": ABOUT}
+            versions = {"model": pipeline.drawer.name, "model_version": pipeline.model_version(request.size_px)}
+            output.add("sheet.png", marks.png(page, about, title="sheet.png", **versions))
     for line in failed:
         warn(line)
     if failed:
-        count = len(request.photos)
-        raise MienError(f"{len(failed)} of {count} photos gave no portrait; {len(rows)} portraits are in {out}")
-    echo(str(out / "sheet.png") if sheet else f"{len(rows)} portraits in {out}")
+        photos = len(request.photos)
+        raise MienError(f"{len(failed)} of {photos} photos gave no portrait; {count} portraits are in {out}")
+    echo(str(out / "sheet.png") if sheet else f"{count} portraits in {out}")
 
 
-def _write_one(
-    out: Path, found: Portrait, row: dict[str, Any], request: PortraitRequest, marks: Marks
-) -> dict[str, Any]:
-    """Write one portrait, which says of itself what it is, and its warnings; returns its row of the manifest."""
-    from mien.pipelines.faces_out import write_face
+def _write_one(output: RunOutput, found: Portrait, row: dict[str, Any], request: PortraitRequest, marks: Marks) -> None:
+    """Write one portrait, which says of itself what it is, and its warnings."""
     from mien.pipelines.portrait import ABOUT
 
-    row = write_face(out, found.on(request.colour), row, marks, ABOUT)
+    output.put_face(row["index"], found.on(request.colour), row, marks, ABOUT)
     for warning in found.warnings:
         warn(f"warning: {row['file']} ({row['photo']}, face {row['face']}): {warning}")
-    return row
 
 
 def sheet_row(photo: UInt8Image, found: Portrait, colour: tuple[int, int, int] | None) -> list[UInt8Image]:
