@@ -146,6 +146,11 @@ def built(make: Callable[[], Module], tensors: Mapping[str, torch.Tensor], *, na
     return module
 
 
+def under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors whose names start with ``prefix``, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, name: str, assign: bool = False) -> None:
     """Load tensors into a module, strictly; ``WeightsError`` names what is missing, extra or misshapen.
 

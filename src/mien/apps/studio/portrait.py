@@ -18,7 +18,7 @@ from mien.apps.studio.portrait_make import (
     inline,
     marked,
 )
-from mien.apps.studio.portrait_page import PERSONAL, Finished, cards
+from mien.apps.studio.portrait_page import PERSONAL, Finished, cards, sentence
 from mien.apps.studio.state import Photo, StudioState
 from mien.apps.studio.widgets import QUIET, Address, notice, photo_drop, script
 from mien.core.errors import MienError
@@ -106,7 +106,7 @@ class PortraitTab:
                         finished.append(self._finished(news, made))
                         yield {self.cards: cards(finished)}
             except MienError as error:
-                finished.append(Finished(photo.name, wrong=_sentence(str(error))))
+                finished.append(Finished(photo.name, wrong=sentence(str(error))))
             except Exception:  # one photo stops no other, whatever it holds
                 finished.append(Finished(photo.name, wrong="The studio failed at this photo."))
             yield {self.cards: cards(finished)}
@@ -178,10 +178,6 @@ def _size(value: Any) -> int:
 
 def _background(value: Any) -> str:
     return value if value in BACKGROUNDS else "white"
-
-
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _done(finished: Sequence[Finished], left: int) -> str:

@@ -43,7 +43,7 @@ def _card(one: Finished) -> str:
     crop, portrait = inline(found.crop, "image/jpeg"), inline(one.png, "image/png")
     face = f", face {found.number + 1}" if found.number else ""
     file = in_html(str(one.row["file"]))
-    warnings = "".join(f"<li>{in_html(_sentence(warning))}</li>" for warning in found.warnings)
+    warnings = "".join(f"<li>{in_html(sentence(warning))}</li>" for warning in found.warnings)
     return (
         f'<article class="likeness"><h2>{in_html(one.photo)}{face}</h2>'
         f'<div class="compare" style="--at: 50%"><img class="under" src="{portrait}" alt="portrait">'
@@ -78,5 +78,6 @@ def _measure(found: Likeness) -> str:
     )
 
 
-def _sentence(words: str) -> str:
+def sentence(words: str) -> str:
+    """With a capital and a full stop."""
     return f"{words[:1].upper()}{words[1:]}."

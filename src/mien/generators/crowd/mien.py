@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.core.checkpoints import load_into, load_weights
+from mien.core.checkpoints import load_into, load_weights, under
 from mien.core.config import Config
 from mien.core.contract import WHOLE_CROP, FaceRequest, complete, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
@@ -76,8 +76,8 @@ class MienCrowd:
         config = MienConfig.make(metadata["config"], where=str(path))
         tensors = unpacked(tensors)
         decoder, density = Decoder(config.decoder), Density(config.density)
-        load_into(decoder, _under("decoder.", tensors), name=f"{path}: decoder")
-        load_into(density, _under("density.", tensors), name=f"{path}: density")
+        load_into(decoder, under("decoder.", tensors), name=f"{path}: decoder")
+        load_into(density, under("density.", tensors), name=f"{path}: density")
         return cls(decoder, density, config, str(metadata["version"]), device_named(device))
 
     @property
@@ -137,10 +137,6 @@ class MienCrowd:
 
     def _on(self, values: np.ndarray[Any, np.dtype[np.float32]]) -> Tensor:
         return torch.from_numpy(values).to(self.device)
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _channels_last(network: torch.nn.Module) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mien.attributes import GROUPS, understand_all
-from mien.core.checkpoints import WEIGHTS, load_into, load_weights
+from mien.core.checkpoints import WEIGHTS, load_into, load_weights, under
 from mien.core.contract import FaceRequest, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_photos
@@ -76,9 +76,7 @@ class DecoderRenderer:
             raise WeightsError(f"{path}: its metadata has no 'config' or no 'version'")
         config = MienConfig.make(metadata["config"], where=str(path))
         decoder = Decoder(config.decoder)
-        whole = unpacked(tensors)
-        own = {name.removeprefix("decoder."): value for name, value in whole.items() if name.startswith("decoder.")}
-        load_into(decoder, own, name=f"{path}: decoder")
+        load_into(decoder, under("decoder.", unpacked(tensors)), name=f"{path}: decoder")
         return cls(decoder, str(metadata["version"]), device, config.sampling.grain)
 
     @property

@@ -9,12 +9,12 @@ from typing import Self
 import numpy as np
 
 from mien.core.contract import WHOLE_CROP, FaceRequest, complete
+from mien.core.limits import DRAWN_AGES_YEARS
 from mien.core.records import Labels, MadeFace
 from mien.generators.imagine.density import Wish
 from mien.generators.painter.people import PaintedImagine, conditions_of, painted
 
 NAME = "crowd-painter"
-DRAWN_AGES_YEARS = (18.0, 75.0)
 CLOSE_YEARS = 0.5  # an age is asked for within so much
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mien.core.checkpoints import WEIGHTS, load_into, load_weights
+from mien.core.checkpoints import WEIGHTS, load_into, load_weights, under
 from mien.core.contract import FaceRequest, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import resize, to_photos, to_tensor
@@ -83,12 +83,12 @@ class PainterRenderer:
         tensors = unpacked(tensors)
         config = PainterConfig.make(about["config"], where=str(where))
         painter = Painter(config)
-        load_into(painter, _under("painter.", tensors), name=f"{where}: painter")
+        load_into(painter, under("painter.", tensors), name=f"{where}: painter")
         basis = PatchBasis(config.size_px, config.patch_px, config.channels)
-        load_into(basis, {**_under("basis.", tensors)}, name=f"{where}: basis")
+        load_into(basis, under("basis.", tensors), name=f"{where}: basis")
         scenes = Scenes.of(tensors, about.get("scene_conditions", ()), about.get("scene_looks", ()))
         finisher = Enlarger.load(WEIGHTS / FINISHER, device=device) if (WEIGHTS / FINISHER).is_file() else None
-        return cls(painter, basis, _under("frame.", tensors), about, look, scenes, device, finisher)
+        return cls(painter, basis, under("frame.", tensors), about, look, scenes, device, finisher)
 
     def at(self, size_px: int | None) -> Self:
         """The same pictures at the size that was painted, or twice that (``None``, where there is a finisher)."""
@@ -221,7 +221,3 @@ class PainterRenderer:
                 place = self.conditions.index(name)
                 conditions[row, place], known[row, place] = value, 1.0
         return Given(codes, one, CODE_NOISE * one, conditions, known, sources, torch.ones(count, config.tokens), one)
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.core.checkpoints import WEIGHTS, built, load_weights
+from mien.core.checkpoints import WEIGHTS, built, load_weights, under
 from mien.core.errors import WeightsError
 from mien.core.images import to_photos, to_tensor
 from mien.core.memory import keep_freed_memory
@@ -159,11 +159,6 @@ class MienPortrait:
 def read(readers: FaceReaders, crops: Tensor, taps: tuple[str, ...]) -> dict[str, Tensor]:
     """What the encoder reads of aligned crops (N 3 S S)."""
     return readers.encoder(align.encoder_window(crops, readers.encoder.input_size), taps)
-
-
-def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names start with ``prefix``, without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def digest(tensors: Mapping[str, Tensor], *, whole: bool = False) -> str:

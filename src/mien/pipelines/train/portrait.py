@@ -126,11 +126,11 @@ def fit_neutraliser(options: TrainRequest) -> Trained:
     """Preset mien: the directions of pose, expression and light, fitted to the decoder of RUN ``--from``; minutes."""
     if options.start_from is None:
         raise RequestError("--from: not given; wanted for --preset mien: the RUN of `mien train crowd` that is to draw")
-    from mien.core.checkpoints import load_weights
+    from mien.core.checkpoints import load_weights, under
     from mien.core.quantise import unpacked
     from mien.datasets.batches import FaceDataset
     from mien.generators.crowd.mien import MODEL as CROWD
-    from mien.generators.portrait.mien import PACKAGED_CROWD, digest, under
+    from mien.generators.portrait.mien import PACKAGED_CROWD, digest
     from mien.training.portrait_neutral import export, fit
 
     decoder, style, images = _decoder_of(options.start_from)
