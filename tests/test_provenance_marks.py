@@ -106,6 +106,55 @@ def test_the_self_made_credential_is_made_once_and_private(tmp_path: Path, monke
     assert made[0].key.decode() not in repr(made[0])
 
 
+@pytest.mark.parametrize("name", [CERTIFICATE, KEY])
+@pytest.mark.parametrize("how", ["emptied", "cut", "another's"])
+def test_a_spoilt_self_made_credential_is_set_aside_and_made_anew(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    own: Credential,
+    name: str,
+    how: str,
+) -> None:
+    folder = tmp_path / "credentials"
+    monkeypatch.delenv(certificate.VARIABLE, raising=False)
+    monkeypatch.setattr(certificate, "own_folder", lambda: folder)
+    before = credential()
+    data = (folder / name).read_bytes()
+    foreign = own.certificates if name == CERTIFICATE else own.key
+    spoilt = {"emptied": b"", "cut": data[: len(data) // 3], "another's": foreign}[how]
+    (folder / name).write_bytes(spoilt)
+    with ThreadPoolExecutor(3) as pool:
+        made = list(pool.map(lambda _: credential(), range(3)))
+    assert len({one.key for one in made}) == 1
+    assert made[0].key != before.key
+    assert algorithm(made[0]) == "es256"
+    assert credential() == made[0]
+    (aside,) = folder.glob("damaged-*")
+    assert (aside / name).read_bytes() == spoilt
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the self-made certificate in {folder} was damaged: made anew, what was left lies in {aside.name}"
+    ]
+    assert stat.S_IMODE((folder / KEY).stat().st_mode) == 0o600
+
+
+def test_a_command_goes_on_with_a_spoilt_certificate(
+    cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    from crowd_tiny import write_tiny_weights
+
+    env = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    words = ("crowd", "--count", 1, "--weights", write_tiny_weights(tmp_path / "w.safetensors"), "--out")
+    assert cli(*words, tmp_path / "a", env=env).returncode == 0
+    (key,) = (tmp_path / "config").rglob(KEY)
+    key.write_bytes(b"")
+    done = cli(*words, tmp_path / "b", env=env)
+    assert done.returncode == 0, done.stderr
+    assert "was damaged: made anew" in done.stderr
+    assert examine_bytes((tmp_path / "b" / "00000.png").read_bytes()).credentials is not None
+    assert "damaged" not in cli(*words, tmp_path / "c", env=env).stderr
+
+
 def test_where_nothing_can_be_written_it_lasts_as_long_as_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

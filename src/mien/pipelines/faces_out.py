@@ -251,25 +251,3 @@ def _held(out: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-# Until imagined faces are written by ``RunOutput``, too.
-
-
-def refuse_to_overwrite(out: Path, force: bool) -> None:
-    """``check_out``."""
-    check_out(out, force=force)
-
-
-def forget_old(out: Path) -> None:
-    """Remove what earlier runs left."""
-    RunOutput(out, FACES, resume=False).begin()
-
-
-def write_face(
-    out: Path, image: UInt8Image, row: Mapping[str, Any], marks: Marks, comment: str = COMMENT
-) -> dict[str, Any]:
-    """Write OUT/<file of the row>, which says of itself what it is; returns its row of the manifest."""
-    marked = marked_row(row, marks)
-    write_bytes(out / marked["file"], png_of(image, marked, marks, comment))
-    return marked

@@ -9,8 +9,8 @@ serial number is the same on all pictures signed with it; without the folder, mi
 from __future__ import annotations
 
 import datetime
+import logging
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from mien.core.errors import RequestError
+from mien.core.files import write_bytes
 
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 VARIABLE = "MIEN_CREDENTIALS"
 VALID_DAYS = 3650
 LOCK_SECONDS = 20
 ORGANISATION = "mien"  # a signer without an organisation is refused by some readers
+log = logging.getLogger("mien.provenance")
 LEAF_NAME = "mien, self-made certificate"
 
 
@@ -48,18 +50,32 @@ def credential(folder: str | os.PathLike[str] | None = None) -> Credential:
     """The credential of ``folder``, of ``$MIEN_CREDENTIALS``, or the self-made one, which the first use makes.
 
     ``RequestError`` for a folder named by the user without ``certificate.pem`` and ``key.pem``. Where the user's
-    configuration cannot be written, the self-made one lasts as long as the process.
+    configuration cannot be written, the self-made one lasts as long as the process. A self-made one that was emptied,
+    cut off, or is of two halves is set aside as ``damaged-...`` and made anew, with a warning.
     """
     given = folder or os.environ.get(VARIABLE)
     if given:
         return read(Path(given).expanduser(), "--credentials" if folder else VARIABLE)
     place = own_folder()
     try:
-        if not (place / KEY).exists():
-            _make_once(place)
-        return read(place, str(place))
+        return _whole(place) or _make_once(place)
     except (OSError, Timeout):
         return self_made()
+
+
+def _whole(place: Path) -> Credential | None:
+    """The self-made credential, if it lies there and its key belongs to its certificates."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        found = read(place, str(place))
+        chain = x509.load_pem_x509_certificates(found.certificates)
+        if load_pem_private_key(found.key, None).public_key() == chain[0].public_key():
+            return found
+    except (RequestError, ValueError, TypeError):
+        pass
+    return None
 
 
 def read(folder: Path, option: str) -> Credential:
@@ -133,18 +149,29 @@ def algorithm(chosen: Credential) -> str:
     raise RequestError(f"{KEY}: a key of another kind; allowed: ECDSA on P-256, P-384 or P-521, Ed25519, RSA")
 
 
-def _make_once(place: Path) -> None:
+def _make_once(place: Path) -> Credential:
     """Make the self-made credential in ``place``, once among all processes; the key appears last and is private."""
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     with FileLock(place / ".lock", timeout=LOCK_SECONDS):
-        if (place / KEY).exists():
-            return
+        if found := _whole(place):  # another process was first
+            return found
+        _set_aside(place)
         made = self_made()
         for name, data in ((CERTIFICATE, made.certificates), (KEY, made.key)):
-            handle, temporary = tempfile.mkstemp(dir=place, suffix=".tmp")  # readable by its owner alone
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.replace(temporary, place / name)
+            write_bytes(place / name, data, mode=0o600)  # readable by its owner alone
+    return made
+
+
+def _set_aside(place: Path) -> None:
+    """Move what is left of a damaged credential to a folder beside it, and say so."""
+    left = [place / name for name in (CERTIFICATE, KEY) if (place / name).exists()]
+    if not (place / KEY).exists():  # making it was stopped between its two files
+        return
+    aside = place / f"damaged-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S%f}"
+    aside.mkdir(mode=0o700)
+    for path in left:
+        os.replace(path, aside / path.name)
+    log.warning("the self-made certificate in %s was damaged: made anew, what was left lies in %s", place, aside.name)
 
 
 def _name(common: str) -> Any:

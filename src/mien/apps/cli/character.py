@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.apps.cli.options import Credentials, Force, Unmarked
-from mien.apps.cli.output import echo
+from mien.apps.cli.output import echo, stoppable
 
 EXAMPLE = '"a woman of 30 with curly hair"'
 
@@ -30,23 +30,23 @@ def character(
     from mien.apps.cli.options import say_understood
     from mien.core.errors import RequestError
     from mien.core.seeding import fresh_seed
-    from mien.pipelines.faces_out import refuse_to_overwrite
+    from mien.pipelines.faces_out import check_out, opened
     from mien.pipelines.request import imagine_request
 
     seed = fresh_seed() if seed is None else seed
     read = imagine_request(text, age=age, seed=seed, size_px=size)
     if not read.request.description.attributes and read.request.description.ages_years is None:
         raise RequestError(f"WORDS: none given; say who it is, for example {EXAMPLE}")
-    refuse_to_overwrite(out, force)
+    check_out(out, force=force)
     say_understood(read)
 
     from mien.core.progress import progress_bars
     from mien.pipelines.character import write_character
     from mien.provenance.marks import Marks
 
-    marks = Marks.load(not unmarked, credentials)
-    with progress_bars() as bars:
-        write_character(out, read.request, marks, device=device, on_progress=bars("pictures"))
+    with stoppable(), opened(out, force=force) as output, progress_bars() as bars:
+        marks = Marks.load(not unmarked, credentials)
+        write_character(output, read.request, marks, device=device, on_progress=bars("pictures"))
     echo(f"{out / 'sheet.png'} (seed {seed})")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.apps.cli.options import Credentials, Force, Unmarked
-from mien.apps.cli.output import echo
+from mien.apps.cli.output import echo, stoppable
 
 COUNT_LIMIT = 100_000
 EXAMPLE = '"a smiling woman with brown hair"'
@@ -66,7 +66,7 @@ def imagine(
     from mien.apps.cli.options import say_understood
     from mien.core.errors import RequestError
     from mien.core.seeding import fresh_seed
-    from mien.pipelines.faces_out import refuse_to_overwrite
+    from mien.pipelines.faces_out import check_out, opened
     from mien.pipelines.imagine_settings import checked_settings
     from mien.pipelines.request import check_count, imagine_request
 
@@ -80,7 +80,7 @@ def imagine(
     described = read.request.description
     if not described.attributes and described.ages_years is None and method != "invert" and like is None:
         raise RequestError(f"WORDS: none given; say what the face is like, for example {EXAMPLE} (see --words)")
-    refuse_to_overwrite(out, force)
+    check_out(out, force=force)
     say_understood(read)
 
     from mien.core.progress import progress_bars
@@ -92,13 +92,14 @@ def imagine(
         preset=preset, method=method, wanted=described.attributes, ages_years=described.ages_years, typical=typical,
         like=like, photo=photo, seed=seed, weights=weights, device=device, size_px=size, settings=own,
     )  # fmt: skip
-    marks = Marks.load(not unmarked, credentials)
-    sampler = sampler_of(request)
-    with progress_bars() as bars:
-        on_progress = bars(f"{count} faces")
-        write_imagined(out, sampler, seed, count, request.wanted, marks, sheet=sheet, on_progress=on_progress)
-    if request.setting("curves", False):
-        write_curves(out, sampler)
+    with stoppable(), opened(out, force=force) as output:
+        marks = Marks.load(not unmarked, credentials)
+        sampler = sampler_of(request)
+        with progress_bars() as bars:
+            on_progress = bars(f"{count} faces")
+            write_imagined(output, sampler, seed, count, request.wanted, marks, sheet=sheet, on_progress=on_progress)
+        if request.setting("curves", False):
+            write_curves(output, sampler)
     echo(str(out / "sheet.png") if sheet else f"{count} faces in {out} (seed {seed})")
 
 
