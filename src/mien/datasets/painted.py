@@ -10,8 +10,8 @@ import numpy.typing as npt
 from mien.core.images import to_tensor
 from mien.core.records import Float32Array, UInt8Image
 from mien.datasets.batches import FaceDataset, Rows
+from mien.faces.pose import PITCH_UNIT_DEGREES, YAW_UNIT_DEGREES
 
-YAW_DEGREES, PITCH_DEGREES = 30.0, 20.0  # units of the two
 CORNER = (40 / 128, 18 / 128)  # height and width of the upper corners, where the background is, in shares of the crop
 GREY = 0.03  # mean difference of neighbouring colour channels under which a photograph is grey
 WHOLE = 0.97  # least share of a crop that lies inside its photograph
@@ -38,8 +38,8 @@ def photo_conditions(
     colour = corners.mean(1)
     sign = -1.0 if mirrored else 1.0
     return {
-        "yaw": sign * column("yaw_degrees") / YAW_DEGREES,
-        "pitch": column("pitch_degrees") / PITCH_DEGREES,
+        "yaw": sign * column("yaw_degrees") / YAW_UNIT_DEGREES,
+        "pitch": column("pitch_degrees") / PITCH_UNIT_DEGREES,
         "sharpness": np.log1p(column("sharpness")),
         "eye": np.log(column("eye_distance_px")),
         "grey": (steps < GREY).astype(np.float32),
@@ -59,7 +59,7 @@ def looks_of(columns: Mapping[str, Float32Array]) -> dict[str, npt.NDArray[np.bo
     known = {name: np.nan_to_num(values) for name, values in columns.items()}
     whole = (known["valid"] > WHOLE) & (known["grey"] < 0.5)
     sharp = known["sharpness"] > np.median(known["sharpness"])
-    ahead, plain = np.abs(known["yaw"]) * YAW_DEGREES < AHEAD_DEGREES, known["bg_std"] < PLAIN
+    ahead, plain = np.abs(known["yaw"]) * YAW_UNIT_DEGREES < AHEAD_DEGREES, known["bg_std"] < PLAIN
     return {
         "studio": whole & sharp & ahead & plain,
         "natural": whole & sharp & ~plain & (np.abs(known["yaw"]) < 1),

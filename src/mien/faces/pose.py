@@ -32,6 +32,7 @@ IntArray = npt.NDArray[np.int64]
 
 MODEL = "mean-face-shape"
 CAMERA_AXES = np.array([1.0, -1.0, -1.0])  # photo: x right, y down, z away -> x right, y up, z to the camera
+YAW_UNIT_DEGREES, PITCH_UNIT_DEGREES = 30.0, 20.0  # of the conditions that tell a generator how a head is turned
 
 
 @dataclass(frozen=True, slots=True)

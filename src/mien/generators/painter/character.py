@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.core.contract import FaceRequest
 from mien.core.records import UInt8Image
-from mien.datasets.painted import YAW_DEGREES
+from mien.faces.pose import YAW_UNIT_DEGREES
 from mien.generators.imagine.density import Float64Array, Wish
 from mien.generators.painter.people import PaintedImagine, conditions_of
 
@@ -49,7 +49,7 @@ def variations(makes: PaintedImagine, wish: Wish, request: FaceRequest) -> list[
 
 def turned(makes: PaintedImagine, features: Float64Array, name: str) -> Variation:
     """Turned to one of ``ANGLES_DEGREES``."""
-    renderer, frame, value = makes.renderer, makes.density.frame, ANGLES_DEGREES[name] / YAW_DEGREES
+    renderer, frame, value = makes.renderer, makes.density.frame, ANGLES_DEGREES[name] / YAW_UNIT_DEGREES
     if renderer.scenes is not None:
         mean, deviation = renderer.scale["yaw"]
         code = frame.codes(features[None])[0]
