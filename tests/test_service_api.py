@@ -132,6 +132,49 @@ def test_the_sentences_are_those_of_the_command_line(client: TestClient, cli_her
         assert told == wanted.replace(option, field, 1).replace(" --", " ")
 
 
+def test_a_cast_is_made_row_by_row(client: TestClient) -> None:
+    rows = [{"name": "Zo\u00eb", "sex": "f", "age": 30}, {"words": "a man in his fifties", "count": 2, "seed": 5}]
+    answer = client.post("/v1/cast", json={"rows": rows, "seed": 3})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["seed"] == 3
+    faces = told["faces"]
+    assert [face["file"] for face in faces] == ["Zo\u00eb.png", "row-2-1.png", "row-2-2.png"]
+    assert [(face["sex"], face["seed"], face["row"]) for face in faces] == [("female", 3, 1), *[("male", 5, 2)] * 2]
+    assert (faces[0]["age"], faces[0]["cells"]) == (30, {"name": "Zo\u00eb", "sex": "f", "age": "30"})
+    zipped = client.post("/v1/cast", json={"rows": rows[::-1], "seed": 3, "format": "zip"})
+    with zipfile.ZipFile(io.BytesIO(zipped.content)) as archive:
+        assert archive.namelist() == ["row-1-1.png", "row-1-2.png", "Zo\u00eb.png", "manifest.jsonl"]
+        lines = [json.loads(line) for line in archive.read("manifest.jsonl").decode().splitlines()]
+    assert lines[2]["index"] == faces[0]["index"], "a row that moved is the same person"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "rows: not given"),
+        ({"rows": []}, "rows: "),
+        ({"rows": [{}]}, "rows: no row says anything"),
+        ({"rows": [{"count": 5}]}, "rows: 5 faces given; allowed at once are 4"),
+        ({"rows": [{"sex": "f"}], "colour": 1}, "colour: no such field; allowed: rows, seed, size, format"),
+    ],
+)
+def test_a_cast_that_cannot_be_is_one_sentence(client: TestClient, body: dict[str, Any], said: str) -> None:
+    answer = client.post("/v1/cast", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith(said)
+
+
+def test_every_wrong_cell_of_a_cast_is_told(client: TestClient) -> None:
+    rows = [{"age": "xyz"}, {"sex": "robot", "hair": "red"}, {"look": "news", "seed": -1}, {"name": "fine"}]
+    answer = client.post("/v1/cast", json={"rows": rows})
+    assert answer.status_code == 422
+    told = answer.json()
+    assert told["error"].startswith("rows: 5 cells cannot be read: row 1, age: 'xyz' given")
+    cells = [(cell["row"], cell["column"]) for cell in told["cells"]]
+    assert sorted(cells) == [(1, "age"), (2, "hair"), (2, "sex"), (3, "look"), (3, "seed")]
+
+
 def test_a_photo_is_read_from_memory(client: TestClient) -> None:
     for data, kind in ((encode_png(PHOTO), "image/png"), (encode_jpeg(PHOTO), "image/jpeg; charset=x")):
         answer = send(client, data, kind)

@@ -40,7 +40,7 @@ def visit(browser: Any, service: Live) -> Iterator[Visit]:
 def test_the_page_needs_no_other_server(visit: Visit) -> None:
     page = visit.open("docs")
     page.wait_for_selector("#operations-faces-crowd")
-    assert page.locator(".opblock").count() == 9
+    assert page.locator(".opblock").count() == 10
     visit.shot("service-docs", full_page=True)
     assert visit.foreign == []
     assert visit.complaints == []

@@ -16,7 +16,8 @@ from mien.apps.web.settings import ServiceSettings
 
 EXAMPLES = 15
 OPERATIONS = [
-    ("POST", "/v1/crowd"), ("POST", "/v1/imagine"), ("POST", "/v1/describe"), ("GET", "/v1/jobs/{id}"),
+    ("POST", "/v1/crowd"), ("POST", "/v1/cast"), ("POST", "/v1/imagine"), ("POST", "/v1/describe"),
+    ("GET", "/v1/jobs/{id}"),
     ("DELETE", "/v1/jobs/{id}"), ("GET", "/v1/jobs/{id}/result"), ("GET", "/healthz"), ("GET", "/readyz"),
     ("GET", "/metrics"),
 ]  # fmt: skip

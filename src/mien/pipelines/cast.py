@@ -52,6 +52,19 @@ class CastRow:
     look: str | None
     cells: Mapping[str, str]  # as they were given, empty ones left out
 
+    def seeded(self, seed: int) -> FacesRequest:
+        """The request with its seed; without one of its own it is ``seed``, and the person follows from the name."""
+        if self.request.seed is not None:
+            return self.request
+        return replace(self.request, seed=seed, first=index_of(self.stem))
+
+    @property
+    def manifest(self) -> list[dict[str, Any]]:
+        """What the manifest says of each face of the row beside what it says of any."""
+        look = {} if self.look is None else {"look": self.look}
+        about = {**look, "row": self.number, "cells": dict(self.cells)}
+        return [{**about, "file": name} for name in files_of(self.stem, self.request.count)]
+
 
 @dataclass(frozen=True, slots=True)
 class Cast:
@@ -136,13 +149,8 @@ def cast_tasks(cast: Cast, seed: int) -> Iterator[FaceTask]:
     from mien.pipelines.crowd_out import tasks_of
 
     for row in cast.rows:
-        request = row.request
-        if request.seed is None:
-            request = replace(request, first=index_of(row.stem))
-        more: dict[str, Any] = {} if row.look is None else {"look": row.look}
-        more |= {"row": row.number, "cells": dict(row.cells)}
-        for task, name in zip(tasks_of(request, seed, look=row.look), files_of(row.stem, request.count), strict=True):
-            yield replace(task, more={**more, "file": name})
+        for task, more in zip(tasks_of(row.seeded(seed), seed, look=row.look), row.manifest, strict=True):
+            yield replace(task, more=more)
 
 
 def index_of(stem: str) -> int:

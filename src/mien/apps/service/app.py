@@ -22,7 +22,7 @@ from mien.apps.web.models import ModelSpec, chosen
 from mien.apps.web.settings import ServiceSettings
 from mien.apps.web.uploads import PHOTO_TYPES
 from mien.apps.web.worker import FullError, UnavailableError
-from mien.core.errors import MienError, PhotoError
+from mien.core.errors import CellsError, MienError, PhotoError
 
 PHOTO_STATUS = {"too_large": 413, "not_an_image": 415, "needs_heif": 415}
 ABOUT = "Faces of people who do not exist, and what can be said of photos. Nothing that is uploaded is kept."
@@ -59,6 +59,7 @@ def create_app(settings: ServiceSettings | None = None, *, specs: Sequence[Model
     docs_page.add(app, keys_wanted=keys is not None)
     _say_errors(app)
     types = {f"/v1/{m.name}": JSON if m.takes == "faces" else PHOTO_TYPES for m in service.specs.values()}
+    types[routes.CAST] = JSON
     app.add_middleware(
         AuthMiddleware,
         settings=settings,
@@ -89,6 +90,9 @@ def _say_errors(app: FastAPI) -> None:
             return refusal(503, str(error), {"Retry-After": "30"})
         if isinstance(error, PhotoError):
             return refusal(PHOTO_STATUS.get(error.reason, 422), str(error))
+        if isinstance(error, CellsError):
+            cells = [{"row": cell.row, "column": cell.column, "message": plain(cell.message)} for cell in error.cells]
+            return JSONResponse({"error": plain(str(error)), "cells": cells}, 422)
         return refusal(422 if error.exit_status == 2 else 503, str(error))
 
     @app.exception_handler(HTTPException)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,8 @@ from starlette.exceptions import HTTPException
 
 from mien.apps.service.jobs import Job
 from mien.apps.service.metrics import CONTENT_TYPE_LATEST
-from mien.apps.web.forms import FacesForm, FacesMade, JobBegun, JobMade, Refusal, limited
-from mien.apps.web.models import ModelSpec, PhotoJob, read_form
+from mien.apps.web.forms import CastForm, FacesForm, FacesMade, JobBegun, JobMade, Refusal, limited
+from mien.apps.web.models import ModelSpec, PhotoJob, read_cast_form, read_form
 from mien.apps.web.uploads import photo_of, size_of
 from mien.apps.web.worker import FullError
 from mien.core.errors import RequestError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mien.apps.service.state import Service
     from mien.pipelines.request import Read
 
+CAST = "/v1/cast"
 BUSY_JOBS_SECONDS = 60
 BYTES_A_PIXEL = 3
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -49,6 +51,8 @@ def add(app: FastAPI, service: Service) -> None:
     """Add every route."""
     for spec in service.specs.values():
         (_faces if spec.takes == "faces" else _photo)(app, service, spec)
+    if "crowd" in service.specs:
+        _cast(app, service)
     _jobs(app, service)
     _health(app, service)
 
@@ -86,6 +90,29 @@ def _faces(app: FastAPI, service: Service, spec: ModelSpec) -> None:
     app.post(
         f"/v1/{spec.name}", summary=spec.summary, operation_id=spec.name, responses=FACES_ANSWERS,
         response_model=None, tags=["faces"],
+    )(route)  # fmt: skip
+
+
+def _cast(app: FastAPI, service: Service) -> None:
+    async def route(form: CastForm) -> Response:
+        cast = read_cast_form(form, service.settings.direct_faces)
+        seed = fresh_seed() if form.seed is None else form.seed
+        made: list[Picture] = []
+        for row in cast.rows:
+            asked = replace(row.seeded(seed), size_px=form.size)
+            pictures = await asyncio.wrap_future(service.worker.submit("crowd", asked, asked.count))
+            made += [
+                replace(picture, row={**picture.row, **more})
+                for picture, more in zip(pictures, row.manifest, strict=True)
+            ]
+        left_out = "; ".join(map(str, cast.remarks))
+        return await _picture_answer(service, made, form.format, {"seed": seed, "first": 0, "left_out": left_out})
+
+    route.__annotations__["form"] = CastForm
+    route.form = CastForm  # type: ignore[attr-defined]
+    app.post(
+        CAST, summary="A face for each row of a cast list", operation_id="cast", response_model=None, tags=["faces"],
+        responses={**REFUSALS, 200: FACES_ANSWERS[200]},
     )(route)  # fmt: skip
 
 

@@ -51,6 +51,17 @@ class CrowdForm(FacesForm):
     size: Literal[128, 256] | None = Field(default=None, description="Height and width, px: 128, or 256 (enlarged).")
 
 
+class CastForm(Form):
+    """People of a cast list, a face or several for each row."""
+
+    rows: list[dict[str, str | int | float | None]] = Field(
+        min_length=1, description="name, sex, age, words, race, look, seed, count; each may be left out."
+    )
+    seed: int | None = Field(default=None, ge=0, le=SEED_LIMIT - 1, description="Of rows that have none of their own.")
+    size: Literal[128, 256] | None = Field(default=None, description="Height and width, px, as for a crowd.")
+    format: Literal["json", "zip"] = Field(default="json", description="json: base64 PNGs; zip: PNGs and manifest.")
+
+
 class ImagineForm(FacesForm):
     """Faces from words."""
 
