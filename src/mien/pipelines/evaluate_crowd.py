@@ -90,12 +90,12 @@ def _subject(name: str) -> tuple[Generator, Path | None]:
     """A generator by preset or weights file, and its weights file where that is known."""
 
     if name in PRESETS:
-        packaged = WEIGHTS / f"crowd-{name}.safetensors"
+        packaged = WEIGHTS / ("painter.safetensors" if name == "painter" else f"crowd-{name}.safetensors")
         return mien.load("crowd", preset=name).generator, packaged if packaged.is_file() else None
     if not Path(name).is_file():
         raise RequestError(f"{name}: neither a preset ({', '.join(PRESETS)}) nor a weights file")
     model = str(load_weights(name)[1].get("model"))
-    if model not in {f"crowd-{preset}" for preset in PRESETS}:
+    if model not in {"crowd-mien", "crowd-paper"}:
         raise RequestError(f"{name}: weights of '{model}', wanted those of a crowd generator")
     return mien.load("crowd", preset=model.removeprefix("crowd-"), weights=name).generator, Path(name)
 

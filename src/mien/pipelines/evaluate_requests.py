@@ -9,7 +9,7 @@ from mien.core.errors import RequestError
 from mien.datasets.layout import require_dataset
 from mien.evaluation import report
 
-PRESETS = ("mien", "paper")
+PRESETS = ("painter", "mien", "paper")
 JUDGES = ("mien", "attributes")
 ENCODERS = ("facenet", "vgg-face")
 SPLITS = ("train", "validation", "test")
@@ -35,7 +35,7 @@ class ReportRequest:
 class CrowdEvaluation(ReportRequest):
     """Which crowd generators to judge, and by how many faces."""
 
-    preset: str | None = None  # None: mien, or what ``weights`` are of
+    preset: str | None = None  # None: painter, or what ``weights`` are of
     weights: Path | None = None
     count: int = 10_000
     peers: tuple[str, ...] = ()  # presets or weights files
@@ -56,7 +56,7 @@ class CrowdEvaluation(ReportRequest):
     @property
     def subjects(self) -> tuple[str, ...]:
         """The preset or weights file of each generator, the one that is judged first."""
-        return (str(self.weights) if self.weights else self.preset or "mien", *self.peers)
+        return (str(self.weights) if self.weights else self.preset or "painter", *self.peers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,10 +36,10 @@ def crowd(
     data: Data,
     out: Out,
     preset: Annotated[
-        str | None, typer.Option(help="Which packaged generator: mien or paper.", show_default="mien")
+        str | None, typer.Option(help="Which packaged generator: painter, mien or paper.", show_default="painter")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="A weights file of either preset, instead of a packaged one.")
+        Path | None, typer.Option(help="A weights file of `mien train crowd`, instead of a packaged one.")
     ] = None,
     count: Annotated[int, typer.Option(help="How many faces to make.", min=200)] = 10_000,
     peer: Annotated[

@@ -25,7 +25,7 @@ from mien.generators.imagine.weights import MODEL, from_tensors
 from mien.generators.painter.renderer import PainterRenderer
 
 DENSITY = "imagine-painter.safetensors"
-SPREAD = 0.85  # of the temperature: the far ends of the density are caricatures
+SPREAD = 0.95  # of the temperature: the far ends of the density are caricatures
 # What words of an age mean where no years are given.
 WORDS_YEARS = {
     "Baby": (0.5, 2.0),
