@@ -1,0 +1,151 @@
+"""Faults to plant in the papers' modules and losses, and the run that shows whether tests notice.
+
+    python tests/planted_faults.py              # all: about ten seconds each
+    python tests/planted_faults.py --only 3 9   # some, by number
+
+Each fault is one line of the source with another in its place, in a copy of the package; the tests of ``TESTS`` run
+against the copy until one fails. A fault that none notices survives, which is a fault of the tests. At most one of
+thirty may. ``HELD_OUT`` were written after the tests, which were not changed for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parent / "src" / "mien"
+TESTS = (
+    "test_papers_as_printed.py", "test_portrait_losses.py", "test_core_losses.py", "test_generators_paper.py",
+    "test_portrait_paper.py", "test_portrait_warp.py", "test_imagine_mixture.py", "test_imagine_pictures.py",
+)  # fmt: skip
+SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``old`` occurs once in ``file`` (below src/mien); ``new`` takes its place."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+SANCHE, WANG, CATE = "papers/cgan_sanche/networks.py", "papers/frontal_wang_2019/", "papers/deepface_2016/"
+PORTRAIT, GAN = "training/portrait_paper.py", "training/crowd_paper.py"
+FAULTS = (
+    # The audit of 2026-11-25: these survived the tests of that day.
+    Fault("no batch norm after the generator's fully connected layers", SANCHE,
+          "x = torch.relu(norm(layer(x)))", "x = torch.relu(layer(x))"),
+    Fault("no ReLU in the discriminator", SANCHE,
+          "torch.relu(nn.functional.max_pool2d(convolution(x), 2))", "nn.functional.max_pool2d(convolution(x), 2)"),
+    Fault("no ReLU before the discriminator's last layer", SANCHE,
+          "x = torch.relu(self.hidden(x.flatten(1)))", "x = self.hidden(x.flatten(1))"),
+    Fault("average instead of max pooling", SANCHE, "max_pool2d(convolution(x), 2)", "avg_pool2d(convolution(x), 2)"),
+    Fault("bilinear instead of repeated pixels", SANCHE, 'mode="nearest"', 'mode="bilinear"'),
+    Fault("the discriminator trained on F_O", PORTRAIT,
+          'shared["noisy"], shared["photo"] = drawn.noisy.detach(), photo',
+          'shared["noisy"], shared["photo"] = drawn.output.detach(), photo'),
+    Fault("the output not warped for texture", PORTRAIT,
+          'warped = both if warm else networks["warp"](both, points[:, reliable, :2])', "warped = both"),
+    Fault("one residual block a stage", WANG + "networks.py",
+          "nn.Sequential(Residual(channels), Residual(channels))", "nn.Sequential(Residual(channels), nn.Identity())"),
+    Fault("the generator's turn judged on F_O", PORTRAIT,
+          'networks["discriminator"](drawn.noisy)', 'networks["discriminator"](drawn.output)'),
+    Fault("ridge 1e-2", CATE + "mixture.py", "LAMBDA = 1e-5", "LAMBDA = 1e-2"),
+    Fault("rate 5e-3", GAN, "learning_rate: float = 5e-4", "learning_rate: float = 5e-3"),
+    Fault("dropout off", "attributes/heads.py", "axes = self.dropout(axes)", "axes = axes"),
+    Fault("blur off", CATE + "descent.py", "if config.blur_every and (step + 1)", "if False and (step + 1)"),
+    Fault("one cascade of seven", "evaluation/detection.py",
+          "own.cascades = list(load_cascades().values())", "own.cascades = list(load_cascades().values())[:1]"),
+    # Invented with the tests at hand.
+    Fault("no batch norm after deconvolutions", SANCHE,
+          "x = torch.relu(self.norms[number](x))", "x = torch.relu(x)"),
+    Fault("no shortcut in the residual block", WANG + "networks.py",
+          "functional.relu(x + self.norm2(self.conv2(y)))", "functional.relu(self.norm2(self.conv2(y)))"),
+    Fault("a black background", WANG + "networks.py",
+          "background: float | Tensor = 1.0", "background: float | Tensor = -1.0"),
+    Fault("landmarks measured on the noisy face", PORTRAIT,
+          'points = networks["landmarks"](drawn.output)', 'points = networks["landmarks"](drawn.noisy)'),
+    Fault("samples of unit variance", CATE + "mixture.py",
+          "means + np.sqrt(variances) * draws", "means + draws"),
+    Fault("rate 5e-3 for the heads of the paper", "training/attributes_presets.py",
+          "learning_rate=5e-6", "learning_rate=5e-3"),
+)  # fmt: skip
+HELD_OUT = (
+    Fault("the generator pauses below a half, too", GAN,
+          "pause_generator_below: float = 1 / 3", "pause_generator_below: float = 1 / 2"),
+    Fault("the discriminator told other labels than the generator", GAN,
+          'torch.cat([labels, labels])', 'torch.cat([labels, -labels])'),
+    Fault("the mean of made images counted twice", "core/losses.py",
+          "+ sigmoid_cross_entropy(fake, 0.0)) / 2", "+ 2 * sigmoid_cross_entropy(fake, 0.0)) / 3"),
+    Fault("the mask leaves one stage later", WANG + "networks.py",
+          "self.branch = count - config.mask_stages ", "self.branch = count - config.mask_stages + 1 "),
+    Fault("tilt measured across", WANG + "losses.py",
+          "return (left[..., 1] - right[..., 1]).abs().mean()", "return (left[..., 0] - right[..., 0]).abs().mean()"),
+    Fault("the discriminator learns at every step", PORTRAIT,
+          "generator_turns: int = 4", "generator_turns: int = 1"),
+    Fault("the mixture's targets not divided by |C|", CATE + "mixture.py",
+          "self.weights[columns] @ values / len(columns)", "self.weights[columns] @ values"),
+    Fault("inversion not divided by |T|^2", CATE + "invert.py",
+          "return off / wanted.square().sum(1).clamp_min(1e-12)", "return off"),
+    Fault("the visualised softmax replaced by its logit", CATE + "visualise.py",
+          "logits.float().softmax(1) for logits", "logits.float() for logits"),
+    Fault("the photograph not warped for texture", PORTRAIT,
+          'theirs = networks["warp"](known, in_pixels(wanted, size)[:, reliable, :2])', "theirs = known"),
+)  # fmt: skip
+
+
+def planted(fault: Fault, room: Path) -> Path:
+    """A copy of the package with the fault, as a directory for ``PYTHONPATH``."""
+    package = room / "mien"
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    for kept in SOURCE.rglob("*.safetensors"):
+        (package / kept.relative_to(SOURCE)).symlink_to(kept)
+    path = package / fault.file
+    text = path.read_text()
+    if text.count(fault.old) != 1:
+        raise ValueError(f"{fault.name}: {fault.file} has {text.count(fault.old)} times: {fault.old}")
+    path.write_text(text.replace(fault.old, fault.new))
+    return room
+
+
+def noticed(fault: Fault, tests: tuple[str, ...] = TESTS) -> str | None:
+    """The first test that fails on a fault; ``None``: it survives."""
+    with tempfile.TemporaryDirectory() as folder:
+        room = planted(fault, Path(folder))
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+        done = subprocess.run(
+            [*command, *(str(HERE / test) for test in tests)],
+            env=os.environ | {"PYTHONPATH": f"{room}{os.pathsep}{HERE}", "OMP_NUM_THREADS": "1"},
+            cwd=HERE.parent, capture_output=True, text=True, timeout=SECONDS, check=False,
+        )  # fmt: skip
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{fault.name}: the tests could not run\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return next((line for line in done.stdout.splitlines() if line.startswith("FAILED")), None)
+
+
+def main() -> int:
+    """Plant the faults one by one; status 1 where more than one in thirty survives."""
+    faults = (*FAULTS, *HELD_OUT)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", type=int, nargs="*", help="numbers of faults, from 1")
+    chosen = parser.parse_args().only or range(1, len(faults) + 1)
+    survivors = []
+    for number in chosen:
+        found = noticed(faults[number - 1])
+        print(f"{number:3d} {faults[number - 1].name}: {found or 'SURVIVES'}", flush=True)
+        survivors += [] if found else [number]
+    print(f"{len(survivors)} of {len(list(chosen))} survive: {survivors}")
+    return int(len(survivors) * 30 > len(list(chosen)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
