@@ -98,6 +98,36 @@ def test_sanches_discriminator_layer_by_layer() -> None:
     same(network(image, labels), F.linear(x, w["output.weight"], w["output.bias"])[:, 0])
 
 
+class Watched(nn.Module):
+    """Remembers what it was shown."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.seen = inner, []
+
+    def forward(self, *given: Any) -> Any:
+        self.seen.append(given)
+        return self.inner(*given)
+
+
+def test_sanches_networks_are_told_the_labels_of_the_batch_in_both_turns() -> None:
+    """The labels of the batch are asked of the generator, and shown to its judge with photos and made images alike."""
+    tiny = sanche.PaperConfig(noise=6, channels=(4, 5, 6), hidden=16, size_px=16)
+    config = crowd_paper.CrowdPaperConfig(networks=tiny)
+    networks: Any = {name: Watched(one) for name, one in crowd_paper.paper_networks(config, 1).items()}
+    networks["generator"].config = config.networks
+    labels = sanche.encode_labels(["female", "male"], [20, 70])
+    batch = {"image": torch.zeros(2, 3, 16, 16), "labels": labels}
+    info = StepInfo(0, 1, 0, 2, 1e-4)
+    crowd_paper.discriminator_cost(networks, batch, torch.Generator(), info)
+    crowd_paper.generator_cost(networks, batch, torch.Generator(), info)
+    assert all(torch.equal(given[1], labels) for given in networks["generator"].seen)
+    own, generators = networks["discriminator"].seen
+    assert torch.equal(own[1], torch.cat([labels, labels]))
+    assert torch.equal(own[0][:2], batch["image"])
+    assert torch.equal(generators[1], labels)
+
+
 def residual(x: Tensor, w: Weights, name: str) -> Tensor:
     y = batch_norm(F.conv2d(x, w[f"{name}.conv1.weight"], padding=1), w, f"{name}.norm1").relu()
     return (x + batch_norm(F.conv2d(y, w[f"{name}.conv2.weight"], padding=1), w, f"{name}.norm2")).relu()
@@ -138,18 +168,6 @@ def test_wangs_discriminator_layer_by_layer() -> None:
         name = f"layers.{2 * k}"
         x = F.leaky_relu(F.conv2d(x, w[f"{name}.weight"], w[f"{name}.bias"], stride=1 + k % 2, padding=1), 0.2)
     same(network(image), F.conv2d(x, w["out.weight"], w["out.bias"], padding=1))
-
-
-class Watched(nn.Module):
-    """Remembers what it was shown."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner, self.seen = inner, []
-
-    def forward(self, *given: Any) -> Any:
-        self.seen.append(given)
-        return self.inner(*given)
 
 
 @pytest.fixture(name="turn")

@@ -152,7 +152,7 @@ def _figures(subject: str, one: WordJudged) -> list[Figure]:
             label=f"{one.word}: {label}",
             subject=subject,
             unit="%",
-            better="near the real one",
+            better="near the real one" if tag != "open" else "",  # no photograph was asked for neither
         )
         for tag, label, found in (*shares, ("open", "found when neither", one.open))
     ]
