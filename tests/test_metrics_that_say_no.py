@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from test_evaluation_crowd import AGES, WORDS, FakeJudges, drawn, faces, made
-from test_evaluation_imagine import PEOPLE, SAMPLES, PixelJudges, crops_of, painted, row_of
+import test_evaluation_crowd as in_crowds
+import test_evaluation_imagine as in_words
 
 from mien.attributes import NAMES
 from mien.attributes.attribute_judge import RACES
@@ -24,6 +25,13 @@ from mien.evaluation.imagine import MadeFaces, RealFaces, judge_imagine
 from mien.evaluation.imagine_sets import choose_sets
 from mien.evaluation.report import Figure, Report, ReportProvenance, Section
 
+CROWDS: Any = in_crowds  # helpers of other tests, which carry no types
+IMAGINED: Any = in_words
+AGES, WORDS, FakeJudges, drawn, faces, made = (
+    CROWDS.AGES, CROWDS.WORDS, CROWDS.FakeJudges, CROWDS.drawn, CROWDS.faces, CROWDS.made,
+)  # fmt: skip
+PEOPLE, SAMPLES, PixelJudges = IMAGINED.PEOPLE, IMAGINED.SAMPLES, IMAGINED.PixelJudges
+crops_of, painted, row_of = IMAGINED.crops_of, IMAGINED.painted, IMAGINED.row_of
 COUNT = 220
 CLEAR = 0.02  # of the better value's size
 
@@ -53,14 +61,14 @@ def cannot_say_no(report: Report, good: str, bad: tuple[str, ...]) -> list[str]:
     return silent
 
 
-def seen(crops, *, progress=None):
+def seen(crops: Any, *, progress: Any = None) -> Any:
     """A stand-in for the cascades (which are tested by themselves): a face is what is neither flat nor all noise."""
     if progress is not None:
         progress(len(crops))
     return np.array([crop[..., 2].std() > 5 and crop[..., 0].std() < 5 for crop in crops])
 
 
-def marked(crops, blue):
+def marked(crops: Any, blue: Any) -> Any:
     """Crops in whose last pixel the judge of the crowd's tests finds everything (255) or nothing (0)."""
     found = crops.copy()
     found[:, -1, -1, 2] = blue
@@ -87,7 +95,7 @@ def _crowds() -> Report:
             "copies": replace(good, crops=real.crops.copy()),
             "shuffled": replace(good, crops=good.crops[shuffled]),
         }
-        flat = {"sweep": np.full((len(AGES), 6, 24, 24, 3), 90, np.uint8)}
+        flat: dict[str, Any] = {"sweep": np.full((len(AGES), 6, 24, 24, 3), 90, np.uint8)}
         crowds = [made("good", good, raced=raced, words=obeyed)]
         crowds += [replace(made(name, one, AGES[::-1], words=deaf), **flat) for name, one in plants.items()]
         mismatched = replace(raced, crops=raced.crops[shuffled[shuffled < 200]])

@@ -103,7 +103,8 @@ class Watched(nn.Module):
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.inner, self.seen = inner, []
+        self.inner = inner
+        self.seen: list[Any] = []
 
     def forward(self, *given: Any) -> Any:
         self.seen.append(given)
