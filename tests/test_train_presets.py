@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,19 @@ def test_a_refusal_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_names_the_presets_and_resumes_that_commands_accept() -> None:
+    """It said that every training has the presets `mien` and `paper`, and resumes."""
+    text = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    table = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", text.partition("### Trainings")[2], re.M)
+    said = {}
+    for model, names, resumed in table:
+        known = re.findall(r"`(\w+)`", names)
+        goes_on = known if resumed == "both" else re.findall(r"`(\w+)`", resumed)
+        said[model] = {name: name in goes_on for name in known}
+    wanted = {
+        model: {name: "resume" in preset.options for name, preset in found.items()}
+        for model, found in presets.PRESETS.items()
+    }
+    assert said == wanted
