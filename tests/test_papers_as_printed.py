@@ -3,6 +3,7 @@ every printed number. ``planted_faults.py`` breaks the code and expects these te
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -245,7 +246,9 @@ def test_every_printed_number() -> None:
     weights = losses.LandmarkWeights()
     assert (weights.geometry, weights.symmetry, weights.tilt, weights.expression) == (160, 1, 1, 1)  # W 3.7
     assert (portrait.generator_turns, portrait.mask_exponent) == (4, 1)  # W 3.5.4, 3.8
+    assert portrait.mask_from_images == 0  # W 3.1: texture moves the mask
     assert len(RELIABLE) == 14  # W 3.5.1
+    assert inspect.signature(crowd_paper.detection_hook).parameters["every"].default == 100  # S 5, figure 8
 
 
 def test_the_ridge_of_equation_3_is_lambda() -> None:

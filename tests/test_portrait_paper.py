@@ -28,7 +28,7 @@ from mien.training.portrait_paper import (
 )
 
 TINY = PaperConfig(features=6, first_px=2, channels=(12, 8, 6, 4, 3), discriminator=(4, 4, 4, 4))  # 32 px
-CONFIG = PortraitPaperConfig(networks=TINY, warm_images=0)
+CONFIG = PortraitPaperConfig(networks=TINY, warm_images=0, mask_from_images=200_000)
 
 
 def test_table_3_1_and_figure_3_3() -> None:

@@ -119,7 +119,7 @@ def preview_sheet(networks: Networks, step: int) -> UInt8Image:
     return sheet(list(photos), 8)
 
 
-def detection_hook(rate: Callable[[UInt8Image], float], *, every: int = 500, count: int = 300) -> Hook:
+def detection_hook(rate: Callable[[UInt8Image], float], *, every: int = 100, count: int = 300) -> Hook:
     """The share of ``count`` generated faces, of both sexes and all ages, in which ``rate`` finds one (figure 8)."""
     draws = stream(0, "detection")
     sexes: list[Sex] = ["female" if number % 2 else "male" for number in range(count)]

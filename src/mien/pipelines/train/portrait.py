@@ -106,6 +106,7 @@ def train_paper(request: TrainRequest, own: PortraitSettings) -> tuple[Outcome, 
         data=data.fingerprint(),
         learning_rate=own.rate,
         warm_images=own.warm,
+        mask_from_images=own.mask_from,
         with_adversarial=own.adversarial,
         with_mask=own.mask,
     )

@@ -67,6 +67,9 @@ class PortraitSettings(Config):
     landmarks: str = Field(default="face-mesh", description="the network of the 68 points")
     rate: float = Field(default=2e-4, gt=0, description="learning rate of Adam; the thesis prints none")
     warm: int = Field(default=20_000, ge=0, description="images that teach texture alone, before landmarks count")
+    mask_from: int = Field(
+        default=0, ge=0, description="images until texture moves the mask; 0 as printed, 200000 keeps a face in it"
+    )
     adversarial: bool = Field(default=True, description="the adversarial loss (no: the ablation of section 4.4)")
     mask: bool = Field(default=True, description="the attention mask (no: the ablation of section 4.4)")
     count: bool = Field(default=False, description="only say how many faces each filter leaves, and train nothing")
