@@ -77,7 +77,7 @@ def test_faces_from_words_are_made_as_documented() -> None:
     assert (makes.sample("smiling, woman, not hat", seed=7)[0].image == faces[0].image).all()
     assert (makes.sample("man, bald", seed=7)[0].image != faces[0].image).any()
     assert makes.sample("smiling")[0].seed >= 0  # drawn
-    for words, told in (("smilling", "near it: smiling"), ("", "none given"), ("bald, black hair", "exclude")):
+    for words, told in (("smilling", "near: smiling"), ("", "none given"), ("bald, black hair", "exclude")):
         with pytest.raises(errors.RequestError, match=told):
             makes.sample(words, seed=1)
     with pytest.raises(errors.RequestError, match="count: 0"):

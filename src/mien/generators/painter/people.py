@@ -34,6 +34,10 @@ WORDS_YEARS = {
     "Middle Aged": (40.0, 58.0),
     "Senior": (64.0, 90.0),
 }
+# Of the painter: somebody looks so much of what it is told away from the middle; below it, and above.
+MIDDLE_YEARS, PULLS = 37.0, (0.92, 0.85)
+YOUNGEST, OLDEST = 1.0, 90.0
+MARGIN = 0.25  # share of a range of ages that is kept from either end
 ROUNDS = 12  # of bringing a code to what is to be read from it
 MOST_YEARS = 8.0  # of one of them
 LOG_ODDS = 2.0  # by which a face is to be of a sex
@@ -61,7 +65,8 @@ class PaintedImagine(Imagine):
         if ages is None or AGE not in self.density.probes.names or not len(rows):
             return rows
         sex = male if isinstance(male, bool) else None
-        return np.stack([self.settler.settle(row, ages, sex) for row in rows])
+        within = aimed_years(ages)
+        return np.stack([self.settler.settle(row, within, sex) for row in rows])
 
     def pictures(self, wish: Wish, features: Float64Array, requests: Sequence[FaceRequest]) -> list[UInt8Image]:
         """The painter is told the words, too."""
@@ -71,6 +76,17 @@ class PaintedImagine(Imagine):
     def settler(self) -> Settler:
         """What brings features to an age and a sex."""
         return Settler(self.density, packaged_person_reader())
+
+
+def aimed_years(ages_years: tuple[float, float]) -> tuple[float, float]:
+    """What a code is to be read as, and the painter told, so that its picture looks of an age within ``ages_years``.
+
+    The painter pulls ages to the middle, and a code that has just come into a range lies at its edge.
+    """
+    low, high = ages_years
+    margin = MARGIN * (high - low)
+    ends = [MIDDLE_YEARS + (age - MIDDLE_YEARS) / PULLS[age > MIDDLE_YEARS] for age in (low + margin, high - margin)]
+    return min(max(ends[0], YOUNGEST), OLDEST), max(min(ends[1], OLDEST), YOUNGEST)
 
 
 class Settler:
@@ -122,5 +138,5 @@ def conditions_of(wanted: Mapping[str, bool | float], ages_years: tuple[float, f
     """What is wanted, in the painter's own conditions (``PainterRenderer.asking``)."""
     found = {name: float(value) for name, value in wanted.items()}
     if ages_years is not None:
-        found[AGE] = sum(ages_years) / 200
+        found[AGE] = sum(aimed_years(ages_years)) / 200
     return found
