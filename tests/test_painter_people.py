@@ -13,7 +13,7 @@ from mien.attributes.reader import AttributeReader
 from mien.core.contract import FaceRequest
 from mien.faces.align import encoder_window
 from mien.generators.imagine.density import Components, FaceDensity, Frame, Probes, Wish
-from mien.generators.painter.people import Settler, painted
+from mien.generators.painter.people import Settler, aimed_years, painted
 
 
 def density(size: int = 6) -> FaceDensity:
@@ -73,3 +73,13 @@ def test_the_packaged_density_draws_the_young_and_the_old_that_are_asked_for() -
         years, woman = reads.read(rows)
         assert np.abs(years - age).max() < 6, (age, years)
         assert ((woman > 0.5) == (age > 50)).all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "low", "high"), [((16.0, 120.0), 15, 90), ((60.0, 80.0), 65, 90), ((30.0, 30.0), 28, 30)]
+)
+def test_an_age_is_aimed_at_from_within_its_range_and_against_the_pull(
+    asked: tuple[float, float], low: float, high: float
+) -> None:
+    found = aimed_years(asked)
+    assert low <= found[0] <= found[1] <= high

@@ -37,7 +37,7 @@ WORDS_YEARS = {
 # Of the painter: somebody looks so much of what it is told away from the middle; below it, and above.
 MIDDLE_YEARS, PULLS = 37.0, (0.92, 0.85)
 YOUNGEST, OLDEST = 1.0, 90.0
-MARGIN = 0.25  # share of a range of ages that is kept from either end
+MARGIN, MOST_MARGIN_YEARS = 0.25, 3.0  # share of a range of ages that is kept from either end
 ROUNDS = 12  # of bringing a code to what is to be read from it
 MOST_YEARS = 8.0  # of one of them
 LOG_ODDS = 2.0  # by which a face is to be of a sex
@@ -84,7 +84,7 @@ def aimed_years(ages_years: tuple[float, float]) -> tuple[float, float]:
     The painter pulls ages to the middle, and a code that has just come into a range lies at its edge.
     """
     low, high = ages_years
-    margin = MARGIN * (high - low)
+    margin = min(MARGIN * (high - low), MOST_MARGIN_YEARS)
     ends = [MIDDLE_YEARS + (age - MIDDLE_YEARS) / PULLS[age > MIDDLE_YEARS] for age in (low + margin, high - margin)]
     return min(max(ends[0], YOUNGEST), OLDEST), max(min(ends[1], OLDEST), YOUNGEST)
 

@@ -34,6 +34,7 @@ READ = (
     "Gray Hair", "Bald", "Bangs", "No Beard", "Mustache", "Curly Hair", "Male", "Asian", "Black", "White",
     "Wearing Lipstick",
 )  # fmt: skip
+STRICTNESS = 1.6  # of words: the painter draws less of a score than the decoder does
 STUDIO = 3.0  # by how much more a studio's photograph weighs in the density
 OF_ALL = {"grey": 0.0, "valid": 1.0, "yaw": 0.0}  # asked of every picture
 
@@ -174,7 +175,7 @@ def prepare(
 def _density(frame: Frame, components: Any, probes: Any) -> FaceDensity:
     from mien.generators.imagine.density import FaceDensity
 
-    return FaceDensity(frame, components, probes)
+    return FaceDensity(frame, components, probes, STRICTNESS)
 
 
 def _read(values: npt.NDArray[Any], data: FaceDataset, rows: Rows) -> dict[str, npt.NDArray[np.float32]]:
