@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mien.apps.cli.output import warn
+from mien.apps.cli.output import leave, ready_streams, warn
 
 app = typer.Typer(
     name="mien",
@@ -67,31 +67,36 @@ _WORDS_NOT_UNDERSTOOD: Any = typer.BadParameter.__mro__[2]
 
 def main() -> None:
     """Run the command line; a MienError or a misused option becomes one line on stderr and its exit status."""
-    from mien.core.errors import MienError
-
+    ready_streams()
     # Threads that wait by spinning make torch ten times slower beside any other busy process; read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    leave(_run())
+
+
+def _run() -> int:
+    """The exit status of the command, after what is wrong with it was told."""
+    from mien.core.errors import MienError
+
     try:
         status = app(prog_name="mien", standalone_mode=False)  # the code of a typer.Exit, else None
-        sys.exit(status if isinstance(status, int) else 0)
+        return status if isinstance(status, int) else 0
     except MienError as error:
         warn(error)
-        sys.exit(error.exit_status)
+        return error.exit_status
     except _WORDS_NOT_UNDERSTOOD as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # the help is already printed, or is the message
             sys.stdout.write(error.format_message())
         else:
             warn(usage_line(error))
-        sys.exit(error.exit_code)
+        return int(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         warn("interrupted")
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 1
     except OSError as error:
         warn(f"{error.filename or 'disk'}: {error.strerror or error}")
-        sys.exit(1)
+        return 1
 
 
 def usage_line(error: Any) -> str:

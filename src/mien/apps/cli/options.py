@@ -56,6 +56,8 @@ def needing(extra: str, command: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
+        if not isinstance(error, ModuleNotFoundError) or not error.name:  # it is there and does not work
+            raise RequestError(f"{command}: {error}") from error
         message = f"{command}: {error.name} is not installed; run: pip install 'mien[{extra}]'"
         raise RequestError(message) from error
 
