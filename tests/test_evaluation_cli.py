@@ -68,9 +68,9 @@ def fakes(monkeypatch, tmp_path):
     monkeypatch.setattr(features.NetworkJudges, "load", classmethod(lambda cls: FakeJudges()))
     loaded = []
 
-    def load(name, *, preset="mien", weights=None, device=None):
+    def load(name, *, preset="painter", weights=None, device=None):
         loaded.append((name, preset, weights))
-        return Crowd(FakeGenerator(name=f"fake-{preset}", size_px=32 if preset == "mien" else 16))
+        return Crowd(FakeGenerator(name=f"fake-{preset}", size_px=32 if preset == "painter" else 16))
 
     monkeypatch.setattr(mien, "load", load)
     return loaded
@@ -83,7 +83,7 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path)
     assert result.exception is None, result.output
     assert str(out / "report.html") in result.output
     values = json.loads((out / "report.json").read_text())
-    assert fakes == [("crowd", "mien", None), ("crowd", "paper", None)]
+    assert fakes == [("crowd", "painter", None), ("crowd", "paper", None)]
     made = [f for f in values["figures"] if f["label"] == "detection rate"]
     assert {(f["subject"], f["n"]) for f in made} == {
         ("real", 30),
@@ -91,7 +91,7 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path)
         ("paper", 30),
         ("real: noise", 30),
     }
-    assert values["provenance"]["model"] == "fake-mien 1 + fake-paper 1"
+    assert values["provenance"]["model"] == "fake-painter 1 + fake-paper 1"
     assert values["provenance"]["quick"].startswith("yes")
     assert values["provenance"]["training_faces"] == 30
     assert values["provenance"]["generated_each_word"] == 20
@@ -119,8 +119,8 @@ def test_a_peer_is_judged_on_requests_that_both_can_answer(cli_here, dataset, fa
     class KnowsAll(Knows10To50):
         ages_years = (1.0, 100.0)
 
-    def load(name, *, preset="mien", weights=None, device=None):
-        return Crowd((KnowsAll if preset == "mien" else Knows10To50)(name=preset, size_px=32))
+    def load(name, *, preset="painter", weights=None, device=None):
+        return Crowd((KnowsAll if preset == "painter" else Knows10To50)(name=preset, size_px=32))
 
     monkeypatch.setattr(mien, "load", load)
     words = ("evaluate", "crowd", "--data", dataset, "--count", 200, "--quick", "--out")
@@ -134,7 +134,7 @@ def test_a_peer_is_judged_on_requests_that_both_can_answer(cli_here, dataset, fa
     assert values["provenance"]["held_out_of_other_ages"] == 30 - inside
     asked.clear()
     assert cli_here(*words, tmp_path / "alone").exception is None
-    assert min(age for age in asked["mien"] if age is not None) < 10, "by itself it is asked for every age"
+    assert min(age for age in asked["painter"] if age is not None) < 10, "by itself it is asked for every age"
 
 
 def test_a_weights_file_says_itself_which_preset_it_is(cli_here, dataset, fakes, tmp_path):
@@ -143,7 +143,7 @@ def test_a_weights_file_says_itself_which_preset_it_is(cli_here, dataset, fakes,
     out = tmp_path / "report"
     result = cli_here("evaluate", "crowd", "--data", dataset, "--out", out, "--count", 200, "--quick", "--peer", path)
     assert result.exception is None, result.output
-    assert fakes == [("crowd", "mien", None), ("crowd", "paper", str(path))]
+    assert fakes == [("crowd", "painter", None), ("crowd", "paper", str(path))]
     values = json.loads((out / "report.json").read_text())
     assert "run/weights.safetensors" in {figure["subject"] for figure in values["figures"]}
     assert str(tmp_path) not in json.dumps(values["figures"])  # names of figures hold no path of a machine
@@ -153,7 +153,7 @@ def test_wrong_requests_are_one_line(cli_here, dataset, fakes, tmp_path):
     out = tmp_path / "report"
     result = cli_here("evaluate", "crowd", "--data", dataset, "--out", out, "--peer", "nobody")
     assert isinstance(result.exception, RequestError)
-    assert "nobody: neither a preset (mien, paper) nor a weights file" in str(result.exception)
+    assert "nobody: neither a preset (painter, mien, paper) nor a weights file" in str(result.exception)
     save_weights(tmp_path / "other.safetensors", {"x": torch.zeros(1)}, {"model": "judge", "version": "1"})
     result = cli_here("evaluate", "crowd", "--data", dataset, "--out", out, "--weights", tmp_path / "other.safetensors")
     assert "weights of 'judge', wanted those of a crowd generator" in str(result.exception)

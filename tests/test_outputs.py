@@ -27,11 +27,21 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
+def _hearing() -> None:
+    """Whoever runs the tests may ignore signals (nohup, a job in the background), and a child inherits that."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+
+
 def begun(out: Path, weights: Path, *, count: int = 5000, least: int = 70) -> subprocess.Popen[str]:
     """A crowd in a process of its own that has written ``least`` faces and goes on."""
     words = ["crowd", "--count", count, "--seed", 7, "--weights", weights, "--out", out]
     process = subprocess.Popen(
-        [sys.executable, "-m", "mien", *map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "mien", *map(str, words)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hearing,
     )
     until = time.monotonic() + 60
     while not (out / "manifest.jsonl").exists() or len((out / "manifest.jsonl").read_bytes().splitlines()) < least:
