@@ -12,6 +12,7 @@ from mien.core.contract import FaceRequest
 from mien.core.errors import RequestError
 from mien.core.images import to_photos
 from mien.generators.enlarger import Enlarger, EnlargerConfig, EnlargerNetwork
+from mien.generators.painter.backdrop import evened
 from mien.generators.painter.basis import PatchBasis, folding
 from mien.generators.painter.network import Given, Painter, PainterConfig
 from mien.generators.painter.renderer import PainterRenderer
@@ -243,6 +244,8 @@ def test_a_finisher_doubles_pictures_and_smaller_ones_are_of_the_same_face() -> 
     assert small.shape == (2, 32, 32, 3)
     halves = large.reshape(2, 32, 2, 32, 2, 3).mean((2, 4))
     assert np.abs(halves - small).max() <= 1
+    other = np.stack(tiny_renderer("news", Enlarger(network, "fin")).draw(features, requests))
+    assert other.shape == large.shape
     assert np.array_equal(np.stack(renderer.unfinished().draw(features, requests)), plain.draw(features, requests))
     assert not np.array_equal(small, plain.draw(features, requests))
     assert renderer.version == f"{plain.version}+fin"
@@ -333,3 +336,21 @@ def test_a_scene_is_lent_by_a_photograph_of_that_look_age_and_promise() -> None:
     assert scenes.values[rows, 0].mean() > of_look[:, 0].mean(), "the code promises more of it than most"
     assert scenes.lend(code, 70.0, "opera", np.random.default_rng(0)) is None
     assert Scenes.of({}, (), ()) is None
+
+
+def test_a_studios_cloth_is_even_and_the_sitter_is_left_alone() -> None:
+    """A head and shoulders before a mottled grey: the mottles go, their mean and the face stay."""
+    draws = np.random.default_rng(0)
+    rows, columns = np.mgrid[0:256, 0:256]
+    person = ((rows - 120) / 85) ** 2 + ((columns - 128) / 62) ** 2 < 1
+    person |= (rows > 205) & (np.abs(columns - 128) < 50 + (rows - 205))
+    picture = np.full((256, 256, 3), 190.0)
+    picture += np.kron(draws.standard_normal((32, 32, 1)), np.ones((8, 8, 1))) * 8
+    picture[person] = (150, 100, 80)
+    shown = np.clip(picture, 0, 255).astype(np.uint8)
+    made = evened(shown)
+    cloth = np.s_[10:120, 8:50]
+    assert made[cloth].astype(float).std() < 0.35 * shown[cloth].astype(float).std()
+    assert abs(float(made[cloth].mean()) - float(shown[cloth].mean())) < 2
+    face = np.s_[80:160, 90:166]
+    assert np.abs(made[face].astype(int) - shown[face]).max() <= 2
