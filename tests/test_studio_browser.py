@@ -75,7 +75,7 @@ def test_the_command_is_there_within_seconds_and_shows_marked_faces(
     anna = visit(address)
     page = anna.open("?tab=crowd&count=4&seed=7")
     anna.until(faces(4))
-    anna.until("[...document.querySelectorAll('#crowd-sheet img')].every(one => one.naturalWidth === 128)")
+    anna.until("[...document.querySelectorAll('#crowd-sheet img')].every(one => one.naturalWidth === 256)")
     assert "4 faces: 2 female, 2 male" in page.locator("#crowd-status").inner_text()
     page.locator('#crowd-sheet .face[data-place="1"]').click()
     page.wait_for_selector("#crowd-person .name")
@@ -95,7 +95,7 @@ def test_the_command_is_there_within_seconds_and_shows_marked_faces(
     with zipfile.ZipFile(tmp_path / "faces.zip") as archive:
         rows = [json.loads(line) for line in archive.read("manifest.jsonl").decode().splitlines()]
         assert [row["file"] for row in rows] == archive.namelist()[:4]
-        assert {decode_photo(archive.read(row["file"])).shape for row in rows} == {(128, 128, 3)}
+        assert {decode_photo(archive.read(row["file"])).shape for row in rows} == {(256, 256, 3)}
     assert all({"seed", "index", "model", "model_version", "sex", "age"} <= row.keys() for row in rows)
 
 
