@@ -193,3 +193,10 @@ def test_the_paper_mixture_draws_by_the_decoder(cli_here: Run, tmp_path: Path) -
     row = json.loads((tmp_path / "o" / "manifest.jsonl").read_text())
     assert row["model"] == "imagine-paper"
     assert row["render"] == "decode"
+
+
+def test_a_look_is_read_where_the_painter_draws(cli_here: Run, tmp_path: Path) -> None:
+    words = ("imagine", "woman", "--count", "1", "--seed", "1", "--size", "128", "--set", "look=natural", "--out")
+    assert cli_here(*words, str(tmp_path / "o")).exit_code == 0
+    refused = cli_here(*words, str(tmp_path / "p"), "--set", "renderer=decoder")
+    assert "--set: look is not read with renderer=decoder" in str(refused.exception)

@@ -11,6 +11,7 @@ from mien.attributes.vocabulary import WOMAN
 from mien.core.config import Config
 from mien.core.errors import RequestError
 from mien.pipelines.imagine_pictures import INVERT_LAYER
+from mien.pipelines.imagine_settings import drawing
 from mien.pipelines.pictures import Picture
 from mien.pipelines.request import FacesRequest
 
@@ -71,8 +72,7 @@ class ImagineRequest:
     @property
     def painted(self) -> bool:
         """Whether the painter draws: unless something is given that only the decoder knows, or ``--set renderer=``."""
-        of_decoder = self.weights is not None or self.setting("decoder") is not None
-        return bool((self.setting("renderer") or ("decoder" if of_decoder else "painter")) == "painter")
+        return drawing(self.settings, {"like": self.like, "weights": self.weights}) == "painter"
 
     @property
     def samples(self) -> bool:

@@ -21,7 +21,7 @@ class DensityDrawing(Config):
     """A density of faces, drawn by the painter or by the older decoder."""
 
     renderer: Literal["painter", "decoder"] | None = Field(
-        default=None, description="painter, or decoder: ten times as fast, blurred; decoder where weights are given"
+        default=None, description="painter, or decoder: ten times as fast, blurred; decoder with --like and --weights"
     )
     look: Literal["studio", "natural", "news", "any"] = Field(
         default="studio", description="the painter's look: studio, natural, news or any"
@@ -98,8 +98,8 @@ def checked_settings(preset: str, method: str, given: Mapping[str, Any], said: I
     own = settings_from(found.settings, said, whose)
     options = found.options
     if isinstance(own, DensityDrawing):
-        idle = {"decoder"} if own.renderer == "painter" else {"look"}
-        _refuse_idle(own, idle, f"renderer={own.renderer}")
+        drawn_by = drawing(own, given)
+        _refuse_idle(own, {"decoder"} if drawn_by == "painter" else {"look", "kept"}, f"renderer={drawn_by}")
     if isinstance(own, PaperMixture):
         inverted = own.render == "invert"
         options = tuple(name for name in options if name != "size" or not inverted)
@@ -113,6 +113,12 @@ def checked_settings(preset: str, method: str, given: Mapping[str, Any], said: I
         if (photo := given.get(option)) is not None and not photo.is_file():
             raise RequestError(f"--{option}: {photo} given; there is no such file")
     return own
+
+
+def drawing(own: Config, given: Mapping[str, Any]) -> str:
+    """Painter or decoder: what was set, or the decoder where something is given that only it draws well."""
+    of_decoder = getattr(own, "decoder", None) or given.get("like") or given.get("weights")
+    return str(getattr(own, "renderer", None) or ("decoder" if of_decoder else "painter"))
 
 
 def _refuse_idle(own: Config, idle: set[str], why: str) -> None:

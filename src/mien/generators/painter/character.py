@@ -35,10 +35,7 @@ class Variation:
 
 
 def variations(makes: PaintedImagine, wish: Wish, request: FaceRequest) -> list[Variation]:
-    """The person of a wish and a request at five angles, with four expressions and of four ages.
-
-    Raises ``RequestError`` where the density knows none of the expressions' words.
-    """
+    """The person of a wish and a request at five angles, with four expressions and of four ages."""
     features = makes.features(wish, [request])[0]
     return [
         *(turned(makes, features, name) for name in ANGLES_DEGREES),
