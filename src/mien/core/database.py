@@ -16,7 +16,7 @@ A room that keeps such rows declares its own tables, under names that begin with
 refused. Change of tables: raise ``version`` and say how the old rows get there. What one may rely on, in both kinds:
 
 - a ``writing`` block is a transaction, and those of one schema happen one after another, in whatever process they are:
-  what such a block reads stays true until it ends (SQLite: BEGIN IMMEDIATE; PostgreSQL: an advisory lock);
+  what such a block reads stays true until it ends (SQLite: BEGIN IMMEDIATE; PostgreSQL: its row of ``mien_schemas``);
 - when it has ended, its rows survive the end of the process and of the machine (SQLite: WAL, synchronous FULL);
 - when it raises, none of its rows stay. Whatever the database says becomes a ``StoreError`` of one line.
 
@@ -26,7 +26,6 @@ Keep times as seconds since 1970 (``Double``) and lists as JSON: both databases 
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ except ImportError as _error:
     raise RequestError(f"store: {_error.name} is not installed; run: pip install 'mien[store]'") from _error
 
 WAIT_SECONDS = 15  # for another writer
-CONNECT_SECONDS = 10
+POSTGRES = {"connect_timeout": 10, "options": f"-c lock_timeout={WAIT_SECONDS}s"}
 FORMS = "a file NAME.sqlite, sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
 
 _VERSIONS = sql.MetaData()
@@ -81,10 +80,7 @@ class Store:
     def writing(self) -> Iterator[sql.Connection]:
         """A transaction that no other ``writing`` of this schema overlaps; kept when the block ends well."""
         with self._transaction("BEGIN IMMEDIATE") as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(sql.text(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"))
-                key = zlib.crc32(f"mien {self._schema.name}".encode())
-                connection.execute(sql.select(sql.func.pg_advisory_xact_lock(key)))
+            connection.execute(sql.select(VERSIONS).where(VERSIONS.c.name == self._schema.name).with_for_update())
             yield connection
 
     def close(self) -> None:
@@ -94,7 +90,7 @@ class Store:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sql.Connection]:
         with (
-            _said(self.address),
+            _translated(self.address),
             self._engine.connect() as connection,
             connection.execution_options(mien_begin=begin).begin(),
         ):
@@ -111,7 +107,7 @@ def open_store(where: str | os.PathLike[str], schema: Schema, *, make: bool = Tr
     url = address(where, option=option)
     store = Store(_engine(url, make=make), schema)
     try:
-        _meet(store, schema, make=make)
+        _ensure_schema(store, schema, make=make)
     except BaseException:
         store.close()
         raise
@@ -152,7 +148,7 @@ def shown(url: sql.URL) -> str:
 def _engine(url: sql.URL, *, make: bool) -> sql.Engine:
     if url.get_backend_name() == "postgresql":
         try:
-            return sql.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+            return sql.create_engine(url, pool_pre_ping=True, connect_args=POSTGRES)
         except ImportError as error:
             raise RequestError("--store: PostgreSQL needs psycopg; run: pip install 'mien[postgres]'") from error
     path = Path(str(url.database))
@@ -166,7 +162,7 @@ def _engine(url: sql.URL, *, make: bool) -> sql.Engine:
     engine = sql.create_engine(url, connect_args={"timeout": WAIT_SECONDS})
 
     @sql.event.listens_for(engine, "connect")
-    def settle(connection: Any, _record: Any) -> None:
+    def set_up(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself: see `begin`
         if "immutable" not in url.query:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -180,22 +176,21 @@ def _engine(url: sql.URL, *, make: bool) -> sql.Engine:
     return engine
 
 
-def _meet(store: Store, schema: Schema, *, make: bool) -> None:
+def _ensure_schema(store: Store, schema: Schema, *, make: bool) -> None:
     """Make the tables that are absent, and check the version of those that are there."""
-    wanted = sql.select(VERSIONS.c.version).where(VERSIONS.c.name == schema.name)
-    with store.reading() as rows:
-        known = sql.inspect(rows).has_table(VERSIONS.name)
-        version = rows.scalar(wanted) if known else None
+    version = _version(store, schema)
     if version is None and not make:
         raise StoreError(f"{store.address}: holds no tables of '{schema.name}'")
     if version is None:
-        with store.writing() as rows:
-            _VERSIONS.create_all(rows)
-            version = rows.scalar(wanted)  # another process may have been first
-            if version is None:
+        try:
+            with store._transaction("BEGIN IMMEDIATE") as rows:
+                _VERSIONS.create_all(rows)
                 schema.tables.create_all(rows)
                 rows.execute(sql.insert(VERSIONS).values(name=schema.name, version=schema.version))
-                version = schema.version
+        except StoreError:
+            if _version(store, schema) is None:  # else another process was first
+                raise
+        version = _version(store, schema)
     if version != schema.version:
         raise StoreError(
             f"{store.address}: holds version {version} of the tables of '{schema.name}', "
@@ -203,8 +198,14 @@ def _meet(store: Store, schema: Schema, *, make: bool) -> None:
         )
 
 
+def _version(store: Store, schema: Schema) -> int | None:
+    with store.reading() as rows:
+        known = sql.inspect(rows).has_table(VERSIONS.name)
+        return rows.scalar(sql.select(VERSIONS.c.version).where(VERSIONS.c.name == schema.name)) if known else None
+
+
 @contextmanager
-def _said(place: str) -> Iterator[None]:
+def _translated(place: str) -> Iterator[None]:
     """What the database says, in one line."""
     try:
         yield

@@ -37,11 +37,11 @@ class BlazeFace(TFLiteGraph):
 
 
 def load_detector(device: str | torch.device = "cpu") -> BlazeFace:
-    """The detector from the cache of fetched models (``mien models fetch blazeface``)."""
-    from mien.pretrained import registry as store
-
+    """The detector that travels with mien."""
     keep_freed_memory()
-    tensors, metadata = checkpoints.load_weights(store.weights_path("blazeface"), model="blazeface", dtype=None)
+    tensors, metadata = checkpoints.load_weights(
+        checkpoints.WEIGHTS / "blazeface.safetensors", model="blazeface", dtype=None
+    )
     return BlazeFace(tensors, metadata.get("graph", {})).to(device).eval()
 
 

@@ -47,11 +47,11 @@ class FaceMesh(TFLiteGraph):
 
 
 def load_mesh(device: str | torch.device = "cpu") -> FaceMesh:
-    """The face mesh from the cache of fetched models (``mien models fetch face-mesh``)."""
-    from mien.pretrained import registry as store
-
+    """The face mesh that travels with mien."""
     keep_freed_memory()
-    tensors, metadata = checkpoints.load_weights(store.weights_path("face-mesh"), model="face-mesh", dtype=None)
+    tensors, metadata = checkpoints.load_weights(
+        checkpoints.WEIGHTS / "face-mesh.safetensors", model="face-mesh", dtype=None
+    )
     return FaceMesh(tensors, metadata.get("graph", {})).to(device).eval()
 
 

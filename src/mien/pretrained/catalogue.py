@@ -43,25 +43,7 @@ class ForeignModel:
         return f"PyPI {self.release} {self.filename} {self.member}"
 
 
-def _mediapipe(name: str, what: str, member: str, member_sha256: str, converted_sha256: str) -> ForeignModel:
-    return ForeignModel(
-        name=name,
-        what=what,
-        package="mediapipe",
-        version="0.10.21",
-        # Every wheel of this release holds the same networks, and a zip can be read on every platform.
-        filename="mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl",
-        archive_sha256="05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
-        archive_bytes=35_622_638,
-        member=member,
-        member_sha256=member_sha256,
-        licence="Apache-2.0",
-        author="Google (MediaPipe)",
-        converter="mien.pretrained.tflite_graph:convert",
-        half=True,  # the published constants are float16 themselves: nothing is lost
-        converted_sha256=converted_sha256,
-    )
-
+TRAVELLING = ("blazeface", "face-mesh")  # networks of others that are in the package (weights/blazeface.md)
 
 MODELS: tuple[ForeignModel, ...] = (
     ForeignModel(
@@ -79,20 +61,6 @@ MODELS: tuple[ForeignModel, ...] = (
         converter="mien.pretrained.facenet:convert",
         half=True,  # embedding cosine to the float32 network: 0.999998
         converted_sha256="92a17b2bc5d2fd3c5e85360224cb031efd9e0978d7950a4e194bb4055bfd2b86",
-    ),
-    _mediapipe(
-        "face-mesh",
-        "468 face landmarks",
-        "mediapipe/modules/face_landmark/face_landmark.tflite",
-        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
-        "b5a4858c30f7892bf979a6e4d22588e7bd9c7e296e5575c1260127453edba4d9",
-    ),
-    _mediapipe(
-        "blazeface",
-        "face detector, short range",
-        "mediapipe/modules/face_detection/face_detection_short_range.tflite",
-        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
-        "43a181e2eed207a061adec1b0c272648847649a3d878e6ecba821eddbd94d947",
     ),
     ForeignModel(
         name="dlib-resnet",
@@ -118,5 +86,7 @@ def find(name: str, also: Sequence[str] = ()) -> ForeignModel:
     for model in MODELS:
         if model.name == name:
             return model
+    if name in TRAVELLING:
+        raise RequestError(f"'{name}' comes with mien: there is nothing to fetch")
     allowed = ", ".join((*(model.name for model in MODELS), *also))
     raise RequestError(f"no model is called '{name}'; allowed: {allowed}")

@@ -12,7 +12,7 @@ networks read BGR, and so do the ports made from those; ports of the Lua Torch f
 (``conv_1_1``), a port of the Caffe file cannot be told from the first kind, and must be declared. BGR filters are
 turned round, so that mien's network always reads RGB.
 
-No reader here runs code of the file: ``mien.pretrained.matlab_file`` knows none, ``mien.core.checkpoints`` refuses it.
+No reader here runs code of the file: SciPy knows none, ``mien.core.checkpoints`` refuses it.
 """
 
 from __future__ import annotations
