@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from mien.datasets.batches import FaceDataset
-from mien.datasets.painted import looks_of, photo_conditions, source_weights, standardised, valid_patches
+from mien.datasets.painted import (
+    emphasis,
+    looks_of,
+    photo_conditions,
+    source_weights,
+    standardised,
+    valid_patches,
+)  # fmt: skip
 from mien.generators.imagine.density import Components, FaceDensity, Frame, Probes
 from mien.training.looks import with_looks
 
@@ -98,3 +105,19 @@ def test_a_studio_is_sharp_plain_and_looks_ahead() -> None:
     spread = {name: np.concatenate([values, values[1:2].repeat(6)]) for name, values in columns.items()}
     looks = {name: np.flatnonzero(has[:6]).tolist() for name, has in looks_of(spread).items()}
     assert looks == {"studio": [0], "natural": [3], "news": [1]}
+
+
+def test_columns_are_standardised_as_they_were_before() -> None:
+    first = {"a": np.array([0.0, 2.0], np.float32), "b": np.array([1.0, np.nan], np.float32)}
+    _, scale = standardised(first)
+    values, same = standardised({"b": np.array([1.0], np.float32), "a": np.array([3.0], np.float32)}, scale)
+    assert same == scale
+    assert values[0].tolist() == pytest.approx([2.0, 0.0], abs=1e-4)
+
+
+def test_plain_backgrounds_children_and_old_people_come_more_often() -> None:
+    columns = {
+        "bg_std": np.array([0.1, 0.9, 0.1, np.nan], np.float32),
+        "age": np.array([0.3, 0.3, 0.08, 0.7], np.float32),
+    }
+    assert emphasis(columns).tolist() == pytest.approx([2.5, 1.0, 4.5, 1.8])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from mien.core.checkpoints import WEIGHTS
 from mien.core.contract import FaceRequest
 from mien.core.errors import RequestError
 from mien.core.images import to_photos
@@ -19,6 +21,7 @@ from mien.generators.painter.renderer import PainterRenderer
 from mien.generators.painter.sampling import sample, times
 from mien.generators.painter.scenes import LENDERS, Scenes, fit_scenes
 from mien.pipelines.crowd import load_crowd
+from mien.pipelines.train.begun import begun_with
 from mien.training.loop import LoopSettings
 from mien.training.muon import Muon, orthogonal
 from mien.training.painter import PaintedSet, PainterTrainingConfig, flow_error, forgetful, train_painter, whole
@@ -354,3 +357,17 @@ def test_a_studios_cloth_is_even_and_the_sitter_is_left_alone() -> None:
     assert abs(float(made[cloth].mean()) - float(shown[cloth].mean())) < 2
     face = np.s_[80:160, 90:166]
     assert np.abs(made[face].astype(int) - shown[face]).max() <= 2
+
+
+def test_training_goes_on_with_what_its_codes_and_sources_mean(tmp_path: Path) -> None:
+    packaged = PainterRenderer.load(device="cpu")
+    begun = begun_with(WEIGHTS / "painter.safetensors")
+    assert begun.config == packaged.painter.config
+    assert begun.images > 100_000
+    features = np.random.default_rng(0).standard_normal((3, len(begun.frame.mean)))
+    assert np.allclose(begun.frame.codes(features), packaged.codes(features), atol=1e-4)
+    assert begun.sources_of(["ffhq", "lfw"]) == tuple(packaged.sources)
+    with pytest.raises(RequestError, match="the data has the source 'mars'; its painter knows"):
+        begun.sources_of(["ffhq", "mars"])
+    with pytest.raises(RequestError, match="wanted is a RUN of `mien train painter` that ended, or its file"):
+        begun_with(tmp_path)

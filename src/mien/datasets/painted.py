@@ -17,6 +17,8 @@ GREY = 0.03  # mean difference of neighbouring colour channels under which a pho
 WHOLE = 0.97  # least share of a crop that lies inside its photograph
 PLAIN = 0.45  # of ``bg_std``: under it a background is plain
 AHEAD_DEGREES = 14.0
+OF_PLAIN = 2.5
+YOUNG, OLD, OF_SELDOM = 0.16, 0.52, 1.8  # ages in centuries, as the conditions have them
 PATCHES = 8  # a side: the validity of a crop is told by patch
 
 
@@ -76,12 +78,16 @@ def valid_patches(data: FaceDataset, rows: Rows, *, mirrored: bool = False) -> F
 
 
 def standardised(
-    columns: Mapping[str, Float32Array], largest: float = 3.0
+    columns: Mapping[str, Float32Array], scale: Mapping[str, tuple[float, float]] | None = None, largest: float = 3.0
 ) -> tuple[Float32Array, dict[str, tuple[float, float]]]:
-    """Columns by name -> N Q of mean 0 and deviation 1, clipped, NaN kept; and the mean and deviation of each."""
-    scale = {name: (float(np.nanmean(values)), float(np.nanstd(values)) + 1e-6) for name, values in columns.items()}
+    """Columns by name -> N Q of mean 0 and deviation 1, clipped, NaN kept; and the mean and deviation of each.
+
+    ``scale``: means and deviations that were measured before, and the order of the columns.
+    """
+    if scale is None:
+        scale = {name: (float(np.nanmean(values)), float(np.nanstd(values)) + 1e-6) for name, values in columns.items()}
     values = np.stack([(columns[name] - mean) / deviation for name, (mean, deviation) in scale.items()], 1)
-    return np.clip(values, -largest, largest).astype(np.float32), scale
+    return np.clip(values, -largest, largest).astype(np.float32), dict(scale)
 
 
 def source_weights(data: FaceDataset, rows: Rows) -> npt.NDArray[np.float64]:
@@ -90,3 +96,13 @@ def source_weights(data: FaceDataset, rows: Rows) -> npt.NDArray[np.float64]:
     _, places, counts = np.unique(names, return_inverse=True, return_counts=True)
     weights = (1 / np.sqrt(counts))[places]
     return np.asarray(weights / weights.sum(), np.float64)
+
+
+def emphasis(columns: Mapping[str, Float32Array]) -> npt.NDArray[np.float64]:
+    """How many times as often each of N faces comes: plain backgrounds, children and old people more often.
+
+    Crowds ask for them more than photographs offer them. ``columns``: ``photo_conditions``, and ``age`` in centuries.
+    """
+    plain = np.nan_to_num(columns["bg_std"], nan=1.0) < PLAIN
+    seldom = (columns["age"] < YOUNG) | (columns["age"] > OLD)
+    return np.where(plain, OF_PLAIN, 1.0) * np.where(seldom, OF_SELDOM, 1.0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core.progress import progress_bars
+from mien.pipelines.train.begun import Begun, begun_with
 from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_settings, settings_of, use_threads
 from mien.pipelines.train.settings import PainterSettings
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mien.core.progress import OnStage
     from mien.datasets.batches import FaceDataset, Rows
     from mien.generators.imagine.density import FaceDensity, Frame
+    from mien.generators.painter.basis import PatchBasis
     from mien.generators.painter.scenes import Scenes
     from mien.training.painter import PaintedSet
 
@@ -45,7 +47,6 @@ def train_painter_preset(request: TrainRequest) -> Trained:
     from mien.datasets.batches import FaceDataset
     from mien.generators.painter.network import PainterConfig
     from mien.training.painter import PainterTrainingConfig, held_out_cost, train_painter
-    from mien.training.state import initial_weights
 
     own, out = settings_of(request, PainterSettings), request.out
     settings = loop_settings(request, steps=40_000, batch_size=64, channels_last=False, checkpoint_minutes=10.0)
@@ -54,25 +55,24 @@ def train_painter_preset(request: TrainRequest) -> Trained:
     rows, unseen = data.rows("train"), data.rows("validation")[:HELD_OUT]
     if len(rows) <= own.code:
         raise DatasetError(f"{request.data}: {len(rows)} training faces; more than {own.code} are wanted (--set code=)")
+    begun = None if request.start_from is None else begun_with(request.start_from)
     with progress_bars() as bars:
-        prepared = prepare(data, rows, unseen, out, own, bars)
-    sources = prepared.sources
-    config = PainterTrainingConfig(
-        painter=PainterConfig(
-            channels=own.channels, code=own.code, conditions=len(prepared.scale), sources=len(sources), width=own.width,
-            depth=own.depth, heads=own.heads, hidden=round(2.5 * own.width),
-        ),
-        data=data.fingerprint(),
+        prepared = prepare(data, rows, unseen, out, own, bars, begun)
+    sizes = PainterConfig(
+        channels=own.channels, code=own.code, conditions=len(prepared.scale), sources=len(prepared.sources),
+        width=own.width, depth=own.depth, heads=own.heads, hidden=round(2.5 * own.width),
     )  # fmt: skip
-    initial, before = (None, 0) if request.start_from is None else initial_weights(request.start_from)
-    config = config.model_copy(update={"images_before": before})
+    before = 0 if begun is None else begun.images
+    config = PainterTrainingConfig(
+        painter=sizes if begun is None else begun.config, data=data.fingerprint(), images_before=before
+    )
     outcome = train_painter(
         prepared.seen.batch_at(settings.batch_size, settings.seed),
         out,
         config,
         settings,
         hooks=(held_out_cost(prepared.held_out, config, settings.preview_every),) if len(unseen) else (),
-        initial=None if initial is None else initial["painter"],
+        initial=None if begun is None else begun.network,
         resume=bool(request.resume),
     )
     prepared.export(out, outcome.shown["painter"], config.painter, outcome.images + before)
@@ -84,7 +84,7 @@ class Prepared:
 
     def __init__(
         self, seen: PaintedSet, held_out: PaintedSet, scale: dict[str, tuple[float, float]], sources: tuple[str, ...],
-        basis: Any, density: FaceDensity, scenes: Scenes,
+        basis: PatchBasis, density: FaceDensity, scenes: Scenes,
     ) -> None:  # fmt: skip
         self.seen, self.held_out, self.scale, self.sources = seen, held_out, scale, sources
         self.basis, self.density, self.scenes = basis, density, scenes
@@ -109,7 +109,7 @@ class Prepared:
         about = {
             "model": MODEL, "version": f"{MODEL}-{images // 1000}k", "config": config.model_dump(mode="json"),
             "conditions": list(self.scale), "scale": self.scale, "sources": list(self.sources),
-            "asked": {**OF_ALL, "sharpness": mean + 0.5 * deviation}, "images": images,
+            "asked": {**OF_ALL, "sharpness": mean + 0.5 * deviation}, "images": images, "rest": frame.rest,
             "scene_conditions": list(self.scenes.names), "scene_looks": list(self.scenes.look_names),
         }  # fmt: skip
         save_weights(out / "painter.safetensors", packed(tensors, 50_000), about, dtype=torch.float16)
@@ -117,14 +117,18 @@ class Prepared:
 
 
 def prepare(
-    data: FaceDataset, rows: Rows, unseen: Rows, out: Path, own: PainterSettings, on_stage: OnStage
-) -> Prepared:
-    """Features, codes, tokens and conditions of a dataset; the tokens are kept in RUN, in half precision."""
+    data: FaceDataset, rows: Rows, unseen: Rows, out: Path, own: PainterSettings, on_stage: OnStage,
+    begun: Begun | None = None,
+) -> Prepared:  # fmt: skip
+    """Features, codes, tokens and conditions of a dataset; the tokens are kept in RUN, in half precision.
+
+    ``begun``: a painter that is trained further, whose codes, tokens, conditions and sources keep their meaning.
+    """
     import numpy as np
 
     from mien.attributes.person import packaged_person_reader
     from mien.datasets.features import features
-    from mien.datasets.painted import looks_of, photo_conditions, source_weights, standardised, valid_patches
+    from mien.datasets.painted import emphasis, looks_of, photo_conditions, source_weights, standardised, valid_patches
     from mien.faces.encoder import load_encoder
     from mien.generators.painter.scenes import MOST, fit_scenes
     from mien.training.imagine import ImagineConfig, fit_components, fit_frame, fit_probes
@@ -135,10 +139,13 @@ def prepare(
     pixels = data.pixels(SIZE_PX, on_stage("crops"))
     values = features(data, encoder, both, on_progress=on_stage("features"))
     weights = source_weights(data, rows)
-    frame = fit_frame(values[: len(rows)], (weights * len(rows)).astype(np.float32), own.code)
+    if begun is None:
+        frame = fit_frame(values[: len(rows)], (weights * len(rows)).astype(np.float32), own.code)
+    else:
+        frame = begun.frame
     codes = frame.codes(values)
     names = [data.faces[int(row)].source for row in both]
-    sources = tuple(sorted(set(names)))
+    sources = tuple(sorted(set(names))) if begun is None else begun.sources_of(names)
     crops = np.ascontiguousarray(pixels[both])
     columns = photo_conditions(data, both, crops)
     photographed = tuple(columns)
@@ -148,8 +155,10 @@ def prepare(
     read = packaged_person_reader().read(values)[0]
     ages = np.where(np.isnan(data.ages_years[both]), read, data.ages_years[both]).astype(np.float32)
     columns["age"] = (ages / 100).astype(np.float32)
-    conditions, scale = standardised(columns)
-    basis, tokens = _tokens(crops, len(rows), own, out)
+    conditions, scale = standardised(columns, None if begun is None else begun.scale)
+    basis = _fitted_basis(crops[: len(rows)], own.channels) if begun is None else begun.basis
+    tokens = _tokens(basis, crops, out)
+    shown = weights * emphasis({name: values[: len(rows)] for name, values in columns.items()})
     places = np.array([sources.index(name) for name in names], np.int64)
 
     def part(chosen: slice, share: npt.NDArray[np.float64] | None) -> PaintedSet:
@@ -169,7 +178,7 @@ def prepare(
     lenders = {look: np.flatnonzero(has)[:MOST].tolist() for look, has in looks.items()}
     scenes = fit_scenes(known.astype(np.float32), of_scene, ages, places.tolist(), lenders)
     begin, rest = slice(0, len(rows)), slice(len(rows), None)
-    return Prepared(part(begin, weights), part(rest, None), scale, sources, basis, density, scenes)
+    return Prepared(part(begin, shown), part(rest, None), scale, sources, basis, density, scenes)
 
 
 def _density(frame: Frame, components: Any, probes: Any) -> FaceDensity:
@@ -195,24 +204,30 @@ def _read(values: npt.NDArray[Any], data: FaceDataset, rows: Rows) -> dict[str, 
     return found
 
 
-def _tokens(
-    crops: npt.NDArray[np.uint8], seen: int, own: PainterSettings, out: Path
-) -> tuple[Any, npt.NDArray[np.float16]]:
-    """The basis of patches, fitted on some of the first ``seen`` crops, and the tokens of all (a memory map in RUN)."""
+def _fitted_basis(crops: npt.NDArray[np.uint8], channels: int) -> PatchBasis:
+    """The basis of patches, fitted on some of the crops (N S S 3)."""
     import numpy as np
-    import torch
 
     from mien.core.images import to_tensor
     from mien.generators.painter.basis import PatchBasis
 
-    basis = PatchBasis(SIZE_PX, channels=own.channels)
-    some = crops[: seen : max(1, seen // BASIS_FACES)]
-    basis.fit(to_tensor(np.ascontiguousarray(some)))
+    basis = PatchBasis(SIZE_PX, channels=channels)
+    basis.fit(to_tensor(np.ascontiguousarray(crops[:: max(1, len(crops) // BASIS_FACES)])))
+    return basis
+
+
+def _tokens(basis: PatchBasis, crops: npt.NDArray[np.uint8], out: Path) -> npt.NDArray[np.float16]:
+    """The tokens (N T C) of all crops (N S S 3), a memory map in RUN."""
+    import numpy as np
+    import torch
+
+    from mien.core.images import to_tensor
+
     out.mkdir(parents=True, exist_ok=True)
-    shape = (len(crops), basis.tokens, own.channels)
+    shape = (len(crops), basis.tokens, basis.channels)
     tokens = np.lib.format.open_memmap(out / "tokens.npy", mode="w+", dtype=np.float16, shape=shape)
     with torch.inference_mode():
         for start in range(0, len(crops), BLOCK):
             part = to_tensor(np.ascontiguousarray(crops[start : start + BLOCK]))
             tokens[start : start + BLOCK] = basis.encode(part).numpy().astype(np.float16)
-    return basis, tokens
+    return tokens

@@ -32,7 +32,7 @@ class TrainRequest:
     device: str | None = None
     precision: str | None = None
     minutes: float | None = None
-    start_from: Path | None = None  # another RUN, whose networks this one starts with
+    start_from: Path | None = None  # another RUN (or weights, where the preset reads them) to start with
 
     def given(self) -> dict[str, Any]:
         """The options that the user gave, without data, out and settings."""
@@ -72,8 +72,9 @@ def use_threads(request: TrainRequest) -> None:
 
 def check_options(request: TrainRequest) -> None:
     """``RequestError`` for a number or a word that no preset allows, and for a run that is not there."""
-    if request.start_from is not None and not request.start_from.is_dir():
-        raise RequestError(f"--from: {request.start_from} given; there is no such directory, wanted is a RUN of mien")
+    begin = request.start_from
+    if begin is not None and not (begin.is_dir() or (begin.is_file() and begin.suffix == ".safetensors")):
+        raise RequestError(f"--from: {begin} given; there is no such directory, wanted is a RUN of mien")
     for name in ("steps", "batch", "threads"):
         value = getattr(request, name)
         if value is not None and value < 1:
