@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,11 @@ class FakeGenerator:
     version: str = "1"
     size_px: int = 16
     frame: tuple[float, float, float] = WHOLE_CROP
+    look: str = "studio"
+
+    def looking(self, look: str) -> FakeGenerator:
+        """The same discs in negative."""
+        return self if look == self.look else replace(self, look=look, version=f"{self.version}-{look}")
 
     def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
         """One disc for each request, in order."""
@@ -33,4 +38,6 @@ class FakeGenerator:
         radius = size * (0.2 + 0.3 * (labels.age_years or 0.0) / 100)
         disc = np.hypot(across - (size - 1) / 2, down - (size - 1) / 2) <= radius
         image[disc] += np.array([180, 120, 60] if labels.sex == "female" else [60, 120, 180], np.uint8)
+        if self.look != "studio":
+            image = 255 - image
         return MadeFace(image, labels, request.seed, request.index, self.name, self.version)

@@ -321,7 +321,7 @@ def people(made_faces: Path) -> list[np.ndarray]:
 def described(real: Describer, folder: Path, photo: np.ndarray) -> tuple[list, str | None]:
     path = folder / "photo.png"
     write_png(path, photo)
-    _, found = describe_file(real, path)
+    found = describe_file(real, path)
     assert found.description is not None
     return list(found.description.faces), found.problem.reason if found.problem else None
 

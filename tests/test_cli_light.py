@@ -64,3 +64,13 @@ def test_a_listing_loads_nothing_heavy(words: str) -> None:
     done = run(words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("loaded: ")
+
+
+@pytest.mark.parametrize(
+    "words", ["portrait NOWHERE.jpg --out OUT", "describe NOWHERE.jpg", "describe NOWHERE.jpg --json"]
+)
+def test_photos_that_cannot_be_read_load_no_network(words: str) -> None:
+    done = run(words)
+    assert "mien: NOWHERE.jpg: cannot be read (No such file or directory)\n" in done.stderr
+    assert done.returncode == 1
+    assert "torch" not in done.stdout.rpartition("loaded: ")[2]

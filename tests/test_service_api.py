@@ -115,7 +115,7 @@ WRONG = [
     ({"seed": False}, "seed: False given; input should be a valid integer"),
     ({"first": 3}, "first: 3 given without a seed; give both or neither"),
     ({"format": "png", "count": 2}, "format: png given with count 2; allowed: count 1, or json or zip"),
-    ({"colour": 1}, "colour: no such field; allowed: count, seed, first, format, sex, age, race, words, size"),
+    ({"colour": 1}, "colour: no such field; allowed: count, seed, first, format, sex, age, race, words, look, size"),
 ]
 
 
@@ -155,7 +155,7 @@ def test_a_cast_is_made_row_by_row(client: TestClient) -> None:
         ({}, "rows: not given"),
         ({"rows": []}, "rows: "),
         ({"rows": [{}]}, "rows: no row says anything"),
-        ({"rows": [{"count": 5}]}, "rows: 5 faces given; allowed at once are 4"),
+        ({"rows": [{"count": 41}]}, "rows: 41 faces given; allowed at once are 40"),
         ({"rows": [{"sex": "f"}], "colour": 1}, "colour: no such field; allowed: rows, seed, size, format"),
     ],
 )
@@ -166,13 +166,58 @@ def test_a_cast_that_cannot_be_is_one_sentence(client: TestClient, body: dict[st
 
 
 def test_every_wrong_cell_of_a_cast_is_told(client: TestClient) -> None:
-    rows = [{"age": "xyz"}, {"sex": "robot", "hair": "red"}, {"look": "news", "seed": -1}, {"name": "fine"}]
+    rows = [{"age": "xyz"}, {"sex": "robot", "hair": "red"}, {"look": "blurred", "seed": -1}, {"name": "fine"}]
     answer = client.post("/v1/cast", json={"rows": rows})
     assert answer.status_code == 422
     told = answer.json()
     assert told["error"].startswith("rows: 5 cells cannot be read: row 1, age: 'xyz' given")
     cells = [(cell["row"], cell["column"]) for cell in told["cells"]]
     assert sorted(cells) == [(1, "age"), (2, "hair"), (2, "sex"), (3, "look"), (3, "seed")]
+
+
+def test_a_row_has_a_look_of_its_own(client: TestClient) -> None:
+    rows = [{"name": "a", "seed": 5}, {"name": "b", "seed": 5, "look": "News"}, {"name": "c", "seed": 5, "look": "any"}]
+    faces = client.post("/v1/cast", json={"rows": rows}).json()["faces"]
+    assert [(face.get("look"), face["model_version"]) for face in faces] == [
+        (None, "1"), ("news", "1-news"), ("any", "1-any")
+    ]  # fmt: skip
+    plain = decode_photo(base64.b64decode(faces[0]["png"])).astype(int)
+    news = decode_photo(base64.b64decode(faces[1]["png"])).astype(int)
+    assert np.abs(plain + news - 255).mean() < 8, "the same draw of chance, in negative"
+    one = client.post("/v1/crowd", json={"seed": 5, "look": "news"}).json()["faces"][0]
+    assert one["model_version"] == "1-news"
+    wrong = client.post("/v1/crowd", json={"look": "blurred"})
+    assert wrong.json()["error"] == "look: 'blurred' given; allowed: studio, natural, news, any"
+
+
+def test_a_long_cast_becomes_a_job_of_the_same_faces(client: TestClient) -> None:
+    rows: list[dict[str, Any]] = [{"name": f"person {n}", "age": 20 + n, "count": 1 + n % 3} for n in range(12)]
+    rows[3]["look"] = "news"
+    begun = client.post("/v1/cast", json={"rows": rows, "seed": 9})
+    assert begun.status_code == 202, begun.text
+    job = begun.json()
+    assert (job["kind"], job["count"], job["seed"], begun.headers["location"]) == ("cast", 24, 9, job["status_url"])
+    wait_until(lambda: client.get(job["status_url"]).json()["state"] not in ("queued", "running"))
+    done = client.get(job["status_url"]).json()
+    assert (done["state"], done["made"], done["error"]) == ("done", 24, None)
+    with zipfile.ZipFile(io.BytesIO(client.get(done["result_url"]).content)) as archive:
+        made = [json.loads(line) for line in archive.read("manifest.jsonl").splitlines()]
+        pictures = {name: archive.read(name) for name in archive.namelist() if name.endswith(".png")}
+    assert [row["file"] for row in made] == list(pictures)
+    assert [row["row"] for row in made] == [number for number in range(1, 13) for _ in range(1 + (number - 1) % 3)]
+    for number in (1, 4, 12):  # the same faces as when few are asked for at once
+        few = client.post("/v1/cast", json={"rows": [rows[number - 1]], "seed": 9}).json()["faces"]
+        for face in few:
+            same = decode_photo(base64.b64decode(face["png"]))
+            assert np.array_equal(same, decode_photo(pictures[face["file"]]))
+    wrong = client.post("/v1/cast", json={"rows": [*rows, {"age": "xyz"}]})
+    assert (wrong.status_code, wrong.json()["cells"][0]["row"]) == (422, 13), "told at once, before any job"
+
+
+def test_a_cast_may_be_larger_than_other_json(client: TestClient) -> None:
+    rows = [{"name": "x" * 300} for _ in range(30)]
+    assert client.post("/v1/cast", json={"rows": rows}).status_code == 202
+    assert client.post("/v1/crowd", json={"words": "smiling" + " " * 5000}).status_code == 413
 
 
 def test_a_photo_is_read_from_memory(client: TestClient) -> None:

@@ -107,6 +107,43 @@ def test_what_phones_append_to_a_photo_is_left_out_and_told(client: TestClient) 
     assert film.json()["remark"] == "a motion photo: its film is left out"
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"name,age\nZo\xc3\xab,30\n",
+        b"\xef\xbb\xbfname;age\r\nZo\xc3\xab;30\r\n",
+        b"sep=;\r\nname;age\r\nZo\xeb;30\r\n",
+        "name\tage\r\nZo\u00eb\t30\r\n".encode("utf-16"),
+        "name\tage\rZo\u00eb\t30\r".encode("utf-16-be"),
+        b'"name","age"\n"Zo\xc3\xab","30"\n,\n',
+    ],
+    ids=["plain", "BOM and semicolons", "sep= and cp1252", "Unicode text", "no BOM, CR", "quotes"],
+)
+def test_a_cast_list_comes_in_whatever_excel_calls_csv(client: TestClient, data: bytes) -> None:
+    told = client.post("/casts", content=data, headers={"x-name": "my%20list.csv"})
+    assert (told.status_code, told.json()["name"], told.json()["count"]) == (200, "my list.csv", 1)
+    state: StudioState = client.app.state.studio  # type: ignore[attr-defined]
+    kept = state.cast(told.json()["token"])
+    assert kept is not None
+    assert dict(kept[1].rows[0].cells) == {"name": "Zo\u00eb", "age": "30"}
+
+
+def test_a_cast_list_that_cannot_be_is_told_before_any_face_is_made(client: TestClient) -> None:
+    wrong = client.post("/casts", content=b"name,age,seed\nann,xyz,1\nben,30,-1\n")
+    assert wrong.status_code == 422
+    assert [(cell["row"], cell["column"]) for cell in wrong.json()["cells"]] == [(2, "age"), (3, "seed")]
+    for data, status, words in (
+        (b"", 422, "the list: empty"),
+        (b"PK\x03\x04", 422, "save it as CSV"),
+        (b"count\n201\n", 422, "201 faces given; allowed at once are 200"),
+        (b"name\n" + b"x" * 5 * 2**20, 413, "the list: too large; allowed are 4096 KiB"),
+        (JPEG, 422, "the list: "),
+    ):
+        answer = client.post("/casts", content=data)
+        assert answer.status_code == status, answer.text
+        assert words in answer.json()["error"]
+
+
 def test_pictures_are_had_by_token_alone(client: TestClient) -> None:
     state: StudioState = client.app.state.studio  # type: ignore[attr-defined]
     kept = state.keep(b"bytes", "a b.png")

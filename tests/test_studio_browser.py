@@ -255,6 +255,76 @@ def test_a_second_person_is_told_that_he_waits_and_may_leave(visit: Callable[...
         bert.until(faces(2))
 
 
+CAST = "Name;Sex;Age;Phone\nZo\u00eb O'Neil;f;20-35;1\nBen;m;thirties;2\n<b>x</b>;;;3\n"
+
+
+def test_a_cast_list_is_dropped_and_its_people_have_their_names(
+    discs: str, visit: Callable[..., Visit], tmp_path: Path
+) -> None:
+    anna = visit(discs)
+    page = anna.open("?count=3&seed=3")
+    anna.until(faces(3))
+    page.wait_for_selector("#crowd-cast[data-ready], #crowd-cast [data-ready]", state="attached")
+    wrong = "name,age,sex\nann,xyz,f\nben,30,robot\n"
+    page.locator("#crowd-cast input").set_input_files(
+        {"name": "cast.csv", "mimeType": "text/csv", "buffer": wrong.encode()}
+    )
+    page.wait_for_selector("#crowd-cast .cells li")
+    assert page.locator("#crowd-cast .notice").inner_text() == "cast.csv: 2 cells cannot be read; no face was made."
+    cells = page.locator("#crowd-cast .cells li").all_inner_texts()
+    assert [cell.partition(" given")[0] for cell in cells] == ["Row 2, age: 'xyz'", "Row 3, sex: 'robot'"]
+    assert len(sources(page)) == 3, "the sheet is as it was"
+    drop = """([bytes]) => {
+        const files = new DataTransfer();
+        files.items.add(new File([new Uint8Array(bytes)], 'my cast.csv', { type: 'text/csv' }));
+        document.querySelector('#crowd-sheet').dispatchEvent(
+            new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }));
+    }"""
+    page.evaluate(drop, [list(CAST.encode("utf-16"))])  # anywhere on the tab, as Excel's "Unicode text" is
+    anna.until("document.querySelector('.sheet.cast') !== null")
+    anna.until(faces(3))
+    names = page.locator("#crowd-sheet .who b").all_inner_texts()
+    assert names == ["Zo\u00eb O'Neil", "Ben", "<b>x</b>"]
+    assert "3 faces of my cast.csv, seed 3. Columns that are not read: Phone" in (
+        page.locator("#crowd-status").inner_text()
+    )
+    assert page.locator("#crowd-cast .cells").is_hidden()
+    assert page.locator("#crowd-handout .link").is_hidden(), "no link holds a list"
+    before = sources(page)
+    page.locator('#crowd-sheet .face[data-place="1"]').click()
+    page.wait_for_selector("#crowd-person .name")
+    assert page.locator("#crowd-person .name").inner_text() == "Ben"
+    assert "age: thirties" in page.locator("#crowd-person .about").inner_text()
+    anna.shot("crowd-cast")
+    page.keyboard.press("r")  # what the sheet of sliders has and a list has not does nothing
+    with page.expect_download() as told:
+        page.locator("#crowd-person a[download]").click()
+    assert told.value.suggested_filename == "Ben.png"
+    with page.expect_download() as told:
+        page.locator('#crowd-handout [data-what="zip"]').click()
+    assert told.value.suggested_filename == "mien-my-cast.zip"
+    told.value.save_as(tmp_path / "faces.zip")
+    with zipfile.ZipFile(tmp_path / "faces.zip") as archive:
+        rows = [json.loads(line) for line in archive.read("manifest.jsonl").decode().splitlines()]
+        assert archive.namelist() == ["Zo\u00eb-O-Neil.png", "Ben.png", "b-x-b.png", "manifest.jsonl"]
+    assert [(row["file"], row["row"]) for row in rows] == list(zip(archive.namelist(), (2, 3, 4), strict=False))
+    assert [row["sex"] for row in rows][:2] == ["female", "male"]
+    assert 30 <= rows[1]["age"] <= 39
+    with page.expect_download() as told:
+        page.locator('#crowd-handout [data-what="sheet"]').click()
+    assert told.value.suggested_filename == "mien-my-cast.png"
+    anna.until(faces(3))
+    assert sources(page) == before
+    page.locator("#crowd-again").click()
+    anna.until(f"{faces(3)} && document.querySelector('#crowd-sheet img').getAttribute('src') !== '{before[0]}'")
+    assert page.locator("#crowd-sheet .who b").all_inner_texts() == names, "other people of the same list"
+    page.locator("#crowd-women input[type=number]").fill("100")
+    page.locator("#crowd-women input[type=number]").press("Enter")
+    anna.until("document.querySelector('.sheet:not(.cast)') !== null")
+    anna.until(faces(3))
+    assert anna.complaints == []
+
+
 def test_on_a_phone(discs: str, visit: Callable[..., Visit]) -> None:
     anna = visit(discs, **PHONE)
     page = anna.open("?count=6&seed=3")

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mien.core.errors import WeightsError
+
 TEMPORARY = ".mien-*.tmp"  # what a run that was killed may leave behind
 
 
@@ -75,3 +77,9 @@ def json_line(row: Any) -> str:
 def write_jsonl(path: str | os.PathLike[str], rows: Iterable[Any]) -> None:
     """Write JSON lines atomically."""
     write_text(path, "".join(map(json_line, rows)))
+
+
+def check_weights(path: str | os.PathLike[str] | None) -> None:
+    """``WeightsError`` where weights are named and there is no such file; to be told before a network is loaded."""
+    if path is not None and not Path(path).is_file():
+        raise WeightsError(f"{path}: no such weights file")

@@ -63,19 +63,19 @@ def load_crowd(
 
 
 def crowds(model: Crowd, requests: Sequence[FacesRequest]) -> list[list[MadeFace]]:
-    """The faces of many requests, each with its seed, in one go of the generator for each size."""
+    """The faces of many requests, each with its seed, in one go of the generator for each size and look."""
     from mien.core.limits import age_range
     from mien.generators.crowd.sampler import request_for
 
     pages: list[list[MadeFace]] = [[] for _ in requests]
-    for size in {request.size_px for request in requests}:
-        places = [place for place, request in enumerate(requests) if request.size_px == size]
+    for size, look in {(request.size_px, request.look) for request in requests}:
+        places = [place for place, request in enumerate(requests) if (request.size_px, request.look) == (size, look)]
         faces = [
             request_for(request.labels, age_range(request.description.ages_years), request.seed or 0, index)
             for request in (requests[place] for place in places)
             for index in range(request.first, request.first + request.count)
         ]
-        made = iter(model.at(size).generator.make(faces))
+        made = iter(model.at(size).looking(look).generator.make(faces))
         for place in places:
             pages[place] = list(islice(made, requests[place].count))
     return pages

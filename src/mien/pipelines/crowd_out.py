@@ -62,14 +62,12 @@ def load_looks(
     device: str | None = None,
     size_px: int | None = None,
 ) -> Callable[[str | None], Crowd]:
-    """A crowd for each look, loaded (``crowd.load_crowd``) and of that size. ``RequestError`` as that says."""
+    """A crowd for each look, loaded once (``crowd.load_crowd``) and of that size. ``RequestError`` as that says."""
     from mien.pipelines.crowd import load_crowd
 
     path = None if weights is None else os.fspath(weights)
-    models = {
-        look: load_crowd(preset, weights=path, device=device, look=look).at(size_px) for look in dict.fromkeys(looks)
-    }
-    return models.__getitem__
+    plain = load_crowd(preset, weights=path, device=device).at(size_px)
+    return {look: plain.looking(look) for look in looks}.__getitem__
 
 
 def earlier_seed(rows: Rows) -> int | None:

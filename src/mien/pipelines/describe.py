@@ -1,6 +1,6 @@
 """`describe`: photos in, what can be said of the faces on them out; with a picture of each photo where asked for.
 
-What is here reads and checks requests; the networks are imported when the first photo is described.
+What is here reads and checks requests; the networks are imported for the first photo that can be read.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import PhotoError
+from mien.core.files import check_weights
 from mien.core.formats import SUFFIXES, is_photo_name
 from mien.core.progress import OnProgress
 from mien.pipelines.faces_out import DESCRIPTIONS, check_out, opened
@@ -66,7 +67,8 @@ def describe(
     """Describe every photo; one that cannot be used stops no other.
 
     Args:
-        describer: what reads the faces; by default the networks that the request names are loaded.
+        describer: what reads the faces; by default the networks that the request names, loaded for the first photo
+            that can be read.
         on_photo: called with each photo when it is described.
         on_progress: called with (photos done, photos in all) after each.
 
@@ -78,21 +80,24 @@ def describe(
     """
     files = request.files
     if describer is None:
-        from mien.attributes.describe.describer import Describer
-
-        describer = Describer.load(weights=request.weights)
+        check_weights(request.weights)
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()  # names of pictures
     with opened(request.out, force=request.force, kind=DESCRIPTIONS) if request.out else nullcontext() as output:
-        if output is not None:
-            output.begin()
         for number, file in enumerate(files, 1):
-            photo, described = describe_file(describer, file, request.with_ethnicity)
+            read = _read(file)
+            if isinstance(read, PhotoError):
+                described = _unread(file, read)
+            else:
+                describer = describer or _loaded(request.weights)
+                described = _described(describer, read, file, request.with_ethnicity)
+            if output is not None and number == 1:
+                output.begin()
             picture = None
-            if output is not None and photo is not None and described.description is not None:
+            if output is not None and not isinstance(read, PhotoError) and described.description is not None:
                 described.row["picture"] = picture_name(file, taken)
                 taken.add(described.row["picture"])
-                picture = _picture(photo, described.description)
+                picture = _picture(read.photo, described.description)
             if output is not None:
                 output.put(number - 1, described.row, picture)
             rows.append(described.row)
@@ -115,24 +120,49 @@ def describe_photo(
     return DescribedPhoto(name, photo_row(name, found, problem), found, problem)
 
 
-def describe_file(
-    describer: Describer, file: Path, with_ethnicity: bool = False
-) -> tuple[UInt8Image | None, DescribedPhoto]:
-    """(The photo, what is on it); the photo is ``None`` for a file that cannot be read or fails otherwise."""
-    from mien.attributes.describe.rows import photo_row
+def describe_file(describer: Describer, file: Path, with_ethnicity: bool = False) -> DescribedPhoto:
+    """One file; that it cannot be read, or that something else fails, is its ``problem``."""
+    read = _read(file)
+    if isinstance(read, PhotoError):
+        return _unread(file, read)
+    return _described(describer, read, file, with_ethnicity)
+
+
+def _loaded(weights: Path | None) -> Describer:
+    from mien.attributes.describe.describer import Describer
+
+    return Describer.load(weights=weights)
+
+
+def _read(file: Path) -> PhotoFile | PhotoError:
     from mien.core.photos import read_photo_file
 
     try:
         if file.is_dir():
-            raise PhotoError("missing", f"{file}: a directory without photos ({', '.join(SUFFIXES)})")
-        photo = read_photo_file(file)
-        return photo.photo, describe_photo(describer, photo, str(file), with_ethnicity=with_ethnicity)
+            return PhotoError("missing", f"{file}: a directory without photos ({', '.join(SUFFIXES)})")
+        return read_photo_file(file)
     except PhotoError as error:
-        problem = error
+        return error
     except Exception as error:  # nothing about one photo may end a run
-        problem = PhotoError("failed", f"{file}: {type(error).__name__}: {error}")
-    row = photo_row(str(file), None, problem, describer.model_version)
-    return None, DescribedPhoto(str(file), row, None, problem)
+        return _failed(file, error)
+
+
+def _described(describer: Describer, read: PhotoFile, file: Path, with_ethnicity: bool) -> DescribedPhoto:
+    try:
+        return describe_photo(describer, read, str(file), with_ethnicity=with_ethnicity)
+    except Exception as error:  # as in _read
+        return _unread(file, error if isinstance(error, PhotoError) else _failed(file, error), describer.model_version)
+
+
+def _failed(file: Path, error: Exception) -> PhotoError:
+    return PhotoError("failed", f"{file}: {type(error).__name__}: {error}")
+
+
+def _unread(file: Path, problem: PhotoError, model_version: str = "") -> DescribedPhoto:
+    """A photo of which nothing can be said; where no network saw it, none is named."""
+    from mien.attributes.describe.rows import photo_row
+
+    return DescribedPhoto(str(file), photo_row(str(file), None, problem, model_version), None, problem)
 
 
 def photo_files(given: Sequence[Path]) -> list[Path]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.attributes import understand_all
-from mien.core.errors import RequestError, WeightsError
+from mien.core.errors import RequestError
+from mien.core.files import check_weights
 from mien.evaluation import report
 from mien.pipelines.evaluate_requests import PortraitEvaluation, ReportRequest, check_encoder
 from mien.pipelines.train.settings import PortraitSettings
@@ -161,9 +162,3 @@ class LikenessExperiment(ReportRequest):
         else:
             check_weights(self.mixture)
         ReportRequest.check(self)
-
-
-def check_weights(path: Path) -> None:
-    """``WeightsError`` where there is no such file."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file")

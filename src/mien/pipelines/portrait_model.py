@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self
 
@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from mien.core.checkpoints import WEIGHTS
-from mien.core.errors import MienError, PhotoError, WeightsError
+from mien.core.errors import PhotoError, WeightsError
 from mien.core.images import resize, to_photos, to_tensor
 from mien.core.limits import check_yes_no, whole_number
 from mien.core.photos import PhotoInput, photo_of
-from mien.core.progress import OnProgress
 from mien.core.records import Face, Float32Array, Pose, UInt8Image
 from mien.faces import align
 from mien.faces.dlib_resnet import SAME_PERSON, DlibResNet, dlib_crop
@@ -35,9 +34,7 @@ from mien.pipelines.portrait import (
     LARGEST_PX,
     LEAST_PX,
     WHITE,
-    PhotoPortraits,
     Portrait,
-    PortraitRequest,
     check_preset,
     settings_of,
 )
@@ -167,35 +164,6 @@ class PortraitPipeline:
         return Portrait(
             face, crop, drawn, mask, before, after, similarity, distance, warnings, self.drawer.name, version
         )
-
-
-def portraits(
-    request: PortraitRequest, pipeline: PortraitPipeline | None = None, *, on_progress: OnProgress | None = None
-) -> Iterator[PhotoPortraits]:
-    """Photo by photo, in order; one that cannot be used stops no other.
-
-    Args:
-        pipeline: what makes them; by default the networks that the request names are loaded.
-        on_progress: called with (photos done, photos in all) after each.
-    """
-    if pipeline is None:
-        pipeline = PortraitPipeline.load(request.preset, weights=request.weights, settings=request.settings)
-    for number, photo in enumerate(request.photos, 1):
-        name = str(photo) if isinstance(photo, str | os.PathLike) else f"photo {number}"
-        yield _of_photo(pipeline, name, photo, request)
-        if on_progress is not None:
-            on_progress(number, len(request.photos))
-
-
-def _of_photo(pipeline: PortraitPipeline, name: str, photo: PhotoInput, request: PortraitRequest) -> PhotoPortraits:
-    try:
-        read = photo_of(photo, name=name)
-        made = pipeline.make(read.photo, largest=request.largest, size_px=request.size_px)
-        if not made:
-            raise PhotoError("no_face", f"{name}: no face found")
-    except MienError as error:
-        return PhotoPortraits(name, problem=error)
-    return PhotoPortraits(name, read.photo, tuple(made), remark=read.remark)
 
 
 def _drawer(preset: str, weights: str | os.PathLike[str] | None, settings: Mapping[str, Any]) -> PortraitDrawer:

@@ -40,7 +40,8 @@ class FacesRequest:
     """Faces ``first`` to ``first + count - 1`` of ``seed`` that fit a description.
 
     ``race`` is a label of crowds (``RACES``). ``seed`` None: one is drawn. ``size_px`` None: the model decides.
-    ``typical``: what is not mentioned stays average (imagined faces). ``RequestError`` for a number out of range.
+    ``typical``: what is not mentioned stays average (imagined faces). ``look``: of photographs (crowds of the painter).
+    ``RequestError`` for a number out of range.
     """
 
     description: Description = Description()  # noqa: RUF009 (frozen)
@@ -50,6 +51,7 @@ class FacesRequest:
     first: int = 0
     size_px: int | None = None
     typical: bool = False
+    look: str | None = None
 
     def __post_init__(self) -> None:
         check_faces(self.count, self.first, self.seed, "--")

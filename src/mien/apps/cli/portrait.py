@@ -74,17 +74,17 @@ def _write(
 
     check_out(out, force=force, inputs=[Path(str(photo)) for photo in request.photos])
 
-    from mien.pipelines.portrait_model import PortraitPipeline, portraits
+    from mien.pipelines.portrait_photos import portraits
     from mien.provenance.marks import Marks
 
     tiles: list[UInt8Image] = []
     failed: list[str] = []
     with stoppable(), opened(out, force=force) as output:
         marks = Marks.load(not unmarked, credentials)
-        pipeline = PortraitPipeline.load(request.preset, weights=request.weights, settings=request.settings)
-        output.begin()
         with progress_bars() as on_stage:
-            for made in portraits(request, pipeline, on_progress=on_stage("photos")):
+            for made in portraits(request, on_progress=on_stage("photos")):
+                if made.portraits and not output.rows:  # now that there are networks and a face, what lay there may go
+                    output.begin()
                 failed += [str(made.problem)] if made.problem else []
                 if made.remark:
                     warn(f"{made.name}: {made.remark}")
@@ -93,12 +93,14 @@ def _write(
                     if sheet and made.photo is not None:
                         tiles += sheet_row(made.photo, found, request.colour)
         count = len(output.rows)
+        if not count:
+            output.begin()
         if tiles:
             from mien.core.images import sheet as laid_out
             from mien.pipelines.portrait import ABOUT
 
             page, about = laid_out(tiles, 8 if count > 4 else 4), {"Comment": ABOUT}
-            versions = {"model": pipeline.drawer.name, "model_version": pipeline.model_version(request.size_px)}
+            versions = {name: output.rows[0][name] for name in ("model", "model_version")}
             output.add("sheet.png", marks.png(page, about, title="sheet.png", **versions))
     for line in failed:
         warn(line)

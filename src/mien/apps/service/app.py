@@ -59,12 +59,13 @@ def create_app(settings: ServiceSettings | None = None, *, specs: Sequence[Model
     docs_page.add(app, keys_wanted=keys is not None)
     _say_errors(app)
     types = {f"/v1/{m.name}": JSON if m.takes == "faces" else PHOTO_TYPES for m in service.specs.values()}
-    types[routes.CAST] = JSON
+    types[routes.CAST_PATH] = JSON
     app.add_middleware(
         AuthMiddleware,
         settings=settings,
         keys=keys,
         types=types,
+        limits={routes.CAST_PATH: settings.cast_kib * 1024},
         answered=service.metrics.answered,
         without_key=(*OPEN_PATHS, *docs_page.PATHS),
     )

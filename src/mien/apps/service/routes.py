@@ -6,7 +6,6 @@ import asyncio
 import base64
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,9 @@ from starlette.exceptions import HTTPException
 
 from mien.apps.service.jobs import Job
 from mien.apps.service.metrics import CONTENT_TYPE_LATEST
-from mien.apps.web.forms import CastForm, FacesForm, FacesMade, JobBegun, JobMade, Refusal, limited
-from mien.apps.web.models import ModelSpec, PhotoJob, read_cast_form, read_form
+from mien.apps.web.cast import CAST, pieces_of, read_cast_form
+from mien.apps.web.forms import CastForm, FacesForm, FacesMade, Form, JobBegun, JobMade, Refusal, limited
+from mien.apps.web.models import ModelSpec, PhotoJob, read_form
 from mien.apps.web.uploads import photo_of, size_of
 from mien.apps.web.worker import FullError
 from mien.core.errors import RequestError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mien.apps.service.state import Service
     from mien.pipelines.request import Read
 
-CAST = "/v1/cast"
+CAST_PATH = f"/v1/{CAST}"
 BUSY_JOBS_SECONDS = 60
 BYTES_A_PIXEL = 3
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -94,25 +94,25 @@ def _faces(app: FastAPI, service: Service, spec: ModelSpec) -> None:
 
 
 def _cast(app: FastAPI, service: Service) -> None:
-    async def route(form: CastForm) -> Response:
-        cast = read_cast_form(form, service.settings.direct_faces)
+    settings = service.settings
+
+    async def route(form: CastForm, request: Request) -> Response:
+        read = partial(read_cast_form, form, settings.most_faces)
+        cast = await asyncio.get_running_loop().run_in_executor(service.pool, read)
         seed = fresh_seed() if form.seed is None else form.seed
-        made: list[Picture] = []
-        for row in cast.rows:
-            asked = replace(row.seeded(seed), size_px=form.size)
-            pictures = await asyncio.wrap_future(service.worker.submit("crowd", asked, asked.count))
-            made += [
-                replace(picture, row={**picture.row, **more})
-                for picture, more in zip(pictures, row.manifest, strict=True)
-            ]
         left_out = "; ".join(map(str, cast.remarks))
+        if cast.count > settings.direct_faces:
+            asked = form.model_copy(update={"seed": seed})
+            return _queue(service, CAST, asked, cast.count, _holder(request), {"understood": "", "left_out": left_out})
+        (piece,) = pieces_of(cast, seed, form.size, cast.count)
+        made = await asyncio.wrap_future(service.worker.submit("crowd", piece, piece.count))
         return await _picture_answer(service, made, form.format, {"seed": seed, "first": 0, "left_out": left_out})
 
-    route.__annotations__["form"] = CastForm
+    route.__annotations__ |= {"form": CastForm, "request": Request}
     route.form = CastForm  # type: ignore[attr-defined]
     app.post(
-        CAST, summary="A face for each row of a cast list", operation_id="cast", response_model=None, tags=["faces"],
-        responses={**REFUSALS, 200: FACES_ANSWERS[200]},
+        CAST_PATH, summary="A face for each row of a cast list", operation_id="cast", response_model=None,
+        responses=FACES_ANSWERS, tags=["faces"],
     )(route)  # fmt: skip
 
 
@@ -148,15 +148,19 @@ def _photo(app: FastAPI, service: Service, spec: ModelSpec) -> None:
 
 
 def _begin_job(service: Service, spec: ModelSpec, form: FacesForm, holder: str) -> Response:
-    if len(service.store.open_jobs()) >= service.settings.jobs_waiting:
-        raise FullError(BUSY_JOBS_SECONDS)
     seed = fresh_seed() if form.seed is None else form.seed
     asked = form.model_copy(update={"seed": seed})
     read = read_form(spec, asked, service.seeds)  # a wrong request is told now
-    job = service.store.add(spec.name, asked.model_dump(mode="json"), form.count, holder)
+    return _queue(service, spec.name, asked, form.count, holder, _understood(read))
+
+
+def _queue(service: Service, kind: str, form: Form, count: int, holder: str, about: Mapping[str, str]) -> Response:
+    if len(service.store.open_jobs()) >= service.settings.jobs_waiting:
+        raise FullError(BUSY_JOBS_SECONDS)
+    job = service.store.add(kind, form.model_dump(mode="json"), count, holder)
     service.runner.wake()
     told = _told(job, service)
-    return JSONResponse({**told, **_understood(read)}, 202, {"Location": told["status_url"]})
+    return JSONResponse({**told, **about}, 202, {"Location": told["status_url"]})
 
 
 async def _picture_answer(

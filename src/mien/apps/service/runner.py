@@ -8,19 +8,27 @@ import os
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 from mien.apps.service.jobs import Job, JobStore
-from mien.apps.web.models import ModelSpec
 from mien.apps.web.worker import InferenceWorker, UnavailableError
 from mien.core.errors import MienError
 from mien.pipelines.pictures import MANIFEST, Picture, marked_row, png_of
-from mien.pipelines.request import FacesRequest
 from mien.provenance.marks import Marks
 
 log = logging.getLogger("mien.service")
 PART = ".part"
+
+
+class Piece(Protocol):
+    """A part of a job, which is made in one go."""
+
+    @property
+    def count(self) -> int:
+        """How many faces."""
+        ...
 
 
 class StoppedError(Exception):
@@ -35,10 +43,10 @@ class JobRunner:
         store: JobStore,
         worker: InferenceWorker,
         marks: Marks,
-        request_of: Callable[[Job], tuple[ModelSpec, FacesRequest]],
-        piece: int,
+        work_of: Callable[[Job], tuple[str, Iterable[Piece]]],
     ) -> None:
-        self.store, self.worker, self.marks, self.request_of, self.piece = store, worker, marks, request_of, piece
+        """``work_of`` a job: the model that makes it, and its pieces in order."""
+        self.store, self.worker, self.marks, self.work_of = store, worker, marks, work_of
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
@@ -88,14 +96,14 @@ class JobRunner:
 
     def _make(self, job: Job) -> bool:
         """Write the result; False where the job was cancelled."""
-        spec, request = self.request_of(job)
+        model, pieces = self.work_of(job)
         target = self.store.result(job.id)
         for part in target.parent.glob(f"*{PART}"):
             part.unlink(missing_ok=True)  # of a process that was killed
         handle, name = tempfile.mkstemp(dir=target.parent, suffix=PART)
         try:
             with os.fdopen(handle, "wb") as file:
-                if not self._fill(job, spec, request, file):
+                if not self._fill(job, model, pieces, file):
                     return False
                 file.flush()
                 os.fsync(file.fileno())
@@ -104,19 +112,18 @@ class JobRunner:
         finally:
             Path(name).unlink(missing_ok=True)
 
-    def _fill(self, job: Job, spec: ModelSpec, request: FacesRequest, file: object) -> bool:
+    def _fill(self, job: Job, model: str, pieces: Iterable[Piece], file: object) -> bool:
         rows: list[str] = []
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
-            for start in range(0, request.count, self.piece):
+            for piece in pieces:
                 if self._stopping.is_set():
                     raise StoppedError
-                piece = request.part(start, min(self.piece, request.count - start))
-                made: list[Picture] = self.worker.submit(spec.name, piece, piece.count, patient=True).result()
+                made: list[Picture] = self.worker.submit(model, piece, piece.count, patient=True).result()
                 for picture in made:
                     row = marked_row(picture.row, self.marks)
                     archive.writestr(row["file"], png_of(picture.image, row, self.marks, picture.comment))
                     rows.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-                if not self.store.progress(job.id, start + len(made)):
+                if not self.store.progress(job.id, len(rows)):
                     return False
             archive.writestr(MANIFEST, "".join(rows))
         return True

@@ -6,17 +6,20 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from mien.apps.studio import crowd_out, crowd_view
-from mien.apps.studio.crowd_cache import FaceCache, Place
-from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, Mix, Sheet, SheetFace, attributes_of, sweep
+from mien.apps.studio.crowd_cache import FaceCache, Frame, Place
+from mien.apps.studio.crowd_cast import CastSheet, cast_drop, cast_html, cast_person_html
+from mien.apps.studio.crowd_sheet import MOST_FACES, SIZES_PX, Mix, Sheet, SheetFace, attributes_of, noun_of, sweep
 from mien.apps.studio.state import StudioState
 from mien.apps.studio.widgets import QUIET, Address, Kind, acting, notice, script, told
 from mien.core.errors import MienError, RequestError
 from mien.core.seeding import fresh_seed
+from mien.pipelines.pictures import safe_stem
 from mien.pipelines.request import ATTRIBUTES, RACES
 
 TITLE = "Crowd"
@@ -30,6 +33,7 @@ class CrowdSession:
 
     def __init__(self) -> None:
         self.sheet = Sheet(Mix(seed=0))
+        self.cast: CastSheet | None = None  # shown instead of the sheet
         self.chosen: int | None = None
         self.variants: tuple[SheetFace, ...] = ()
         self.turn = 0
@@ -70,6 +74,7 @@ def build(state: StudioState) -> Address:
                     [(f"{px} px", px) for px in SIZES_PX], value=SIZES_PX[0], label="Size", elem_id="crowd-size"
                 )
                 seed = gr.Textbox(label="Seed", max_lines=1, elem_id="crowd-seed")
+            cast = cast_drop("crowd-cast")
         with gr.Column(elem_id="crowd-table", elem_classes="table", min_width=300):
             status = gr.HTML(notice(), elem_id="crowd-status", js_on_load=script("acts.js"))
             sheet = gr.HTML("", elem_id="crowd-sheet", js_on_load=script("crowd_sheet.js"))
@@ -90,6 +95,7 @@ def build(state: StudioState) -> Address:
     for box in (words, seed):
         box.submit(tab.changed, [session, *controls], shown, **live)
         box.blur(tab.changed, [session, *controls], shown, **live)
+    cast.cast(tab.dropped, session, shown, **live)
     again.click(tab.again, session, [*shown, seed], **live)
     sheet.act(acting(tab.act), session, shown, **live)
     person.act(acting(tab.act), session, shown, **live)
@@ -156,20 +162,33 @@ class CrowdTab:
         except RequestError as error:
             yield gr.skip(), gr.skip(), told(error), notice()
             return
-        if wanted == before and session.shown:
+        if wanted == before and session.shown and session.cast is None:
             yield gr.skip(), gr.skip(), gr.skip(), notice()
             return
         turn = session.next_turn()
-        session.sheet = session.sheet.with_mix(wanted)
+        session.sheet, session.cast = session.sheet.with_mix(wanted), None
         time.sleep(SETTLE_SECONDS)
         yield from self._make(session, turn)
 
     def again(self, session: CrowdSession) -> Iterator[Any]:
         """Other faces everywhere but in locked frames."""
         session.sheet = session.sheet.with_mix(replace(session.sheet.mix, seed=fresh_seed()))
+        if session.cast is not None:
+            session.cast = replace(session.cast, seed=session.sheet.mix.seed)
         session.variants = ()
         for shown in self._make(session, session.next_turn()):
             yield *shown, str(session.sheet.mix.seed)
+
+    def dropped(self, session: CrowdSession, event: gr.EventData) -> Iterator[Any]:
+        """A cast list takes the place of the sheet until a slider is moved."""
+        token = str(event.token)
+        kept = self.cache.state.cast(token)
+        if kept is None:
+            yield gr.skip(), gr.skip(), notice("This list is forgotten; drop it again.", "wrong"), gr.skip()
+            return
+        session.cast = CastSheet(token, *kept, session.sheet.mix.seed)
+        session.chosen, session.variants = None, ()
+        yield from self._make(session, session.next_turn())
 
     def act(self, session: CrowdSession, what: str, place: int, number: int) -> Iterator[Any]:
         """A button on a frame or beside it."""
@@ -177,7 +196,7 @@ class CrowdTab:
             session.next_turn()
             yield *self._now(session, "Stopped. Move a slider, or press New faces, to go on.")[:3], gr.skip()
             return
-        if not 0 <= place < session.sheet.mix.count:
+        if not 0 <= place < len(_places(session)) or (session.cast and what not in ("choose", "close")):
             return
         sheet = session.sheet
         if what == "lock":
@@ -205,7 +224,10 @@ class CrowdTab:
         try:
             for step in self.cache.make(places):
                 yield gr.skip(), notice(step.words, "busy")
-            kept = crowd_out.packed(what, places, self.cache, session.sheet.mix.seed)
+            stem = f"mien-crowd-{session.sheet.mix.seed}"
+            if session.cast is not None:
+                stem = f"mien-{safe_stem(Path(session.cast.name).stem) or 'cast'}"
+            kept = crowd_out.packed(what, places, self.cache, stem)
             yield crowd_out.handout_html(kept), notice(f"{kept.name} is ready.")
         except Exception as error:
             yield gr.skip(), _failed(error)
@@ -215,6 +237,7 @@ class CrowdTab:
     ) -> Iterator[tuple[Any, ...]]:
         """Make what the sheet (and the variants) lack, showing how far it is, until a newer turn begins."""
         if session.turn != turn:
+            yield gr.skip(), gr.skip(), gr.skip(), gr.skip()  # an event that yields nothing would empty its outputs
             return
         session.shown = True
         places = _places(session)
@@ -230,7 +253,9 @@ class CrowdTab:
                     yield gr.skip(), gr.skip(), notice(step.words, "busy", stop=True), gr.skip()
                 elif step.done % 8 == 0 or step.done == step.total or varied:
                     yield *self._now(session, notice_html=notice(step.words, "busy", stop=True)), gr.skip()
-            if session.turn == turn:
+            if session.turn == turn and session.cast is not None:
+                yield *self._now(session, session.cast.words), gr.skip()
+            elif session.turn == turn:
                 said = said or self._other_model(made_by)
                 women = sum(frame.sex == "female" for frame in session.sheet.frames)
                 kept = f", {len(session.sheet.locked)} locked" if session.sheet.locked else ""
@@ -245,6 +270,12 @@ class CrowdTab:
         self, session: CrowdSession, words: str | None = None, *, notice_html: str | None = None, address: bool = True
     ) -> tuple[Any, Any, Any]:
         """(sheet, person, status) as they are; the status stays where nothing is to be said."""
+        if notice_html is None and words is not None:
+            notice_html = notice(words)
+        session.said = session.said if notice_html is None else notice_html
+        status = gr.skip() if notice_html is None else notice_html
+        if session.cast is not None:
+            return *self._cast_now(session, session.cast), status
         sheet, chosen, size = session.sheet, session.chosen, session.sheet.mix.size_px
         if chosen is not None and chosen >= sheet.mix.count:
             chosen = session.chosen = None
@@ -252,15 +283,25 @@ class CrowdTab:
         addresses = {place: one.kept.address for place, one in found.items() if one is not None}
         frame = None if chosen is None else sheet.frame(chosen)
         variants = [(one, self._address((chosen, one, size))) for one in session.variants] if chosen is not None else []
-        if notice_html is None and words is not None:
-            notice_html = notice(words)
-        session.said = session.said if notice_html is None else notice_html
-        status = gr.skip() if notice_html is None else notice_html
         person = crowd_view.person_html(
             chosen, frame, None if chosen is None else addresses.get(chosen), chosen in sheet.locked, variants
         )
         query = crowd_view.link(sheet, self.cache.model_version) if address else ""
         return crowd_view.sheet_html(sheet, addresses, chosen, query), person, status
+
+    def _cast_now(self, session: CrowdSession, cast: CastSheet) -> tuple[str, str]:
+        """(sheet, person) of a cast list."""
+        found = {place: self.cache.get(where) for place, where in enumerate(_places(session))}
+        made = {
+            place: (one.kept.address, f"{noun_of(one.picture.row['sex'], one.picture.row['age'])},"
+                    f" {one.picture.row['age']:.0f}")
+            for place, one in found.items() if one is not None
+        }  # fmt: skip
+        chosen = session.chosen
+        if chosen is None or chosen >= len(cast.faces):
+            return cast_html(cast.faces, made, None), crowd_view.person_html(None, None, None, False, ())
+        person = cast_person_html(chosen, cast.faces[chosen], made.get(chosen))
+        return cast_html(cast.faces, made, chosen), person
 
     def _other_model(self, made_by: str) -> str:
         """What to say of an address that was written with the faces of another model."""
@@ -275,7 +316,8 @@ class CrowdTab:
 
 
 def _places(session: CrowdSession) -> list[Place]:
-    return [(place, frame, session.sheet.mix.size_px) for place, frame in enumerate(session.sheet.frames)]
+    frames: Sequence[Frame] = session.cast.faces if session.cast is not None else session.sheet.frames
+    return [(place, frame, session.sheet.mix.size_px) for place, frame in enumerate(frames)]
 
 
 def _failed(error: Exception) -> str:

@@ -6,17 +6,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from mien.apps.studio.crowd_cast import CastFace
 from mien.apps.studio.crowd_sheet import SIZES_PX, SheetFace
 from mien.apps.studio.state import JobProgress, Kept, StudioState
-from mien.core.records import MadeFace
+from mien.core.records import Labels, MadeFace, UInt8Image
 from mien.pipelines.pictures import Picture, marked_row, png_of, zipped
 
 TOGETHER = 16  # faces that the generator makes at once; between two lots others have their turn
 MOST_FACES = 2048
 DRAWN_PX = SIZES_PX[0]  # the generator's own size
 
-Place = tuple[int, SheetFace, int]  # number of the frame on its sheet, the face in it, the size of its picture in px
+Frame = SheetFace | CastFace
+Place = tuple[int, Frame, int]  # number of the frame on its sheet, the face in it, the size of its picture in px
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ class FaceCache:
 
     def _keep(self, place: Place, picture: Picture) -> None:
         number, frame, _ = place
-        name = f"{number:05d}-{frame.noun}-{frame.age_years:.0f}.png"
-        row = marked_row({**picture.row, "file": name}, self.state.marks)
+        name = frame.file_name(number)
+        row = marked_row({**picture.row, **frame.more, "file": name}, self.state.marks)
         kept = self.state.keep(png_of(picture.image, row, self.state.marks, picture.comment), name)
         with self._lock:
             self.model_version = str(row["model_version"]).partition("+")[0]  # less the enlarger's
@@ -73,13 +76,10 @@ class FaceCache:
 
 def as_faces(places: Sequence[Place], cache: FaceCache) -> list[MadeFace]:
     """The same faces as records, for a sheet."""
-    found = [(place[1], cache.get(place)) for place in places]
-    return [
-        MadeFace(one.picture.image, frame.labels, frame.seed, frame.index, *_model(one.picture.row))
-        for frame, one in found
-        if one is not None
-    ]
+    found = [one.picture for place in places if (one := cache.get(place)) is not None]
+    return [_record(picture.image, picture.row) for picture in found]
 
 
-def _model(row: Mapping[str, str]) -> tuple[str, str]:
-    return row["model"], row["model_version"]
+def _record(image: UInt8Image, row: Mapping[str, Any]) -> MadeFace:
+    labels = Labels(row["sex"], row["age"])
+    return MadeFace(image, labels, row["seed"], row["index"], row["model"], row["model_version"])

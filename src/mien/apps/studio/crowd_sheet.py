@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
 from mien.core.errors import RequestError
 from mien.core.limits import ages_allowed, check_seed
@@ -64,6 +64,13 @@ class Mix:
         return replace(self, youngest_years=young, oldest_years=old)
 
 
+def noun_of(sex: str, age_years: float) -> str:
+    """woman, man, girl, boy."""
+    if age_years < 13:
+        return "girl" if sex == "female" else "boy"
+    return "woman" if sex == "female" else "man"
+
+
 @dataclass(frozen=True, slots=True)
 class SheetFace:
     """One face: all that it depends on."""
@@ -90,9 +97,16 @@ class SheetFace:
     @property
     def noun(self) -> str:
         """woman, boy ..."""
-        if self.age_years < 13:
-            return "girl" if self.sex == "female" else "boy"
-        return "woman" if self.sex == "female" else "man"
+        return noun_of(self.sex, self.age_years)
+
+    @property
+    def more(self) -> Mapping[str, Any]:
+        """What the manifest says beside what it says of any face."""
+        return {}
+
+    def file_name(self, number: int) -> str:
+        """Of its picture, as frame ``number``."""
+        return f"{number:05d}-{self.noun}-{self.age_years:.0f}.png"
 
     def text(self) -> str:
         """For the address: '77.3.f.34.2' and, if they were asked for, race and words."""

@@ -15,12 +15,13 @@ from mien.apps.web.models import ModelSpec, Seeds
 from mien.apps.web.settings import MIB, ServiceSettings
 from mien.apps.web.worker import InferenceWorker, ServedModel, UnavailableError, message_of
 from mien.core.records import UInt8Image
+from mien.pipelines.cast import Cast
 from mien.provenance.marks import Marks
 
 Thing = TypeVar("Thing")
 LOOK_SECONDS = 0.25  # between two looks at the line
 PHOTO_MINUTES = 60.0
-PICTURES_MIB, PHOTOS_MIB = 512, 512  # kept in memory at most, of all users together
+PICTURES_MIB, PHOTOS_MIB, CASTS_MIB = 512, 512, 64  # kept in memory at most, of all users together
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ class StudioState:
         served = {name: ServedModel(lambda: None, lazy.make) for name, lazy in self._lazy.items()}
         self.worker = InferenceWorker(served, waiting=settings.waiting, batch=settings.together_faces)
         self._pictures: TTLCache[Kept] = TTLCache(PICTURES_MIB * MIB, 24 * 3600, lambda kept: len(kept.data))
+        self._casts: TTLCache[tuple[str, Cast]] = TTLCache(CASTS_MIB * MIB, PHOTO_MINUTES * 60, size_of)
         self._photos: TTLCache[Photo] = TTLCache(PHOTOS_MIB * MIB, PHOTO_MINUTES * 60, lambda photo: photo.image.nbytes)
 
     def start(self, warm: str = "crowd") -> None:
@@ -175,9 +177,22 @@ class StudioState:
         """A dropped photo by its token; ``None`` when it is forgotten."""
         return self._photos.get(token)
 
+    def take_cast(self, name: str, cast: Cast) -> str:
+        """Keep a dropped cast list; returns its token."""
+        return self._casts.put((name, cast))
+
+    def cast(self, token: str) -> tuple[str, Cast] | None:
+        """(name, list) by its token; ``None`` when it is forgotten."""
+        return self._casts.get(token)
+
     def forget_photo(self, token: str) -> None:
         """Forget a dropped photo at once."""
         self._photos.drop(token)
+
+
+def size_of(kept: tuple[str, Cast]) -> int:
+    """Of a named list in memory, in bytes, roughly."""
+    return sum(500 + sum(map(len, row.cells.values())) for row in kept[1].rows)
 
 
 _WARM = object()

@@ -66,7 +66,12 @@ def acting(handle: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]
         given = event._data if isinstance(event._data, Mapping) else {}
         numbers = [text if text.isdecimal() and len(text) < 10 else "-1" for text in
                    (str(given.get(name, "")) for name in ("place", "number"))]  # fmt: skip
-        yield from handle(state, str(given.get("what", "")), *map(int, numbers))
+        answered = False
+        for shown in handle(state, str(given.get("what", "")), *map(int, numbers)):
+            answered = True
+            yield shown
+        if not answered:  # an event that yields nothing would empty its outputs
+            yield gr.skip()
 
     act.__annotations__["event"] = gr.EventData
     return act

@@ -48,11 +48,12 @@ class CrowdForm(FacesForm):
     )
     race: str | None = Field(default=None, max_length=32, description="White, Black, Asian, Indian or Other.")
     words: Annotated[str, Field(max_length=2000)] = Field(default="", description="'smiling, eyeglasses, not bald'.")
-    size: Literal[128, 256] | None = Field(default=None, description="Height and width, px: 128, or 256 (enlarged).")
+    look: Literal["studio", "natural", "news", "any"] | None = Field(default=None, description="Of photographs.")
+    size: Literal[128, 256] | None = Field(default=None, description="Height and width, px: 256, or 128.")
 
 
 class CastForm(Form):
-    """People of a cast list, a face or several for each row."""
+    """People of a cast list, a face or several for each row; many of them become a job."""
 
     rows: list[dict[str, str | int | float | None]] = Field(
         min_length=1, description="name, sex, age, words, race, look, seed, count; each may be left out."

@@ -32,8 +32,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class AuthMiddleware(RequestPolicy):
-    """Wraps the service. ``types`` says which content types a path takes in POST requests; ``without_key`` which paths
-    are had without a key.
+    """Wraps the service. ``types`` says which content types a path takes in POST requests; ``limits`` how many bytes,
+    where that is not as of any JSON or photo; ``without_key`` which paths are had without a key.
     """
 
     always = (*RequestPolicy.always, (b"cache-control", b"no-store"))
@@ -46,9 +46,11 @@ class AuthMiddleware(RequestPolicy):
         types: Mapping[str, tuple[str, ...]],
         answered: Callable[[str, str, int, float], None],
         without_key: Collection[str] = OPEN_PATHS,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(app, settings, keys)
-        self.types, self.answered, self.without_key = types, answered, frozenset(without_key)
+        self.types, self.limits = types, limits or {}
+        self.answered, self.without_key = answered, frozenset(without_key)
         self._held = 0  # bytes of bodies in memory
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> int:
@@ -68,7 +70,8 @@ class AuthMiddleware(RequestPolicy):
     def limit(self, scope: Scope) -> int:
         """Bytes that the body may have."""
         types = self.types.get(scope["path"], JSON)
-        return self.settings.json_kib * 1024 if types == JSON else self.settings.upload_mib * MIB
+        usual = self.settings.json_kib * 1024 if types == JSON else self.settings.upload_mib * MIB
+        return self.limits.get(scope["path"], usual)
 
     def check(self, scope: Scope, headers: Headers) -> None:
         """A known key (or without keys a known host), a type that is taken, a length that is allowed."""

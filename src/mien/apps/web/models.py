@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from mien.apps.web.forms import CastForm, CrowdForm, FacesForm, Form, ImagineForm
+from mien.apps.web.cast import CastPiece
+from mien.apps.web.forms import CrowdForm, FacesForm, Form, ImagineForm
 from mien.core.errors import PhotoError, RequestError
 from mien.core.records import UInt8Image
 from mien.core.seeding import fresh_seed
 from mien.pipelines.pictures import Picture
 
 if TYPE_CHECKING:
-    from mien.pipelines.cast import Cast
     from mien.pipelines.request import FacesRequest, Read
 
 RENEW_SEED_AFTER = 2**20  # faces
@@ -86,33 +86,18 @@ def read_crowd(form: CrowdForm) -> Read:
 
     read = crowd_request(form.words, sex=form.sex, age=form.age, race=form.race, option="words")
     check_preset("painter", read.request)
-    return read
+    return dataclasses.replace(read, request=dataclasses.replace(read.request, look=form.look))
 
 
-def read_cast_form(form: CastForm, most_faces: int) -> Cast:
-    """The cast of a form; rows are counted from 1. ``CellsError`` with every cell that is wrong."""
-    from mien.core.errors import CellProblem
-    from mien.pipelines.cast import COLUMNS, read_cast
-
-    rows, wrong = [], []
-    for number, row in enumerate(form.rows, 1):
-        rows.append((number, {name: "" if cell is None else str(cell) for name, cell in row.items()}))
-        unknown = [name for name in row if name not in COLUMNS]
-        wrong += [CellProblem(number, name[:40], f"no such column; allowed: {', '.join(COLUMNS)}") for name in unknown]
-        if row.get("look") not in (None, "", "studio"):
-            wrong.append(CellProblem(number, "look", f"'{row['look']}' given; the service has the look studio alone"))
-    cast = read_cast(rows, "rows", "painter", wrong)
-    if cast.count > most_faces:
-        raise RequestError(f"rows: {cast.count} faces given; allowed at once are {most_faces}")
-    return cast
-
-
-def make_crowd(crowd: Any, requests: Sequence[FacesRequest]) -> list[list[Picture]]:
-    """All faces of all requests."""
+def make_crowd(crowd: Any, jobs: Sequence[FacesRequest | CastPiece]) -> list[list[Picture]]:
+    """All faces of all requests and pieces of cast lists, made together."""
     from mien.pipelines.crowd import crowds
     from mien.pipelines.pictures import face_row
 
-    return [[Picture(face.image, face_row(face)) for face in faces] for faces in crowds(crowd, requests)]
+    requests = [one for job in jobs for one in (job.requests if isinstance(job, CastPiece) else (job,))]
+    pages = ([Picture(face.image, face_row(face)) for face in faces] for faces in crowds(crowd, requests))
+    return [job.told([next(pages) for _ in job.requests]) if isinstance(job, CastPiece) else next(pages)
+            for job in jobs]  # fmt: skip
 
 
 def load_crowd() -> Any:

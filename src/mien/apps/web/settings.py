@@ -36,6 +36,7 @@ class ServiceSettings(Config):
     job_minutes: float = Field(default=60.0, gt=0)  # a result is kept that long
 
     json_kib: int = Field(default=64, ge=1)
+    cast_kib: int = Field(default=4096, ge=1)  # of a cast list, as JSON or as a spreadsheet
     upload_mib: int = Field(default=20, ge=1, le=1024)
     upload_megapixels: int = Field(default=50, ge=1, le=120)
     uploads_mib: int = Field(default=256, ge=1)  # of all requests that are being received or worked on

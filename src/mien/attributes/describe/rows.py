@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mien.attributes.describe.records import FaceDescription, PhotoDescription
 from mien.core.errors import PhotoError
-from mien.core.records import Box
+
+if TYPE_CHECKING:  # a row of a file that cannot be read loads no network
+    from mien.attributes.describe.records import FaceDescription, PhotoDescription
+    from mien.core.records import Box
 
 SCHEMA = 1  # raised when a key changes its meaning or goes
 # Of ``Quality``, in [0, 1]; whether it is grey stands between the first six and the last two.

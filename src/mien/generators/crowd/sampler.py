@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 from mien.core.contract import FaceRequest, Generator, complete
 from mien.core.errors import RequestError
@@ -19,6 +19,15 @@ CHUNK = 64  # faces between two reports of progress
 Age = float | tuple[float, float]
 
 
+@runtime_checkable
+class Looking(Generator, Protocol):
+    """A generator that knows several looks of photographs."""
+
+    def looking(self, look: str) -> Generator:
+        """The same people in that look."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Crowd:
     """Samples faces from a generator."""
@@ -31,6 +40,14 @@ class Crowd:
         ``RequestError`` for another size.
         """
         return type(self)(generator_at(self.generator, size_px))
+
+    def looking(self, look: str | None) -> Self:
+        """The same people in another look of photographs (``None``: as it is). ``RequestError`` where there is none."""
+        if look is None:
+            return self
+        if not isinstance(self.generator, Looking):
+            raise RequestError(f"look: '{look}' given; {self.generator.name} has one look")
+        return type(self)(self.generator.looking(look))
 
     def sample(
         self,

@@ -44,6 +44,12 @@ class PainterCrowd:
         """The same faces at another size; networks are shared."""
         return type(self)(self.imagine.at(size_px))
 
+    def looking(self, look: str) -> Self:
+        """The same people in another look of photographs; networks are shared."""
+        imagine = self.imagine
+        other = type(imagine)(imagine.density, self.renderer.looking(look), imagine.density_version)
+        return type(self)(other)
+
     @property
     def size_px(self) -> int:
         """Height and width of the images."""

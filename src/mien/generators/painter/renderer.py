@@ -37,6 +37,11 @@ CODE_NOISE = 0.15  # a density errs a little: the painter is told so
 LOOKS = ("studio", "natural", "news", "any")
 
 
+def _check_look(look: str) -> None:
+    if look not in LOOKS:
+        raise RequestError(f"look: '{look}' given; allowed: {', '.join(LOOKS)}")
+
+
 class PainterRenderer:
     """The trained painter with its basis and the frame of its codes; a ``generators.enlarged.Renderer``."""
 
@@ -52,8 +57,7 @@ class PainterRenderer:
         finisher: Enlarger | None = None,
     ) -> None:
         """``finisher``: makes pictures of twice the size of what was painted, without its brush strokes."""
-        if look not in LOOKS:
-            raise RequestError(f"look: '{look}' given; allowed: {', '.join(LOOKS)}")
+        _check_look(look)
         self.device = torch.device(device)
         self.painter = painter.eval().requires_grad_(False).to(self.device)
         self.basis = basis.eval().requires_grad_(False).to(self.device)
@@ -65,7 +69,12 @@ class PainterRenderer:
         self.asked: dict[str, float] = dict(about["asked"])  # conditions of every picture
         self.scene: Scene | None = None  # of every picture; None: each borrows its own
         self.pinned: frozenset[str] = frozenset()  # of ``asked``: what no scene may say otherwise
-        self.version = f"{about['version']}-{look}" + ("" if finisher is None else f"+{finisher.version}")
+        self._trained, self._finished_by = str(about["version"]), "" if finisher is None else f"+{finisher.version}"
+
+    @property
+    def version(self) -> str:
+        """Of the weights, the look and the finisher."""
+        return f"{self._trained}-{self.look}{self._finished_by}"
 
     @classmethod
     def load(
@@ -98,6 +107,13 @@ class PainterRenderer:
         check_size(size_px, sizes)
         other = copy.copy(self)
         other.size_px = size_px or sizes[-1]
+        return other
+
+    def looking(self, look: str) -> Self:
+        """The same painter with another look (``LOOKS``); networks are shared."""
+        _check_look(look)
+        other = copy.copy(self)
+        other.look = look
         return other
 
     def in_scene_of(self, features: Any, request: FaceRequest) -> Self:
