@@ -37,6 +37,7 @@ NOUNS: Mapping[str, Years] = {
 _WHOSE = rf"(?:(?:{'|'.join(PRONOUNS)}|their|the|my)\s+)?"
 _YEARS = r"(?:\s*[-\s]?\s*(?:years?|yrs?|y\s?/?\s?o)\b(?:[-\s]*(?:olds?|of\s+age)\b)?)"
 _NO_AGE = r"(?![\d%:]|\.\d|\s*(?:%|(?:o|feet|foot|ft|cm|kg|lbs?|pounds?|inch(?:es)?|months?|percent)\b))"
+_GOES_ON = "(?:with|without|wearing|having|in|and|who|whose)"  # what follows a bare age: "a woman of 30 with glasses"
 _NUMBER = rf"(?<![:.\d\w])(\d{{1,3}}){_NO_AGE}"
 _PART = rf"(?:({'|'.join(_PARTS)})(?:[-\s]+(?:to|or)[-\s]+({'|'.join(_PARTS)}))?[-\s]+)?"
 _DECADE = rf"(?:in\s+)?{_WHOSE}{_PART}({'|'.join(_DECADES)}|[2-9]0\s?'?s|[2-9]0[-\s]?(?:something|odd)s?)\b"
@@ -123,7 +124,8 @@ def _about(found: re.Match[str]) -> Years:
 
 
 def _exactly(found: re.Match[str]) -> Years:
-    return float(found[1]), float(found[1])
+    age = float(found[found.lastindex or 1])
+    return age, age
 
 
 _AGES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Years]], ...] = tuple(
@@ -149,6 +151,7 @@ _AGES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Years]], ...] = tu
         (rf"{_NUMBER}[-\s]?ish\b", _about),
         (rf"\b(?:ages?|aged)(?:\s+of)?\s+{_NUMBER}{_YEARS}?", _exactly),
         (rf"(?:\ban?\s+)?{_NUMBER}{_YEARS}", _exactly),
+        (rf"(?:\bof\s+{_NUMBER}|(?<![:.\d\w])(?<!with )(\d\d){_NO_AGE})(?=\s+{_GOES_ON}\b)", _exactly),
         (rf"{_NUMBER}\s*$", _exactly),
     )
 )  # fmt: skip

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mien.core.contract import FaceRequest
 from mien.pipelines.imagine import Sampler
+from mien.pipelines.pictures import Picture
 
 if TYPE_CHECKING:
     from mien.core.progress import OnProgress
     from mien.core.records import UInt8Image
+    from mien.generators.painter.people import PaintedImagine
     from mien.pipelines.faces_out import RunOutput
     from mien.pipelines.request import FacesRequest
     from mien.provenance.marks import Marks
@@ -20,23 +22,70 @@ ROWS_AT_ONCE = 4
 TILE_PX, CAPTION_PX = 256, 26
 
 
-def character(request: FacesRequest, *, look: str = "studio", device: str | None = None) -> Sampler:
-    """The pictures of one person (``request.first`` of its seed) as a sampler of all of them, in order."""
-    from mien.generators.imagine.density import Wish
-    from mien.generators.painter.character import drawn, variations
+@dataclass(frozen=True, slots=True)
+class CharacterPart:
+    """Pictures ``first`` to ``first + count`` - 1 of the person of a request."""
+
+    request: FacesRequest
+    first: int
+    count: int
+
+    @staticmethod
+    def of(request: FacesRequest) -> list[CharacterPart]:
+        """All pictures of a person, a row of the sheet at a time."""
+        starts = [sum(ROWS[:row]) for row in range(len(ROWS))]
+        return [CharacterPart(request, first, count) for first, count in zip(starts, ROWS, strict=True)]
+
+
+class CharacterMaker:
+    """Makes characters; who was made last is remembered, so that rows of one person cost no more than the whole."""
+
+    def __init__(self, makes: PaintedImagine) -> None:
+        self.makes = makes
+        self._last: tuple[FacesRequest, Sampler] | None = None
+
+    def sampler(self, request: FacesRequest) -> Sampler:
+        """The pictures of one person (``request.first`` of its seed) as a sampler of all of them, in order."""
+        if self._last is None or self._last[0] != request:
+            self._last = (request, _sampler(self.makes, request))
+        return self._last[1]
+
+    def pictures(self, part: CharacterPart) -> list[Picture]:
+        """Pictures with their rows of the manifest."""
+        sampler, request = self.sampler(part.request), part.request
+        about = {
+            "seed": request.seed or 0, "model": sampler.model, "model_version": sampler.version,
+            "attributes": dict(request.description.attributes),
+        }  # fmt: skip
+        made = sampler.make(part.first, part.count)
+        return [
+            Picture(image, {"file": f"{index:05d}.png", **about, **sampler.each[index]})
+            for index, image in enumerate(made, part.first)
+        ]
+
+
+def load_character(look: str = "studio", device: str | None = None) -> CharacterMaker:
+    """The painter with the density over its codes. ``WeightsError`` for files that are damaged."""
     from mien.generators.painter.people import painted
 
-    makes = painted(look=look, device=device).at(request.size_px)
+    return CharacterMaker(painted(look=look, device=device))
+
+
+def _sampler(makes: PaintedImagine, request: FacesRequest) -> Sampler:
+    from mien.generators.imagine.density import Wish
+    from mien.generators.painter.character import drawn, variations
+
+    sized = makes.at(request.size_px)
     described = request.description
     wish, one = Wish(described.attributes, described.ages_years), FaceRequest(request.seed or 0, request.first)
-    found = variations(makes, wish, one)
+    found = variations(sized, wish, one)
     ahead = next(variation for variation in found if variation.name == "ahead")
 
     def make(first: int, number: int) -> list[UInt8Image]:
-        return drawn(makes, found[first : first + number], wish, one, ahead)
+        return drawn(sized, found[first : first + number], wish, one, ahead)
 
     each = {index: {"index": request.first, "variation": variation.name} for index, variation in enumerate(found)}
-    return Sampler(make, ROWS_AT_ONCE, "character-painter", makes.version, {}, each=each)
+    return Sampler(make, ROWS_AT_ONCE, "character-painter", sized.version, {}, each=each)
 
 
 def write_character(
@@ -50,7 +99,7 @@ def write_character(
     """Write the pictures of a character into OUT, their manifest, and ``sheet.png``: all with what they show below."""
     from mien.pipelines.imagine_out import write_imagined
 
-    sampler, seed = character(request, device=device), request.seed or 0
+    sampler, seed = load_character(device=device).sampler(request), request.seed or 0
     shown: list[UInt8Image] = []
 
     def kept(first: int, number: int) -> list[UInt8Image]:
