@@ -15,6 +15,8 @@ from typer.testing import Result
 from mien.core.errors import RequestError, TooFewError
 from mien.core.images import encode_jpeg
 from mien.datasets import catalog
+from mien.evaluation.experiments.rates import RateRun, _said, best_of
+from mien.evaluation.experiments.unfreezing import Curve, Unfrozen
 from mien.faces import encoder as encoders
 from mien.faces.encoder import VggFaceEncoder
 from mien.pretrained.vggface import VggFace, Widths
@@ -131,6 +133,42 @@ def test_verification(cli_here: Run, dest: Path, tmp_path: Path) -> None:
     assert figures_of(tmp_path / "a")["Accuracy, mean of 2 folds", "one view"] > 0.6
     wrong = cli_here(*words, "--source", "utkface", "--out", tmp_path / "b")
     assert "no face of 'utkface' with a person's name" in str(wrong.exception)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_sweep_of_rates_names_the_best_and_the_diverged(cli_here: Run, dest: Path, tmp_path: Path) -> None:
+    words = ("experiment", "unfreezing", "--data", dest, "--encoder", "vgg-face", "--layer", "fc7", "--steps", 6,
+             "--batch", 8, "--judged", 30, "--out", tmp_path / "a")  # fmt: skip
+    wrong = cli_here(*words, "--rate", "1e-3")
+    assert "--rate: 1 rates and 1 layers given; a sweep wants two different rates or more" in str(wrong.exception)
+    wrong = cli_here(*words, "--rate", "1e-3", "--rate", "-1")
+    assert "--rate: -1 given; allowed are rates above 0" in str(wrong.exception)
+    told = cli_here(*words, "--rate", "1e-30", "--rate", "1e-2", "--rate", "1e38")
+    done(told)
+    assert "heads only: best at 0.01 (held-out loss" in told.output
+    found = report_of(tmp_path / "a")
+    heads, deep = found["sections"][1:]  # type: ignore[index]
+    assert [section["title"] for section in (heads, deep)] == ["Heads only", "From fc7"]
+    rows = heads["tables"][0]["rows"]
+    assert [row[0] for row in rows] == ["1e-30", "0.01", "1e+38"]
+    assert [row[-1] for row in rows] == ["", "best", ""]
+    assert rows[2][2] == "not finite"
+    assert float(rows[1][2]) < float(rows[0][2])  # at a rate of nothing, nothing is learnt
+    assert {path.name for path in (tmp_path / "a").glob("*.png")} == {
+        "loss-by-rate.png", "curves-heads-only.png", "curves-from-fc7.png",
+    }  # fmt: skip
+
+
+def test_the_best_rate_at_an_end_of_the_range_is_said_to_be_so() -> None:
+    def at(rate: float, *losses: float) -> RateRun:
+        nobody = np.zeros((0, 0), np.float32)
+        run = Unfrozen("x", 1, 8, 1.0, Curve((), ()), Curve((1.0,) * len(losses), losses), nobody, nobody)
+        return RateRun("heads only", rate, run if losses else None)
+
+    assert best_of([at(1.0), at(0.1, 0.9, 0.4), at(0.01, 0.4)]).rate == 0.01  # equal: the lower; diverged: last
+    assert _said("x", [at(0.1, 0.3), at(0.01, 0.4), at(1.0, 0.5)]) == "x: best at 0.1 (held-out loss 0.300)."
+    assert "best at 0.1, the highest tried: the best may lie beyond" in _said("x", [at(0.1, 0.3), at(0.01, 0.4)])
+    assert _said("x", [at(1.0), at(2.0)]) == "x: every rate diverged; try lower ones."
 
 
 @pytest.mark.usefixtures("narrow")

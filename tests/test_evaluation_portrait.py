@@ -209,13 +209,16 @@ def test_one_command_writes_the_whole_report(cli_here, dataset, fakes, tmp_path)
     assert told["decoded as read", "dlib: verification accuracy"][0] < 0.8
     assert told["portrait", "yaw under 3 degrees, inputs within 60"] == (1.0, 2 * PEOPLE)
     assert told["portrait", "asymmetry, of the eyes' distance"][0] < 1e-3
+    assert told["mesh warp, mirrored", "dlib: true accepts at 0.1% false ones"] == (1.0, PEOPLE)  # every mesh is ahead
     assert told["decoded as read", "smile, judge's score"][0] == pytest.approx(99 / 255)
     assert told["decoded as read", "dlib: nearer than the photos"] == (1.0, PEOPLE)
     assert told["decoded as read", "dlib: those of two people"][0] == pytest.approx(0)
     hats = "photos marked 'Wearing Hat': hat, judge's score"
     assert told["photo", hats] == (0.5, 20)
     assert told["portrait", hats] == (0.125, 20)
-    assert {f"{name}.png" for name in ("page-1", "unlike", "turned")} == {path.name for path in out.glob("*.png")}
+    assert {f"{name}.png" for name in ("page-1", "unlike", "turned", "baselines")} == {
+        path.name for path in out.glob("*.png")
+    }
     ablation = next(part for part in values["sections"] if part["title"].startswith("Ablation"))
     assert ablation["text"].startswith("Not judged: no other weights were given")
     assert values["provenance"]["n"] == PEOPLE
@@ -234,7 +237,7 @@ def test_other_runs_stand_beside_as_an_ablation(cli_here, dataset, fakes, tmp_pa
     assert fakes == [("paper", full), ("paper", less)]
     values = json.loads((out / "report.json").read_text())
     subjects = {figure["subject"] for figure in values["figures"]}
-    assert subjects == {"photo", "decoded as read", "less/w.safetensors", "portrait"}
+    assert subjects == {"photo", "mesh warp, mirrored", "decoded as read", "less/w.safetensors", "portrait"}
     assert (out / "ablation.png").is_file()
     (table,) = next(part for part in values["sections"] if part["title"].startswith("Ablation"))["tables"]
     assert [row[0] for row in table["rows"]] == ["photo", "less/w.safetensors", "portrait"]

@@ -17,7 +17,10 @@ from mien.core.contract import FaceRequest, complete, in_fixed_rows, requests_fo
 from mien.core.errors import RequestError, WeightsError
 from mien.core.records import Labels
 from mien.core.seeding import stream
+from mien.datasets.batches import AGE_EDGES_YEARS
 from mien.papers.cgan_sanche.networks import (
+    BIN_EDGES_YEARS,
+    Ages,
     Discriminator,
     Generator,
     PaperConfig,
@@ -28,6 +31,7 @@ from mien.papers.cgan_sanche.networks import (
 from mien.training.crowd_paper import (
     CrowdPaperConfig,
     detection_hook,
+    export,
     paper_batch,
     paper_networks,
     paper_phases,
@@ -35,7 +39,7 @@ from mien.training.crowd_paper import (
     train_paper,
 )
 from mien.training.logbook import read_logbook
-from mien.training.loop import LoopSettings
+from mien.training.loop import LoopSettings, Outcome
 from mien.training.phases import History
 
 SMALL = PaperConfig(noise=6, channels=(4, 4, 4), hidden=16, size_px=16)
@@ -84,7 +88,7 @@ def test_both_networks_look_at_both_labels() -> None:
 def test_wrong_shapes_are_refused_at_the_door() -> None:
     with pytest.raises(ValueError, match="want N 3 H W and N 2"):
         Discriminator(SMALL)(torch.zeros(2, 3, 64, 64), torch.zeros(2, 2))
-    with pytest.raises(ValueError, match="want N 100 and N 2"):
+    with pytest.raises(ValueError, match="want N 6 and N 2"):
         Generator(SMALL)(torch.zeros(2, 6), torch.zeros(3, 2))
 
 
@@ -226,3 +230,33 @@ def test_unknown_labels_are_drawn_evenly() -> None:
     asked = Labels("male", 33.0, race="Indian")
     assert complete(FaceRequest(1, 0, asked), (0, 1)) == asked
     assert complete(replace(FaceRequest(1, 0), labels=Labels(age_years=2.0)), (20, 60)).age_years == 2.0
+
+
+def test_ages_are_told_as_years_words_or_bins() -> None:
+    ages = [12.0, 19.9, 20.0, 45.0, 60.0, 99.0]
+    words = encode_labels(["female"] * 6, ages, "words")
+    assert words[:, 0].tolist() == [-1.0] * 6
+    assert words[:, 1:].argmax(1).tolist() == [0, 0, 1, 1, 2, 2]  # teenager, adult, senior
+    assert words[:, 1:].sum(1).tolist() == [-1.0] * 6  # one 1, two -1
+    bins = encode_labels(["male"] * 6, ages, "bins")
+    assert bins[:, 1:].argmax(1).tolist() == [0, 0, 1, 3, 5, 7]
+    assert (10, *BIN_EDGES_YEARS["bins"], 100) == AGE_EDGES_YEARS
+
+
+@pytest.mark.parametrize(("ages", "numbers"), [("years", 2), ("words", 4), ("bins", 9)])
+def test_networks_of_every_kind_of_age_are_trained_and_loaded(ages: Ages, numbers: int, tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"ages": ages})
+    assert config.labels == numbers
+    networks = paper_networks(CrowdPaperConfig(networks=config), 0)
+    labels = encode_labels(["female", "male"], [20, 70], ages)
+    image = networks["generator"](torch.zeros(2, 6), labels)
+    assert networks["discriminator"](image, labels).shape == (2,)
+    export(Outcome(0, True, None, networks, 0), tmp_path / "w.safetensors", CrowdPaperConfig(networks=config))
+    crowd = PaperCrowd.load(tmp_path / "w.safetensors")
+
+    def face(years: float) -> np.ndarray:
+        return crowd.make([FaceRequest(1, 0, Labels("female", years))])[0].image
+
+    assert not np.array_equal(face(15), face(70))
+    assert np.array_equal(face(31), face(39)) == (ages != "years")  # of one bin
+    assert np.array_equal(face(31), face(52)) == (ages == "words")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,14 @@ def test_a_run_to_start_from_must_be_there(asked: list[TrainRequest]) -> None:
 @pytest.mark.parametrize(("model", "name"), EVERY)
 def test_every_setting_arrives_and_no_other(asked: list[TrainRequest], model: str, name: str) -> None:
     kind = presets.PRESETS[model][name].settings
-    words = {"bool": "yes", "tuple[float, float]": "1,2", "tuple[str, ...]": "Eyeglasses", "int": "64", "float": "0.5",
-             "typing.Literal": "vgg-face"}  # fmt: skip
+    words = {"bool": "yes", "tuple[float, float]": "1,2", "tuple[str, ...]": "Eyeglasses", "int": "128", "float": "0.5",
+             "typing.Literal": ""}  # fmt: skip
     for field, about in kind.model_fields.items():
         default, typed = about.default, str(about.annotation).replace("<class '", "").replace("'>", "")
         text = (
             "no" if default is True else next((word for name, word in words.items() if typed.startswith(name)), "run")
         )
+        text = text or str(typing.get_args(about.annotation)[-1])
         asked.clear()
         presets.train(model, name, data=Path("d"), out=Path("o"), said=[f"{field}={text}"])
         assert getattr(asked[0].settings, field) != default, field

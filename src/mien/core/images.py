@@ -165,6 +165,11 @@ def to_unit(tensor: torch.Tensor) -> torch.Tensor:
     return (tensor + 1) / 2
 
 
+def from_unit(tensor: torch.Tensor) -> torch.Tensor:
+    """Tensor in [0, 1] -> [-1, 1]: undoes ``to_unit``."""
+    return tensor * 2 - 1
+
+
 def to_facenet(tensor: torch.Tensor) -> torch.Tensor:
     """Tensor in [-1, 1] -> (value - 127.5) / 128 (what FaceNet reads)."""
     return tensor * (127.5 / 128)

@@ -24,6 +24,7 @@ from mien.evaluation.statistics import Float64Array
 TILE_PX = 128
 PEOPLE_A_PAGE, PAGES, FAILURES = 24, 2, 12
 ABLATED_PEOPLE = 16  # figures 4-7 and 4-8: "8 preselected identities" each
+PHOTO, AS_READ, WARPED = "photo", "decoded as read", "mesh warp, mirrored"
 ABLATION = "Ablation (section 4.4 of the thesis)"
 
 
@@ -64,6 +65,22 @@ def ablation(photos: UInt8Image, runs: Sequence[tuple[Made, Measured]], real: Me
                 sheet(tiles, 2 * (1 + len(runs))),
             ),
         ),
+    )
+
+
+def beside_baselines(photos: UInt8Image, baselines: Sequence[Made], made: Made) -> Section:
+    """One sheet: the first photos by lot, what each baseline makes of them, and the portrait."""
+    told = [(PHOTO, photos), *((one.name, one.images) for one in (*baselines, made))]
+    some = range(min(ABLATED_PEOPLE, len(photos)))
+    tiles = [_tile(images[person, 0]) for person in some for _, images in told]
+    caption = f"From left: {', '.join(name for name, _ in told)}; the first people by lot, two a row"
+    text = (
+        f"{WARPED}: no network draws. The photo's own pixels, moved from the points of the face mesh to those of the "
+        "mean frontal face, mirrored where a side is turned away (after Hassner et al., 2015). Its background is the "
+        f"photo's. {AS_READ}: what the decoder draws of the features before they are made neutral."
+    )
+    return Section(
+        "Beside baselines", text, pictures=(ReportPicture("baselines", caption, sheet(tiles, 2 * len(told))),)
     )
 
 

@@ -28,11 +28,10 @@ from mien.evaluation.portrait import (
     verified,
 )
 from mien.evaluation.portrait import apart as distances_to_photos
-from mien.evaluation.portrait_pages import ablation, failures, learned_from, pages
+from mien.evaluation.portrait_pages import PHOTO, ablation, beside_baselines, failures, learned_from, pages
 from mien.evaluation.report import Better, Figure, Report, ReportProvenance, Section, Table, shown
 from mien.evaluation.statistics import Float64Array, mean_interval, proportion
 
-PHOTO = "photo"
 FACENET = "facenet512"
 FAILS = (
     "A picture in which one of seven cascades and the mesh do not both find a face fails every share; means are of the "
@@ -48,18 +47,18 @@ def judge_portraits(
     beside: Sequence[Made],
     judges: PortraitJudges,
     *,
-    plain: Made | None,
+    baselines: Sequence[Made],
     kept: Section | None = None,
     title: str,
     provenance: ReportProvenance,
     on_stage: OnStage,
 ) -> Report:
-    """Judge portraits beside their photos (N 2 S S 3), what the decoder draws without neutralising, and other runs.
+    """Judge portraits beside their photos (N 2 S S 3), baselines, and other runs.
 
     ``kept``: what was found of years and hats (``portrait_kept``), to stand among the sections.
     """
     real = measure(Made(PHOTO, photos), judges, on_stage, is_photo=True)
-    others = [measure(one, judges, on_stage) for one in ([plain] if plain else []) + list(beside)]
+    others = [measure(one, judges, on_stage) for one in (*baselines, *beside)]
     main = measure(made, judges, on_stage)
     columns = [real, *others, main]
     found = Section(
@@ -76,6 +75,7 @@ def judge_portraits(
         found,
         ablation(photos, [*zip(beside, others[-len(beside) :], strict=True), (made, main)] if beside else [], real),
         *([learned_from(made)] if made.learned_from else []),
+        *([beside_baselines(photos, baselines, made)] if baselines else []),
         pages(photos, made),
         failures(photos, made, real, main),
     )

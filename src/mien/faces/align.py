@@ -35,6 +35,8 @@ EYE_X, EYE_Y = 0.50, 0.42  # midpoint of the outer eye corners, of the side of t
 ENCODER_EYE_DISTANCE = 0.43  # the same two in the window that the face encoder reads (FaceNet's own framing)
 ENCODER_EYE_Y = 0.40
 ENCODER_PX = 160
+ENCODER_SIDE = EYE_DISTANCE / ENCODER_EYE_DISTANCE
+ENCODER_WINDOW = (EYE_X - ENCODER_SIDE / 2, EYE_Y - ENCODER_EYE_Y * ENCODER_SIDE, ENCODER_SIDE)  # left, top, side
 
 LARGEST_PADDED_PX = 200e6  # beyond it the border is not laid on first; only nonsense transforms get there
 
@@ -138,8 +140,7 @@ def encoder_window(crops: Tensor, out: int = ENCODER_PX) -> Tensor:
     The fixed square of the crop in which the outer eye corners are 0.43 of its side apart and 0.40 down: from
     (0.081, 0.085) to (0.919, 0.922). Resampled by a triangle filter as wide as the larger of the two pixels.
     """
-    side = EYE_DISTANCE / ENCODER_EYE_DISTANCE
-    return window(crops, EYE_X - side / 2, EYE_Y - ENCODER_EYE_Y * side, side, out)
+    return window(crops, *ENCODER_WINDOW, out)
 
 
 def whole_window(crops: Tensor, out: int) -> Tensor:

@@ -29,6 +29,7 @@ from mien.generators.imagine.density import Wish
 from mien.generators.imagine.mien import Imagine
 from mien.papers.deepface_2016.mixture import ClassMixture
 from mien.pipelines import imagine as samplers
+from mien.pipelines.evaluate_imagine_draw import drawn_methods
 from mien.pipelines.evaluate_imagine_slow import KEPT, slow_methods
 from mien.pipelines.evaluate_requests import QUICK, SLOW_STEPS, ImagineEvaluation
 from mien.pretrained import registry as store
@@ -48,6 +49,8 @@ def judged(request: ImagineEvaluation, on_stage: OnStage) -> Report:
         known &= set(samplers.load_mixture(request.mixture)[0].gaussians.names)
     chosen, real, about = _real(request, size, known, judges, on_stage)
     methods = [_mien(makes, chosen, samples, seed, on_stage), _paper(makes, papers, chosen, samples, seed, on_stage)]
+    if request.draw is not None:
+        methods += drawn_methods(request.draw, papers, chosen, real.own.crops, samples, seed, on_stage)
     if request.slow:
         some, own, steps = chosen[: request.slow], real.own.crops[: request.slow], request.slow_steps or SLOW_STEPS
         methods += slow_methods(some, own, request.mixture, steps, seed, request.out / KEPT, on_stage)

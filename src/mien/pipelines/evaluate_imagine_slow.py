@@ -87,9 +87,8 @@ def slow_methods(
 def window_of(config: DescentConfig | None) -> tuple[float, float, float]:
     """The square of a crop that inverted pictures show: (left, top, side); with a margin where there is jitter."""
 
-    side = align.EYE_DISTANCE / align.ENCODER_EYE_DISTANCE
+    left, top, side = align.ENCODER_WINDOW
     grown = side * MARGIN if config is not None and config.jitter else 0.0
-    left, top = align.EYE_X - side / 2, align.EYE_Y - align.ENCODER_EYE_Y * side
     return left - grown / 2, top - grown / 2, side + grown
 
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from mien.core.errors import PhotoError
 from mien.core.progress import OnStage, counted
 from mien.core.records import UInt8Image
 from mien.evaluation import faces, portrait
 from mien.evaluation.portrait import Made, PortraitJudges, draw_people
 from mien.evaluation.portrait_kept import draw_kept, judge_kept
+from mien.evaluation.portrait_pages import AS_READ, WARPED
 from mien.evaluation.portrait_report import judge_portraits
 from mien.evaluation.report import Report, ReportProvenance, Section
+from mien.faces.frontalise import frontalised
 from mien.generators.portrait.silhouette import over
 from mien.pipelines.evaluate_requests import PortraitEvaluation
 from mien.pipelines.portrait import WHITE
 from mien.pipelines.portrait_model import CROP_PX, PortraitPipeline
 
-PORTRAIT, PLAIN = "portrait", "decoded as read"
+PORTRAIT = "portrait"
 
 
 def judged(request: PortraitEvaluation, on_stage: OnStage) -> Report:
@@ -39,7 +43,7 @@ def judged(request: PortraitEvaluation, on_stage: OnStage) -> Report:
         made[0],
         made[1:],
         judges,
-        plain=_plain(main, crops, on_stage),
+        baselines=[_warped(crops, judges, on_stage), *_as_read(main, crops, on_stage)],
         kept=kept,
         title=f"Portraits of {main.drawer.name}, judged",
         provenance=ReportProvenance(
@@ -92,15 +96,26 @@ def _portraits(name: str, maker: PortraitPipeline, crops: Sequence[UInt8Image] |
     )
 
 
-def _plain(maker: PortraitPipeline, crops: UInt8Image, on_stage: OnStage) -> Made | None:
-    """What the decoder draws of each crop without making it neutral, in pairs; ``None`` where it cannot."""
+def _warped(crops: UInt8Image, judges: PortraitJudges, on_stage: OnStage) -> Made:
+    """The classical baseline of each crop, in pairs; white, which is no face, where there is no mesh to move."""
+    pictures = np.full_like(crops, 255)
+    with counted(on_stage(f"{WARPED}: made"), len(crops)) as advance:
+        for place, face in enumerate(judges.faces(crops, lambda done: None)):
+            with suppress(PhotoError):
+                pictures[place] = frontalised(crops[place], face.mesh)
+            advance(1)
+    return Made(WARPED, pictures.reshape(-1, 2, *pictures.shape[1:]))
+
+
+def _as_read(maker: PortraitPipeline, crops: UInt8Image, on_stage: OnStage) -> list[Made]:
+    """What the decoder draws of each crop without making it neutral, in pairs; none where it cannot."""
     images = []
-    with counted(on_stage(f"{PLAIN}: made"), len(crops)) as advance:
+    with counted(on_stage(f"{AS_READ}: made"), len(crops)) as advance:
         for crop in crops:
             drawn = maker.as_read(crop)
             if drawn is None:
-                return None
+                return []
             images.append(drawn)
             advance(1)
     pictures = np.stack(images)
-    return Made(PLAIN, pictures.reshape(-1, 2, *pictures.shape[1:]))
+    return [Made(AS_READ, pictures.reshape(-1, 2, *pictures.shape[1:]))]

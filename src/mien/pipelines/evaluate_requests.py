@@ -121,6 +121,7 @@ class ImagineEvaluation(ReportRequest):
     weights: Path | None = None  # of `mien train mixture`
     decoder: Path | None = None  # of `mien train crowd`
     mixture: Path | None = None  # of `mien train mixture --preset paper --layer block17_10`
+    draw: Path | None = None  # of `mien train mixture --preset draw`
     seed: int = 0
     quick: bool = False
 

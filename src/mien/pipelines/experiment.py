@@ -56,6 +56,10 @@ def verification(request: VerificationExperiment, *, on_stage: OnStage = silent)
 def unfreezing(request: UnfreezingExperiment) -> WrittenReport:
     """Loss curves and accuracies by short real runs, which lie in ``out/runs``. Errors: ``request.check``."""
     request.check()
+    if request.rates:
+        from mien.pipelines import experiment_rates
+
+        return written(experiment_rates.swept(request), request.out)
     from mien.pipelines import experiment_unfreezing
 
     return written(experiment_unfreezing.compared(request), request.out)

@@ -88,11 +88,18 @@ class UnfreezingExperiment(EncoderExperiment):
     encoder_rate: float = 5e-5  # of the unfrozen layers
     decay: float = 0.8  # of the run whose rate falls with depth, a layer
     judged: int = 400  # faces asked in the end, of training people and of test people
+    rates: tuple[float, ...] = ()  # of the heads: a sweep over these, rather than over layers
 
     def check(self) -> None:
         """See ``ReportRequest``."""
         if self.rate <= 0:
             raise RequestError(f"--lr: {self.rate:g} given; allowed are rates above 0")
+        wrong = [rate for rate in self.rates if not 0 < rate < float("inf")]
+        if wrong:
+            raise RequestError(f"--rate: {wrong[0]:g} given; allowed are rates above 0")
+        if self.rates and (len(set(self.rates)) < 2 or len(self.layers) > 1):
+            given = f"{len(set(self.rates))} rates and {len(self.layers)} layers"
+            raise RequestError(f"--rate: {given} given; a sweep wants two different rates or more, and one --layer")
         EncoderExperiment.check(self)
 
 

@@ -88,21 +88,24 @@ def compared(request: UnfreezingExperiment) -> Report:
     layers = request.layers or DEPTHS[request.encoder]
     depths: list[tuple[str | None, bool]] = [(None, False), *((layer, False) for layer in layers)]
     depths.append((request.layers[-1] if request.layers else FALLING[request.encoder], True))
-    _check(network, [layer for layer, _ in depths if layer])
-    faces = _gather(request, data, network)
-    found = [_run_of(request, data, faces, layer, falling, request.out / "runs") for layer, falling in depths]
+    check_layers(network, [layer for layer, _ in depths if layer])
+    faces = gather(request, data, network)
+    found = [
+        run_of(request, data, faces, name_of(request, layer, falling), layer, request.out / "runs", falling=falling)
+        for layer, falling in depths
+    ]
     rates = {"lr": request.rate, "encoder_lr": request.encoder_rate}
     about = provenance(data, network, request.seed, request.judged, steps=request.steps, batch=request.batch, **rates)
-    return unfreezing_report(found, _examined(faces), about)
+    return unfreezing_report(found, examined(faces), about)
 
 
-def _check(encoder: Encoder, layers: Sequence[str]) -> None:
+def check_layers(encoder: Encoder, layers: Sequence[str]) -> None:
     """``RequestError`` for a layer with nothing to learn, before hours are spent on the others."""
     for layer in layers:
         layers_from(encoder, layer, (Look("window", READ[encoder.name]),))
 
 
-def _gather(plan: UnfreezingExperiment, data: FaceDataset, encoder: Encoder) -> RunData:
+def gather(plan: UnfreezingExperiment, data: FaceDataset, encoder: Encoder) -> RunData:
     """Draw the faces by lot and decode them once; ``DatasetError`` where a split has none with attributes."""
     drawn: dict[str, Rows] = {}
     for split in ("train", "validation", "test"):
@@ -126,18 +129,29 @@ def _gather(plan: UnfreezingExperiment, data: FaceDataset, encoder: Encoder) -> 
     )
 
 
-def _examined(faces: RunData) -> ProbedFaces:
+def examined(faces: RunData) -> ProbedFaces:
     """What the runs are measured by."""
     train, test = (part.truths.marks > 0.5 for part in (faces.asked_train, faces.asked_test))
     return ProbedFaces(NAMES, train, test, faces.shares)
 
 
-def _run_of(
-    plan: UnfreezingExperiment, data: FaceDataset, faces: RunData, layer: str | None, falling: bool, room: Path
+def name_of(plan: UnfreezingExperiment, layer: str | None, falling: bool = False) -> str:
+    """What learns in a run, in words."""
+    return HEADS_ONLY if layer is None else f"from {layer}" + (f", rate x {plan.decay:g} a layer" if falling else "")
+
+
+def run_of(
+    plan: UnfreezingExperiment,
+    data: FaceDataset,
+    faces: RunData,
+    name: str,
+    layer: str | None,
+    room: Path,
+    *,
+    falling: bool = False,
 ) -> Unfrozen:
     """Train one run in ``room`` and ask it; a run that ended before with the same plan is read instead."""
     keep_freed_memory()
-    name = HEADS_ONLY if layer is None else f"from {layer}" + (f", rate x {plan.decay:g} a layer" if falling else "")
     encoder = load_encoder(plan.encoder)
     recipe = (Look("window", READ[plan.encoder]),)
     config = AttributesConfig(

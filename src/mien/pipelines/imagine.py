@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mien.attributes.vocabulary import WOMAN
 from mien.core.config import Config
 from mien.core.errors import RequestError
+from mien.pipelines.imagine_draw import DrawMaker
 from mien.pipelines.imagine_pictures import INVERT_LAYER
 from mien.pipelines.imagine_settings import drawing
 from mien.pipelines.pictures import Picture
@@ -41,6 +42,9 @@ def imagined(model: Imagine, request: FacesRequest) -> list[Picture]:
         Picture(face.image, {"file": f"{face.index:05d}.png", "seed": face.seed, "index": face.index, **about})
         for face in made
     ]
+
+
+DRAWN_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class Sampler:
     about: Mapping[str, Any]
     losses: dict[int, tuple[list[float], float]] = field(default_factory=dict)
     each: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # what the manifest says of one of them
+    canvases: Mapping[int, Sequence[UInt8Image]] = field(default_factory=dict)  # how each came about, where it is known
 
 
 def _like(request: ImagineRequest) -> Sampler:
@@ -263,7 +268,12 @@ def _mixture(request: ImagineRequest) -> Sampler:
     def target(index: int) -> np.ndarray[Any, Any]:
         return mixture.target(names, sample_generator(request.seed, index) if request.samples else None)
 
-    if request.setting("render", "decode") == "decode":
+    render = request.setting("render", "decode")
+    if render == "draw":
+        maker = DrawMaker(request.setting("draw"), mixture.layer, target, request.seed)
+        about, version = {"render": render, "layer": mixture.layer}, f"{version}+{maker.renderer.version}"
+        return Sampler(maker, DRAWN_AT_ONCE, "imagine-paper", version, about, canvases=maker.canvases)
+    if render == "decode":
         if mixture.layer != "pool":
             raise RequestError(
                 f"--set: render=decode wants a mixture of the layer pool, given one of '{mixture.layer}'"

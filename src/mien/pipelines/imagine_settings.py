@@ -46,11 +46,16 @@ class Optimised(Config):
 class PaperMixture(Optimised):
     """The mixture of the paper."""
 
-    render: Literal["decode", "invert"] = Field(
-        default="decode", description="decode: by the decoder of mien; invert: by feature inversion, as printed"
+    render: Literal["decode", "invert", "draw"] = Field(
+        default="decode",
+        description="decode: by the decoder of mien; invert: feature inversion, as printed; draw: DRAW",
     )
     means: bool = Field(default=False, description="the weighted means of the mixture, not samples of it")
     decoder: Path | None = Field(default=None, description="weights of `mien train crowd` whose decoder draws")
+    draw: Path | None = Field(
+        default=None, description="with render=draw: weights of `mien train mixture --preset draw`"
+    )
+    stages: bool = Field(default=False, description="with render=draw: the canvases of the first faces: stages.png")
 
 
 class Inversion(Optimised):
@@ -82,6 +87,11 @@ USES: Mapping[tuple[str, str], Method] = {
     **{(preset, "invert"): Method(("photo", "weights", "device"), Inversion) for preset in PRESETS},
     **{(preset, "visualise"): Method(("device",), Visualisation) for preset in PRESETS},
 }
+IDLE: Mapping[str, set[str]] = {  # settings of the paper's mixture that a way to draw does not read
+    "decode": {*Optimised.model_fields, "draw", "stages"},
+    "invert": {"decoder", "draw", "stages"},
+    "draw": {*Optimised.model_fields, "decoder"},
+}
 SHARED = ("count", "seed", "avoid", "sheet", "credentials", "unmarked", "force")
 
 
@@ -101,10 +111,8 @@ def checked_settings(preset: str, method: str, given: Mapping[str, Any], said: I
         drawn_by = drawing(own, given)
         _refuse_idle(own, {"decoder"} if drawn_by == "painter" else {"look", "kept"}, f"renderer={drawn_by}")
     if isinstance(own, PaperMixture):
-        inverted = own.render == "invert"
-        options = tuple(name for name in options if name != "size" or not inverted)
-        idle = {"decoder"} if inverted else set(Optimised.model_fields)
-        _refuse_idle(own, idle, f"render={own.render}")
+        options = tuple(name for name in options if name != "size" or own.render == "decode")
+        _refuse_idle(own, IDLE[own.render], f"render={own.render}")
     unused = [name for name, value in given.items() if value not in (None, False) and name not in options]
     if unused:
         uses = ", ".join(f"--{name}" for name in (*options, *SHARED, "set"))

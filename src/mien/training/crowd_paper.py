@@ -33,7 +33,15 @@ from mien.core.losses import cross_entropy_discriminator, cross_entropy_generato
 from mien.core.quantise import packed
 from mien.core.records import Sex, UInt8Image
 from mien.core.seeding import stream, torch_seed
-from mien.papers.cgan_sanche.networks import MODEL, Discriminator, Generator, PaperConfig, draw_noise, encode_labels
+from mien.papers.cgan_sanche.networks import (
+    MODEL,
+    Ages,
+    Discriminator,
+    Generator,
+    PaperConfig,
+    draw_noise,
+    encode_labels,
+)
 from mien.training.loop import BatchAt, Hook, LoopSettings, Outcome, train
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms, pause_below
 from mien.training.schedules import staircase
@@ -56,9 +64,11 @@ class CrowdPaperConfig(Config):
     pause_generator_below: float = 1 / 3
 
 
-def paper_batch(photos: UInt8Image, sexes: Sequence[Sex], ages_years: Sequence[float]) -> dict[str, torch.Tensor]:
-    """What the objectives read: ``image`` (N 3 64 64, -1 to 1) and ``labels`` (N 2, -1 to 1)."""
-    return {"image": to_tensor(photos), "labels": encode_labels(sexes, ages_years)}
+def paper_batch(
+    photos: UInt8Image, sexes: Sequence[Sex], ages_years: Sequence[float], ages: Ages = "years"
+) -> dict[str, torch.Tensor]:
+    """What the objectives read: ``image`` (N 3 64 64, -1 to 1) and ``labels`` (N L, -1 to 1)."""
+    return {"image": to_tensor(photos), "labels": encode_labels(sexes, ages_years, ages)}
 
 
 def discriminator_cost(networks: Networks, batch: Batch, noise: torch.Generator, info: StepInfo) -> Terms:
@@ -115,7 +125,7 @@ def preview_sheet(networks: Networks, step: int) -> UInt8Image:
     row: tuple[Sex, ...] = ("female",) * 4 + ("male",) * 4
     sexes = row * len(PREVIEW_AGES_YEARS)
     ages = [float(age) for age in PREVIEW_AGES_YEARS for _ in range(8)]
-    photos = to_photos(generator(noise.to(device), encode_labels(sexes, ages).to(device)))
+    photos = to_photos(generator(noise.to(device), encode_labels(sexes, ages, generator.config.ages).to(device)))
     return sheet(list(photos), 8)
 
 
@@ -124,10 +134,10 @@ def detection_hook(rate: Callable[[UInt8Image], float], *, every: int = 100, cou
     draws = stream(0, "detection")
     sexes: list[Sex] = ["female" if number % 2 else "male" for number in range(count)]
     ages = [float(age) for age in draws.uniform(*DETECTION_AGES_YEARS, count)]
-    labels = encode_labels(sexes, ages)
 
     def measure(networks: Networks, step: int) -> dict[str, float]:
         generator = cast(Generator, networks["generator"])
+        labels = encode_labels(sexes, ages, generator.config.ages)
         device = next(generator.parameters()).device
         noise = torch.from_numpy(
             stream(0, "detection noise", step).uniform(-1, 1, (count, generator.config.noise)).astype("float32")

@@ -33,7 +33,7 @@ from mien.training.ema import Ema, EmaConfig
 from mien.training.logbook import Logbook, ProgressLine, Totals, disk_is_full
 from mien.training.machine import Machine, asked_to_stop, batches_ahead
 from mien.training.phases import Batch, History, Networks, OptimiserConfig, Phase, StepInfo, total_of
-from mien.training.settings import BatchAt, Hook, LoopSettings, Outcome
+from mien.training.settings import BatchAt, Hook, LoopSettings, NotFiniteError, Outcome
 from mien.training.state import (
     Checkpoint,
     claimed,
@@ -270,7 +270,7 @@ class _Loop:
 
     def _not_finite(self, what: str) -> None:
         where = "no checkpoint yet" if self.saved_step < 0 else f"the checkpoint of step {self.saved_step} is good"
-        raise TrainingError(
+        raise NotFiniteError(
             f"{self.run_dir}: the loss of '{what}' is not finite at step {self.step}; {where}:"
             " resume with a lower learning rate or in fp32"
         )

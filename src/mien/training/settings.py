@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mien.core.config import Config
+from mien.core.errors import TrainingError
 from mien.core.precision import Precision
 from mien.training.phases import Networks
+
+
+class NotFiniteError(TrainingError):
+    """A loss or a weight is not finite any more."""
+
 
 BatchAt = Callable[[int], Mapping[str, Any]]  # pure: the same number, the same batch
 

@@ -141,6 +141,9 @@ def imagine(
         Path | None,
         typer.Option(help="With --slow: weights of `mien train mixture --preset paper --layer block17_10`."),
     ] = None,
+    draw: Annotated[
+        Path | None, typer.Option(help="Weights of `mien train mixture --preset draw`, judged beside the others.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The seed of descriptions and faces.", min=0)] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="40 descriptions: a look, not a figure to print.")] = False,
     force: Force = False,
@@ -151,7 +154,7 @@ def imagine(
 
     request = ImagineEvaluation(
         data=data, out=out, force=force, sets=sets, samples=samples, slow=slow, slow_steps=slow_steps, weights=weights,
-        decoder=decoder, mixture=mixture, seed=seed, quick=quick,
+        decoder=decoder, mixture=mixture, draw=draw, seed=seed, quick=quick,
     )  # fmt: skip
     with progress_bars() as on_stage:
         written = evaluate_imagine(request, on_stage=on_stage)

@@ -131,11 +131,16 @@ def unfreezing(
         float, typer.Option("--lr-decay-per-layer", help="Of the run whose rate falls with depth.", min=0, max=1)
     ] = 0.8,
     judged: Annotated[int, typer.Option(help="Faces asked in the end, of training and of test people.", min=20)] = 400,
+    rate: Annotated[
+        list[float] | None,
+        typer.Option(help="Try this --lr, the encoder's in step; repeated: a sweep of rates, with the best named."),
+    ] = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
     """Loss curves and accuracies after unfreezing different layers (figure 4, table 1), by short real runs.
 
+    With --rate a sweep of learning rates instead (section 5.1), of the heads alone and of one --layer.
     The same command goes on where it was stopped: runs that ended are read from DIR/runs.
     """
     from mien.pipelines import experiment as pipeline
@@ -144,6 +149,7 @@ def unfreezing(
     request = requests.UnfreezingExperiment(
         data=data, out=out, force=force, encoder=encoder, layers=tuple(layer or ()), seed=seed, steps=steps,
         batch=batch, rate=lr, encoder_rate=encoder_lr, decay=lr_decay_per_layer, judged=judged,
+        rates=tuple(rate or ()),
     )  # fmt: skip
     say(pipeline.unfreezing(request))
 

@@ -85,7 +85,7 @@ def imagine(
 
     from mien.core.progress import progress_bars
     from mien.pipelines.imagine import ImagineRequest, sampler_of
-    from mien.pipelines.imagine_out import write_curves, write_imagined
+    from mien.pipelines.imagine_out import write_curves, write_imagined, write_stages
     from mien.provenance.marks import Marks
 
     request = ImagineRequest(
@@ -100,6 +100,8 @@ def imagine(
             write_imagined(output, sampler, seed, count, request.wanted, marks, sheet=sheet, on_progress=on_progress)
         if request.setting("curves", False):
             write_curves(output, sampler)
+        if request.setting("stages", False):
+            write_stages(output, sampler, marks)
     echo(str(out / "sheet.png") if sheet else f"{count} faces in {out} (seed {seed})")
 
 

@@ -60,6 +60,7 @@ def curves(
     x: str,
     y: str,
     dots: bool = False,
+    log_x: bool = False,
     marks: Mapping[str, float] | None = None,
 ) -> UInt8Image:
     """Lines of (x, y) by name; ``marks`` are named horizontal lines."""
@@ -81,6 +82,8 @@ def curves(
         )
     for name, height in (marks or {}).items():
         axes.axhline(height, color=DARK, linewidth=1, linestyle="--", label=name)
+    if log_x:
+        axes.set_xscale("log")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.legend(frameon=False, fontsize=8)

@@ -15,6 +15,9 @@ Where the paper is silent, we decided:
 - *The crop*: the paper's photos come as IMDB-WIKI cut them. Ours are aligned, and of a tightly cut photo only the
   middle is photograph, so the square ``FRAME`` of the aligned crop is what the networks see.
 - *Initial weights*: torch's own for all layers.
+- *Ages in bins* (section 7: "threshold different ages into different bins", "in an extreme case ... three simple
+  categories: teenagers, adults, and seniors"): a number for each bin, 1 for its own and -1 for the others, in place of
+  the one number of the age. Eight bins are those of the batches; the words are under 20, 20 to 59, and 60 and over.
 - *At sampling* the running statistics of batch normalisation are used, so that a face does not depend on its batch.
 """
 
@@ -23,7 +26,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Sequence
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -43,24 +46,39 @@ SIZE_PX = 64
 AGE_YEARS = (10.0, 100.0)
 FRAME = (0.15, 0.19, 0.70)  # left, top, side of the drawn square within mien's aligned crop, in shares of the crop
 
+Ages = Literal["years", "words", "bins"]
+BIN_EDGES_YEARS: dict[Ages, tuple[int, ...]] = {"words": (20, 60), "bins": (20, 30, 40, 50, 60, 70, 80)}  # inner ones
+
 
 class PaperConfig(Config):
     """Sizes of both networks; the defaults are the paper's."""
 
+    ages: Ages = "years"  # how ages are told: a number, three words or eight bins
     noise: int = 100
     channels: tuple[int, int, int] = (16, 32, 64)
     hidden: int = 5000
     size_px: int = SIZE_PX
 
+    @property
+    def labels(self) -> int:
+        """Numbers L that say sex and age."""
+        return 2 if self.ages == "years" else len(BIN_EDGES_YEARS[self.ages]) + 2
 
-def encode_labels(sexes: Sequence[Sex], ages_years: Sequence[float]) -> Tensor:
-    """Labels -> N 2 float32 in [-1, 1]: sex (female -1, male 1) and age (10 to 100 years; others are clipped)."""
+
+def encode_labels(sexes: Sequence[Sex], ages_years: Sequence[float], ages: Ages = "years") -> Tensor:
+    """Labels -> N L float32 in [-1, 1]: sex (female -1, male 1), then the age: a number (10 to 100 years; others are
+    clipped), or 1 for its bin and -1 for each other.
+    """
     if len(sexes) != len(ages_years):
         raise RequestError(f"labels: {len(sexes)} sexes but {len(ages_years)} ages")
     low, high = AGE_YEARS
     sex = torch.tensor([1.0 if sex == "male" else -1.0 for sex in sexes])
-    age = (torch.tensor([float(age) for age in ages_years]).clamp(low, high) - low) / (high - low) * 2 - 1
-    return torch.stack([sex, age], 1)  # N 2
+    years = torch.tensor([float(age) for age in ages_years])
+    if ages == "years":
+        return torch.stack([sex, (years.clamp(low, high) - low) / (high - low) * 2 - 1], 1)  # N 2
+    edges = torch.tensor(BIN_EDGES_YEARS[ages], dtype=torch.float32)
+    own = nn.functional.one_hot(torch.bucketize(years, edges, right=True), len(edges) + 1)
+    return torch.cat([sex[:, None], own * 2.0 - 1], 1)  # N L
 
 
 def draw_noise(count: int, width: int, generator: torch.Generator) -> Tensor:
@@ -69,21 +87,22 @@ def draw_noise(count: int, width: int, generator: torch.Generator) -> Tensor:
 
 
 class Discriminator(nn.Module):
-    """Image (N 3 H W in [-1, 1]) and labels (N 2 in [-1, 1]) -> logit (N) that the image is a photo."""
+    """Image (N 3 H W in [-1, 1]) and labels (N L in [-1, 1]) -> logit (N) that the image is a photo."""
 
     def __init__(self, config: PaperConfig) -> None:
         super().__init__()
-        self.size_px = config.size_px
-        widths = (5, *config.channels)
+        self.size_px, self.labels = config.size_px, config.labels
+        widths = (3 + config.labels, *config.channels)
         self.convolutions = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(widths))
         self.hidden = nn.Linear(config.channels[-1] * (config.size_px // 8) ** 2, config.hidden)
         self.output = nn.Linear(config.hidden, 1)
 
     def forward(self, image: Tensor, labels: Tensor) -> Tensor:
-        if image.shape[1:] != (3, self.size_px, self.size_px) or labels.shape != (len(image), 2):
-            raise ValueError(f"image {tuple(image.shape)}, labels {tuple(labels.shape)}: want N 3 H W and N 2")
+        if image.shape[1:] != (3, self.size_px, self.size_px) or labels.shape != (len(image), self.labels):
+            given = f"image {tuple(image.shape)}, labels {tuple(labels.shape)}"
+            raise ValueError(f"{given}: want N 3 H W and N {self.labels}")
         planes = labels[:, :, None, None].expand(-1, -1, self.size_px, self.size_px).to(image.dtype)
-        x = torch.cat([image, planes], 1)  # N 5 64 64
+        x = torch.cat([image, planes], 1)  # N (3 + L) 64 64
         for convolution in self.convolutions:
             x = torch.relu(nn.functional.max_pool2d(convolution(x), 2))  # N 16 32 32, N 32 16 16, N 64 8 8
         x = torch.relu(self.hidden(x.flatten(1)))  # N 5000
@@ -92,7 +111,7 @@ class Discriminator(nn.Module):
 
 
 class Generator(nn.Module):
-    """Noise (N 100 in [-1, 1]) and labels (N 2 in [-1, 1]) -> image (N 3 64 64 in [-1, 1])."""
+    """Noise (N 100 in [-1, 1]) and labels (N L in [-1, 1]) -> image (N 3 64 64 in [-1, 1])."""
 
     def __init__(self, config: PaperConfig) -> None:
         super().__init__()
@@ -100,7 +119,9 @@ class Generator(nn.Module):
         first, second, third = config.channels
         self.start = (third, config.size_px // 8, config.size_px // 8)
         flat = third * (config.size_px // 8) ** 2
-        self.hidden = nn.ModuleList([nn.Linear(config.noise + 2, config.hidden), nn.Linear(config.hidden, flat)])
+        self.hidden = nn.ModuleList(
+            [nn.Linear(config.noise + config.labels, config.hidden), nn.Linear(config.hidden, flat)]
+        )
         self.hidden_norms = nn.ModuleList([nn.BatchNorm1d(config.hidden), nn.BatchNorm1d(flat)])
         widths = (third, second, first, 3)
         self.deconvolutions = nn.ModuleList(
@@ -109,9 +130,10 @@ class Generator(nn.Module):
         self.norms = nn.ModuleList([nn.BatchNorm2d(second), nn.BatchNorm2d(first)])
 
     def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
-        if labels.shape != (len(noise), 2):
-            raise ValueError(f"noise {tuple(noise.shape)}, labels {tuple(labels.shape)}: want N 100 and N 2")
-        x = torch.cat([noise, labels.to(noise.dtype)], 1)  # N 102
+        if labels.shape != (len(noise), self.config.labels):
+            given = f"noise {tuple(noise.shape)}, labels {tuple(labels.shape)}"
+            raise ValueError(f"{given}: want N {self.config.noise} and N {self.config.labels}")
+        x = torch.cat([noise, labels.to(noise.dtype)], 1)  # N (100 + L)
         for layer, norm in zip(self.hidden, self.hidden_norms, strict=True):
             x = torch.relu(norm(layer(x)))  # N 5000, N 4096
         x = x.reshape(-1, *self.start)  # N 64 8 8
@@ -160,7 +182,8 @@ class PaperCrowd:
             for row, slot in enumerate(page):
                 if slot:
                     noise[row] = sample_generator(slot[1].seed, slot[1].index).uniform(-1, 1, width)
-            labels = encode_labels([w.sex or "female" for w in wanted], [w.age_years or 0.0 for w in wanted])
+            sexes, ages = [w.sex or "female" for w in wanted], [w.age_years or 0.0 for w in wanted]
+            labels = encode_labels(sexes, ages, self.generator.config.ages)
             photos = to_photos(self.generator(torch.from_numpy(noise), labels))
             for row, slot in enumerate(page):
                 if slot:

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import RequestError
-from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_settings
+from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_settings, settings_of
+from mien.pipelines.train.settings import CrowdPaperSettings
+
+if TYPE_CHECKING:
+    from mien.papers.cgan_sanche.networks import Ages
 
 
 def train_paper_preset(request: TrainRequest) -> Trained:
     """Train generator and discriminator in RUN; weights are written there."""
     from mien.evaluation.detection import detection_rate
+    from mien.papers.cgan_sanche.networks import PaperConfig
     from mien.training.crowd_paper import CrowdPaperConfig, detection_hook, train_paper
 
     settings = loop_settings(request, steps=100_000, batch_size=64, precision="auto")
     if settings.batch_size % 16:
         raise RequestError(f"--batch: {settings.batch_size} given; the paper preset wants a multiple of 16 (its bins)")
-    batch_at, data = paper_batches(request.data, settings.batch_size, settings.seed)
+    own = settings_of(request, CrowdPaperSettings)
+    config = CrowdPaperConfig(networks=PaperConfig(ages=own.ages, hidden=own.hidden))
+    batch_at, data = paper_batches(request.data, settings.batch_size, settings.seed, own.ages)
     hook = detection_hook(lambda photos: detection_rate(photos, workers=request.threads or 1).value)
-    outcome = train_paper(
-        batch_at, request.out, CrowdPaperConfig(), settings, hooks=[hook], data=data, resume=bool(request.resume)
-    )
+    outcome = train_paper(batch_at, request.out, config, settings, hooks=[hook], data=data, resume=bool(request.resume))
     return finished(outcome, request.out)
 
 
-def paper_batches(dest: Path, batch_size: int, seed: int) -> tuple[Callable[[int], Any], str]:
+def paper_batches(dest: Path, batch_size: int, seed: int, told: Ages = "years") -> tuple[Callable[[int], Any], str]:
     """Batches of the paper's preset, an equal share from each of 16 bins; and the dataset's fingerprint."""
     import numpy as np
 
@@ -50,7 +55,7 @@ def paper_batches(dest: Path, batch_size: int, seed: int) -> tuple[Callable[[int
     def batch_at(step: int) -> Any:
         chosen = balanced(bins, batch_size, stream(seed, "batches", step))
         sexes: list[Sex] = ["female" if value == 1 else "male" for value in female[chosen]]
-        return paper_batch(photos[np.searchsorted(rows, chosen)], sexes, ages[chosen].tolist())
+        return paper_batch(photos[np.searchsorted(rows, chosen)], sexes, ages[chosen].tolist(), told)
 
     return batch_at, data.fingerprint()
 

@@ -18,8 +18,10 @@ from mien.datasets.layout import require_dataset
 from mien.pipelines.train.request import Trained, TrainRequest, check_options
 from mien.pipelines.train.settings import (
     AttributesSettings,
+    CrowdPaperSettings,
     CrowdSettings,
     DensitySettings,
+    DrawSettings,
     EnlargerSettings,
     FinisherSettings,
     MixtureSettings,
@@ -51,7 +53,7 @@ class Preset:
 PRESETS: Mapping[str, Mapping[str, Preset]] = {
     "crowd": {
         "mien": Preset("crowd:train_mien", (*LOOP_OPTIONS, "start_from"), CrowdSettings),
-        "paper": Preset("crowd_paper:train_paper_preset", LOOP_OPTIONS),
+        "paper": Preset("crowd_paper:train_paper_preset", LOOP_OPTIONS, CrowdPaperSettings),
     },
     "attributes": {
         "mien": Preset("attributes:train_heads", LOOP_OPTIONS, AttributesSettings),
@@ -60,6 +62,7 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
     "mixture": {
         "mien": Preset("mixture:fit_density_preset", ("seed", "threads"), DensitySettings),
         "paper": Preset("mixture:fit_mixture_preset", ("seed", "threads", "steps"), MixtureSettings),
+        "draw": Preset("draw:train_draw_preset", LOOP_OPTIONS, DrawSettings),
     },
     "portrait": {
         "mien": Preset("portrait:fit_neutraliser", ("threads", "start_from")),

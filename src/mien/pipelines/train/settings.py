@@ -25,6 +25,15 @@ class CrowdSettings(Config):
     rate: float | None = Field(default=None, gt=0, description="learning rate of the decoder at its highest (1e-3)")
 
 
+class CrowdPaperSettings(Config):
+    """The paper's conditional GAN."""
+
+    ages: Literal["years", "words", "bins"] = Field(
+        default="years", description="how it is told ages: years, words (teenager, adult, senior) or bins (eight)"
+    )
+    hidden: int = Field(default=5000, ge=1, description="neurons of both widest layers; fewer are faster")
+
+
 class AttributesSettings(Config):
     """The heads on their encoder."""
 
@@ -52,6 +61,18 @@ class MixtureSettings(Config):
     layer: str = Field(default="pool", description="layer l of the encoder: pool, block17_10, ...")
     set_size: int = Field(default=100, ge=2, description="images in each S_i")
     images: int | None = Field(default=None, ge=2, description="images in D at most; all if not given")
+
+
+class DrawSettings(Config):
+    """The recurrent variational autoencoder (Gregor et al., 2015) that draws what the paper's mixture estimates."""
+
+    size_px: int = Field(default=64, ge=16, le=256, description="height and width of the pictures, px")
+    glimpses: int = Field(default=16, ge=1, description="times that it reads and paints (32 for house numbers)")
+    patch_px: int = Field(default=12, ge=2, description="filters of a glimpse, across and down")
+    hidden: int = Field(default=256, ge=1, description="units of each LSTM (800 for house numbers)")
+    code: int = Field(default=50, ge=1, description="numbers of the code of a glimpse (100 for house numbers)")
+    condition: int = Field(default=64, ge=1, description="principal coefficients of the activations that it is told")
+    rate: float = Field(default=1e-3, gt=0, le=1, description="learning rate of Adam at its highest")
 
 
 class PortraitSettings(Config):
