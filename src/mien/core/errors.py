@@ -49,6 +49,9 @@ class PhotoError(MienError, ValueError):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[PhotoError], tuple[str, str]]:
+        return type(self), (self.reason, str(self))  # an error of a worker process is told in this one
+
 
 class SourceError(RequestError):
     """A SOURCE_DIR is not of the format that was named, or one of its label files is unreadable."""

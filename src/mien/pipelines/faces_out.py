@@ -212,7 +212,7 @@ def opened(out: Path, *, force: bool = False, resume: bool = False, kind: Kind =
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with _held(out):
+        with held(out):
             check_out(out, force=force, resume=resume, kind=kind)  # another run may have ended since
             output = RunOutput(out, kind, resume)
             try:
@@ -226,7 +226,7 @@ def opened(out: Path, *, force: bool = False, resume: bool = False, kind: Kind =
 
 
 @contextmanager
-def _held(out: Path) -> Iterator[None]:
+def held(out: Path) -> Iterator[None]:
     """Lock a directory against other runs; the lock ends with the process, however that ends."""
     busy = f"--out: {out} is being written by another run of mien; another directory is wanted"
     if sys.platform == "win32":  # a directory cannot be locked there

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mien.apps.cli.options import Credentials, Force, Resume, Unmarked, say_understood
+from mien.apps.cli.bulk import bulk_of, write_bulk
+from mien.apps.cli.options import (
+    Address,
+    Credentials,
+    EngineName,
+    Force,
+    Resume,
+    ShardFaces,
+    Shards,
+    Unmarked,
+    Workers,
+    say_understood,
+)
 from mien.apps.cli.output import echo, stoppable, warn
 
 if TYPE_CHECKING:
@@ -18,7 +30,9 @@ DEFAULT_COUNT = 64
 
 
 def crowd(
-    out: Annotated[Path, typer.Option("--out", help="Directory of the faces: 00000.png ... and manifest.jsonl.")],
+    out: Annotated[
+        str, typer.Option("--out", metavar="DIR", help="Directory of the faces: 00000.png ... and manifest.jsonl.")
+    ],
     text: Annotated[
         str, typer.Argument(metavar="[WORDS]", help="Who they are: 'bearded men in their thirties, smiling'.")
     ] = "",
@@ -68,6 +82,11 @@ def crowd(
     unmarked: Unmarked = False,
     force: Force = False,
     resume: Resume = False,
+    shards: Shards = None,
+    shard_faces: ShardFaces = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    workers: Workers = None,
     words: Annotated[
         bool, typer.Option("--words", is_eager=True, callback=lambda on: _words(on), help="List the words of --with.")
     ] = False,
@@ -81,11 +100,19 @@ def crowd(
     from mien.pipelines.request import FacesRequest, crowd_request
 
     preset = preset_of(preset, weights)
+    bulk = bulk_of(out, shards, shard_faces, engine, address, workers, beside={"--sheet": sheet, "--cast": cast})
     if cast is None:
         said, option = ", ".join(filter(None, (text, attributes))), "WORDS" if text else "--with"
         number = DEFAULT_COUNT if count is None else count
         read = crowd_request(said, sex=sex, age=age, race=race, option=option, count=number, seed=seed)
         check_preset(preset, read.request, device, look)
+        if bulk is not None:
+            from mien.pipelines.face_jobs import CrowdJob, Marking
+
+            say_understood(read)
+            job = CrowdJob(read.request, preset, look, weights, device, size, Marking(not unmarked, credentials))
+            write_bulk(job, out, bulk, seed, force=force, resume=resume)
+            return
         tasks, number, looks = partial(tasks_of, read.request, look=look), read.request.count, [look]
     else:
         _refuse_beside_cast({"WORDS": text, "--count": count, "--sex": None if sex == "any" else sex, "--age": age,
@@ -96,7 +123,8 @@ def crowd(
         from mien.pipelines.cast import cast_tasks
 
         tasks, number, looks = partial(cast_tasks, people), people.count, [row.look for row in people.rows]
-    check_out(out, force=force, resume=resume)
+    folder = Path(out)
+    check_out(folder, force=force, resume=resume)
     if cast is None:
         say_understood(read)
     else:
@@ -105,7 +133,7 @@ def crowd(
     from mien.core.progress import progress_bars
     from mien.provenance.marks import Marks
 
-    with stoppable(), opened(out, force=force, resume=resume) as output:
+    with stoppable(), opened(folder, force=force, resume=resume) as output:
         marks = Marks.load(not unmarked, credentials)
         if seed is None:
             seed = earlier_seed(output.earlier()) if resume else None
@@ -117,7 +145,7 @@ def crowd(
                 on_progress=bars(f"{number} faces"),
             )  # fmt: skip
     there = f", {number - made} were there" if made < number else ""
-    echo(out / "sheet.png" if sheet else f"{number} faces in {out} (seed {seed}{there})")
+    echo(folder / "sheet.png" if sheet else f"{number} faces in {out} (seed {seed}{there})")
 
 
 def _refuse_beside_cast(given: dict[str, object]) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mien.apps.cli.options import Credentials, Force, Unmarked
+from mien.apps.cli.bulk import bulk_of, write_bulk
+from mien.apps.cli.options import Address, Credentials, EngineName, Force, Resume, ShardFaces, Shards, Unmarked, Workers
 from mien.apps.cli.output import echo, stoppable
 
 COUNT_LIMIT = 100_000
@@ -19,7 +20,8 @@ def imagine(
         str, typer.Argument(metavar="WORDS", help=f"What the face is like: {EXAMPLE}, 'smiling:0.5, not mustache'.")
     ] = "",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Directory of the faces: 00000.png ... and manifest.jsonl.")
+        str | None,
+        typer.Option("--out", metavar="DIR", help="Directory of the faces: 00000.png ... and manifest.jsonl."),
     ] = None,
     count: Annotated[int, typer.Option("--count", help="How many different people who share the description.")] = 4,
     seed: Annotated[
@@ -55,6 +57,12 @@ def imagine(
     credentials: Credentials = None,
     unmarked: Unmarked = False,
     force: Force = False,
+    resume: Resume = False,
+    shards: Shards = None,
+    shard_faces: ShardFaces = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    workers: Workers = None,
     words: Annotated[bool, typer.Option("--words", help="List the words and stop.")] = False,
 ) -> None:
     """Make faces from words, and write them to OUT with a manifest."""
@@ -74,13 +82,18 @@ def imagine(
         raise RequestError("--out: not given; a directory for the faces is wanted")
     given = {"age": age, "typical": typical, "like": like, "photo": photo, "weights": weights, "size": size}
     own = checked_settings(preset, method, given | {"device": device}, settings or ())
+    bulk = bulk_of(out, shards, shard_faces, engine, address, workers, beside={"--sheet": sheet})
+    if resume and bulk is None:
+        raise RequestError("--resume: given without --shards; only shards are gone on with")
     check_count(count, COUNT_LIMIT)
+    asked = seed
     seed = fresh_seed() if seed is None else seed
     read = imagine_request(text, avoid=avoid, age=age, typical=typical, count=count, seed=seed, size_px=size)
     described = read.request.description
     if not described.attributes and described.ages_years is None and method != "invert" and like is None:
         raise RequestError(f"WORDS: none given; say what the face is like, for example {EXAMPLE} (see --words)")
-    check_out(out, force=force)
+    if bulk is None:
+        check_out(Path(out), force=force)
     say_understood(read)
 
     from mien.core.progress import progress_bars
@@ -92,7 +105,13 @@ def imagine(
         preset=preset, method=method, wanted=described.attributes, ages_years=described.ages_years, typical=typical,
         like=like, photo=photo, seed=seed, weights=weights, device=device, size_px=size, settings=own,
     )  # fmt: skip
-    with stoppable(), opened(out, force=force) as output:
+    if bulk is not None:
+        from mien.pipelines.face_jobs import ImagineJob, Marking
+
+        job = ImagineJob(request, count, Marking(not unmarked, credentials))
+        write_bulk(job, out, bulk, asked, force=force, resume=resume)
+        return
+    with stoppable(), opened(Path(out), force=force) as output:
         marks = Marks.load(not unmarked, credentials)
         sampler = sampler_of(request)
         with progress_bars() as bars:
@@ -102,7 +121,7 @@ def imagine(
             write_curves(output, sampler)
         if request.setting("stages", False):
             write_stages(output, sampler, marks)
-    echo(str(out / "sheet.png") if sheet else f"{count} faces in {out} (seed {seed})")
+    echo(str(Path(out) / "sheet.png") if sheet else f"{count} faces in {out} (seed {seed})")
 
 
 def register(app: typer.Typer) -> None:

@@ -25,6 +25,21 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite faces that lie i
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on where a run into OUT ended: faces that lie there as asked for stay.")
 ]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="Who does the work: local, or ray (a cluster; pip install 'mien[cluster]').")
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="Of a running Ray cluster, host:port or auto; else one is started here."),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Processes of the cluster, one core each.", show_default="every core")
+]
+Shards = Annotated[
+    str | None,
+    typer.Option("--shards", help="Faces in shards for trainers: tar (WebDataset) or parquet; OUT may be s3://..."),
+]
+ShardFaces = Annotated[int | None, typer.Option("--shard-faces", help="Faces a shard.", show_default="1000")]
 
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; one that others can reach needs --keys.")]
 Port = Annotated[int, typer.Option("--port", help="0: any that is free.")]
