@@ -13,7 +13,7 @@ from mien.evaluation import plots
 from mien.evaluation.crowd_judged import ADULT_YEARS
 from mien.evaluation.faces import Faces
 from mien.evaluation.metrics import mean_absolute_error, metric_name
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
+from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
 from mien.evaluation.statistics import mean_interval, proportion
 
 AGE_BINS = (0, 5, 10, 20, 35, 50, 65, 80, 120)  # years, lower edges
@@ -27,12 +27,13 @@ def examine(faces: Faces, estimates: AgeSexPredictions, *, title: str, provenanc
     figures: list[Figure] = []
     if aged.any():
         error = estimates.ages_years[aged] - faces.ages_years[aged]
-        for metric, label, values in (
-            ("age-error-mean-absolute", "age error, mean absolute", np.abs(error)),
-            ("age-error-mean-signed", "age error, mean signed (+: judged too old)", error),
-        ):
-            name = metric_name(metric, "judge-age-sex", len(error))
-            figures.append(Figure.of(mean_interval(values), name=name, label=label, subject="real", unit="years"))
+        kinds: tuple[tuple[str, str, npt.NDArray[np.float32], Better], ...] = (
+            ("age-error-mean-absolute", "age error, mean absolute", np.abs(error), "lower"),
+            ("age-error-mean-signed", "age error, mean signed (+: judged too old)", error, ""),
+        )
+        for metric, label, values, better in kinds:
+            name, found = metric_name(metric, "judge-age-sex", len(error)), mean_interval(values)
+            figures.append(Figure.of(found, name=name, label=label, subject="real", unit="years", better=better))
     adults = faces.ages_years >= ADULT_YEARS
     for label, metric, chosen in (
         ("sex right, every face of known sex", "sex-right-all", sexed),
@@ -43,7 +44,8 @@ def examine(faces: Faces, estimates: AgeSexPredictions, *, title: str, provenanc
         if n:
             hits = int(_right(faces, estimates)[chosen].sum())
             name = metric_name(metric, "judge-age-sex", n)
-            figures.append(Figure.of(proportion(hits, n), name=name, label=label, subject="real", unit="%"))
+            right = proportion(hits, n)
+            figures.append(Figure.of(right, name=name, label=label, subject="real", unit="%", better="higher"))
     section = Section(
         "On faces that it never saw",
         "Held-out real faces; each is read twice, once mirrored, and the answers are averaged.",

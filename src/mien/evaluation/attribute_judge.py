@@ -65,6 +65,7 @@ def _attributes(seen: AttributePredictions, marks: Float32Array) -> list[Section
             label=f"{label}, mean of {len(areas)} attributes",
             subject="real",
             unit=unit,
+            better="higher",
         )
         for metric, label, values, unit in (
             ("auc", "area under the curve", list(areas.values()), ""),
@@ -99,6 +100,7 @@ def _races(seen: tuple[str, ...], truth: tuple[str, ...]) -> list[Section]:
             label="race as annotated",
             subject="real",
             unit="%",
+            better="higher",
         )
     ]
     return [

@@ -18,7 +18,7 @@ from mien.core.seeding import stream
 from mien.evaluation import plots
 from mien.evaluation.attributes_metrics import Scores, balanced_accuracy, scores
 from mien.evaluation.metrics import area_under_curve, metric_name
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
+from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
 from mien.evaluation.statistics import Interval, mean_interval, proportion
 
 ADULT_YEARS = 20
@@ -105,19 +105,18 @@ def _marks(faces: HeldOutPredictions, fitted: Calibration, usual: npt.NDArray[np
         drawn.append((again.accuracy.mean(), _mean(again.balanced_accuracy), _mean(again.auc)))
     low, high = np.percentile(np.array(drawn), [2.5, 97.5], axis=0)
 
-    def figure(metric: str, label: str, value: float, unit: str, spread: int | None = None) -> Figure:
+    def figure(metric: str, label: str, value: float, unit: str, better: Better, spread: int | None = None) -> Figure:
         name = metric_name(metric, FEATURES, found.n)
-        if spread is None:
-            return Figure(name, label, "heads", value, found.n, unit=unit)
-        return Figure(name, label, "heads", value, found.n, float(low[spread]), float(high[spread]), unit=unit)
+        ends = (None, None) if spread is None else (float(low[spread]), float(high[spread]))
+        return Figure(name, label, "heads", value, found.n, ends[0], ends[1], unit, better)
 
     figures = (
-        figure("accuracy-mean-73", "accuracy", float(found.accuracy.mean()), "%", 0),
-        figure("balanced-accuracy-mean-73", "balanced accuracy", _mean(found.balanced_accuracy), "%", 1),
-        figure("auc-mean-73", "area under the curve", _mean(found.auc), "", 2),
-        figure("average-precision-mean-73", "average precision", _mean(found.average_precision), ""),
-        figure("calibration-error-mean-73", "calibration error", _mean(found.calibration_error), ""),
-        figure("majority-mean-73", "accuracy of always saying what is usual", float(found.majority.mean()), "%"),
+        figure("accuracy-mean-73", "accuracy", float(found.accuracy.mean()), "%", "higher", 0),
+        figure("balanced-accuracy-mean-73", "balanced accuracy", _mean(found.balanced_accuracy), "%", "higher", 1),
+        figure("auc-mean-73", "area under the curve", _mean(found.auc), "", "higher", 2),
+        figure("average-precision-mean-73", "average precision", _mean(found.average_precision), "", "higher"),
+        figure("calibration-error-mean-73", "calibration error", _mean(found.calibration_error), "", "lower"),
+        figure("majority-mean-73", "accuracy of always saying what is usual", float(found.majority.mean()), "%", ""),
     )
     order = np.argsort(-np.nan_to_num(found.balanced_accuracy))
     weak = [NAMES[k] for k in order if not found.balanced_accuracy[k] >= NEAR_CHANCE]
@@ -229,9 +228,8 @@ def _sex_and_age(faces: HeldOutPredictions) -> Section:
         if chosen.any():
             n = int(chosen.sum())
             name = metric_name(metric, FEATURES, n)
-            figures.append(
-                Figure.of(proportion(int(right[chosen].sum()), n), name=name, label=label, subject="heads", unit="%")
-            )
+            found = proportion(int(right[chosen].sum()), n)
+            figures.append(Figure.of(found, name=name, label=label, subject="heads", unit="%", better="higher"))
 
     share(
         "sex-right-adults",
@@ -246,15 +244,17 @@ def _sex_and_age(faces: HeldOutPredictions) -> Section:
         n, met = int(twice.sum()), int(((readings.female > 0.5) == (agreed > 0.5))[twice].sum())
         label = "sex right, people of two photos and more, as most of theirs are labelled"
         name = metric_name("sex-right-people", FEATURES, n)
-        figures.append(Figure.of(proportion(met, n), name=name, label=label, subject="heads", unit="%"))
+        share_met = proportion(met, n)
+        figures.append(Figure.of(share_met, name=name, label=label, subject="heads", unit="%", better="higher"))
     if aged.any():
-        for metric, label, values in (
-            ("age-error-mean-absolute", "age error, mean absolute", np.abs(error[aged])),
-            ("age-error-mean-signed", "age error, mean signed (+: read too old)", error[aged]),
-        ):
+        kinds: tuple[tuple[str, str, npt.NDArray[np.float32], Better], ...] = (
+            ("age-error-mean-absolute", "age error, mean absolute", np.abs(error[aged]), "lower"),
+            ("age-error-mean-signed", "age error, mean signed (+: read too old)", error[aged], ""),
+        )
+        for metric, label, values, better in kinds:
             found: Interval = mean_interval(values)
             name = metric_name(metric, FEATURES, found.n)
-            figures.append(Figure.of(found, name=name, label=label, subject="heads", unit="years"))
+            figures.append(Figure.of(found, name=name, label=label, subject="heads", unit="years", better=better))
     table = Table(("people", "n", "age error", "signed", "sex right"), tuple(_who_rows(faces, right, error)))
     pictures = []
     if aged.any():

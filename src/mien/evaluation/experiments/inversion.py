@@ -10,7 +10,7 @@ import numpy as np
 from mien.core.images import caption, sheet
 from mien.core.records import UInt8Image
 from mien.evaluation.plots import lines
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section
+from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,18 @@ def inversion_report(
     """The report with the figure: ``target`` (S S 3) first, then each of ``found``."""
     figures = []
     for one in found:
-        rows = (
-            ("distance", f"distance to the target at {layer}, share of its square", one.distance),
-            ("cosine", "cosine of the features of a person with the target's", one.cosine),
-            ("steps", "steps", float(len(one.losses))),
-            ("rate", "learning rate", one.rate),
-            ("loss-first", "loss at the beginning", one.losses[0]),
-            ("loss-last", "loss at the end", one.losses[-1]),
-            ("seconds", "seconds, by the clock", one.seconds),
+        rows: tuple[tuple[str, str, float, Better], ...] = (
+            ("distance", f"distance to the target at {layer}, share of its square", one.distance, "lower"),
+            ("cosine", "cosine of the features of a person with the target's", one.cosine, "higher"),
+            ("steps", "steps", float(len(one.losses)), ""),
+            ("rate", "learning rate", one.rate, ""),
+            ("loss-first", "loss at the beginning", one.losses[0], ""),
+            ("loss-last", "loss at the end", one.losses[-1], "lower"),
+            ("seconds", "seconds, by the clock", one.seconds, ""),
         )
-        figures += [Figure(f"{key}_{layer}_n1", label, one.name, value, 1) for key, label, value in rows]
+        figures += [
+            Figure(f"{key}_{layer}_n1", label, one.name, value, 1, better=better) for key, label, value, better in rows
+        ]
     side = target.shape[0]
     panels = [("target", target), *((one.name, one.photo) for one in found)]
     tiles = [np.concatenate([photo, caption(name, side, max(side // 8, 14))]) for name, photo in panels]

@@ -15,7 +15,7 @@ from mien.core.images import sheet
 from mien.core.records import UInt8Image
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.plots import histograms
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
+from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, Section, Table
 from mien.evaluation.similarity import SimilarityScale, cosines
 from mien.evaluation.statistics import Float64Array, mean_interval
 
@@ -77,9 +77,9 @@ def likeness_report(
         for name, values in shares.items():
             key = metric_name("likeness", ruler.encoder, count)
             label = f"similarity to the person described, {ruler.encoder}"
-            figures.append(
-                Figure.of(mean_interval(values / 100), name=key, label=label, subject=name, unit="%", better="higher")
-            )
+            better: Better = "" if values is strangers else "higher"
+            found = mean_interval(values / 100)
+            figures.append(Figure.of(found, name=key, label=label, subject=name, unit="%", better=better))
         sides = {"one person": scale.percent(ruler.same), "two people": scale.percent(ruler.different)}
         pictures.append(
             ReportPicture(

@@ -81,7 +81,8 @@ def _section(name: str, runs: Sequence[RateRun], examined: ProbedFaces) -> Secti
             )
             slug = f"{name.replace(' ', '-')}_{one.rate:g}_n{one.run.images}"
             label = f"Last held-out loss, {name}"
-            figures.append(Figure(f"loss-held-out_{slug}", label, f"rate {one.rate:g}", one.loss, one.run.images))
+            key, subject = f"loss-held-out_{slug}", f"rate {one.rate:g}"
+            figures.append(Figure(key, label, subject, one.loss, one.run.images, better="lower"))
         rows.append((f"{one.rate:g}", *cells, "best" if one is best and np.isfinite(one.loss) else ""))
     columns = ("rate", "last training loss", "last held-out loss", "accuracy, test", "AUC, test", "")
     drawn = {f"{one.rate:g}": one.run.training for one in runs if one.run is not None}

@@ -83,7 +83,14 @@ def _numbers(marks: AttributeLabels, layer: str, full: Gathering, flat: Gatherin
         Figure(
             f"purity-mean_shuffled_k{k}_n{n}", "Mean purity", "shuffled labels", float(full.shuffled[order].mean()), n
         ),
-        Figure(f"silhouette-mean_{layer}_n{n}", "Mean silhouette", "features", float(full.silhouette[order].mean()), n),
+        Figure(
+            f"silhouette-mean_{layer}_n{n}",
+            "Mean silhouette",
+            "features",
+            float(full.silhouette[order].mean()),
+            n,
+            better="higher",
+        ),
         Figure(f"silhouette-mean_map_n{n}", "Mean silhouette", "map", float(flat.silhouette[order].mean()), n),
         Figure(
             f"rank-correlation_n{len(order)}",

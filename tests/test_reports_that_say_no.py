@@ -1,0 +1,339 @@
+"""Every report of `evaluate` and `experiment` is planted with the cases in which its figures must say no.
+
+Plants: heads that always say the same, noise, labels dealt anew, one picture for all. Each figure with a better side is
+clearly worse in one of them, and every other one moves; a report function without plants is named.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import test_evaluation_attributes as of_heads
+import test_evaluation_clusters as of_clusters
+import test_evaluation_portrait as of_portraits
+import test_evaluation_verification as of_pairs
+from test_metrics_that_say_no import worse
+
+import mien.evaluation
+from mien.attributes.age_sex import AgeSexPredictions
+from mien.attributes.attribute_judge import RACES, AttributePredictions
+from mien.attributes.calibration import Calibration
+from mien.attributes.vocabulary import NAMES
+from mien.core.progress import silent
+from mien.core.records import Pose
+from mien.evaluation import age_sex, attribute_judge, attributes, plots, portrait
+from mien.evaluation.experiments import panels
+from mien.evaluation.experiments.activations import activations_report
+from mien.evaluation.experiments.distribution import distribution_report
+from mien.evaluation.experiments.inversion import Inverted, inversion_report
+from mien.evaluation.experiments.likeness import Described, Likenesses, Ruler, likeness_report
+from mien.evaluation.experiments.rates import RateRun, rates_report
+from mien.evaluation.experiments.tsne import tsne_report
+from mien.evaluation.experiments.unfreezing import Curve, ProbedFaces, Unfrozen, unfreezing_report
+from mien.evaluation.experiments.verification import verification_report
+from mien.evaluation.faces import Faces
+from mien.evaluation.marks import AttributeLabels
+from mien.evaluation.portrait import Made
+from mien.evaluation.portrait_report import judge_portraits
+from mien.evaluation.report import Figure, Report, ReportProvenance, Section
+from mien.evaluation.verification import draw_pairs
+
+Planted = tuple[Report, Mapping[str, Report]]  # the sound one, and each plant's
+HEADS: Any = of_heads  # helpers of other tests, some of which carry no types
+PORTRAITS: Any = of_portraits
+NOWHERE = ReportProvenance()
+N = 200
+RANDOM = np.random.default_rng(5)
+SHUFFLED = RANDOM.permutation(N)
+ELSEWHERE = {
+    "mien.evaluation.crowd.judge_crowd": "tests/test_metrics_that_say_no.py",
+    "mien.evaluation.imagine.judge_imagine": "tests/test_metrics_that_say_no.py",
+    "mien.evaluation.dataset.dataset_report": "`data report`: counts of a catalogue",
+    "mien.evaluation.study.results.study_report": "`study`: answers of people",
+}
+BESIDE = ("photo", "paper", "drawn from a normal", "shuffled labels")  # columns that others are read beside
+# Figures that describe a run or repeat a print: nothing is better or worse about them.
+SETTINGS = (
+    "steps",
+    "learning rate",
+    "seconds, by the clock",
+    "loss at the beginning",
+    "Paper (PubFig",
+    "accuracy of always saying",
+)
+
+
+def heads() -> Planted:
+    """Attribute heads: deaf ones, boastful ones, labels dealt anew."""
+    sound = HEADS.made(N)
+    people = tuple(f"{k // 4} {int(sound.truths.female[k])}" for k in range(N))
+    sound = replace(sound, people=people)
+    dealt = np.r_[RANDOM.permutation(100), np.arange(100, N)]
+
+    def told(readings: Any) -> Report:
+        faces = replace(sound, readings=readings)
+        return attributes.examine(faces, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance=NOWHERE)
+
+    own = sound.readings
+    deaf = replace(own, probabilities=np.full_like(own.probabilities, 0.3), present=np.zeros_like(own.present),
+                   female=np.full_like(own.female, 0.9), age_years=np.full_like(own.age_years, 30))  # fmt: skip
+    boasting = replace(own, probabilities=np.where(own.probabilities[dealt] > 0.5, 0.99, 0.01).astype(np.float32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attributes, "ROUNDS", 3)  # of the bootstrap, which costs the time
+        return told(own), {"always the same": told(deaf), "dealt anew and sure": told(boasting)}
+
+
+def judge_of_age_and_sex() -> Planted:
+    """The judge of sex and age: always a man of 30, and answers dealt anew."""
+    ages = RANDOM.uniform(1, 90, N).astype(np.float32)
+    ages[:40] = np.nan
+    female = (np.arange(N) % 2).astype(np.float32)
+    faces = Faces(np.zeros((N, 8, 8, 3), np.uint8), female, ages, ("",) * N)
+    said = AgeSexPredictions(np.nan_to_num(ages, nan=40) + 2, np.abs(female - 0.1), np.zeros((N, 144), np.float32))
+
+    def told(one: AgeSexPredictions) -> Report:
+        return age_sex.examine(faces, one, title="t", provenance=NOWHERE)
+
+    same = replace(said, ages_years=np.full(N, 30, np.float32), female=np.zeros(N, np.float32))
+    dealt = replace(said, ages_years=said.ages_years[SHUFFLED], female=said.female[SHUFFLED])
+    return told(said), {"always the same": told(same), "dealt anew": told(dealt)}
+
+
+def judge_of_attributes() -> Planted:
+    """The judge of attributes and race: always no, and answers dealt anew."""
+    marks = (RANDOM.random((N, len(NAMES))) < 0.4).astype(np.float32)
+    races = tuple(RACES[k % len(RACES)] for k in range(N))
+    scores = (0.2 + 0.6 * marks + RANDOM.normal(0, 0.05, marks.shape)).astype(np.float32)
+
+    def told(values: Any, said: tuple[str, ...]) -> Report:
+        seen = AttributePredictions(values, values > 0.5, ("",) * N)
+        return attribute_judge.examine(seen, marks, said, races, title="t", provenance=NOWHERE)
+
+    dealt = told(scores[SHUFFLED], tuple(races[k] for k in SHUFFLED))
+    return told(scores, races), {"always no": told(0 * scores, (RACES[0],) * N), "dealt anew": dealt}
+
+
+class Meshes(PORTRAITS.FakeJudges):  # type: ignore[misc]
+    """Judges to whom a face is frontal and closed unless its first pixel says otherwise: turned, or nodding."""
+
+    def faces(self, crops: Any, advance: Any) -> list[Any]:
+        found = super().faces(crops, advance)
+        return [replace(face, mesh=self.mesh(crop), presence=float(crop[0, 0, 0] != 1)) for face, crop in
+                zip(found, crops, strict=True)]  # fmt: skip
+
+    @staticmethod
+    def mesh(crop: Any) -> Any:
+        turned = float(crop[0, 0, 1] == 1)
+        points = PORTRAITS.mean_shape().points @ PORTRAITS.rotation_of_pose(Pose(*(12 * turned,) * 3)).T
+        points = points * PORTRAITS.CAMERA_AXES
+        points = points / np.ptp(points[:, 0]) * len(crop) / 2 + [len(crop) / 2, len(crop) / 2, 0]
+        lower, upper = ([PORTRAITS.IBUG_68[k] for k in row] for row in ((65, 66, 67), (63, 62, 61)))
+        points[lower] = points[upper]
+        points[lower, 1] += turned * len(crop) / 8
+        return points.astype(np.float32)
+
+
+def portraits() -> Planted:
+    """Portraits: flat, noise, one picture for all, another person's, and turned ones that laugh."""
+    people, _size = 30, 64
+    looks = RANDOM.integers(60, 200, (people, 1, 4, 4, 3)).astype(np.uint8)
+    noise = RANDOM.integers(0, 24, (people, 2, 4, 4, 3)).astype(np.uint8)
+    photos = np.kron(np.broadcast_to(looks, noise.shape) + noise, np.ones((1, 1, 16, 16, 1), np.uint8))
+    sound = np.kron(np.repeat(looks, 2, 1), np.ones((1, 1, 16, 16, 1), np.uint8)) - 20
+    marks = {"no face": (0, 1), "turned": (1, 1)}
+
+    def told(name: str, pictures: Any) -> Report:
+        pictures = pictures.copy()
+        photos[..., 0, 0, :] = 9
+        pictures[..., 0, 0, :] = 9
+        if name in marks:
+            channel, value = marks[name]
+            pictures[..., 0, 0, channel] = value
+        return judge_portraits(photos, Made("made", pictures), (), Meshes(), baselines=(), title="t",
+                                 provenance=NOWHERE, on_stage=silent)  # fmt: skip
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(portrait, "detects", lambda crops: np.array([crop[0, 0, 0] != 1 for crop in crops]))
+        plants = {
+            "no face": np.full_like(sound, 127),
+            "turned": np.clip(sound.astype(int) + 60, 0, 255).astype(np.uint8),
+            "noise": RANDOM.integers(0, 256, sound.shape).astype(np.uint8),
+            "one for all": np.broadcast_to(sound[:1, :1], sound.shape),
+            "another person's": np.roll(sound, 1, 0),
+        }
+        return told("sound", sound), {name: told(name, pictures) for name, pictures in plants.items()}
+
+
+def activations() -> Planted:
+    """Single activations: skewed ones, and such as lie in each other, where the sound ones are normal and free."""
+    marked = np.zeros((300, 3), bool)
+    marked[:150, 0] = marked[100:, 1] = marked[:5, 2] = True
+    people = tuple(map(str, range(300)))
+    labels = AttributeLabels(("Male", "Smiling", "Baby"), np.arange(300), marked, people, ("train",) * 300, False)
+    normal = RANDOM.standard_normal((300, 60)).astype(np.float32)
+
+    def told(values: Any) -> Report:
+        return activations_report(labels, lambda _, rows: values[rows], ["pool"], ["Male"], NOWHERE, count=100, seed=1)
+
+    together = normal + 3 * RANDOM.standard_normal((300, 1)).astype(np.float32)
+    return told(normal), {"skewed": told(np.exp(normal)), "one cause": told(together)}
+
+
+def distribution() -> Planted:
+    """Shares of attributes: of a dataset in which nothing is marked."""
+    names = ("White", "Black", "No Eyewear", "Youth")
+    marked = RANDOM.random((N, 4)) < 0.3
+    one = AttributeLabels(names, np.arange(N), marked, tuple(map(str, range(N))), ("train",) * N, False)
+    empty = replace(one, marked=np.zeros_like(marked))
+    return distribution_report(one, NOWHERE), {"nothing marked": distribution_report(empty, NOWHERE)}
+
+
+def clusters() -> Planted:
+    """A map: features in which nothing gathers, and labels dealt anew."""
+    points, labels = of_clusters.two_clouds(150, gap=6)
+    people = tuple(map(str, range(150)))
+    some = AttributeLabels(("Youth", "Bald"), np.arange(150), labels[:, [0, 0]], people, ("train",) * 150, False)
+    some.marked[:, 1] ^= np.arange(150) < 6
+
+    def told(values: Any, of: AttributeLabels) -> Report:
+        return tsne_report(values.astype(np.float32), of, "pool", NOWHERE, seed=0, perplexity=10, k=5)
+
+    dealt = replace(some, marked=some.marked[RANDOM.permutation(150)])
+    return told(points, some), {"noise": told(RANDOM.standard_normal(points.shape), some), "dealt": told(points, dealt)}
+
+
+def pairs() -> Planted:
+    """Pairs of photos: features that know nobody."""
+    drawn = draw_pairs(of_pairs.PEOPLE, folds=4, each=40, seed=0)
+
+    def told(values: Any) -> Report:
+        return verification_report({"view": values}, of_pairs.PEOPLE, drawn, "embedding", NOWHERE)
+
+    noise = RANDOM.standard_normal((len(of_pairs.PEOPLE), 32)).astype(np.float32)
+    return told(of_pairs.features(0.3)), {"noise": told(noise), "one for all": told(noise[:1] + 1e-6 * noise)}
+
+
+def likenesses() -> Planted:
+    """Table 2: the mean face for all, a stranger's."""
+    photos = RANDOM.standard_normal((6, 64))
+    squares = RANDOM.integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
+
+    def told(made: Any, own: Any = photos) -> Report:
+        ruler = Ruler("facenet", np.full(40, 0.7), np.full(40, 0.1), own)
+        people = Described(tuple("abcdef"), (9,) * 6, squares)
+        return likeness_report(people, [Likenesses("made", squares, {"facenet": made})], [ruler], NOWHERE)
+
+    mean = np.broadcast_to(photos.mean(0), photos.shape)
+    twins = photos[0] + 0.1 * photos
+    return told(photos), {"a stranger's": told(np.roll(photos, 1, 0)), "mean": told(mean), "twins": told(twins, -twins)}
+
+
+def inversions() -> Planted:
+    """Figure 5: a picture that has nothing of the target."""
+    flat = np.zeros((32, 32, 3), np.uint8)
+
+    def told(loss: float, off: float, cosine: float) -> Report:
+        return inversion_report(flat, [Inverted("one", flat, [1.0, loss], 0.03, off, cosine, 4.0)], "l", NOWHERE)
+
+    return told(0.1, 0.1, 0.9), {"grey": told(1.0, 1.0, 0.1)}
+
+
+def unfrozen() -> Planted:
+    """Short runs: heads that always say the same, and such as only know whom they learned from."""
+    marks = RANDOM.random((N, 4)) < 0.4
+    faces = ProbedFaces(("a", "b", "c", "d"), marks, marks[::-1], np.full(4, 0.4))
+
+    def told(train: Any, test: Any) -> Report:
+        curve = Curve((0.0, 1.0), (1.0, 0.5))
+        run = Unfrozen("heads only", 9, 90, 1.0, curve, curve, train.astype(np.float32), test.astype(np.float32))
+        return unfreezing_report([run], faces, NOWHERE)
+
+    sound = 0.2 + 0.6 * marks
+    same = np.full_like(sound, 0.3)
+    return told(sound, sound[::-1]), {"always the same": told(same, same), "by heart": told(sound, sound[SHUFFLED])}
+
+
+def rates() -> Planted:
+    """A sweep of rates: one that learns nothing."""
+    marks = RANDOM.random((N, 4)) < 0.4
+    faces = ProbedFaces(("a", "b", "c", "d"), marks, marks, np.full(4, 0.4))
+
+    def told(loss: float) -> Report:
+        curve, said = Curve((0.0, 1.0), (1.0, loss)), np.full(marks.shape, 0.3, np.float32)
+        run = Unfrozen("heads only", 9, 90, 1.0, curve, curve, said, said)
+        return rates_report([RateRun("heads only", 1e-3, run)], faces, NOWHERE)
+
+    return told(0.5), {"learns nothing": told(1.0)}
+
+
+PLANTS: Mapping[str, Callable[[], Planted]] = {
+    "mien.evaluation.attributes.examine": heads,
+    "mien.evaluation.age_sex.examine": judge_of_age_and_sex,
+    "mien.evaluation.attribute_judge.examine": judge_of_attributes,
+    "mien.evaluation.portrait_report.judge_portraits": portraits,
+    "mien.evaluation.experiments.activations.activations_report": activations,
+    "mien.evaluation.experiments.distribution.distribution_report": distribution,
+    "mien.evaluation.experiments.inversion.inversion_report": inversions,
+    "mien.evaluation.experiments.likeness.likeness_report": likenesses,
+    "mien.evaluation.experiments.rates.rates_report": rates,
+    "mien.evaluation.experiments.tsne.tsne_report": clusters,
+    "mien.evaluation.experiments.unfreezing.unfreezing_report": unfrozen,
+    "mien.evaluation.experiments.verification.verification_report": pairs,
+}
+
+
+def figures_of(report: Report) -> dict[tuple[str, str], Figure]:
+    return {(figure.label, figure.subject): figure for part in report.sections for figure in part.figures}
+
+
+def silent_figures(good: Report, plants: Mapping[str, Report]) -> list[str]:
+    """The figures of a report that no plant makes clearly worse or, where neither side is better, moves."""
+    planted, found = [figures_of(report) for report in plants.values()], []
+    real = {label: figure for (label, subject), figure in figures_of(good).items() if subject == "photo"}
+    for (label, subject), figure in figures_of(good).items():
+        others = [table[label, subject] for table in planted if (label, subject) in table]
+        if subject in BESIDE or label.startswith(SETTINGS):
+            continue
+        if figure.better:
+            said = any(worse(other, figure, real.get(label)) for other in others)
+        else:
+            said = any(not np.isclose(other.value, figure.value, rtol=0.02, atol=1e-3) for other in others)
+        if not said:
+            found.append(f"{label}, {subject}")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots are not what is asked here, and cost most of the time."""
+    for module in (plots, panels):
+        monkeypatch.setattr(module, "rendered", lambda figure: np.zeros((8, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize("report", PLANTS)
+def test_every_figure_of_a_report_can_say_no(report: str) -> None:
+    assert silent_figures(*PLANTS[report]()) == []
+
+
+def test_every_report_has_its_plants() -> None:
+    """A new report, or one that moves, wants plants here."""
+    found = set()
+    for module in pkgutil.walk_packages(mien.evaluation.__path__, "mien.evaluation."):
+        for name, function in inspect.getmembers(importlib.import_module(module.name), inspect.isfunction):
+            returned = function.__annotations__.get("return")
+            if returned == "Report" and function.__module__ == module.name and not name.startswith("_"):
+                found.add(f"{module.name}.{name}")
+    assert found == {*PLANTS, *ELSEWHERE}
+
+
+def test_a_report_that_cannot_say_no_is_named() -> None:
+    """The test of the test."""
+    blind = Report("t", "", (Section("s", "", (Figure("a_n2", "a", "heads", 0.5, 2, better="higher"),)),), NOWHERE)
+    assert silent_figures(blind, {"noise": blind}) == ["a, heads"]
