@@ -18,7 +18,7 @@ from mien.core.errors import RequestError
         (("--set", "rate=0"), "--set: rate: Input should be greater than 0, given 0"),
         (("--set", "rate=quick"), "--set: rate: Input should be a valid number"),
         (("--set", "speed=1"), "'speed=1' given; preset 'mien' of crowd knows density_steps= (batches of 512 codes"),
-        (("--preset", "paper", "--set", "rate=1e-3"), "preset 'paper' of crowd has no settings"),
+        (("--preset", "paper", "--set", "rate=1e-3"), "'rate=1e-3' given; preset 'paper' of crowd knows ages=years"),
         (("--preset", "paper", "--from", "run"), "--from: preset 'paper' of crowd does not use it; it uses --data, "),
     ],
 )

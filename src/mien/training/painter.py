@@ -70,6 +70,9 @@ class PaintedSet:
         self.tokens, self.codes, self.conditions, self.valid, self.source = tokens, codes, conditions, valid, source
         self.sums = np.cumsum(np.ones(len(tokens)) if weights is None else weights)
 
+    def __len__(self) -> int:
+        return len(self.tokens)
+
     def rows(self, places: npt.NDArray[np.int64]) -> dict[str, Any]:
         """The faces at ``places`` as a batch."""
         return {
@@ -179,6 +182,12 @@ def optimiser_of(networks: Networks) -> torch.optim.Optimizer:
     return Muon(matrices, others)
 
 
+def new_painter(config: PainterConfig, seed: int) -> Painter:
+    """A painter that has seen nothing yet."""
+    torch.manual_seed(torch_seed(seed, "weights"))
+    return Painter(config)
+
+
 def train_painter(
     batch_at: Callable[[int], Batch],
     run_dir: Path,
@@ -191,8 +200,7 @@ def train_painter(
     resume: bool = False,
 ) -> Outcome:
     """Train a painter on batches of ``PaintedSet``; ``initial`` gives weights to start with."""
-    torch.manual_seed(torch_seed(settings.seed, "weights"))
-    painter = Painter(config.painter)
+    painter = new_painter(config.painter, settings.seed)
     if initial is not None:
         load_into(painter, initial, name="painter to start from")
     rate = flat_then_cosine(

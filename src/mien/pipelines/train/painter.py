@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.core.progress import progress_bars
 from mien.pipelines.train.begun import Begun, begun_with
+from mien.pipelines.train.prepared import Prepared, fingerprint, tokens_of
 from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_settings, settings_of, use_threads
 from mien.pipelines.train.settings import PainterSettings
 
@@ -24,13 +25,11 @@ if TYPE_CHECKING:
     from mien.datasets.batches import FaceDataset, Rows
     from mien.generators.imagine.density import FaceDensity, Frame
     from mien.generators.painter.basis import PatchBasis
-    from mien.generators.painter.scenes import Scenes
     from mien.training.painter import PaintedSet
 
 SIZE_PX = 128
 BASIS_FACES = 8000
 HELD_OUT = 512
-BLOCK = 512
 READ = (
     "Smiling", "Mouth Closed", "Eyeglasses", "Sunglasses", "Wearing Hat", "Black Hair", "Blond Hair", "Brown Hair",
     "Gray Hair", "Bald", "Bangs", "No Beard", "Mustache", "Curly Hair", "Male", "Asian", "Black", "White",
@@ -38,82 +37,75 @@ READ = (
 )  # fmt: skip
 STRICTNESS = 1.6  # of words: the painter draws less of a score than the decoder does
 STUDIO = 3.0  # by how much more a studio's photograph weighs in the density
-OF_ALL = {"grey": 0.0, "valid": 1.0, "yaw": 0.0}  # asked of every picture
 
 
 def train_painter_preset(request: TrainRequest) -> Trained:
-    """Train in RUN; ``painter.safetensors`` and ``density.safetensors`` are written there."""
-    from mien.core.errors import DatasetError
-    from mien.datasets.batches import FaceDataset
-    from mien.generators.painter.network import PainterConfig
+    """Train in RUN; ``painter.safetensors`` and ``density.safetensors`` are written there.
+
+    The data are a dataset, or a folder of ``packed``, which ``--set pack=MIB`` writes.
+    """
+    from mien.pipelines.train.packed import is_packed, read_packed
     from mien.training.painter import PainterTrainingConfig, held_out_cost, train_painter
 
     own, out = settings_of(request, PainterSettings), request.out
     settings = loop_settings(request, steps=40_000, batch_size=64, channels_last=False, checkpoint_minutes=10.0)
     use_threads(request)
-    data = FaceDataset.open(request.data)
-    rows, unseen = data.rows("train"), data.rows("validation")[:HELD_OUT]
-    if len(rows) <= own.code:
-        raise DatasetError(f"{request.data}: {len(rows)} training faces; more than {own.code} are wanted (--set code=)")
-    begun = None if request.start_from is None else begun_with(request.start_from)
-    with progress_bars() as bars:
-        prepared = prepare(data, rows, unseen, out, own, bars, begun)
-    sizes = PainterConfig(
-        channels=own.channels, code=own.code, conditions=len(prepared.scale), sources=len(prepared.sources),
-        width=own.width, depth=own.depth, heads=own.heads, hidden=round(2.5 * own.width),
-    )  # fmt: skip
-    before = 0 if begun is None else begun.images
-    config = PainterTrainingConfig(
-        painter=sizes if begun is None else begun.config, data=data.fingerprint(), images_before=before
-    )
+    other = None if request.start_from is None else begun_with(request.start_from)
+    if is_packed(request.data):
+        prepared, begun = read_packed(request.data, out)
+        begun = other or begun
+    else:
+        prepared, begun = _from_dataset(request, own, other)
+        if own.pack is not None:
+            return _pack(request, prepared, begun, own.pack)
+    config = PainterTrainingConfig(painter=begun.config, data=fingerprint(prepared), images_before=begun.images)
     outcome = train_painter(
         prepared.seen.batch_at(settings.batch_size, settings.seed),
         out,
         config,
         settings,
-        hooks=(held_out_cost(prepared.held_out, config, settings.preview_every),) if len(unseen) else (),
-        initial=None if begun is None else begun.network,
+        hooks=(held_out_cost(prepared.held_out, config, settings.preview_every),) if len(prepared.held_out) else (),
+        initial=begun.network,
         resume=bool(request.resume),
     )
-    prepared.export(out, outcome.shown["painter"], config.painter, outcome.images + before)
+    prepared.export(out, outcome.shown["painter"].state_dict(), config.painter, outcome.images + begun.images)
     return Trained(out / "painter.safetensors", finished(outcome, out).remarks)
 
 
-class Prepared:
-    """A dataset as the painter learns it, and what the two weights files need beside the network."""
+def _from_dataset(request: TrainRequest, own: PainterSettings, other: Begun | None) -> tuple[Prepared, Begun]:
+    """What is learned from, and the network to begin with: a new one, or another one's."""
+    from mien.core.errors import DatasetError
+    from mien.datasets.batches import FaceDataset
+    from mien.generators.painter.network import PainterConfig
 
-    def __init__(
-        self, seen: PaintedSet, held_out: PaintedSet, scale: dict[str, tuple[float, float]], sources: tuple[str, ...],
-        basis: PatchBasis, density: FaceDensity, scenes: Scenes,
-    ) -> None:  # fmt: skip
-        self.seen, self.held_out, self.scale, self.sources = seen, held_out, scale, sources
-        self.basis, self.density, self.scenes = basis, density, scenes
+    data = FaceDataset.open(request.data)
+    rows, unseen = data.rows("train"), data.rows("validation")[:HELD_OUT]
+    if len(rows) <= own.code:
+        raise DatasetError(f"{request.data}: {len(rows)} training faces; more than {own.code} are wanted (--set code=)")
+    with progress_bars() as bars:
+        prepared = prepare(data, rows, unseen, request.out, own, bars, other)
+    sizes = PainterConfig(
+        channels=own.channels, code=own.code, conditions=len(prepared.scale), sources=len(prepared.sources),
+        width=own.width, depth=own.depth, heads=own.heads, hidden=round(2.5 * own.width),
+    )  # fmt: skip
+    return prepared, other or prepared.new(sizes, request.seed or 0)
 
-    def export(self, out: Path, painter: Any, config: Any, images: int) -> None:
-        """Write ``painter.safetensors`` (a byte a weight) and ``density.safetensors``."""
-        import torch
 
-        from mien.core.checkpoints import save_weights
-        from mien.core.quantise import packed
-        from mien.generators.imagine.weights import MODEL as DENSITY
-        from mien.generators.painter.renderer import MODEL
-        from mien.training.imagine import export_density
+def _pack(request: TrainRequest, prepared: Prepared, begun: Begun, most_mib: float) -> Trained:
+    """Write RUN/packed and train nothing."""
+    import numpy as np
 
-        frame = self.density.frame
-        arrays = {"mean": frame.mean, "deviation": frame.deviation, "axes": frame.axes, "scale": frame.scale}
-        tensors = {f"painter.{name}": value for name, value in painter.state_dict().items()}
-        tensors |= {f"basis.{name}": value for name, value in self.basis.state_dict().items()}
-        tensors |= {f"frame.{name}": torch.from_numpy(value).float() for name, value in arrays.items()}
-        tensors |= self.scenes.tensors()
-        mean, deviation = self.scale["sharpness"]
-        about = {
-            "model": MODEL, "version": f"{MODEL}-{images // 1000}k", "config": config.model_dump(mode="json"),
-            "conditions": list(self.scale), "scale": self.scale, "sources": list(self.sources),
-            "asked": {**OF_ALL, "sharpness": mean + 0.5 * deviation}, "images": images, "rest": frame.rest,
-            "scene_conditions": list(self.scenes.names), "scene_looks": list(self.scenes.look_names),
-        }  # fmt: skip
-        save_weights(out / "painter.safetensors", packed(tensors, 50_000), about, dtype=torch.float16)
-        export_density(out / "density.safetensors", self.density, {"model": DENSITY, "decoder": about["version"]})
+    from mien.datasets.batches import FaceDataset
+    from mien.pipelines.train.packed import write_packed
+
+    data, folder = FaceDataset.open(request.data), request.out / "packed"
+    both = np.concatenate([data.rows("train"), data.rows("validation")[:HELD_OUT]])
+    crops = np.ascontiguousarray(data.pixels(SIZE_PX)[both])
+    count = write_packed(prepared, crops, folder, begun, most_mib)
+    size = sum(path.stat().st_size for path in folder.iterdir()) / (1 << 20)
+    whole = len(prepared.seen)
+    said = f"{folder}: {count} of {whole} training faces, {size:.1f} MiB; mien train painter --data {folder} --out RUN"
+    return Trained(None, (said,))
 
 
 def prepare(
@@ -157,7 +149,7 @@ def prepare(
     columns["age"] = (ages / 100).astype(np.float32)
     conditions, scale = standardised(columns, None if begun is None else begun.scale)
     basis = _fitted_basis(crops[: len(rows)], own.channels) if begun is None else begun.basis
-    tokens = _tokens(basis, crops, out)
+    tokens = tokens_of(basis, crops, out)
     shown = weights * emphasis({name: values[: len(rows)] for name, values in columns.items()})
     places = np.array([sources.index(name) for name in names], np.int64)
 
@@ -214,20 +206,3 @@ def _fitted_basis(crops: npt.NDArray[np.uint8], channels: int) -> PatchBasis:
     basis = PatchBasis(SIZE_PX, channels=channels)
     basis.fit(to_tensor(np.ascontiguousarray(crops[:: max(1, len(crops) // BASIS_FACES)])))
     return basis
-
-
-def _tokens(basis: PatchBasis, crops: npt.NDArray[np.uint8], out: Path) -> npt.NDArray[np.float16]:
-    """The tokens (N T C) of all crops (N S S 3), a memory map in RUN."""
-    import numpy as np
-    import torch
-
-    from mien.core.images import to_tensor
-
-    out.mkdir(parents=True, exist_ok=True)
-    shape = (len(crops), basis.tokens, basis.channels)
-    tokens = np.lib.format.open_memmap(out / "tokens.npy", mode="w+", dtype=np.float16, shape=shape)
-    with torch.inference_mode():
-        for start in range(0, len(crops), BLOCK):
-            part = to_tensor(np.ascontiguousarray(crops[start : start + BLOCK]))
-            tokens[start : start + BLOCK] = basis.encode(part).numpy().astype(np.float16)
-    return tokens

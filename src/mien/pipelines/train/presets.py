@@ -6,7 +6,7 @@ An option or setting that a preset does not use is refused here, before anything
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from mien.core.config import Config
 from mien.core.errors import RequestError
 from mien.core.settings import settings_from
 from mien.datasets.layout import require_dataset
+from mien.pipelines.train.packed import require_faces
 from mien.pipelines.train.request import Trained, TrainRequest, check_options
 from mien.pipelines.train.settings import (
     AttributesSettings,
@@ -36,15 +37,19 @@ FLAGS = {"start_from": "from"}  # options whose name is a word of Python
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One way to train a model: ``function`` is ``module:name`` of pipelines/train, imported when it is wanted."""
+    """One way to train a model: ``function`` is ``module:name`` of pipelines/train, imported when it is wanted.
+
+    ``require``: raises ``DatasetError`` for data that it cannot learn from.
+    """
 
     function: str
     options: tuple[str, ...]
     settings: type[Config] = NoSettings
+    require: Callable[[Path], None] = require_dataset
 
     def run(self, request: TrainRequest) -> Trained:
         """Train; ``DatasetError`` where there is no dataset, before anything heavy is imported."""
-        require_dataset(request.data)
+        self.require(request.data)
         module, _, name = self.function.partition(":")
         result: Trained = getattr(importlib.import_module(f"mien.pipelines.train.{module}"), name)(request)
         return result
@@ -72,7 +77,9 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
         "mien": Preset("enlarger:train_enlarger_preset", (*LOOP_OPTIONS, "start_from"), EnlargerSettings),
         "painter": Preset("finisher:train_finisher_preset", (*LOOP_OPTIONS, "start_from"), FinisherSettings),
     },
-    "painter": {"mien": Preset("painter:train_painter_preset", (*LOOP_OPTIONS, "start_from"), PainterSettings)},
+    "painter": {
+        "mien": Preset("painter:train_painter_preset", (*LOOP_OPTIONS, "start_from"), PainterSettings, require_faces)
+    },
     "judge": {
         "mien": Preset("judge:train_age_sex", LOOP_OPTIONS),
         "attributes": Preset("judge:train_attribute_judge", (*LOOP_OPTIONS, "start_from")),

@@ -136,3 +136,6 @@ class PainterSettings(Config):
     depth: int = Field(default=10, ge=1, description="blocks of the transformer")
     heads: int = Field(default=6, ge=1, description="heads of a block; a divisor of the width")
     components: int = Field(default=8, ge=1, description="Gaussians of the density")
+    pack: float | None = Field(
+        default=None, gt=0, description="train nothing, and write RUN/packed: all that training needs, in so many MiB"
+    )
