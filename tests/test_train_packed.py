@@ -80,7 +80,7 @@ def test_what_is_packed_is_read_again(packed: tuple[Prepared, np.ndarray, Begun]
     assert float((pictures[0] - pictures[1]).square().mean().sqrt()) * 127.5 < 8
     # The faces that teach come in another order, as often as before, with what is unknown unknown.
     shares = [np.sort(np.diff(one.seen.sums, prepend=0)) for one in (prepared, again)]
-    assert np.allclose(*shares)
+    assert np.allclose(shares[0], shares[1])
     assert np.isnan(again.seen.conditions).sum() == 1
     assert fingerprint(again) != fingerprint(replace_first_code(again))
 
