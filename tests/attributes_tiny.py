@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.attributes.features import Look
-from mien.attributes.targets import Truths
+from mien.attributes.features import FeatureSpec
+from mien.attributes.targets import FaceLabels
 from mien.attributes.vocabulary import NAMES
 
-RECIPE = (Look("window", "pool"), Look("crop", "second", 2))
+RECIPE = (FeatureSpec("window", "pool"), FeatureSpec("crop", "second", 2))
 WIDTHS = (6, 4 * 6)
 
 
@@ -44,7 +44,7 @@ class TinyEncoder:
         return {tap: found[tap] for tap in taps}
 
 
-def tiny_truths(n: int = 24, seed: int = 2, unmarked: int = 6) -> Truths:
+def tiny_truths(n: int = 24, seed: int = 2, unmarked: int = 6) -> FaceLabels:
     """Faces with random attributes; the last ``unmarked`` have none, but a sex and an age."""
     random = np.random.default_rng(seed)
     marks = (random.random((n, len(NAMES))) < 0.3).astype(np.float32)
@@ -53,7 +53,7 @@ def tiny_truths(n: int = 24, seed: int = 2, unmarked: int = 6) -> Truths:
     marks[n - unmarked :] = np.nan
     ages[n - unmarked :] = random.uniform(1, 90, unmarked).astype(np.float32)
     female[0] = np.nan
-    return Truths(marks, female, ages)
+    return FaceLabels(marks, female, ages)
 
 
 def tiny_crops(n: int = 24, seed: int = 3, size: int = 24) -> np.ndarray:

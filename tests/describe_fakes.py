@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mien.attributes.describe.records import FaceDescription
-from mien.attributes.reader import Readings
+from mien.attributes.reader import HeadPredictions
 from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.records import Box, Detection, Face, Pose, UInt8Image
 from mien.faces.pose import CAMERA_AXES, mean_shape, rotation_of_pose
@@ -66,7 +66,7 @@ class FakeReader:
     sizes: list[tuple[int, ...]] = field(default_factory=list)
     read_before: int = 0
 
-    def read(self, crops: UInt8Image) -> Readings:
+    def read(self, crops: UInt8Image) -> HeadPredictions:
         self.sizes.append(crops.shape)
         n = len(crops)
         rng = np.random.default_rng(5)
@@ -75,7 +75,7 @@ class FakeReader:
         groups["sex"] = np.tile([1 - self.female, self.female], (n, 1)).astype(np.float32)
         ages = 30 + self.read_before + np.arange(n, dtype=np.float32)
         self.read_before += n
-        return Readings(probabilities, probabilities > 0.5, groups, groups["sex"][:, 1], ages)
+        return HeadPredictions(probabilities, probabilities > 0.5, groups, groups["sex"][:, 1], ages)
 
 
 def described_face(

@@ -12,7 +12,7 @@ import numpy as np
 from mien.core import images
 from mien.core.records import Box, Detection, Face, Labels, Pose, SourcePhoto, UInt8Image
 from mien.datasets.filters import Rules
-from mien.datasets.prepare import Job
+from mien.datasets.prepare import SourceJob
 
 SIDE_PX = 96
 
@@ -89,10 +89,10 @@ def write_photos(directory: Path, count: int, *, first_seed: int = 0) -> list[Pa
     return paths
 
 
-def job(paths: Sequence[Path], *, source: str = "drawn", rules: Rules | None = None, **labels: object) -> Job:
+def job(paths: Sequence[Path], *, source: str = "drawn", rules: Rules | None = None, **labels: object) -> SourceJob:
     """A job over these files, keyed by name; ``labels`` go to each photo, called with its number where callable."""
     photos = []
     for number, path in enumerate(paths):
         values = {name: value(number) if callable(value) else value for name, value in labels.items()}
         photos.append(SourcePhoto(path.name, str(path), Labels(**values)))  # type: ignore[arg-type]
-    return Job(source, "folder", "test", rules or Rules(), tuple(photos), size_px=64)
+    return SourceJob(source, "folder", "test", rules or Rules(), tuple(photos), size_px=64)

@@ -17,7 +17,7 @@ import mien
 from mien.core.errors import RequestError
 from mien.core.records import Labels
 from mien.generators.crowd.sampler import Crowd
-from mien.generators.imagine.density import Wish
+from mien.generators.imagine.density import Condition
 from mien.generators.imagine.mien import Imagine
 from mien.pipelines.portrait import PortraitRequest
 from mien.pipelines.request import FacesRequest
@@ -105,7 +105,7 @@ def test_an_age_is_one_or_a_pair(crowd: Crowd, imagine: Imagine, age: Any) -> No
     said = refused(crowd.sample, age=age)
     assert said.startswith("age: ")
     assert said.endswith("allowed are ages from 1 to 100, the lower one first")
-    assert refused(imagine.sample, Wish({}, age)) == said
+    assert refused(imagine.sample, Condition({}, age)) == said
 
 
 def test_ages_in_every_form_are_the_same(crowd: Crowd) -> None:
@@ -118,10 +118,10 @@ def test_a_wish_holds_degrees_and_nothing_else(imagine: Imagine) -> None:
     name = imagine.density.probes.names[0]
     degrees: list[Any] = [True, False, 0.5, np.float32(0.5), 1.0]
     for value in degrees:
-        assert len(imagine.sample(Wish({name: value}), 1, seed=1)) == 1
+        assert len(imagine.sample(Condition({name: value}), 1, seed=1)) == 1
     for wrong in (None, "yes", 2.0, -0.5, float("nan"), 1):
         values: Any = {name: wrong}
-        assert refused(imagine.sample, Wish(values)).endswith("allowed: True, False, or a number from 0 to 1")
+        assert refused(imagine.sample, Condition(values)).endswith("allowed: True, False, or a number from 0 to 1")
     for given in (None, 3, ["smiling"], {name: True}, b"smiling"):
         assert "wanted: words" in refused(imagine.sample, given)
     for temperature in ("hot", None, -1, 11, float("nan")):

@@ -13,7 +13,7 @@ from typer.testing import Result
 from mien.attributes.person import packaged_person_reader
 from mien.core.contract import FaceRequest
 from mien.core.photos import read_photo
-from mien.generators.imagine.density import Wish
+from mien.generators.imagine.density import Condition
 from mien.generators.painter.character import AGES_YEARS, ANGLES_DEGREES, EXPRESSIONS, variations
 from mien.generators.painter.people import painted
 
@@ -38,7 +38,7 @@ def test_a_character_is_written_with_a_sheet_and_is_the_same_again(cli_here: Run
 
 def test_each_variation_changes_what_it_says() -> None:
     makes, reads = painted(), packaged_person_reader()
-    found = {one.name: one for one in variations(makes, Wish({"Male": False}, (28.0, 32.0)), FaceRequest(3, 0))}
+    found = {one.name: one for one in variations(makes, Condition({"Male": False}, (28.0, 32.0)), FaceRequest(3, 0))}
     assert list(found) == NAMES
     for years in AGES_YEARS:
         read, woman = reads.read(found[f"{years} years"].features[None])

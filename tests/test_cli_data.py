@@ -151,7 +151,7 @@ def test_the_duplicates_of_the_real_utkface_are_dropped_and_never_parted(shared_
                                   if len(same) > 1 and any(photo.key in usable for photo in same)})  # fmt: skip
     assert expected > 100
     chosen = sorted({photo.key: photo for photo in [*twins, *photos[::200]]}.values(), key=lambda photo: photo.key)
-    work = prepare.Job("utkface", "utkface", "", filters.Rules(), tuple(chosen), size_px=64)
+    work = prepare.SourceJob("utkface", "utkface", "", filters.Rules(), tuple(chosen), size_px=64)
     summary = prepare.prepare(work, tmp_path / "dest", load_finder=WholePhotoFinder)
     assert summary.dropped["duplicate"] == expected
     kept = FaceDataset.open(tmp_path / "dest").faces
@@ -175,7 +175,7 @@ def test_no_person_and_no_picture_of_the_real_data_is_in_two_splits(
     copies = sorted(altered.glob("*.jpg"))
     for source, paths in (("original", originals), ("altered", copies)):
         rows = tuple(SourcePhoto(path.name, str(path), Labels()) for path in paths)
-        work = prepare.Job(source, "folder", "", filters.Rules(), rows, size_px=128)
+        work = prepare.SourceJob(source, "folder", "", filters.Rules(), rows, size_px=128)
         prepare.prepare(work, tmp_path / "dest", load_finder=chunks.Networks)
     found = {row.id: row for row in catalog.read_catalog(tmp_path / "dest")}
     pairs = [

@@ -410,4 +410,6 @@ def test_the_packaged_heads_describe_faces_that_mien_made(
         face = row["faces"][0]
         assert 15 < face["age_years"] < 70
         assert all(0 <= p <= 1 for p in face["attributes"].values())
-        assert all(sum(chances.values()) == pytest.approx(1, abs=0.01) for chances in face["groups"].values())
+        assert all(
+            sum(probabilities.values()) == pytest.approx(1, abs=0.01) for probabilities in face["groups"].values()
+        )

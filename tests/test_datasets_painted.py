@@ -11,7 +11,7 @@ import pytest
 from mien.datasets.batches import FaceDataset
 from mien.datasets.painted import (
     emphasis,
-    looks_of,
+    masks_of_looks,
     photo_conditions,
     source_weights,
     standardised,
@@ -103,7 +103,7 @@ def test_a_studio_is_sharp_plain_and_looks_ahead() -> None:
     }
     columns["sharpness"][1:2] = 1
     spread = {name: np.concatenate([values, values[1:2].repeat(6)]) for name, values in columns.items()}
-    looks = {name: np.flatnonzero(has[:6]).tolist() for name, has in looks_of(spread).items()}
+    looks = {name: np.flatnonzero(has[:6]).tolist() for name, has in masks_of_looks(spread).items()}
     assert looks == {"studio": [0], "natural": [3], "news": [1]}
 
 

@@ -24,13 +24,13 @@ from typer.testing import Result
 
 from mien.core.errors import SourceError
 from mien.core.records import Box
-from mien.datasets import download as downloads
-from mien.datasets.download import Found, Journal, Manners, Wish, download, host_of
+from mien.datasets import download as module
+from mien.datasets.download import Download, Found, Journal, RateLimits, download, host_of
 from mien.datasets.reasons import REASONS
 from mien.datasets.sources import find
 from mien.datasets.sources.pubfig import fetch, read_rectangle, share_inside
 
-FAST = Manners(host_pause_seconds=0, first_wait_seconds=0.01, read_seconds=0.6, connect_seconds=2, file_seconds=1.0)
+FAST = RateLimits(host_pause_seconds=0, first_wait_seconds=0.01, read_seconds=0.6, connect_seconds=2, file_seconds=1.0)
 
 
 def picture(seed: int, form: str = "JPEG") -> bytes:
@@ -171,16 +171,16 @@ ENDS = {
 }
 
 
-def wishes_for(server: Server, root: Path, *words: str) -> list[Wish]:
-    return [Wish(word, f"{server.address}/{word}.jpg", root / f"{word}.jpg", md5(GOOD)) for word in words]
+def downloads_for(server: Server, root: Path, *words: str) -> list[Download]:
+    return [Download(word, f"{server.address}/{word}.jpg", root / f"{word}.jpg", md5(GOOD)) for word in words]
 
 
 def test_every_way_a_server_can_answer(server: Server, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    wishes = wishes_for(server, tmp_path / "images", *ENDS)
-    manners = replace(FAST, per_host=8)
+    downloads = downloads_for(server, tmp_path / "images", *ENDS)
+    limits = replace(FAST, per_host=8)
     journal = Journal(tmp_path / "journal.jsonl")
-    ended = download(wishes, journal, manners=manners, progress=lambda done, total: told.append((done, total)))
+    ended = download(downloads, journal, limits=limits, progress=lambda done, total: told.append((done, total)))
     assert ended == ENDS
     assert set(ended.values()) <= {None, *REASONS}
     assert told == [(number, len(ENDS)) for number in range(1, len(ENDS) + 1)]
@@ -194,13 +194,15 @@ def test_every_way_a_server_can_answer(server: Server, tmp_path: Path) -> None:
     assert all(agent.startswith("mien/") for agent in server.agents)
 
     before = asked.copy()
-    assert download(wishes, journal, manners=FAST) == ENDS
+    assert download(downloads, journal, limits=FAST) == ENDS
     again = {name.strip("/").removesuffix(".jpg") for name, times in asked.items() if times > before[name]}
     assert again == {"broken", "truncated", "cut", "slow", "dripping"}, "only what waiting can mend is tried again"
 
 
 def test_a_killed_run_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
-    wishes = [Wish(f"{n}", f"{server.address}/good/{n}.jpg", tmp_path / f"{n}.jpg", md5(GOOD)) for n in range(12)]
+    downloads = [
+        Download(f"{n}", f"{server.address}/good/{n}.jpg", tmp_path / f"{n}.jpg", md5(GOOD)) for n in range(12)
+    ]
     journal = Journal(tmp_path / "journal.jsonl")
 
     def stop(done: int, total: int) -> None:
@@ -208,27 +210,27 @@ def test_a_killed_run_goes_on_where_it_stopped(server: Server, tmp_path: Path) -
             raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        download(wishes, journal, manners=FAST, progress=stop)
+        download(downloads, journal, limits=FAST, progress=stop)
     arrived = {path.stem for path in tmp_path.glob("*.jpg")}
     assert 5 <= len(arrived) < 12
-    assert set(download(wishes, journal, manners=FAST).values()) == {None}
+    assert set(download(downloads, journal, limits=FAST).values()) == {None}
     assert all(server.asked[f"/good/{name}.jpg"] == 1 for name in arrived)
     assert not list(tmp_path.glob("*.tmp"))
     (tmp_path / "3.jpg").write_bytes(GOOD[:100])  # damaged on disk: its MD5 says so
-    assert set(download(wishes, journal, manners=FAST).values()) == {None}
+    assert set(download(downloads, journal, limits=FAST).values()) == {None}
     assert (tmp_path / "3.jpg").read_bytes() == GOOD
 
 
 def test_one_link_for_several_faces_is_fetched_once(server: Server, tmp_path: Path) -> None:
-    wishes = [Wish(f"{n}", f"{server.address}/good.jpg", tmp_path / f"{n}.jpg", md5(GOOD)) for n in range(3)]
-    assert download(wishes, Journal(tmp_path / "j"), manners=FAST) == {"0": None, "1": None, "2": None}
+    downloads = [Download(f"{n}", f"{server.address}/good.jpg", tmp_path / f"{n}.jpg", md5(GOOD)) for n in range(3)]
+    assert download(downloads, Journal(tmp_path / "j"), limits=FAST) == {"0": None, "1": None, "2": None}
     assert server.asked["/good.jpg"] == 1
     assert len(list(tmp_path.glob("*.jpg"))) == 3
 
 
 def test_it_is_polite(server: Server, tmp_path: Path) -> None:
-    wishes = [Wish(f"{n}", f"{server.address}/good/{n}.jpg", tmp_path / f"{n}.jpg", md5(GOOD)) for n in range(8)]
-    download(wishes, Journal(tmp_path / "j"), manners=Manners(host_pause_seconds=0.05))
+    downloads = [Download(f"{n}", f"{server.address}/good/{n}.jpg", tmp_path / f"{n}.jpg", md5(GOOD)) for n in range(8)]
+    download(downloads, Journal(tmp_path / "j"), limits=RateLimits(host_pause_seconds=0.05))
     assert server.most_open <= 2
     assert server.starts[-1] - server.starts[0] >= 7 * 0.05 * 0.9
 
@@ -236,26 +238,26 @@ def test_it_is_polite(server: Server, tmp_path: Path) -> None:
 def test_a_dead_host_is_left_alone_and_tried_by_the_next_run(server: Server, tmp_path: Path) -> None:
     server.shutdown()
     server.server_close()
-    wishes = [Wish(f"{n}", f"{server.address}/{n}.jpg", tmp_path / f"{n}.jpg", md5(GOOD)) for n in range(200)]
+    downloads = [Download(f"{n}", f"{server.address}/{n}.jpg", tmp_path / f"{n}.jpg", md5(GOOD)) for n in range(200)]
     tried = Counter[str]()
-    real = downloads._try
+    real = module._try
 
     async def counting(*words: object) -> Found:
         tried["tries"] += 1
         return await real(*words)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(downloads, "_try", counting)
-        ended = download(wishes, Journal(tmp_path / "j"), manners=FAST)
+        patch.setattr(module, "_try", counting)
+        ended = download(downloads, Journal(tmp_path / "j"), limits=FAST)
     assert set(ended.values()) == {"gone"}
     assert tried["tries"] <= 4
     assert not any(found.final for found in Journal(tmp_path / "j").read().values())
 
 
 def test_more_bytes_than_allowed_are_refused(server: Server, tmp_path: Path) -> None:
-    manners = Manners(max_bytes=1000, tries=1)
+    limits = RateLimits(max_bytes=1000, tries=1)
     assert len(GOOD) > 1000
-    assert download(wishes_for(server, tmp_path, "good"), Journal(tmp_path / "j"), manners=manners) == {
+    assert download(downloads_for(server, tmp_path, "good"), Journal(tmp_path / "j"), limits=limits) == {
         "good": "refused"
     }
     assert not list(tmp_path.glob("*.jpg"))
@@ -263,7 +265,7 @@ def test_more_bytes_than_allowed_are_refused(server: Server, tmp_path: Path) -> 
 
 def test_links_that_are_none(tmp_path: Path) -> None:
     for url in ("ftp://example.org/a.jpg", "http://", "nonsense", "http://[::1/a.jpg", "http://a b/c.jpg"):
-        ended = download([Wish("a", url, tmp_path / "a.jpg", md5(GOOD))], Journal(tmp_path / "j"), manners=FAST)
+        ended = download([Download("a", url, tmp_path / "a.jpg", md5(GOOD))], Journal(tmp_path / "j"), limits=FAST)
         assert ended["a"] in ("bad_label_row", "gone"), url
 
 
@@ -321,7 +323,7 @@ def test_pubfig_from_links_to_rows(server: Server, tmp_path: Path) -> None:
         "not_downloaded": 9, "bad_box": 1, "bad_label_row": 2,
     }  # fmt: skip
     told: list[int] = []
-    counts = fetch(root, progress=lambda done, total: told.append(total), manners=FAST)
+    counts = fetch(root, progress=lambda done, total: told.append(total), limits=FAST)
     ends = {"bad_box": 2, "bad_label_row": 2, "changed": 1, "gone": 1, "not_an_image": 1, "slow": 1, "truncated": 1}
     assert counts == {**ends, "kept": 3}
     assert told == [9] * 9
@@ -339,7 +341,7 @@ def test_pubfig_from_links_to_rows(server: Server, tmp_path: Path) -> None:
     assert not (root / "images/Ada_Lovelace/Ada_Lovelace_0006.jpg").exists()
     before = server.asked.copy()
     assert source.fetch is not None
-    assert fetch(root, manners=FAST) == counts
+    assert fetch(root, limits=FAST) == counts
     assert {name for name in server.asked if server.asked[name] > before[name]} == {"/truncated.jpg", "/slow.jpg"}
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
 from mien.attributes.calibration import Calibration
-from mien.attributes.reader import Readings
-from mien.attributes.targets import Truths
+from mien.attributes.reader import HeadPredictions
+from mien.attributes.targets import FaceLabels
 from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.errors import TooFewError
 from mien.evaluation.attributes import HeldOutPredictions, examine, sex_of_people
@@ -43,17 +43,17 @@ def test_figures_agree_with_another_library(data: list[tuple[int, bool]]) -> Non
 
 def test_calibration_error_is_none_for_honest_chances_and_large_for_boasts() -> None:
     random = np.random.default_rng(1)
-    chances = random.random(20_000)
-    truth = random.random(20_000) < chances
-    assert calibration_error(chances, truth) < 0.02
-    assert calibration_error(np.where(chances > 0.5, 0.99, 0.01), truth) > 0.2
-    assert np.isnan(calibration_error(chances[:5], truth[:5]))
+    probabilities = random.random(20_000)
+    truth = random.random(20_000) < probabilities
+    assert calibration_error(probabilities, truth) < 0.02
+    assert calibration_error(np.where(probabilities > 0.5, 0.99, 0.01), truth) > 0.2
+    assert np.isnan(calibration_error(probabilities[:5], truth[:5]))
 
 
 def test_each_figure_uses_its_own_threshold_and_the_majority_is_that_of_training() -> None:
-    chances = np.array([[0.1], [0.3], [0.6], [0.9]])
+    probabilities = np.array([[0.1], [0.3], [0.6], [0.9]])
     marks = np.array([[0], [1], [0], [1]])
-    found = scores(chances, marks, accuracy_threshold=[0.8], balanced_threshold=[0.2], usual=[0.9])
+    found = scores(probabilities, marks, accuracy_threshold=[0.8], balanced_threshold=[0.2], usual=[0.9])
     assert found.accuracy[0] == 0.75  # only the last is said to be marked
     assert found.balanced_accuracy[0] == 0.75  # all but the first are
     assert found.majority[0] == 0.5
@@ -62,25 +62,25 @@ def test_each_figure_uses_its_own_threshold_and_the_majority_is_that_of_training
 
 
 def made(n: int = 120, seed: int = 3) -> HeldOutPredictions:
-    """Readings that know every attribute but Frowning, which they guess, and ages to two years."""
+    """HeadPredictions that know every attribute but Frowning, which they guess, and ages to two years."""
     random = np.random.default_rng(seed)
     marks = (random.random((n, 73)) < 0.4).astype(np.float32)
-    chances = np.clip(0.2 + 0.6 * marks + random.normal(0, 0.05, marks.shape), 0.01, 0.99)
-    chances[:, NAMES.index("Frowning")] = random.random(n)
+    probabilities = np.clip(0.2 + 0.6 * marks + random.normal(0, 0.05, marks.shape), 0.01, 0.99)
+    probabilities[:, NAMES.index("Frowning")] = random.random(n)
     female = (random.random(n) < 0.5).astype(np.float32)
     ages = random.uniform(1, 90, n).astype(np.float32)
     marks[100:] = np.nan
     groups = {group.name: np.full((n, len(group.classes)), 1 / len(group.classes), np.float32) for group in GROUPS}
     wrong = np.arange(n) < 12
-    readings = Readings(
-        chances.astype(np.float32),
-        chances > 0.5,
+    readings = HeadPredictions(
+        probabilities.astype(np.float32),
+        probabilities > 0.5,
         groups,
         np.where(wrong, 1 - female, female),
         (ages + 2).astype(np.float32),
     )
     sources = tuple("lfw" if k < 100 else "utkface" for k in range(n))
-    return HeldOutPredictions(readings, Truths(marks, female, ages), sources, ("White",) * n, ("",) * n)
+    return HeldOutPredictions(readings, FaceLabels(marks, female, ages), sources, ("White",) * n, ("",) * n)
 
 
 def test_a_report_says_what_is_known_and_names_what_is_not() -> None:
@@ -112,7 +112,7 @@ def test_the_photos_of_a_person_outvote_a_wrong_label() -> None:
     assert np.isnan(agreed[3:]).all()  # one photo; even; nobody; one label
 
     one = made()
-    same = replace(one, people=tuple(f"{k // 4} {int(one.truths.female[k])}" for k in range(120)))
+    same = replace(one, people=tuple(f"{k // 4} {int(one.labels.female[k])}" for k in range(120)))
     found = examine(
         same, Calibration.none(73, 42), np.full(73, 0.4), title="t", provenance=ReportProvenance()
     ).figures()
@@ -128,7 +128,7 @@ def test_the_photos_of_a_person_outvote_a_wrong_label() -> None:
 
 def test_too_few_faces_are_no_examination() -> None:
     one = made(3)
-    unknown = Truths(
+    unknown = FaceLabels(
         np.full((3, 73), np.nan, np.float32), np.full(3, np.nan, np.float32), np.full(3, np.nan, np.float32)
     )
     with pytest.raises(TooFewError, match="3 faces, 0 with attributes"):

@@ -28,17 +28,17 @@ class FakeJudges:
 
     version = identity_version = "fake"
 
-    def identity(self, crops, advance):
-        advance(len(crops))
+    def identity(self, crops, on_advance):
+        on_advance(len(crops))
         return crops.reshape(len(crops), -1)[:, 300:428].astype(np.float32)
 
-    def estimate(self, crops, advance):
-        advance(len(crops))
+    def estimate(self, crops, on_advance):
+        on_advance(len(crops))
         seen = crops.reshape(len(crops), -1).astype(np.float32)
         return AgeSexPredictions(seen.mean(1) / 3, np.ones(len(crops), np.float32), seen[:, 200:216])
 
-    def attributes(self, crops, advance, *, races):
-        advance(len(crops))
+    def attributes(self, crops, on_advance, *, races):
+        on_advance(len(crops))
         found = np.zeros((len(crops), len(NAMES)), bool)
         return AttributePredictions(found.astype(np.float32), found, ("Black" if races else "",) * len(crops))
 

@@ -13,7 +13,7 @@ from mien.datasets.catalog import CatalogRow
 from mien.evaluation.clusters import gathering, purity, silhouettes, tsne_map
 from mien.evaluation.experiments.distribution import distribution_report
 from mien.evaluation.experiments.tsne import tsne_report
-from mien.evaluation.marks import AttributeLabels, marks, one_a_person
+from mien.evaluation.labels import AttributeLabels, attribute_labels, one_a_person
 from mien.evaluation.report import ReportProvenance
 
 RANDOM = np.random.default_rng(11)
@@ -94,18 +94,18 @@ def faces() -> list[CatalogRow]:
 
 
 def test_marks_are_of_the_faces_whose_source_speaks() -> None:
-    found = marks(faces())
+    found = attribute_labels(faces())
     assert found.names == ("Male", "White", "Youth", "Bald")  # in the order of the vocabulary
     assert found.rows.tolist() == list(range(1, 41))
     assert found.of("Male").sum() == 10
     assert not found.of("Bald").any()
     assert found.pick(found.of("Male")).rows.tolist() == list(range(1, 41, 4))
     with pytest.raises(DatasetError, match="no face of the dataset has attributes"):
-        marks(faces()[:1])
+        attribute_labels(faces()[:1])
 
 
 def test_one_face_of_each_person() -> None:
-    found = marks(faces())
+    found = attribute_labels(faces())
     places = one_a_person(found.people, np.random.default_rng(0))
     assert len(places) == 20
     assert len({found.people[k] for k in places}) == 20
@@ -131,7 +131,7 @@ def test_the_report_on_the_map_names_best_and_worst() -> None:
 
 
 def test_the_report_on_the_distribution_counts() -> None:
-    found = distribution_report(marks(faces()), ReportProvenance())
+    found = distribution_report(attribute_labels(faces()), ReportProvenance())
     table = found.sections[0].tables[0].rows
     assert table[0][0] in ("White", "Youth")
     assert next(line for line in table if line[0] == "Male")[1:] == (9, 0, 1, "25.0 %")

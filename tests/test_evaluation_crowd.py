@@ -33,18 +33,18 @@ class FakeJudges:
 
     version = identity_version = "fake"
 
-    def identity(self, crops, advance):
-        advance(len(crops))
+    def identity(self, crops, on_advance):
+        on_advance(len(crops))
         return (crops.reshape(len(crops), -1, 3)[:, :128, 2] / 255).astype(np.float32)
 
-    def estimate(self, crops, advance):
-        advance(len(crops))
+    def estimate(self, crops, on_advance):
+        on_advance(len(crops))
         ages = crops[:, 0, 0, 0] / 2 + 1  # one year too old, always
         features = np.concatenate([crops[:, 0, :16, 2] / 255, crops[:, 0, 0, :2] / 255], 1)
         return AgeSexPredictions(ages.astype(np.float32), crops[:, 0, 0, 1] / 255, features.astype(np.float32))
 
-    def attributes(self, crops, advance, *, races):
-        advance(len(crops))
+    def attributes(self, crops, on_advance, *, races):
+        on_advance(len(crops))
         bright = crops[:, -1, -1, 2] >= 128  # the last pixel's blue says whether anything is found
         found = np.tile(bright[:, None], (1, len(NAMES)))
         return AttributePredictions(

@@ -30,14 +30,14 @@ class Judge:
 
     shown = 0
 
-    def attributes(self, crops, advance, *, races):
-        advance(len(crops))
+    def attributes(self, crops, on_advance, *, races):
+        on_advance(len(crops))
         self.shown += len(crops)
         found = np.repeat(crops[:, :1, 0, 0] >= 128, len(NAMES), 1)
         return AttributePredictions(found.astype(np.float32), found, ("Black" if races else "",) * len(crops))
 
-    def estimate(self, crops, advance):  # bright ones are women
-        advance(len(crops))
+    def estimate(self, crops, on_advance):  # bright ones are women
+        on_advance(len(crops))
         return AgeSexPredictions(
             np.zeros(len(crops), np.float32), (crops[:, 0, 0, 0] / 255).astype(np.float32), np.zeros(0)
         )

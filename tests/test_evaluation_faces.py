@@ -83,7 +83,7 @@ def test_features_are_computed_once_and_again_when_anything_changes(dataset, tmp
     class Judges:
         version = identity_version = "1"
 
-        def identity(self, crops, advance):
+        def identity(self, crops, on_advance):
             calls.append(len(crops))
             return np.repeat(crops[:, :1, 0, 0].astype(np.float32), 128, 1)
 

@@ -38,7 +38,7 @@ from mien.evaluation.imagine_sets import (
 )
 from mien.evaluation.imagine_variety import RealPairs
 from mien.evaluation.report import ReportProvenance
-from mien.generators.imagine.density import Wish
+from mien.generators.imagine.density import Condition
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
 from mien.papers.deepface_2016.descent import Descent
 from mien.pipelines import imagine as imagine_pipeline
@@ -52,17 +52,17 @@ class PixelJudges:
 
     version = identity_version = "pixels"
 
-    def identity(self, crops, advance):
-        advance(len(crops))
+    def identity(self, crops, on_advance):
+        on_advance(len(crops))
         return crops.reshape(len(crops), -1)[:, 700:828].astype(np.float32) / 255
 
-    def estimate(self, crops, advance):
-        advance(len(crops))
+    def estimate(self, crops, on_advance):
+        on_advance(len(crops))
         seen = crops.reshape(len(crops), -1).astype(np.float32)
         return AgeSexPredictions(seen.mean(1) / 3, np.ones(len(crops), np.float32), seen[:, 1000:1016])
 
-    def attributes(self, crops, advance, *, races):
-        advance(len(crops))
+    def attributes(self, crops, on_advance, *, races):
+        on_advance(len(crops))
         scores = crops.reshape(len(crops), -1)[:, : len(NAMES)].astype(np.float32) / 255
         return AttributePredictions(scores, scores > 0.5, ("",) * len(crops))
 
@@ -288,7 +288,7 @@ def test_a_dataset_without_attributes_is_refused_in_one_line(cli_here, dataset, 
 
 
 def test_faces_of_a_report_are_those_of_the_seed(tmp_path):
-    """Face k of description p is face p * samples + k of that wish."""
+    """Face k of description p is face p * samples + k of that condition."""
     from imagine_tiny import tiny_density
 
     from mien.core.progress import silent
@@ -298,10 +298,10 @@ def test_faces_of_a_report_are_those_of_the_seed(tmp_path):
     makes = Imagine(tiny_density(), renderer, "tiny")
     sets = [AttributeSet(row_of(k), {"Male": bool(k % 2), "Smiling": True}) for k in range(20)]
     made = _mien(makes, sets, 2, 5, silent)
-    wish = Wish(sets[17].wanted)
-    alone = makes.sample(wish, 1, seed=5, first=35)[0]
+    condition = Condition(sets[17].wanted)
+    alone = makes.sample(condition, 1, seed=5, first=35)[0]
     assert (made.crops[17, 1] == alone.image).all()
-    assert np.allclose(makes.features(wish, [FaceRequest(5, 35)])[0], alone.features)
+    assert np.allclose(makes.features(condition, [FaceRequest(5, 35)])[0], alone.features)
 
 
 class Painter:

@@ -145,7 +145,7 @@ def test_monotone_share_and_rank_correlation():
 
 def test_mean_absolute_error():
     assert mean_absolute_error([1, 5], [2, 3]) == 1.5
-    with pytest.raises(ValueError, match="2 estimates and 1 truths"):
+    with pytest.raises(ValueError, match="2 estimates and 1 labels"):
         mean_absolute_error([1, 2], [1])
 
 

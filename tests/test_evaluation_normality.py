@@ -10,7 +10,7 @@ from scipy import stats
 
 from mien.core.errors import RequestError, TooFewError
 from mien.evaluation.experiments.activations import activations_report
-from mien.evaluation.marks import AttributeLabels
+from mien.evaluation.labels import AttributeLabels
 from mien.evaluation.normality import (
     anderson_p,
     anderson_squared,

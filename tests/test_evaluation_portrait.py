@@ -109,23 +109,23 @@ class FakeJudges:
     def load(cls):
         return cls()
 
-    def identity(self, crops, advance):
-        advance(len(crops))
+    def identity(self, crops, on_advance):
+        on_advance(len(crops))
         return np.stack([resize(crop, 4, 4).reshape(-1) for crop in crops]).astype(np.float32) / 255
 
     encoder = identity
 
-    def faces(self, crops, advance):
-        advance(len(crops))
+    def faces(self, crops, on_advance):
+        on_advance(len(crops))
         size = crops.shape[1]
         return [Face(conventional(size), mesh(size=size).astype(np.float32), 1.0) for _ in crops]
 
-    def smiles(self, crops, advance):
-        advance(len(crops))
+    def smiles(self, crops, on_advance):
+        on_advance(len(crops))
         return crops.mean((1, 2, 3)) / 255
 
-    def hats(self, crops, advance):
-        advance(len(crops))
+    def hats(self, crops, on_advance):
+        on_advance(len(crops))
         return np.full(len(crops), crops.shape[1] / 512, np.float32)  # portraits here are smaller
 
 

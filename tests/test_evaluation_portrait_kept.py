@@ -18,13 +18,13 @@ from mien.evaluation.portrait_kept import HAT, KeptSample, draw_kept, judge_kept
 class FakeJudges:
     """Red is the age in years, green over 127 a woman, blue the hat."""
 
-    def ages(self, crops, advance):
-        advance(len(crops))
+    def ages(self, crops, on_advance):
+        on_advance(len(crops))
         red, green = crops[:, 0, 0, 0].astype(np.float32), crops[:, 0, 0, 1].astype(np.float32)
         return AgeSexPredictions(red, green / 255, np.zeros((len(crops), 2), np.float32))
 
-    def hats(self, crops, advance):
-        advance(len(crops))
+    def hats(self, crops, on_advance):
+        on_advance(len(crops))
         return crops[:, 0, 0, 2].astype(np.float32) / 255
 
 

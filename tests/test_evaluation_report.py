@@ -16,8 +16,8 @@ from mien.evaluation.report import (
     Report,
     ReportPicture,
     ReportProvenance,
+    ReportTable,
     Section,
-    Table,
     as_html,
     as_json,
     check_directory,
@@ -35,7 +35,7 @@ def report(**changes) -> Report:
     )
     real = Figure("detection_n20", "detection rate", "real", 0.75, 20, unit="%")
     picture = ReportPicture("sheet", "Faces <of> nobody", np.full((20, 30, 3), 200, np.uint8), {"model": "fake"})
-    section = Section("Found?", "A & B", (rate, real), (Table(("a", "b"), (("x", None), (3, 0.25))),), (picture,))
+    section = Section("Found?", "A & B", (rate, real), (ReportTable(("a", "b"), (("x", None), (3, 0.25))),), (picture,))
     return Report("A crowd", "Good.", (section,), ABOUT, **changes)
 
 

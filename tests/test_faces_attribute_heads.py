@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from mien.attributes import reader as reader_module
 from mien.attributes.calibration import Calibration
-from mien.attributes.features import Look, joined, look, looks_of, regions
+from mien.attributes.features import FeatureSpec, concatenate, pooled_features, read_features, regions
 from mien.attributes.heads import AttributeHeads, HeadsConfig, slug
-from mien.attributes.packing import from_steps, in_steps, pack
+from mien.attributes.packing import dequantise_trunk, pack, quantise_trunk
 from mien.attributes.reader import AttributeReader
-from mien.attributes.targets import STARTS, Truths, group_classes, group_targets
+from mien.attributes.targets import STARTS, FaceLabels, group_classes, group_targets
 from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.checkpoints import save_weights
 from mien.core.errors import RequestError, WeightsError
@@ -39,24 +39,24 @@ def group(name: str) -> int:
 # What is taught.
 
 
-def one(marked: tuple[str, ...], female: float = float("nan")) -> Truths:
+def one(marked: tuple[str, ...], female: float = float("nan")) -> FaceLabels:
     marks = np.array([[float(name in marked) for name in NAMES]], np.float32)
-    return Truths(marks, np.array([female], np.float32), np.array([np.nan], np.float32))
+    return FaceLabels(marks, np.array([female], np.float32), np.array([np.nan], np.float32))
 
 
-def target(truths: Truths, name: str) -> list[float]:
+def target(labels: FaceLabels, name: str) -> list[float]:
     place = group(name)
-    return group_targets(truths)[0, STARTS[place] : STARTS[place + 1]].tolist()
+    return group_targets(labels)[0, STARTS[place] : STARTS[place + 1]].tolist()
 
 
 def test_two_marks_in_a_group_share_and_no_mark_is_none_or_unknown() -> None:
-    truths = one(("Curly Hair", "Wavy Hair", "Smiling"))
-    assert target(truths, "hair texture") == [0.5, 0.5, 0.0]
-    assert target(truths, "expression") == [1.0, 0.0, 0.0]
-    assert target(truths, "nose") == [0.0, 0.0, 1.0]  # "ordinary nose" is a class
-    assert np.isnan(target(truths, "hair")).all()  # every face has a hair colour: unmarked is unknown
-    assert group_classes(truths, group("hair texture")).tolist() == [-1]
-    assert group_classes(truths, group("expression")).tolist() == [0]
+    labels = one(("Curly Hair", "Wavy Hair", "Smiling"))
+    assert target(labels, "hair texture") == [0.5, 0.5, 0.0]
+    assert target(labels, "expression") == [1.0, 0.0, 0.0]
+    assert target(labels, "nose") == [0.0, 0.0, 1.0]  # "ordinary nose" is a class
+    assert np.isnan(target(labels, "hair")).all()  # every face has a hair colour: unmarked is unknown
+    assert group_classes(labels, group("hair texture")).tolist() == [-1]
+    assert group_classes(labels, group("expression")).tolist() == [0]
 
 
 def test_sex_is_taught_by_the_sex_of_the_labels_alone() -> None:
@@ -89,16 +89,16 @@ def test_regions_are_the_means_of_equal_parts() -> None:
 
 def test_a_look_goes_by_its_name() -> None:
     for each in RECIPE:
-        assert Look.of(each.name) == each
+        assert FeatureSpec.of(each.name) == each
     for name in ("crop-block17", "sky-pool-1x1", "crop-pool-2x3", "crop-pool-0x0"):
         with pytest.raises(WeightsError, match="names no look"):
-            Look.of(name)
+            FeatureSpec.of(name)
 
 
 def test_a_recipe_lies_side_by_side_and_is_differentiable() -> None:
     encoder, crops = TinyEncoder(), to_tensor(tiny_crops(2)).requires_grad_()
-    seen = look(encoder, crops, RECIPE)
-    both = joined(seen, RECIPE)
+    seen = pooled_features(encoder, crops, RECIPE)
+    both = concatenate(seen, RECIPE)
     assert both.shape == (2, sum(WIDTHS))
     assert torch.equal(both[:, :6], seen["window-pool-1x1"])
     both.sum().backward()
@@ -108,9 +108,9 @@ def test_a_recipe_lies_side_by_side_and_is_differentiable() -> None:
 
 def test_a_face_and_its_mirror_image_look_alike_together() -> None:
     encoder, crops = TinyEncoder(), to_tensor(tiny_crops(3))
-    both = looks_of(encoder, crops, RECIPE, mirrored=True)
-    assert torch.allclose(both, looks_of(encoder, crops.flip(3), RECIPE, mirrored=True), atol=1e-6)
-    sides = [looks_of(encoder, each, RECIPE) for each in (crops, crops.flip(3))]
+    both = read_features(encoder, crops, RECIPE, mirrored=True)
+    assert torch.allclose(both, read_features(encoder, crops.flip(3), RECIPE, mirrored=True), atol=1e-6)
+    sides = [read_features(encoder, each, RECIPE) for each in (crops, crops.flip(3))]
     assert torch.allclose(both, (sides[0] + sides[1]) / 2, atol=1e-6)
     assert not torch.allclose(sides[0], sides[1], atol=1e-3)
 
@@ -249,11 +249,11 @@ def test_a_file_without_calibration_is_refused(tmp_path: Path, monkeypatch: pyte
 @given(st.integers(0, 2**31), st.floats(1e-6, 1e3))
 def test_eight_bits_are_wrong_by_half_a_step_at_most(seed: int, size: float) -> None:
     weight = torch.randn(3, 9, generator=torch.Generator().manual_seed(seed)) * size
-    whole, steps = in_steps(weight, (4, 5))
+    whole, steps = quantise_trunk(weight, (4, 5))
     assert whole.dtype == torch.int8
     assert steps.shape == (3, 2)
-    error = (from_steps(whole, steps, (4, 5)) - weight).abs()
+    error = (dequantise_trunk(whole, steps, (4, 5)) - weight).abs()
     allowed = torch.cat([steps[:, :1].expand(3, 4), steps[:, 1:].expand(3, 5)], 1) * 0.501
     assert bool((error <= allowed).all())
     with pytest.raises(WeightsError, match="does not fit"):
-        from_steps(whole, steps, (4, 4))
+        dequantise_trunk(whole, steps, (4, 4))

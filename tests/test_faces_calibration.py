@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from mien.attributes.calibration import Goal, best_threshold, fit_line, fit_platt, fit_temperature, sigmoid, softmax
 from mien.attributes.fitting import fit
-from mien.attributes.reader import RawReadings
-from mien.attributes.targets import Truths
+from mien.attributes.reader import HeadLogits
+from mien.attributes.targets import FaceLabels
 from mien.attributes.vocabulary import GROUPS
 
 
@@ -65,26 +65,26 @@ def test_thresholds_are_half_and_the_share_and_best_for_honest_probabilities(mon
     scores = np.repeat(random.normal(-1.5, 1.5, (n, 1)), 73, 1).astype(np.float32)
     marks = np.zeros((n, 73), np.float32)  # the first attribute alone is looked at; those of one kind cost nothing
     marks[:, 0] = random.random(n) < sigmoid(scores[:, 0])
-    raw = RawReadings(
+    raw = HeadLogits(
         scores, tuple(np.zeros((n, len(group.classes)), np.float32) for group in GROUPS), np.zeros(n, np.float32)
     )
     unknown = np.full(n, np.nan, np.float32)
-    found = fit(raw, Truths(marks, unknown, unknown))
-    chances, truth = found.probabilities(scores)[:, 0], marks[:, 0] > 0.5
+    found = fit(raw, FaceLabels(marks, unknown, unknown))
+    probabilities, truth = found.probabilities(scores)[:, 0], marks[:, 0] > 0.5
     assert found.accuracy_threshold[0] == 0.5
     assert found.balanced_threshold[0] == pytest.approx(truth.mean())
 
     def accuracy(threshold: float) -> float:
-        return float(((chances >= threshold) == truth).mean())
+        return float(((probabilities >= threshold) == truth).mean())
 
     def balanced(threshold: float) -> float:
-        said = chances >= threshold
+        said = probabilities >= threshold
         return float((said[truth].mean() + (~said[~truth]).mean()) / 2)
 
     grid = np.linspace(0.02, 0.98, 49)
     assert accuracy(0.5) > max(map(accuracy, grid)) - 0.005
     assert balanced(found.balanced_threshold[0]) > max(map(balanced, grid)) - 0.005
-    assert fit(raw, Truths(marks, unknown, unknown), np.full(73, 0.3)).balanced_threshold[0] == pytest.approx(0.3)
+    assert fit(raw, FaceLabels(marks, unknown, unknown), np.full(73, 0.3)).balanced_threshold[0] == pytest.approx(0.3)
 
 
 def test_temperature_undoes_overconfidence() -> None:

@@ -45,8 +45,8 @@ def test_a_face_is_put_together_from_what_was_found_read_and_measured() -> None:
     assert angles == pytest.approx((-20, 5, 10), abs=0.01)
     assert told.box.x0 < 200 < told.box.x1
     assert told.quality.size_px == pytest.approx(max(told.box.width, told.box.height))
-    for chances in told.groups.values():
-        assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
+    for probabilities in told.groups.values():
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert told.present == {name for name, p in told.attributes.items() if p > 0.5}
     with pytest.raises(FrozenInstanceError):
         told.age_years = 3.0  # type: ignore[misc]

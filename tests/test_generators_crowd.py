@@ -20,7 +20,7 @@ from mien.core.limits import age_range
 from mien.core.records import Labels
 from mien.generators.crowd.mien import ROWS, MienCrowd
 from mien.generators.crowd.sampler import CHUNK, Crowd
-from mien.papers.cgan_sanche.networks import Generator, PaperConfig, PaperCrowd
+from mien.papers.cgan_sanche.networks import PaperCrowd, SancheConfig, SancheGenerator
 from mien.pipelines.crowd import load_crowd
 
 MIEN = tiny_crowd()
@@ -28,7 +28,7 @@ MIEN = tiny_crowd()
 
 def tiny_paper_crowd() -> PaperCrowd:
     torch.manual_seed(0)
-    return PaperCrowd(Generator(PaperConfig(noise=6, channels=(4, 4, 4), hidden=16, size_px=16)), "tiny-paper")
+    return PaperCrowd(SancheGenerator(SancheConfig(noise=6, channels=(4, 4, 4), hidden=16, size_px=16)), "tiny-paper")
 
 
 MODEL_SPECS = {"mien": lambda: MIEN, "paper": tiny_paper_crowd}

@@ -21,10 +21,10 @@ from mien.datasets.batches import AGE_EDGES_YEARS
 from mien.papers.cgan_sanche.networks import (
     BIN_EDGES_YEARS,
     Ages,
-    Discriminator,
-    Generator,
-    PaperConfig,
     PaperCrowd,
+    SancheConfig,
+    SancheDiscriminator,
+    SancheGenerator,
     draw_noise,
     encode_labels,
 )
@@ -42,7 +42,7 @@ from mien.training.logbook import read_logbook
 from mien.training.loop import LoopSettings, Outcome
 from mien.training.phases import History
 
-SMALL = PaperConfig(noise=6, channels=(4, 4, 4), hidden=16, size_px=16)
+SMALL = SancheConfig(noise=6, channels=(4, 4, 4), hidden=16, size_px=16)
 
 
 def count(module: torch.nn.Module) -> int:
@@ -50,8 +50,8 @@ def count(module: torch.nn.Module) -> int:
 
 
 def test_the_networks_have_the_printed_sizes() -> None:
-    config = PaperConfig()
-    discriminator, generator = Discriminator(config), Generator(config)
+    config = SancheConfig()
+    discriminator, generator = SancheDiscriminator(config), SancheGenerator(config)
     convolutions = (5 * 9 + 1) * 16 + (16 * 9 + 1) * 32 + (32 * 9 + 1) * 64
     assert count(discriminator) == convolutions + (4096 + 1) * 5000 + (5000 + 1)
     deconvolutions = (64 * 9) * 32 + 32 + (32 * 9) * 16 + 16 + (16 * 9) * 3 + 3
@@ -76,7 +76,7 @@ def test_labels_lie_between_minus_one_and_one() -> None:
 
 def test_both_networks_look_at_both_labels() -> None:
     torch.manual_seed(0)
-    discriminator, generator = Discriminator(SMALL), Generator(SMALL).eval()
+    discriminator, generator = SancheDiscriminator(SMALL), SancheGenerator(SMALL).eval()
     noise = draw_noise(1, 6, torch.Generator().manual_seed(0))
     plain = torch.zeros(1, 2)
     for other in (torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])):
@@ -87,9 +87,9 @@ def test_both_networks_look_at_both_labels() -> None:
 
 def test_wrong_shapes_are_refused_at_the_door() -> None:
     with pytest.raises(ValueError, match="want N 3 H W and N 2"):
-        Discriminator(SMALL)(torch.zeros(2, 3, 64, 64), torch.zeros(2, 2))
+        SancheDiscriminator(SMALL)(torch.zeros(2, 3, 64, 64), torch.zeros(2, 2))
     with pytest.raises(ValueError, match="want N 6 and N 2"):
-        Generator(SMALL)(torch.zeros(2, 6), torch.zeros(3, 2))
+        SancheGenerator(SMALL)(torch.zeros(2, 6), torch.zeros(3, 2))
 
 
 def test_the_phases_are_the_papers() -> None:
@@ -145,7 +145,7 @@ def test_fresh_networks_come_from_the_seed_alone() -> None:
 
 
 def test_the_preview_holds_the_noise_and_moves_the_labels() -> None:
-    network = Generator(PaperConfig(noise=6, channels=(4, 4, 4), hidden=16)).eval()
+    network = SancheGenerator(SancheConfig(noise=6, channels=(4, 4, 4), hidden=16)).eval()
     with torch.no_grad():
         page = preview_sheet({"generator": network}, 0)
     assert page.shape == (8 * 66 + 2, 8 * 66 + 2, 3)
@@ -156,7 +156,7 @@ def test_the_preview_holds_the_noise_and_moves_the_labels() -> None:
 
 def small_paper_crowd() -> PaperCrowd:
     torch.manual_seed(0)
-    return PaperCrowd(Generator(SMALL), "test")
+    return PaperCrowd(SancheGenerator(SMALL), "test")
 
 
 MODEL_SPECS = {"fake": FakeGenerator, "paper": small_paper_crowd}

@@ -8,7 +8,7 @@ import pytest
 import mien
 from mien.attributes import understand_all
 from mien.attributes.age_sex import AgeSexJudge
-from mien.generators.imagine.density import Wish
+from mien.generators.imagine.density import Condition
 
 COUNT = 12
 
@@ -27,7 +27,9 @@ def test_people_are_of_the_age_asked_for(
     words: str, ages_years: tuple[float, float] | None, low: float, high: float
 ) -> None:
     people = (
-        mien.load("imagine").at(128).sample(Wish(understand_all(words).attributes, ages_years), count=COUNT, seed=5)
+        mien.load("imagine")
+        .at(128)
+        .sample(Condition(understand_all(words).attributes, ages_years), count=COUNT, seed=5)
     )
     ages = AgeSexJudge.load().estimate(np.stack([person.image for person in people])).ages_years
     assert low <= float(np.median(ages)) <= high

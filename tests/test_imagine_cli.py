@@ -16,7 +16,7 @@ from mien.core.contract import FaceRequest
 from mien.core.errors import RequestError
 from mien.core.images import resize
 from mien.core.photos import png_texts, read_photo
-from mien.generators.imagine.density import Wish
+from mien.generators.imagine.density import Condition
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
 from mien.pipelines.request import imagine_request
 
@@ -56,18 +56,18 @@ def test_words_become_faces_with_a_manifest(cli_here: Run, files: Mapping[str, s
 
 def test_a_face_is_the_same_whatever_the_count(files: Mapping[str, str]) -> None:
     makes = Imagine.load(files["--weights"], decoder=files["--set"].removeprefix("decoder="))
-    wish = Wish({"Smiling": True, "Male": 0.4})
-    many = makes.sample(wish, 20, seed=3)
-    alone = makes.sample(wish, 1, seed=3, first=17)[0]
+    condition = Condition({"Smiling": True, "Male": 0.4})
+    many = makes.sample(condition, 20, seed=3)
+    alone = makes.sample(condition, 1, seed=3, first=17)[0]
     assert (alone.image == many[17].image).all()
     assert (alone.seed, alone.index) == (3, 17)
     assert any((many[17].image != face.image).any() for face in many[:17])
-    assert any((makes.sample(wish, 1, seed=4)[0].image != many[0].image).ravel())
+    assert any((makes.sample(condition, 1, seed=4)[0].image != many[0].image).ravel())
 
 
 def test_another_wish_gives_another_face_of_the_same_draw(files: Mapping[str, str]) -> None:
     makes = Imagine.load(files["--weights"], decoder=files["--set"].removeprefix("decoder="))
-    smiling, sad = (makes.features(Wish({"Smiling": side}), [FaceRequest(1, 0)]) for side in (True, False))
+    smiling, sad = (makes.features(Condition({"Smiling": side}), [FaceRequest(1, 0)]) for side in (True, False))
     assert np.abs(smiling - sad).max() > 0.1
 
 

@@ -15,8 +15,8 @@ from mien.core.checkpoints import load_weights
 from mien.core.errors import RequestError, WeightsError
 from mien.core.seeding import sample_generator, stream
 from mien.generators.imagine.conditional import Bounds
-from mien.generators.imagine.density import AGE, FaceDensity, Wish
-from mien.generators.imagine.people import APART, reduced
+from mien.generators.imagine.density import AGE, Condition, FaceDensity
+from mien.generators.imagine.people import SEPARATION, reduced
 from mien.generators.imagine.weights import MODEL, from_tensors
 from mien.training.imagine import export_density
 
@@ -54,13 +54,13 @@ def test_codes_and_features_are_two_forms_of_one_thing() -> None:
 @pytest.mark.parametrize("typical", [False, True])
 def test_every_draw_keeps_every_condition(typical: bool) -> None:
     density = tiny_density()
-    wish = Wish({"Smiling": True, "Male": False, "Brown Hair": 0.7}, (30.0, 40.0), typical)
-    plan = density.plan(wish, 0.9)
-    codes = np.stack([density.draw(plan, sample_generator(3, k), 0.9) for k in range(60)])
+    condition = Condition({"Smiling": True, "Male": False, "Brown Hair": 0.7}, (30.0, 40.0), typical)
+    compiled = density.compile(condition, 0.9)
+    codes = np.stack([density.draw(compiled, sample_generator(3, k), 0.9) for k in range(60)])
     scores = density.probes.scores(codes)
-    assert plan.bounds.low[0] > density.probes.level("Smiling", 0.6)
-    assert (scores[:, 0] >= plan.bounds.low[0] - 1e-4).all()
-    assert plan.bounds.high[1] == pytest.approx(-0.84)
+    assert compiled.bounds.low[0] > density.probes.level("Smiling", 0.6)
+    assert (scores[:, 0] >= compiled.bounds.low[0] - 1e-4).all()
+    assert compiled.bounds.high[1] == pytest.approx(-0.84)
     assert (scores[:, 1] <= -0.84 + 1e-4).all()
     assert scores[:, 2] == pytest.approx(density.probes.level("Brown Hair", 0.7), abs=1e-4)
     assert (scores[:, density.probes.index(AGE)] >= 0.3 - 1e-4).all()
@@ -72,16 +72,16 @@ def test_typical_faces_differ_less_in_what_was_not_mentioned() -> None:
     density = tiny_density(1)
     spreads = []
     for typical in (False, True):
-        plan = density.plan(Wish({"Smiling": True}, typical=typical))
-        codes = np.stack([density.draw(plan, sample_generator(1, k)) for k in range(200)])
+        compiled = density.compile(Condition({"Smiling": True}, typical=typical))
+        codes = np.stack([density.draw(compiled, sample_generator(1, k)) for k in range(200)])
         spreads.append(density.probes.scores(codes)[:, 3].std())
     assert spreads[1] < spreads[0] / 2
 
 
 def test_unmentioned_draws_follow_the_density() -> None:
     density = tiny_density(2)
-    plan = density.plan(Wish())
-    codes = np.stack([density.draw(plan, sample_generator(2, k)) for k in range(4000)])
+    compiled = density.compile(Condition())
+    codes = np.stack([density.draw(compiled, sample_generator(2, k)) for k in range(4000)])
     parts = density.components
     mean = parts.weights @ parts.means
     assert codes.mean(0) == pytest.approx(mean, abs=0.08)
@@ -89,9 +89,9 @@ def test_unmentioned_draws_follow_the_density() -> None:
 
 def test_a_face_depends_on_its_seed_index_and_wish_alone() -> None:
     density = tiny_density()
-    plan = density.plan(Wish({"Smiling": True, "Eyeglasses": True}))
-    again = density.plan(Wish({"Smiling": True, "Eyeglasses": True}))
-    first = density.draw(plan, sample_generator(9, 4))
+    compiled = density.compile(Condition({"Smiling": True, "Eyeglasses": True}))
+    again = density.compile(Condition({"Smiling": True, "Eyeglasses": True}))
+    first = density.draw(compiled, sample_generator(9, 4))
     density.draw(again, sample_generator(9, 0))
     assert (first == density.draw(again, sample_generator(9, 4))).all()
     assert np.abs(first - density.draw(again, sample_generator(9, 5))).max() > 0.01
@@ -99,10 +99,10 @@ def test_a_face_depends_on_its_seed_index_and_wish_alone() -> None:
 
 def test_a_code_moves_only_as_far_as_it_must() -> None:
     density = tiny_density()
-    code = density.draw(density.plan(Wish({"Smiling": True})), sample_generator(1, 1))
-    kept = density.move(code, density.plan(Wish({"Smiling": True})))
+    code = density.draw(density.compile(Condition({"Smiling": True})), sample_generator(1, 1))
+    kept = density.move(code, density.compile(Condition({"Smiling": True})))
     assert kept == pytest.approx(code)
-    other = density.plan(Wish({"Smiling": False}))
+    other = density.compile(Condition({"Smiling": False}))
     assert other.bounds.high[0] < density.probes.level("Smiling", 0.4)
     moved = density.move(code, other)
     assert density.probes.scores(moved[None])[0, 0] == pytest.approx(other.bounds.high[0], abs=1e-4)
@@ -119,9 +119,9 @@ def test_moves_change_what_is_asked_for_and_not_who_it_is() -> None:
     density = replace(kept, people=None)
     shifts: dict[bool, list[float]] = {True: [], False: []}
     for index in range(40):
-        code = density.draw(density.plan(Wish({"Smiling": True})), sample_generator(3, index))
+        code = density.draw(density.compile(Condition({"Smiling": True})), sample_generator(3, index))
         for one in (density, kept):
-            other = one.plan(Wish({"Smiling": False}))
+            other = one.compile(Condition({"Smiling": False}))
             moved = one.move(code, other)
             assert density.probes.scores(moved[None])[0, 0] <= other.bounds.high[0] + 1e-4
             shifts[one is kept].append(abs((moved - code) @ person[:, 0]))
@@ -130,38 +130,38 @@ def test_moves_change_what_is_asked_for_and_not_who_it_is() -> None:
 
 def test_fewer_words_move_more_freely() -> None:
     kept, person = told_apart()
-    code = kept.draw(kept.plan(Wish()), sample_generator(3, 1))
+    code = kept.draw(kept.compile(Condition()), sample_generator(3, 1))
     level = float(kept.probes.scores(code[None])[0, 0]) + 2  # a level counts as a word, whatever its strictness
 
-    def change(wish: Wish) -> float:
-        plan = replace(kept.plan(wish), columns=(0,), bounds=Bounds(np.array([level]), np.array([level])))
-        return float(abs((kept.move(code, plan) - code) @ person[:, 0]))
+    def change(condition: Condition) -> float:
+        compiled = replace(kept.compile(condition), columns=(0,), bounds=Bounds(np.array([level]), np.array([level])))
+        return float(abs((kept.move(code, compiled) - code) @ person[:, 0]))
 
     names = list(NAMES)
-    assert change(Wish({names[0]: 0.5})) > 1.05 * change(Wish(dict.fromkeys(names, 0.5)))
+    assert change(Condition({names[0]: 0.5})) > 1.05 * change(Condition(dict.fromkeys(names, 0.5)))
 
 
 def test_an_age_is_brought_about_without_keeping_the_person() -> None:
     kept, _ = told_apart()
     plain = replace(kept, people=None)
-    for wish in (Wish({}, (10.0, 12.0)), Wish({"Smiling": True}, (10.0, 12.0))):
-        plan = kept.plan(wish)
-        assert [plan.columns[k] for k in plan.of_an_age] == [kept.probes.index(AGE)]
-        assert plan.chances == pytest.approx(plain.plan(wish).chances)
-    alone = Wish({}, (10.0, 12.0))
-    drawn, usual = (one.draw(one.plan(alone), sample_generator(3, 1)) for one in (kept, plain))
+    for condition in (Condition({}, (10.0, 12.0)), Condition({"Smiling": True}, (10.0, 12.0))):
+        compiled = kept.compile(condition)
+        assert [compiled.columns[k] for k in compiled.of_an_age] == [kept.probes.index(AGE)]
+        assert compiled.probabilities == pytest.approx(plain.compile(condition).probabilities)
+    alone = Condition({}, (10.0, 12.0))
+    drawn, usual = (one.draw(one.compile(alone), sample_generator(3, 1)) for one in (kept, plain))
     assert drawn == pytest.approx(usual, abs=1e-3)
-    assert kept.plan(Wish({"Smiling": True}, (16.0, 99.0), grown_up=True)).of_an_age == ()
+    assert kept.compile(Condition({"Smiling": True}, (16.0, 99.0), adults_only=True)).of_an_age == ()
 
 
 def test_people_who_share_a_wish_keep_it_and_are_more_different_people() -> None:
     kept, person = told_apart()
-    wish, alike = Wish({"Smiling": True, "Eyeglasses": True}), []
+    condition, alike = Condition({"Smiling": True, "Eyeglasses": True}), []
     for one in (replace(kept, people=None), kept):
-        plan = one.plan(wish)
-        codes = np.stack([one.draw(plan, sample_generator(3, k)) for k in range(300)])
+        compiled = one.compile(condition)
+        codes = np.stack([one.draw(compiled, sample_generator(3, k)) for k in range(300)])
         scores = one.probes.scores(codes)
-        assert (scores[:, [0, 3]] >= plan.bounds.low - 1e-4).all()
+        assert (scores[:, [0, 3]] >= compiled.bounds.low - 1e-4).all()
         along = (codes - kept.centre) @ person[:, 0]
         alike.append(along.mean() ** 2 / (along**2).mean())  # the share of who they are that all have in common
     assert alike[1] < alike[0] / 2
@@ -173,7 +173,7 @@ def test_codes_are_wider_along_what_tells_people_apart_and_nowhere_else() -> Non
     white = np.linalg.cholesky(covariance)
     along = white.T @ person / np.linalg.norm(white.T @ person)
     other = np.eye(AXES) - along @ along.T
-    expected = white @ (other + APART**2 * along @ along.T) @ white.T
+    expected = white @ (other + SEPARATION**2 * along @ along.T) @ white.T
     assert wide == pytest.approx(expected, rel=1e-3, abs=1e-3)
     assert (replace(kept, people=None).factors == kept.components.factors).all()
 
@@ -194,14 +194,14 @@ def test_more_words_ask_for_less_of_each_but_sex_stays_plain() -> None:
     density = tiny_density()
 
     def degree(name: str, *others: str) -> float:
-        plan = density.plan(Wish(dict.fromkeys((name, *others), True)))
+        compiled = density.compile(Condition(dict.fromkeys((name, *others), True)))
         k = density.probes.index(name)
         absent, present = density.probes.absent[k], density.probes.present[k]
-        return float((plan.bounds.low[0] - absent) / (present - absent))
+        return float((compiled.bounds.low[0] - absent) / (present - absent))
 
     assert degree("Smiling") > degree("Smiling", "Male") > degree("Smiling", "Male", "Brown Hair")
     assert degree("Male") == pytest.approx(degree("Male", "Smiling", "Brown Hair")) == pytest.approx(1.2)
-    bounds = density.plan(Wish({"Male": False, "Smiling": 0.5})).bounds
+    bounds = density.compile(Condition({"Male": False, "Smiling": 0.5})).bounds
     assert bounds.high[0] == pytest.approx(density.probes.level("Male", -0.2))
     assert bounds.low[1] == bounds.high[1] == pytest.approx(density.probes.level("Smiling", 0.5))
 
@@ -212,41 +212,41 @@ def test_a_rare_mark_is_asked_for_more_strictly_than_a_common_one() -> None:
         replace(density, probes=replace(density.probes, intercepts=density.probes.intercepts + shift))
         for shift in (-0.5, 0.5)
     )
-    least = [one.plan(Wish({"Smiling": True})).bounds.low[0] for one in (rare, common)]
-    most = [one.plan(Wish({"Smiling": False})).bounds.high[0] for one in (rare, common)]
+    least = [one.compile(Condition({"Smiling": True})).bounds.low[0] for one in (rare, common)]
+    most = [one.compile(Condition({"Smiling": False})).bounds.high[0] for one in (rare, common)]
     assert least[0] > least[1]
     assert most[0] > most[1]
 
 
 def test_what_a_wish_leaves_open_can_be_given() -> None:
     density = tiny_density(1)
-    plan = density.plan(Wish())
+    compiled = density.compile(Condition())
     free = stream(1, "free").standard_normal(AXES)
-    code = density.draw(plan, sample_generator(1, 1), 0.5, free)
+    code = density.draw(compiled, sample_generator(1, 1), 0.5, free)
     assert code == pytest.approx(density.components.means[0] + 0.5 * density.components.factors[0] @ free)
 
 
 def test_a_photo_keeps_what_lies_off_the_axes() -> None:
     density = tiny_density()
     features = stream(8, "photo").standard_normal(FEATURES) * 2
-    plan = density.plan(Wish({"Smiling": True, "Eyeglasses": False}))
-    moved = density.moved(features, plan)
+    compiled = density.compile(Condition({"Smiling": True, "Eyeglasses": False}))
+    moved = density.moved(features, compiled)
     change = (moved - features) / density.frame.deviation
     assert change - density.frame.axes @ (density.frame.axes.T @ change) == pytest.approx(np.zeros(FEATURES), abs=1e-9)
     scores = density.probes.scores(density.frame.codes(moved[None]))[0]
-    assert scores[0] >= plan.bounds.low[0] - 1e-4
-    assert scores[3] <= plan.bounds.high[1] + 1e-4
+    assert scores[0] >= compiled.bounds.low[0] - 1e-4
+    assert scores[3] <= compiled.bounds.high[1] + 1e-4
 
 
 def test_children_are_left_out_where_grown_ups_are_wanted() -> None:
     density = tiny_density()
-    plan = density.plan(Wish(grown_up=True))
-    assert plan.columns == (), "this density knows no children"
+    compiled = density.compile(Condition(adults_only=True))
+    assert compiled.columns == (), "this density knows no children"
 
 
 def test_an_unknown_attribute_is_named_with_those_allowed() -> None:
     with pytest.raises(RequestError, match="attribute: 'Hat' given; allowed: Smiling, Male"):
-        tiny_density().plan(Wish({"Hat": True}))
+        tiny_density().compile(Condition({"Hat": True}))
 
 
 def test_weights_come_back_as_the_same_density(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from imagine_tiny import NAMES, tiny_density
 
 from mien.core.errors import RequestError
 from mien.core.seeding import stream
-from mien.generators.imagine.density import AGE, Float64Array, Wish
+from mien.generators.imagine.density import AGE, Condition, Float64Array
 from mien.generators.imagine.near import changed, near
 
 DENSITY = tiny_density()
 FACE = DENSITY.frame.features(stream(3, "face").standard_normal((1, 5)))[0]
-NOTHING = DENSITY.plan(Wish())
+NOTHING = DENSITY.compile(Condition())
 
 
 def test_at_closeness_one_it_is_the_same_face() -> None:
@@ -38,21 +38,21 @@ def test_neighbours_of_draws_are_draws_of_the_gaussian() -> None:
     one = tiny_density(components=1)
     code = one.components.means[0] + one.components.factors[0] @ stream(2, "begin").standard_normal(5)
     features, seen = one.frame.features(code[None])[0], []
-    plan = one.plan(Wish())
+    compiled = one.compile(Condition())
     for k in range(6000):
-        features = near(one, features, plan, stream(4, "walk", k), closeness=0.5)
+        features = near(one, features, compiled, stream(4, "walk", k), closeness=0.5)
         seen.append(one.frame.codes(features[None])[0])
     np.testing.assert_allclose(np.mean(seen, 0), one.components.means[0], atol=0.12)
     np.testing.assert_allclose(np.cov(np.array(seen).T), one.components.covariances[0], atol=0.15)
 
 
 def test_neighbours_keep_the_wish() -> None:
-    wish = Wish({"Smiling": True, "Male": False})
-    plan = DENSITY.plan(wish)
+    condition = Condition({"Smiling": True, "Male": False})
+    compiled = DENSITY.compile(condition)
     for k in range(20):
-        made = near(DENSITY, FACE, plan, stream(1, "near", k), closeness=0.8)
+        made = near(DENSITY, FACE, compiled, stream(1, "near", k), closeness=0.8)
         scores = DENSITY.probes.scores(DENSITY.frame.codes(made[None]))[0]
-        for column, low, high in zip(plan.columns, plan.bounds.low, plan.bounds.high, strict=True):
+        for column, low, high in zip(compiled.columns, compiled.bounds.low, compiled.bounds.high, strict=True):
             assert low - 1e-5 <= scores[column] <= high + 1e-5
 
 

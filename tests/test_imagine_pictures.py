@@ -178,16 +178,16 @@ def heads(window: Tensor) -> tuple[Tensor, ...]:
 
 
 def test_the_gradient_is_one_at_the_wanted_softmax_and_zero_at_the_others() -> None:
-    chances: list[Tensor] = []
+    probabilities: list[Tensor] = []
 
     def watched(window: Tensor) -> tuple[Tensor, ...]:
         logits = heads(window)
-        chances.extend(each.detach().softmax(1) for each in logits)
+        probabilities.extend(each.detach().softmax(1) for each in logits)
         return tuple(each.log_softmax(1) for each in logits)  # the softmax of these is theirs
 
     window = picture().requires_grad_(True)
     loss = boost(watched, GROUPS, [["Smiling", "Male"]])(window, [(0, 0)])
-    assert float(loss.detach()) == pytest.approx(-float(chances[0][0, 0] + chances[1][0, 0]) / 2, rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(-float(probabilities[0][0, 0] + probabilities[1][0, 0]) / 2, rel=1e-5)
     only = boost(heads, GROUPS, [["Smiling"]])(window, [(0, 0)])
     (gradient,) = torch.autograd.grad(only, window)
     assert float((gradient[:, 0] - gradient[:, 2]).abs().max()) < 1e-8, "nothing asks for red"

@@ -15,7 +15,7 @@ from mien.core.contract import FaceRequest
 from mien.core.errors import TrainingError
 from mien.core.records import UInt8Image
 from mien.core.seeding import sample_generator, stream
-from mien.generators.imagine.density import AGE, FaceDensity, Wish
+from mien.generators.imagine.density import AGE, Condition, FaceDensity
 from mien.generators.imagine.weights import MODEL
 from mien.training.imagine import (
     ImagineConfig,
@@ -25,7 +25,7 @@ from mien.training.imagine import (
     fit_frame,
     known_labels,
 )
-from mien.training.people import foretelling, with_people
+from mien.training.people import identity_regression, with_people
 from mien.training.visible import drawn_and_seen, visible_probes, with_visible_probes
 
 
@@ -117,8 +117,8 @@ def test_a_fitted_density_obeys_what_the_faces_taught() -> None:
     density = fit_density(features, faces, np.ones(COUNT, np.float32), CONFIG)
     assert {"Smiling", "Frowning", "Male", AGE} <= set(density.probes.names)
     assert "Bald" not in density.probes.names, "nobody is"
-    plan = density.plan(Wish({"Smiling": True}, (45.0, 50.0)))
-    codes = np.stack([density.draw(plan, sample_generator(1, k)) for k in range(100)])
+    compiled = density.compile(Condition({"Smiling": True}, (45.0, 50.0)))
+    codes = np.stack([density.draw(compiled, sample_generator(1, k)) for k in range(100)])
     made = density.frame.features(codes)
     assert (made[:, 0] > 0).mean() > 0.9
     assert made[:, 1].mean() == pytest.approx(1.5, abs=0.5), "47.5 years"
@@ -131,7 +131,7 @@ def test_embeddings_of_pictures_say_what_tells_people_apart() -> None:
     truth[1, :3], truth[3, 3:] = 2.0, -1.0  # the others change light, say
     codes = draws.standard_normal((400, 5)) + 1
     embeddings = codes @ truth + 7 + 0.1 * draws.standard_normal((400, 8))
-    first, second = foretelling(codes, embeddings)
+    first, second = identity_regression(codes, embeddings)
     assert first == pytest.approx(truth, abs=0.1)
     assert codes @ first + second == pytest.approx(embeddings, abs=0.6)
     found = with_people(density, codes, embeddings).people

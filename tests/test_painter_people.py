@@ -12,8 +12,8 @@ from mien.attributes.person import PersonReader, packaged_person_reader
 from mien.attributes.reader import AttributeReader
 from mien.core.contract import FaceRequest
 from mien.faces.align import encoder_window
-from mien.generators.imagine.density import Components, FaceDensity, Frame, Probes, Wish
-from mien.generators.painter.people import Settler, aimed_years, painted
+from mien.generators.imagine.density import Components, Condition, FaceDensity, Frame, Probes
+from mien.generators.painter.people import AgeSolver, aimed_years, painted
 
 
 def density(size: int = 6) -> FaceDensity:
@@ -39,9 +39,9 @@ def reader(size: int = 6) -> PersonReader:
 @pytest.mark.parametrize("male", [True, False])
 def test_what_is_read_is_what_was_asked_for(age: float, male: bool) -> None:
     reads = reader()
-    settler = Settler(density(), reads)
+    age_solver = AgeSolver(density(), reads)
     for begin in np.random.default_rng(0).standard_normal((5, 6)):
-        found = settler.settle(begin, (age - 1, age + 1), male)
+        found = age_solver.solve(begin, (age - 1, age + 1), male)
         years, woman = reads.read(found[None])
         assert age - 1.05 <= float(years[0]) <= age + 1.05
         assert (float(woman[0]) > 0.5) == (not male)
@@ -50,7 +50,7 @@ def test_what_is_read_is_what_was_asked_for(age: float, male: bool) -> None:
 
 def test_who_is_as_asked_stays_as_they_are() -> None:
     begin = np.random.default_rng(1).standard_normal(6)
-    assert np.array_equal(Settler(density(), reader()).settle(begin, (0.0, 100.0)), begin)
+    assert np.array_equal(AgeSolver(density(), reader()).solve(begin, (0.0, 100.0)), begin)
 
 
 def test_the_reader_of_persons_says_what_the_heads_say_of_the_same_features() -> None:
@@ -69,7 +69,7 @@ def test_the_reader_of_persons_says_what_the_heads_say_of_the_same_features() ->
 def test_the_packaged_density_draws_the_young_and_the_old_that_are_asked_for() -> None:
     makes, reads = painted(), packaged_person_reader()
     for age in (8.0, 30.0, 75.0):
-        rows = makes.features(Wish({"Male": age < 50}, (age - 1, age + 1)), [FaceRequest(2, k) for k in range(4)])
+        rows = makes.features(Condition({"Male": age < 50}, (age - 1, age + 1)), [FaceRequest(2, k) for k in range(4)])
         years, woman = reads.read(rows)
         assert np.abs(years - sum(aimed_years((age - 1, age + 1))) / 2).max() < 2, (age, years)
         assert ((woman > 0.5) == (age > 50)).all()

@@ -70,8 +70,8 @@ def same(made: Tensor, wanted: Tensor) -> None:
 
 
 def test_sanches_generator_layer_by_layer() -> None:
-    config = sanche.PaperConfig(noise=6, channels=(4, 5, 6), hidden=16, size_px=16)
-    network = sanche.Generator(config).train()
+    config = sanche.SancheConfig(noise=6, channels=(4, 5, 6), hidden=16, size_px=16)
+    network = sanche.SancheGenerator(config).train()
     w = spread(network)
     noise = sanche.draw_noise(8, 6, torch.Generator().manual_seed(1))
     labels = sanche.encode_labels(["female", "male"] * 4, [12, 20, 30, 40, 50, 60, 70, 80])
@@ -86,8 +86,8 @@ def test_sanches_generator_layer_by_layer() -> None:
 
 
 def test_sanches_discriminator_layer_by_layer() -> None:
-    config = sanche.PaperConfig(noise=6, channels=(4, 5, 6), hidden=16, size_px=16)
-    network = sanche.Discriminator(config)
+    config = sanche.SancheConfig(noise=6, channels=(4, 5, 6), hidden=16, size_px=16)
+    network = sanche.SancheDiscriminator(config)
     w = spread(network)
     image = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(2)).clamp(-1, 1)
     labels = torch.tensor([[-1.0, 0.2], [1.0, -0.4], [-1.0, 1.0]])
@@ -114,7 +114,7 @@ class Watched(nn.Module):
 
 def test_sanches_networks_are_told_the_labels_of_the_batch_in_both_turns() -> None:
     """The labels of the batch are asked of the generator, and shown to its judge with photos and made images alike."""
-    tiny = sanche.PaperConfig(noise=6, channels=(4, 5, 6), hidden=16, size_px=16)
+    tiny = sanche.SancheConfig(noise=6, channels=(4, 5, 6), hidden=16, size_px=16)
     config = crowd_paper.CrowdPaperConfig(networks=tiny)
     networks: Any = {name: Watched(one) for name, one in crowd_paper.paper_networks(config, 1).items()}
     networks["generator"].config = config.networks
@@ -142,7 +142,7 @@ def stage(x: Tensor, w: Weights, name: str) -> Tensor:
 
 
 def test_wangs_decoder_layer_by_layer() -> None:
-    config = wang.PaperConfig(features=6, first_px=2, channels=(12, 8, 6, 4, 3))
+    config = wang.FrontalConfig(features=6, first_px=2, channels=(12, 8, 6, 4, 3))
     network = wang.PortraitDecoder(config).train()
     w = spread(network)
     features = torch.randn(4, 6, generator=torch.Generator().manual_seed(3))
@@ -163,7 +163,7 @@ def test_wangs_decoder_layer_by_layer() -> None:
 
 
 def test_wangs_discriminator_layer_by_layer() -> None:
-    network = wang.Discriminator(wang.PaperConfig(discriminator=(4, 5, 6, 7)))
+    network = wang.FrontalDiscriminator(wang.FrontalConfig(discriminator=(4, 5, 6, 7)))
     w = spread(network)
     x = image = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(4)).clamp(-1, 1)
     for k in range(8):
@@ -233,7 +233,7 @@ def test_every_printed_number() -> None:
     gan = crowd_paper.CrowdPaperConfig()
     assert (gan.learning_rate, gan.rate_factor, gan.rate_every, gan.rate_floor) == (5e-4, 0.996, 100, 5e-5)  # S 3
     assert (gan.pause_discriminator_below, gan.pause_generator_below) == (1 / 2, 1 / 3)  # S 3
-    sizes = sanche.PaperConfig()
+    sizes = sanche.SancheConfig()
     assert (sizes.noise, sizes.channels, sizes.hidden, sizes.size_px) == (100, (16, 32, 64), 5000, 64)  # S 4
     assert mixture.LAMBDA == 1e-5  # C 6
     heads = attributes_presets.paper("vgg-face", (4096,))

@@ -18,7 +18,7 @@ from mien.datasets.catalog import CatalogRow
 from mien.datasets.corrections import label_of, settle_place, with_decision
 from mien.datasets.corrections_store import DECISIONS
 from mien.datasets.decisions import Decision, Value
-from mien.datasets.marks import truths
+from mien.datasets.labels import face_labels
 from mien.evaluation.faces import dataset_rows
 
 
@@ -58,7 +58,7 @@ def test_what_people_said_is_what_training_and_judging_read_and_the_files_stay(t
     assert np.isnan(data.ages_years[0])
     assert data.ages_years[4] == 61
     assert data.rows("train").tolist() == [0, 1, *range(3, 12)]
-    marked = truths(data, np.array([0, 4])).marks
+    marked = face_labels(data, np.array([0, 4])).attributes
     assert marked[0].max() == 0
     assert marked[1].max() == 1
     assert [row.id for row in dataset_rows(tmp_path, "train")] == [data.faces[k].id for k in data.rows("train")]

@@ -19,7 +19,7 @@ from mien.datasets import catalog, hashes, splits
 from mien.datasets.batches import FaceDataset
 from mien.datasets.catalog import CatalogRow
 from mien.datasets.filters import Rules
-from mien.datasets.prepare import Job, decide_splits, prepare
+from mien.datasets.prepare import SourceJob, decide_splits, prepare
 from mien.datasets.sources import find
 
 
@@ -93,7 +93,7 @@ def test_person_key_is_one_spelling() -> None:
 def prepared(dest: Path, name: str, source_dir: Path) -> None:
     """Prepare a tree of photos as the command does, with a finder that sees what was drawn."""
     photos = tuple(find(name).rows(source_dir, None))
-    prepare(Job(name, name, "test", Rules(), photos, size_px=64), dest, load_finder=StubFinder)
+    prepare(SourceJob(name, name, "test", Rules(), photos, size_px=64), dest, load_finder=StubFinder)
 
 
 def test_official_splits_of_two_formats_are_kept_and_nobody_straddles(tmp_path: Path) -> None:

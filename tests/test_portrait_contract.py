@@ -15,7 +15,7 @@ from mien.generators.portrait.contract import PortraitDrawer
 from mien.generators.portrait.mien import MienPortrait
 from mien.generators.portrait.neutral import NeutralConfig, Neutraliser
 from mien.generators.portrait.settings import RefineConfig
-from mien.papers.frontal_wang_2019.networks import PaperConfig, PaperPortrait, PortraitDecoder
+from mien.papers.frontal_wang_2019.networks import FrontalConfig, PaperPortrait, PortraitDecoder
 from mien.pipelines.portrait import SETTINGS, PortraitRequest
 
 FEATURES = 6
@@ -52,7 +52,7 @@ def mien_drawer() -> PortraitDrawer:
 
 def paper_drawer() -> PortraitDrawer:
     torch.manual_seed(0)
-    config = PaperConfig(features=FEATURES, first_px=2, channels=(12, 8, 6, 4, 3))
+    config = FrontalConfig(features=FEATURES, first_px=2, channels=(12, 8, 6, 4, 3))
     return PaperPortrait(PortraitDecoder(config), "1")
 
 

@@ -19,13 +19,20 @@ from mien.generators.portrait import mien as default
 from mien.generators.portrait.mien import MienPortrait, digest
 from mien.generators.portrait.neutral import READINGS, NeutralConfig, Neutraliser
 from mien.generators.portrait.silhouette import cut_out, over, person_mask
-from mien.training.portrait_neutral import NeutralFitConfig, Seen, export, fit, light_readings, within_people
+from mien.training.portrait_neutral import (
+    NeutralFitConfig,
+    PhotographedFaces,
+    export,
+    fit,
+    light_readings,
+    within_people,
+)
 
 FEATURES, STYLE = 12, 4
 DECODER = DecoderConfig(features=FEATURES, style=STYLE, trunk=8, code=8, channels=(8, 8, 8, 8), rgb_from_px=8)
 
 
-def people(count: int = 400, photos: int = 3) -> tuple[Seen, np.ndarray]:
+def people(count: int = 400, photos: int = 3) -> tuple[PhotographedFaces, np.ndarray]:
     """Faces whose code is the person (all axes but 0 to 4) and what varies between photos (axes 0 to 4)."""
     draws = np.random.default_rng(0)
     person = np.repeat(draws.normal(size=(count, FEATURES)), photos, 0)
@@ -35,7 +42,7 @@ def people(count: int = 400, photos: int = 3) -> tuple[Seen, np.ndarray]:
     crops = draws.integers(90, 160, (count * photos, 32, 32, 3)).astype(np.uint8)
     for k, light in enumerate(varies[:, 4]):  # the background's light follows axis 4
         crops[k, :, :3] = crops[k, :, -3:] = int(np.clip(128 + 40 * light, 0, 255))
-    seen = Seen(
+    seen = PhotographedFaces(
         known.astype(np.float32),
         draws.normal(size=(count * photos, STYLE)).astype(np.float32),
         crops,
@@ -138,7 +145,7 @@ def test_light_is_read_from_the_sides_and_the_halves_of_the_face() -> None:
 def test_fitting_needs_neutral_faces() -> None:
     seen, _ = people(20)
     with pytest.raises(DatasetError, match="Mouth Closed"):
-        fit(Seen(seen.known, seen.style, seen.crops, seen.yaw_degrees, seen.pitch_degrees,
+        fit(PhotographedFaces(seen.known, seen.style, seen.crops, seen.yaw_degrees, seen.pitch_degrees,
                  np.ones_like(seen.smiling), seen.mouth_closed, seen.people))  # fmt: skip
 
 

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from mien.core.errors import RequestError, WeightsError
 from mien.core.seeding import stream
 from mien.papers.frontal_wang_2019.losses import FRAME_PX
-from mien.papers.frontal_wang_2019.networks import Discriminator, PaperConfig, PaperPortrait, PortraitDecoder, composed
+from mien.papers.frontal_wang_2019.networks import (
+    FrontalConfig,
+    FrontalDiscriminator,
+    PaperPortrait,
+    PortraitDecoder,
+    composed,
+)
 from mien.training.logbook import read_logbook
 from mien.training.loop import LoopSettings
 from mien.training.phases import StepInfo
@@ -27,13 +33,13 @@ from mien.training.portrait_paper import (
     train_portrait,
 )
 
-TINY = PaperConfig(features=6, first_px=2, channels=(12, 8, 6, 4, 3), discriminator=(4, 4, 4, 4))  # 32 px
+TINY = FrontalConfig(features=6, first_px=2, channels=(12, 8, 6, 4, 3), discriminator=(4, 4, 4, 4))  # 32 px
 CONFIG = PortraitPaperConfig(networks=TINY, warm_images=0, mask_from_images=200_000)
 
 
 def test_table_3_1_and_figure_3_3() -> None:
     """Two fully connected layers of 4800, six stages, 320 x 320 x 3 in [-1, 1], a mask in [0, 1]."""
-    decoder = PortraitDecoder(PaperConfig()).eval()
+    decoder = PortraitDecoder(FrontalConfig()).eval()
     shapes: list[tuple[int, ...]] = []
     for stage in decoder.stages:
         stage.register_forward_hook(lambda module, given, made: shapes.append(tuple(made.shape[1:])))
@@ -49,7 +55,7 @@ def test_table_3_1_and_figure_3_3() -> None:
 
 
 def test_table_3_2() -> None:
-    judge = Discriminator(PaperConfig())
+    judge = FrontalDiscriminator(FrontalConfig())
     convolutions = [m for m in judge.modules() if isinstance(m, nn.Conv2d)]
     assert [(c.out_channels, c.stride[0]) for c in convolutions] == [
         (32, 1), (32, 2), (64, 1), (64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (1, 1),
@@ -62,7 +68,7 @@ def test_table_3_2() -> None:
 def test_the_mask_leaves_at_the_80_px_tensor() -> None:
     """Stages after the branch do not move the mask; stages before it do."""
     torch.manual_seed(0)  # of 200 first values so small a mask does not move at all in 12
-    decoder = PortraitDecoder(PaperConfig(features=6, first_px=5, channels=(8, 6, 5, 4, 4, 3, 3))).eval()
+    decoder = PortraitDecoder(FrontalConfig(features=6, first_px=5, channels=(8, 6, 5, 4, 4, 3, 3))).eval()
     features = torch.randn(1, 6, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         before = decoder(features)
@@ -83,10 +89,10 @@ def test_a_background_is_laid_under_the_mask() -> None:
 
 
 def test_sizes_are_multiples_of_64() -> None:
-    assert PaperConfig.of_size(320) == PaperConfig()
-    assert PaperConfig.of_size(128).size_px == 128
+    assert FrontalConfig.of_size(320) == FrontalConfig()
+    assert FrontalConfig.of_size(128).size_px == 128
     with pytest.raises(RequestError, match="--size: 100 given; allowed are multiples of 64"):
-        PaperConfig.of_size(100)
+        FrontalConfig.of_size(100)
     with pytest.raises(RequestError, match="wanted N 6"):
         PortraitDecoder(TINY)(torch.zeros(1, 7))
 

@@ -39,7 +39,7 @@ from mien.evaluation.experiments.tsne import tsne_report
 from mien.evaluation.experiments.unfreezing import Curve, ProbedFaces, Unfrozen, unfreezing_report
 from mien.evaluation.experiments.verification import verification_report
 from mien.evaluation.faces import Faces
-from mien.evaluation.marks import AttributeLabels
+from mien.evaluation.labels import AttributeLabels
 from mien.evaluation.portrait import Made
 from mien.evaluation.portrait_report import judge_portraits
 from mien.evaluation.report import Figure, Report, ReportProvenance, Section

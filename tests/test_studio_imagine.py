@@ -34,7 +34,7 @@ FACES = EditRequest("words", (("Male", False), ("Smiling", True)), None, 7, 8)
 
 
 @st.composite
-def wishes(draw: st.DrawFn) -> dict[str, bool | float]:
+def conditions(draw: st.DrawFn) -> dict[str, bool | float]:
     """One attribute of each of some groups, so that nothing contradicts itself."""
     groups = draw(st.lists(st.sampled_from([g for g in GROUPS if g.name != "attractiveness"]), unique=True, max_size=6))
     value = st.booleans() | st.integers(1, 99).map(lambda percent: percent / 100)
@@ -53,7 +53,7 @@ def test_every_attribute_has_a_chip_and_every_chip_is_understood() -> None:
     assert [chip.label for chip in BOARD[0][1]][:2] == ["woman", "man"]
 
 
-@given(wishes(), st.none() | st.tuples(st.integers(1, 50), st.integers(50, 100)))
+@given(conditions(), st.none() | st.tuples(st.integers(1, 50), st.integers(50, 100)))
 def test_words_and_chips_say_the_same(wanted: dict[str, bool | float], ages: tuple[int, int] | None) -> None:
     found = understand(Description(wanted, ages).words)
     assert dict(found.description.attributes) == pytest.approx(wanted)
@@ -76,7 +76,7 @@ def test_chips_that_cannot_be_are_refused(shown: dict[str, float], message: str)
         wanted_of(shown)
 
 
-@given(wishes(), st.sampled_from(NAMES), st.booleans() | st.floats(0.1, 0.9))
+@given(conditions(), st.sampled_from(NAMES), st.booleans() | st.floats(0.1, 0.9))
 def test_what_is_set_puts_away_what_it_excludes(
     wanted: dict[str, bool | float], attribute: str, value: bool | float
 ) -> None:

@@ -18,7 +18,7 @@ pytest.importorskip("gradio", reason="the studio is an extra: pip install 'mien[
 import gradio as gr
 
 from mien.apps.studio import portrait, portrait_page
-from mien.apps.studio.portrait_make import MODEL, MODEL_SPECS, FaceJob, FindJob, Likeness, faces, likeness, make
+from mien.apps.studio.portrait_make import MODEL, MODEL_SPECS, FindJob, Likeness, PortraitJob, faces, likeness, make
 from mien.apps.studio.portrait_page import Finished, cards
 from mien.apps.studio.state import StudioState
 from mien.apps.web.models import ModelSpec
@@ -46,11 +46,11 @@ def grey(name: str, number: int = 0, distance: float | None = 0.3) -> Likeness:
     return Likeness(name, number, encode_jpeg(GREY), png, png, GREY, row, 0.7, distance, warnings)
 
 
-def fake_make(_: Any, jobs: Sequence[FindJob | FaceJob]) -> list[Any]:
+def fake_make(_: Any, jobs: Sequence[FindJob | PortraitJob]) -> list[Any]:
     """Two faces on wide photos, none on small ones; a black photo is a fault of ours."""
     answers: list[Any] = []
     for job in jobs:
-        if isinstance(job, FaceJob):
+        if isinstance(job, PortraitJob):
             answers.append(grey(job.name, job.number))
         elif not job.photo.any():
             answers.append(ZeroDivisionError("secret"))
@@ -191,12 +191,12 @@ def test_a_made_face_becomes_a_portrait(models_cache: object, made_faces: Any) -
     pipeline = MODEL_SPECS[0].load()
     found = faces(pipeline, FindJob(large))
     assert len(found) == 1
-    portrait = likeness(pipeline, FaceJob(large, "made.png", found[0], 0))
+    portrait = likeness(pipeline, PortraitJob(large, "made.png", found[0], 0))
     assert portrait.image.shape == (256, 256, 3)
     assert portrait.row["photo"] == "made.png"
     assert decode_photo(portrait.crop).shape == decode_photo(portrait.mask).shape == (256, 256, 3)
     clear, nobody = make(
-        pipeline, [FaceJob(large, "made.png", found[0], 0, 512, "transparent"), FindJob(GREY, largest=True)]
+        pipeline, [PortraitJob(large, "made.png", found[0], 0, 512, "transparent"), FindJob(GREY, largest=True)]
     )
     assert clear.image.shape == (512, 512, 4)
     assert isinstance(nobody, PhotoError)

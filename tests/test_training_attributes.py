@@ -13,9 +13,9 @@ import pytest
 import torch
 from attributes_tiny import RECIPE, WIDTHS, TinyEncoder, tiny_crops, tiny_truths
 
-from mien.attributes.features import joined, look
+from mien.attributes.features import concatenate, pooled_features
 from mien.attributes.heads import AttributeHeads, HeadsConfig, slug
-from mien.attributes.targets import STARTS, Truths, group_targets
+from mien.attributes.targets import STARTS, FaceLabels, group_targets
 from mien.attributes.vocabulary import GROUPS
 from mien.core.errors import RequestError
 from mien.core.images import to_tensor
@@ -48,7 +48,7 @@ def settings(steps: int, **more: Any) -> LoopSettings:
     return LoopSettings.make(usual | more)
 
 
-SEEN = joined(look(TinyEncoder(), to_tensor(tiny_crops()), RECIPE), RECIPE).detach()
+SEEN = concatenate(pooled_features(TinyEncoder(), to_tensor(tiny_crops()), RECIPE), RECIPE).detach()
 
 
 def seen() -> torch.Tensor:
@@ -81,11 +81,11 @@ def run(out: Path, steps: int, given: AttributesConfig, resume: bool = False, **
 def test_a_head_is_not_trained_by_faces_whose_class_it_does_not_know() -> None:
     heads = AttributeHeads(config().heads).eval()
     marks = np.zeros((4, 73), np.float32)  # no mark anywhere: ethnicity, age, hair ... are unknown
-    truths = Truths(marks, np.full(4, np.nan, np.float32), np.full(4, np.nan, np.float32))
+    labels = FaceLabels(marks, np.full(4, np.nan, np.float32), np.full(4, np.nan, np.float32))
     batch = {
-        "targets": torch.from_numpy(group_targets(truths)),
-        "marks": torch.from_numpy(truths.marks),
-        "ages": torch.from_numpy(truths.ages_years),
+        "targets": torch.from_numpy(group_targets(labels)),
+        "marks": torch.from_numpy(labels.attributes),
+        "ages": torch.from_numpy(labels.ages_years),
     }
     losses(heads(torch.randn(4, 30)), batch, *class_weights(TRUTHS, 0.5), config())["total"].backward()
     for group in GROUPS:
@@ -265,7 +265,7 @@ def test_a_solved_trunk_learns_no_more(tmp_path: Path) -> None:
     heads.standardise(*moments())
     features = seen().numpy().astype(np.float16)
     marked = TRUTHS.marked
-    axes = solve_axes(heads, features[marked], TRUTHS.marks[marked], ridge=1.0)
+    axes = solve_axes(heads, features[marked], TRUTHS.attributes[marked], ridge=1.0)
     left_out = torch.zeros(len(TRUTHS), 73)
     left_out[torch.from_numpy(marked)] = axes.left_out
 

@@ -28,7 +28,7 @@ AGES = 101  # whole years 0 to 100
 WIDTHS = (32, 64, 128, 144)
 
 
-class Residual(nn.Module):
+class AgeSexBlock(nn.Module):
     """3x3, BN, ReLU, 3x3, BN, plus the input (pooled and projected when shape changes), ReLU."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
@@ -59,7 +59,7 @@ class AgeSexNet(nn.Module):
         blocks: list[nn.Module] = []
         before = widths[0]
         for level, width in enumerate(widths):
-            blocks += [Residual(before, width, 1 if level == 0 else 2), Residual(width, width, 1)]
+            blocks += [AgeSexBlock(before, width, 1 if level == 0 else 2), AgeSexBlock(width, width, 1)]
             before = width
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(dropout)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.attributes.age_sex import Residual
+from mien.attributes.age_sex import AgeSexBlock
 from mien.attributes.vocabulary import GROUP_OF, NAMES
 from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.errors import WeightsError
@@ -49,10 +49,10 @@ class AttributeNet(nn.Module):
         self.stem = nn.Conv2d(3, 32, 5, 2, 2, bias=False)
         self.stem_norm = nn.BatchNorm2d(32)
         self.blocks = nn.Sequential(
-            Residual(32, 32, 1), Residual(32, 32, 1),  # 40
-            Residual(32, 64, 2), Residual(64, 64, 1),  # 20
-            Residual(64, 128, 2), Residual(128, 128, 1),  # 10
-            Residual(128, WIDTH, 2),  # 5
+            AgeSexBlock(32, 32, 1), AgeSexBlock(32, 32, 1),  # 40
+            AgeSexBlock(32, 64, 2), AgeSexBlock(64, 64, 1),  # 20
+            AgeSexBlock(64, 128, 2), AgeSexBlock(128, 128, 1),  # 10
+            AgeSexBlock(128, WIDTH, 2),  # 5
         )  # fmt: skip
         self.dropout = nn.Dropout(dropout)
         self.places = nn.Parameter(torch.zeros(LABELS, PLACES))

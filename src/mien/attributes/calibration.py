@@ -64,7 +64,7 @@ def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> Float64Array:
 
 
 def fit_platt(scores: npt.ArrayLike, marked: npt.ArrayLike, *, steps: int = 60) -> tuple[float, float]:
-    """Slope and intercept for scores (N) and truths (N); Newton's method on the convex negative log likelihood.
+    """Slope and intercept for scores (N) and labels (N); Newton's method on the convex negative log likelihood.
 
     Without both a marked and an unmarked face nothing can be fitted: (1, 0). A slope that would turn the order of the
     scores round (noise, in tiny samples) is refused likewise: slope 0 and the share of marks remain.
@@ -108,8 +108,8 @@ def fit_temperature(logits: npt.ArrayLike, classes: npt.ArrayLike) -> float:
         return 1.0
 
     def cost(log_temperature: float) -> float:
-        chances = softmax(values, float(np.exp(log_temperature)))[np.arange(len(truth)), truth]
-        return float(-np.log(np.maximum(chances, 1e-12)).mean())
+        probabilities = softmax(values, float(np.exp(log_temperature)))[np.arange(len(truth)), truth]
+        return float(-np.log(np.maximum(probabilities, 1e-12)).mean())
 
     low, high = np.log(0.2), np.log(10.0)
     for _ in range(40):  # golden section: the cost has one valley
@@ -122,7 +122,7 @@ def fit_temperature(logits: npt.ArrayLike, classes: npt.ArrayLike) -> float:
 
 
 def best_threshold(probabilities: npt.ArrayLike, marked: npt.ArrayLike, goal: Goal) -> float:
-    """The threshold t ("marked" from t on) of the highest ``goal`` on probabilities (N) and truths (N).
+    """The threshold t ("marked" from t on) of the highest ``goal`` on probabilities (N) and labels (N).
 
     Equally good ones: the middle of the widest run of them. 0.5 where there is no choice (one kind of face only).
     """
@@ -153,9 +153,9 @@ def _width(values: Float64Array, k: int) -> float:
     return float(values[k] - values[k - 1])
 
 
-def fit_line(estimates: npt.ArrayLike, truths: npt.ArrayLike) -> tuple[float, float]:
-    """Slope and intercept of the least squares line from estimates (N) to truths (N); (1, 0) for fewer than 10."""
-    x, y = np.asarray(estimates, np.float64), np.asarray(truths, np.float64)
+def fit_line(estimates: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[float, float]:
+    """Slope and intercept of the least squares line from estimates (N) to labels (N); (1, 0) for fewer than 10."""
+    x, y = np.asarray(estimates, np.float64), np.asarray(labels, np.float64)
     if len(x) < 10 or x.std() < 1e-9:
         return 1.0, 0.0
     slope = float(((x - x.mean()) * (y - y.mean())).mean() / x.var())

@@ -29,7 +29,7 @@ _NAME = re.compile(r"(window|crop)-(\w+)-(\d+)x(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FeatureSpec:
     """A tap of the encoder on one frame of the crop, averaged over ``grid`` x ``grid`` regions (1: over all)."""
 
     frame: Frame
@@ -42,7 +42,7 @@ class Look:
         return f"{self.frame}-{self.tap}-{self.grid}x{self.grid}"
 
     @classmethod
-    def of(cls, name: str) -> Look:
+    def of(cls, name: str) -> FeatureSpec:
         """The look of that name; ``WeightsError`` for a name that is none."""
         found = _NAME.fullmatch(name)
         if found is None or found[3] != found[4] or int(found[3]) < 1:
@@ -50,8 +50,8 @@ class Look:
         return cls("crop" if found[1] == "crop" else "window", found[2], int(found[3]))
 
 
-Recipe = tuple[Look, ...]
-POOL: Recipe = (Look("window", "pool"),)  # the floor: what a plain linear probe reads
+Recipe = tuple[FeatureSpec, ...]
+POOL: Recipe = (FeatureSpec("window", "pool"),)  # the floor: what a plain linear probe reads
 
 
 def frame_px(encoder: Encoder, frame: Frame) -> int:
@@ -77,7 +77,7 @@ def regions(activations: Tensor, grid: int) -> Tensor:
     return F.adaptive_avg_pool2d(activations, grid).flatten(1)
 
 
-def look(encoder: Encoder, crops: Tensor, recipe: Sequence[Look]) -> dict[str, Tensor]:
+def pooled_features(encoder: Encoder, crops: Tensor, recipe: Sequence[FeatureSpec]) -> dict[str, Tensor]:
     """What ``recipe`` sees on crops (N 3 S S, tensor convention): by name, N D float32 each. Differentiable."""
     found: dict[str, Tensor] = {}
     for frame in FRAMES:
@@ -88,18 +88,18 @@ def look(encoder: Encoder, crops: Tensor, recipe: Sequence[Look]) -> dict[str, T
     return found
 
 
-def joined(seen: dict[str, Tensor], recipe: Sequence[Look]) -> Tensor:
+def concatenate(seen: dict[str, Tensor], recipe: Sequence[FeatureSpec]) -> Tensor:
     """The looks of ``recipe`` side by side, in its order: N D."""
     return torch.cat([seen[each.name] for each in recipe], 1)
 
 
-def looks_of(encoder: Encoder, crops: Tensor, recipe: Sequence[Look], *, mirrored: bool = False) -> Tensor:
+def read_features(encoder: Encoder, crops: Tensor, recipe: Sequence[FeatureSpec], *, mirrored: bool = False) -> Tensor:
     """What ``recipe`` sees on crops (N 3 S S, tensor convention), side by side: N D float32. Differentiable.
 
     ``mirrored``: the mean of what it sees of the crops and of their mirror images, at twice the time. No label knows
     left from right, so what changes with the side is noise to all of them.
     """
     if not mirrored:
-        return joined(look(encoder, crops, recipe), recipe)
-    both = joined(look(encoder, torch.cat([crops, crops.flip(3)]), recipe), recipe)  # 2N D
+        return concatenate(pooled_features(encoder, crops, recipe), recipe)
+    both = concatenate(pooled_features(encoder, torch.cat([crops, crops.flip(3)]), recipe), recipe)  # 2N D
     return both.view(2, len(crops), -1).mean(0)

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.attributes.features import Look, Recipe
+from mien.attributes.features import FeatureSpec, Recipe
 from mien.attributes.vocabulary import GROUPS, NAMES, Group
 from mien.core.config import Config
 
@@ -44,7 +44,7 @@ class HeadsConfig(Config):
     @property
     def looks(self) -> Recipe:
         """The recipe itself."""
-        return tuple(Look.of(name) for name in self.recipe)
+        return tuple(FeatureSpec.of(name) for name in self.recipe)
 
     @property
     def who_columns(self) -> slice:
@@ -70,8 +70,8 @@ class Answers:
             return self.marks
         columns: dict[str, Tensor] = {}
         for group, logits in zip(GROUPS, self.groups, strict=True):
-            chances = logits.float().softmax(1).clamp(1e-6, 1 - 1e-6)
-            columns |= {name: chances[:, place].logit() for place, name in enumerate(group.members)}
+            probabilities = logits.float().softmax(1).clamp(1e-6, 1 - 1e-6)
+            columns |= {name: probabilities[:, place].logit() for place, name in enumerate(group.members)}
         return torch.stack([columns[name] for name in NAMES], 1)
 
 

@@ -31,7 +31,7 @@ def pack(
     values = {f"heads.{name}": tensor.detach().cpu() for name, tensor in heads.state_dict().items()}
     found: dict[str, Tensor] = {}
     if TRUNK in values:
-        found[TRUNK], found[STEPS] = in_steps(values.pop(TRUNK), heads.config.widths)
+        found[TRUNK], found[STEPS] = quantise_trunk(values.pop(TRUNK), heads.config.widths)
     if encoder is not None and since is not None:
         parameters = dict(encoder.network.named_parameters())
         values |= {f"encoder.{name}": value.detach().cpu() for name, value in parameters.items() if value.requires_grad}
@@ -48,11 +48,11 @@ def unpack(tensors: Mapping[str, Tensor], widths: Sequence[int]) -> dict[str, Te
     state = {name.removeprefix("heads."): value for name, value in tensors.items() if name.startswith("heads.")}
     steps = state.pop("trunk.steps", None)
     if steps is not None and "trunk.weight" in state:
-        state["trunk.weight"] = from_steps(state["trunk.weight"], steps, widths)
+        state["trunk.weight"] = dequantise_trunk(state["trunk.weight"], steps, widths)
     return state
 
 
-def in_steps(weight: Tensor, widths: Sequence[int]) -> tuple[Tensor, Tensor]:
+def quantise_trunk(weight: Tensor, widths: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Weights (R D) -> whole steps (R D int8) and the size of a step (R looks, float32)."""
     parts = torch.split(weight.float(), list(widths), dim=1)
     steps = torch.stack([part.abs().amax(1).clamp(min=1e-12) / 127 for part in parts], 1)
@@ -60,8 +60,8 @@ def in_steps(weight: Tensor, widths: Sequence[int]) -> tuple[Tensor, Tensor]:
     return torch.cat(whole, 1), steps
 
 
-def from_steps(whole: Tensor, steps: Tensor, widths: Sequence[int]) -> Tensor:
-    """The weights (R D float32) that ``in_steps`` stored."""
+def dequantise_trunk(whole: Tensor, steps: Tensor, widths: Sequence[int]) -> Tensor:
+    """The weights (R D float32) that ``quantise_trunk`` stored."""
     if whole.ndim != 2 or steps.shape != (len(whole), len(widths)) or whole.shape[1] != sum(widths):
         raise WeightsError(f"attributes: a trunk of shape {tuple(whole.shape)} does not fit looks of {list(widths)}")
     parts = torch.split(whole.float(), list(widths), dim=1)

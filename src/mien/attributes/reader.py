@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mien.attributes.calibration import Calibration, softmax
-from mien.attributes.features import looks_of
+from mien.attributes.features import read_features
 from mien.attributes.heads import AGES, FEMALE, SEX, AttributeHeads, HeadsConfig
 from mien.attributes.packing import calibration_of, unpack
 from mien.attributes.vocabulary import GROUPS, NAMES
@@ -27,7 +27,7 @@ MODEL = "attributes"
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
+class HeadPredictions:
     """What is read from N faces, in their order.
 
     ``probabilities`` answer one question each: how likely would an annotator of LFW's kind have marked this photo with
@@ -47,7 +47,7 @@ class Readings:
 
 
 @dataclass(frozen=True, slots=True)
-class RawReadings:
+class HeadLogits:
     """Uncalibrated outputs of N faces: what a calibration is fitted on."""
 
     scores: Float32Array  # N 73
@@ -55,7 +55,7 @@ class RawReadings:
     age_years: Float32Array  # N: the mean of the age distribution
 
     @classmethod
-    def joined(cls, parts: list[RawReadings]) -> RawReadings:
+    def concatenate(cls, parts: list[HeadLogits]) -> HeadLogits:
         """Parts one after the other."""
         groups = tuple(np.concatenate([part.groups[k] for part in parts]) for k in range(len(GROUPS)))
         ages = np.concatenate([part.age_years for part in parts])
@@ -63,7 +63,7 @@ class RawReadings:
 
 
 class AttributeReader:
-    """The trained heads on their encoder, and how to ask them: crops in, ``Readings`` out."""
+    """The trained heads on their encoder, and how to ask them: crops in, ``HeadPredictions`` out."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class AttributeReader:
         mirrored: bool | None = None,
         batch_size: int = 16,
         progress: Callable[[int], None] | None = None,
-    ) -> Readings:
+    ) -> HeadPredictions:
         """Read aligned crops (N S S 3 uint8 RGB, ``faces/align``).
 
         ``mirrored``: whether each is read together with its mirror image, at twice the time; by default as the heads
@@ -119,20 +119,20 @@ class AttributeReader:
             parts.append(self._raw(part, both))
             if progress is not None:
                 progress(len(parts[-1].scores))
-        return self.calibrated(RawReadings.joined(parts) if parts else self._nothing())
+        return self.calibrated(HeadLogits.concatenate(parts) if parts else self._nothing())
 
     @torch.no_grad()
-    def _raw(self, crops: UInt8Image, mirrored: bool) -> RawReadings:
+    def _raw(self, crops: UInt8Image, mirrored: bool) -> HeadLogits:
         if crops.ndim != 4 or crops.shape[1] != crops.shape[2] or crops.shape[3] != 3 or crops.dtype != np.uint8:
             raise ValueError(f"crops of shape {crops.shape} and type {crops.dtype}, wanted N S S 3 uint8")
         looks = self.heads.config.looks
-        return raw_readings(self.heads, looks_of(self.encoder, to_tensor(crops), looks, mirrored=mirrored))
+        return raw_readings(self.heads, read_features(self.encoder, to_tensor(crops), looks, mirrored=mirrored))
 
-    def _nothing(self) -> RawReadings:
+    def _nothing(self) -> HeadLogits:
         groups = tuple(np.zeros((0, len(group.classes)), np.float32) for group in GROUPS)
-        return RawReadings(np.zeros((0, len(NAMES)), np.float32), groups, np.zeros(0, np.float32))
+        return HeadLogits(np.zeros((0, len(NAMES)), np.float32), groups, np.zeros(0, np.float32))
 
-    def calibrated(self, raw: RawReadings) -> Readings:
+    def calibrated(self, raw: HeadLogits) -> HeadPredictions:
         """Raw outputs -> what they mean."""
         fitted = self.calibration
         probabilities = fitted.probabilities(raw.scores)
@@ -141,7 +141,7 @@ class AttributeReader:
             for group, logits, temperature in zip(GROUPS, raw.groups, fitted.temperature, strict=True)
         }
         ages = np.clip(fitted.age_slope * raw.age_years + fitted.age_intercept_years, 0, AGES - 1)
-        return Readings(
+        return HeadPredictions(
             probabilities.astype(np.float32),
             probabilities >= fitted.balanced_threshold,
             groups,
@@ -151,10 +151,10 @@ class AttributeReader:
 
 
 @torch.no_grad()
-def raw_readings(heads: AttributeHeads, features: Tensor) -> RawReadings:
+def raw_readings(heads: AttributeHeads, features: Tensor) -> HeadLogits:
     """Outputs of heads in evaluation mode on features (N D)."""
     answers = heads(features)
     years = torch.arange(AGES, dtype=torch.float32)
     ages = answers.age.float().softmax(1) @ years
     groups = tuple(group.float().numpy() for group in answers.groups)
-    return RawReadings(answers.scores().float().numpy(), groups, ages.numpy())
+    return HeadLogits(answers.scores().float().numpy(), groups, ages.numpy())

@@ -19,13 +19,13 @@ def counted(on_progress: OnProgress, total: int) -> Iterator[Callable[[int], Non
     """For work in several parts: yields what is told how many *more* are done, and sums them up to ``total``."""
     done = 0
 
-    def advance(more: int) -> None:
+    def on_advance(more: int) -> None:
         nonlocal done
         done += more
         on_progress(done, total)
 
     on_progress(0, total)
-    yield advance
+    yield on_advance
     on_progress(total, total)
 
 

@@ -32,7 +32,7 @@ SYSTEMATIC_FAULTS = 8  # this many photos of a chunk, and more than half, failin
 BATCH_PIXELS = 24_000_000  # ... unless they are large: decoded photos held at once stay below about 72 MB + one photo
 
 
-class Finder(Protocol):
+class FaceNetworks(Protocol):
     """What is asked of the networks (``Networks``; a stub in tests)."""
 
     def detect(self, photos: Sequence[UInt8Image]) -> Sequence[Sequence[Detection]]:
@@ -117,7 +117,7 @@ class _Opened:
 _Result = tuple[CatalogRow, bytes | None]
 
 
-def run_chunk(chunk: Chunk, finder: Finder) -> ChunkReport:
+def run_chunk(chunk: Chunk, finder: FaceNetworks) -> ChunkReport:
     """Do every photo of the chunk and write its piece; returns the counts and the seconds of each step.
 
     One photo that fails in a way that nobody foresaw is dropped as ``failed``; when most do, the fault is not theirs:
@@ -197,7 +197,7 @@ def _open_photo(photo: SourcePhoto, chunk: Chunk, clock: _Clock) -> tuple[Catalo
 
 
 def _crop_batch(
-    batch: list[_Opened], chunk: Chunk, finder: Finder, clock: _Clock, faults: list[Exception]
+    batch: list[_Opened], chunk: Chunk, finder: FaceNetworks, clock: _Clock, faults: list[Exception]
 ) -> list[_Result]:
     """Rows and crops of opened photos, in their order; photos on which the networks choke are found one by one."""
     try:
@@ -211,7 +211,7 @@ def _crop_batch(
         return [(replace(batch[0].row, drop_reason="failed"), None)]
 
 
-def _crop_all(batch: list[_Opened], chunk: Chunk, finder: Finder, clock: _Clock) -> list[_Result]:
+def _crop_all(batch: list[_Opened], chunk: Chunk, finder: FaceNetworks, clock: _Clock) -> list[_Result]:
     results: list[_Result] = []
     chosen: list[tuple[int, Detection]] = []  # place in the batch, face
     with clock.step("detect"):
@@ -230,7 +230,7 @@ def _crop_all(batch: list[_Opened], chunk: Chunk, finder: Finder, clock: _Clock)
 
 
 def _crop(
-    photo: UInt8Image, face: Face, row: CatalogRow, size_px: int, finder: Finder, clock: _Clock
+    photo: UInt8Image, face: Face, row: CatalogRow, size_px: int, finder: FaceNetworks, clock: _Clock
 ) -> tuple[CatalogRow, bytes | None]:
     from mien.faces import align
 
@@ -260,10 +260,10 @@ def _crop(
     return row, jpeg
 
 
-_finder: Finder | None = None
+_finder: FaceNetworks | None = None
 
 
-def start_worker(load_finder: Callable[[], Finder]) -> None:
+def start_worker(load_finder: Callable[[], FaceNetworks]) -> None:
     """Make a worker process ready: one torch thread, the networks loaded, and an end with its parent's."""
     import multiprocessing
     import os

@@ -34,7 +34,7 @@ Outcome = Reason | None  # None: the file is there
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Download:
     """One file that is wanted: where from, where to, and what must be behind the link."""
 
     key: str  # its name in the journal
@@ -44,7 +44,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class RateLimits:
     """How the network is treated. The defaults are for strangers' servers."""
 
     concurrency: int = 16  # transfers at a time, over all hosts
@@ -71,7 +71,7 @@ class Found:
     wait_seconds: float = 0.0  # asked for by the server
 
 
-Check = Callable[[Wish, bytes], Outcome]
+Check = Callable[[Download, bytes], Outcome]
 """Looks at the bytes of a file whose MD5 is right; a reason not to keep it, or None. Runs in a thread."""
 
 
@@ -109,10 +109,10 @@ class Journal:
 
 
 def download(
-    wishes: Iterable[Wish],
+    downloads: Iterable[Download],
     journal: Journal,
     *,
-    manners: Manners | None = None,
+    limits: RateLimits | None = None,
     check: Check | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Outcome]:
@@ -120,13 +120,13 @@ def download(
 
     No state of a server raises; a disk that is full or not writable raises ``OSError``.
     """
-    wanted = list(wishes)
-    run = _Run(manners or Manners(), journal, check, progress or (lambda done, total: None), len(wanted))
+    wanted = list(downloads)
+    run = _Run(limits or RateLimits(), journal, check, progress or (lambda done, total: None), len(wanted))
     try:
         asyncio.run(run.all(wanted))
     except BaseExceptionGroup as group:
         raise _first(group) from group
-    return {wish.key: run.outcomes[wish.key] for wish in wanted}
+    return {item.key: run.outcomes[item.key] for item in wanted}
 
 
 def has_md5(path: Path, md5: str) -> bool:
@@ -153,7 +153,7 @@ class _Host:
 
 @dataclass(slots=True)
 class _Run:
-    manners: Manners
+    limits: RateLimits
     journal: Journal
     check: Check | None
     progress: Callable[[int, int], None]
@@ -161,28 +161,28 @@ class _Run:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     told: Counter[str] = field(default_factory=Counter)
 
-    async def all(self, wishes: list[Wish]) -> None:
+    async def all(self, downloads: list[Download]) -> None:
         """Settle what needs no network, then one queue a link and two workers a host."""
         import httpx
 
         # Names are looked up in threads: more of them than cores, or one slow lookup holds up every other host.
-        threads = ThreadPoolExecutor(self.manners.concurrency + 4, thread_name_prefix="download")
+        threads = ThreadPoolExecutor(self.limits.concurrency + 4, thread_name_prefix="download")
         asyncio.get_running_loop().set_default_executor(threads)
         known = await asyncio.to_thread(self.journal.read)
-        queues: dict[str, dict[tuple[str, str], list[Wish]]] = defaultdict(dict)
-        for wish in wishes:
-            before = known.get(wish.key)
-            if await asyncio.to_thread(has_md5, wish.path, wish.md5):
-                self._settle(wish, None)
+        queues: dict[str, dict[tuple[str, str], list[Download]]] = defaultdict(dict)
+        for item in downloads:
+            before = known.get(item.key)
+            if await asyncio.to_thread(has_md5, item.path, item.md5):
+                self._settle(item, None)
             elif before is not None and before.final and before.outcome is not None:
-                self._settle(wish, before.outcome)
-            elif (address := host_of(wish.url)) is None:
-                self._settle(wish, "bad_label_row")
+                self._settle(item, before.outcome)
+            elif (address := host_of(item.url)) is None:
+                self._settle(item, "bad_label_row")
             else:  # one link that is wanted for several faces is fetched once
-                queues[address].setdefault((wish.url, wish.md5), []).append(wish)
-        slots = asyncio.Semaphore(self.manners.concurrency)
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.manners.concurrency)
-        timeout = httpx.Timeout(self.manners.read_seconds, connect=self.manners.connect_seconds)
+                queues[address].setdefault((item.url, item.md5), []).append(item)
+        slots = asyncio.Semaphore(self.limits.concurrency)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.limits.concurrency)
+        timeout = httpx.Timeout(self.limits.read_seconds, connect=self.limits.connect_seconds)
         headers = {"User-Agent": _user_agent(), "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
         async with (
             httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits, follow_redirects=True) as client,
@@ -190,58 +190,58 @@ class _Run:
         ):
             for links in queues.values():
                 host, queue = _Host(), list(reversed(links.values()))
-                for _ in range(min(self.manners.per_host, len(queue))):
+                for _ in range(min(self.limits.per_host, len(queue))):
                     tasks.create_task(self._work(client, slots, host, queue))
 
     async def _work(
-        self, client: httpx.AsyncClient, slots: asyncio.Semaphore, host: _Host, queue: list[list[Wish]]
+        self, client: httpx.AsyncClient, slots: asyncio.Semaphore, host: _Host, queue: list[list[Download]]
     ) -> None:
         while queue:
             same = queue.pop()
             found = await self._fetch(client, slots, host, same[0])
-            for wish in same:
-                await self._keep(wish, found)
+            for item in same:
+                await self._keep(item, found)
 
-    async def _fetch(self, client: httpx.AsyncClient, slots: asyncio.Semaphore, host: _Host, wish: Wish) -> Found:
+    async def _fetch(self, client: httpx.AsyncClient, slots: asyncio.Semaphore, host: _Host, item: Download) -> Found:
         found = Found("gone", final=False)
-        for number in range(self.manners.tries):
-            if host.failures >= self.manners.dead_after:
+        for number in range(self.limits.tries):
+            if host.failures >= self.limits.dead_after:
                 return Found("gone", final=False)
             if number:
-                wait = max(found.wait_seconds, self.manners.first_wait_seconds * 2 ** (number - 1))
-                await asyncio.sleep(min(wait, self.manners.longest_wait_seconds))
+                wait = max(found.wait_seconds, self.limits.first_wait_seconds * 2 ** (number - 1))
+                await asyncio.sleep(min(wait, self.limits.longest_wait_seconds))
             now = time.monotonic()
             start = max(now, host.next_start)
-            host.next_start = start + self.manners.host_pause_seconds
+            host.next_start = start + self.limits.host_pause_seconds
             await asyncio.sleep(start - now)
             async with slots:
-                found = await _try(client, wish, self.manners)
+                found = await _try(client, item, self.limits)
             host.failures = host.failures + 1 if found.unreachable else 0
             if found.final:
                 break
         return found
 
-    async def _keep(self, wish: Wish, found: Found) -> None:
+    async def _keep(self, item: Download, found: Found) -> None:
         if found.outcome is None and self.check is not None:
-            reason = await asyncio.to_thread(self.check, wish, found.data)
+            reason = await asyncio.to_thread(self.check, item, found.data)
             found = Found(reason, data=found.data)
         if found.outcome is None:
-            await asyncio.to_thread(write_bytes, wish.path, found.data)
-        self.journal.add(wish.key, found)
-        self._settle(wish, found.outcome)
+            await asyncio.to_thread(write_bytes, item.path, found.data)
+        self.journal.add(item.key, found)
+        self._settle(item, found.outcome)
 
-    def _settle(self, wish: Wish, outcome: Outcome) -> None:
-        self.outcomes[wish.key] = outcome
+    def _settle(self, item: Download, outcome: Outcome) -> None:
+        self.outcomes[item.key] = outcome
         self.told["done"] += 1
         self.progress(self.told["done"], self.total)
 
 
-async def _try(client: httpx.AsyncClient, wish: Wish, manners: Manners) -> Found:
+async def _try(client: httpx.AsyncClient, item: Download, limits: RateLimits) -> Found:
     """One request and what it means."""
     import httpx
 
     try:
-        async with asyncio.timeout(manners.file_seconds), client.stream("GET", wish.url) as response:
+        async with asyncio.timeout(limits.file_seconds), client.stream("GET", item.url) as response:
             if response.status_code != httpx.codes.OK:
                 return _of_status(response.status_code, response.headers)
             parts: list[bytes] = []
@@ -249,7 +249,7 @@ async def _try(client: httpx.AsyncClient, wish: Wish, manners: Manners) -> Found
             async for part in response.aiter_bytes():
                 parts.append(part)
                 size += len(part)
-                if size > manners.max_bytes:
+                if size > limits.max_bytes:
                     return Found("refused")
     except (httpx.ConnectError, httpx.ConnectTimeout):
         return Found("gone", final=False, unreachable=True)
@@ -262,7 +262,7 @@ async def _try(client: httpx.AsyncClient, wish: Wish, manners: Manners) -> Found
     except httpx.HTTPError:
         return Found("refused", final=False)
     data = b"".join(parts)
-    if hashlib.md5(data, usedforsecurity=False).hexdigest() == wish.md5.lower():
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() == item.md5.lower():
         return Found(None, data=data)
     return await asyncio.to_thread(_of_other, data)
 

@@ -52,7 +52,7 @@ def photo_conditions(
     }
 
 
-def looks_of(columns: Mapping[str, Float32Array]) -> dict[str, npt.NDArray[np.bool_]]:
+def masks_of_looks(columns: Mapping[str, Float32Array]) -> dict[str, npt.NDArray[np.bool_]]:
     """Look -> which of N photographs have it, of the columns of ``photo_conditions`` and their ``valid``.
 
     All are in colour and whole. ``studio``: sharp, looking ahead, before something plain; ``natural``: sharp, before

@@ -28,7 +28,7 @@ from mien.core.progress import OnProgress
 from mien.core.records import SourcePhoto
 from mien.datasets import catalog, chunks, filters, hashes, splits
 from mien.datasets.catalog import CatalogRow
-from mien.datasets.chunks import Chunk, ChunkReport, Finder
+from mien.datasets.chunks import Chunk, ChunkReport, FaceNetworks
 from mien.datasets.layout import SHARDS, check_source_name
 
 CHUNK_PHOTOS = 128
@@ -38,7 +38,7 @@ CROP_VERSION = 1  # changes when the same photo would give another crop
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SourceJob:
     """One source to prepare: its name in the catalogue, its terms, its rules and its photos in a fixed order."""
 
     source: str
@@ -79,10 +79,10 @@ class Summary:
 
 
 def prepare(
-    job: Job,
+    job: SourceJob,
     dest: Path,
     *,
-    load_finder: Callable[[], Finder],
+    load_finder: Callable[[], FaceNetworks],
     jobs: int = 1,
     on_progress: OnProgress | None = None,
 ) -> Summary:
@@ -128,7 +128,7 @@ def prepare(
         )
 
 
-def _chunks(job: Job, work: Path) -> list[Chunk]:
+def _chunks(job: SourceJob, work: Path) -> list[Chunk]:
     starts = range(0, len(job.photos), CHUNK_PHOTOS)
     return [
         Chunk(
@@ -145,7 +145,7 @@ def _chunks(job: Job, work: Path) -> list[Chunk]:
     ]
 
 
-def _reports(waiting: Sequence[Chunk], load_finder: Callable[[], Finder], jobs: int) -> Iterator[ChunkReport]:
+def _reports(waiting: Sequence[Chunk], load_finder: Callable[[], FaceNetworks], jobs: int) -> Iterator[ChunkReport]:
     if not waiting:
         return
     if jobs == 1:
@@ -181,7 +181,9 @@ def _reports(waiting: Sequence[Chunk], load_finder: Callable[[], Finder], jobs: 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _finish(job: Job, dest: Path, manifest: dict[str, Any], fingerprint: str, todo: Sequence[Chunk]) -> dict[str, Any]:
+def _finish(
+    job: SourceJob, dest: Path, manifest: dict[str, Any], fingerprint: str, todo: Sequence[Chunk]
+) -> dict[str, Any]:
     """Lay the crops into shards, write catalogue and dataset.json; returns the source's entry in it."""
     catalog.write_manifest(dest, {**manifest, "complete": False})  # until the last line nobody reads DEST
     others = [row for row in catalog.read_catalog(dest) if row.source != job.source]

@@ -13,7 +13,7 @@ from mien.evaluation import plots
 from mien.evaluation.crowd_judged import ADULT_YEARS
 from mien.evaluation.faces import Faces
 from mien.evaluation.metrics import mean_absolute_error, metric_name
-from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
+from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section, shown
 from mien.evaluation.statistics import mean_interval, proportion
 
 AGE_BINS = (0, 5, 10, 20, 35, 50, 65, 80, 120)  # years, lower edges
@@ -50,7 +50,7 @@ def examine(faces: Faces, estimates: AgeSexPredictions, *, title: str, provenanc
         "On faces that it never saw",
         "Held-out real faces; each is read twice, once mirrored, and the answers are averaged.",
         tuple(figures),
-        (Table(("group", "n", "age error", "signed", "sex right"), tuple(_rows(faces, estimates))),),
+        (ReportTable(("group", "n", "age error", "signed", "sex right"), tuple(_rows(faces, estimates))),),
         _pictures(faces, estimates),
     )
     worst = f"age error {figures[0].shown}" if aged.any() else "age unknown"

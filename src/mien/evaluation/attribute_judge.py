@@ -11,7 +11,7 @@ from mien.core.errors import TooFewError
 from mien.core.records import Float32Array
 from mien.evaluation import plots
 from mien.evaluation.metrics import area_under_curve, metric_name
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section, shown
 from mien.evaluation.statistics import mean_interval, proportion
 
 FEWEST = 5  # faces of either kind: with fewer an attribute is not examined
@@ -82,7 +82,7 @@ def _attributes(seen: AttributePredictions, marks: Float32Array) -> list[Section
             "not reach 1. Where every face has one of a group (hair colour, say), only faces with a mark in the group "
             "count. Intervals are over attributes. Thresholds were chosen on the validation split.",
             tuple(figures),
-            (Table(columns, tuple(rows)),),
+            (ReportTable(columns, tuple(rows)),),
             (ReportPicture("areas", "Area under the curve, attribute by attribute", picture),),
         )
     ]
@@ -113,7 +113,7 @@ def _races(seen: tuple[str, ...], truth: tuple[str, ...]) -> list[Section]:
     ]
 
 
-def confusion(seen: tuple[str, ...], truth: tuple[str, ...], what: str) -> Table:
+def confusion(seen: tuple[str, ...], truth: tuple[str, ...], what: str) -> ReportTable:
     """A row a race that is there: n, and the share that the judge calls each of the five."""
     guesses: npt.NDArray[np.str_] = np.array(seen)
     rows: list[tuple[str | int | float | None, ...]] = []
@@ -121,4 +121,4 @@ def confusion(seen: tuple[str, ...], truth: tuple[str, ...], what: str) -> Table
         chosen = np.array([entry == race for entry in truth], bool)
         if chosen.any():
             rows.append((race, int(chosen.sum()), *(shown(float((guesses[chosen] == r).mean()), "%") for r in RACES)))
-    return Table((what, "n", *(f"judged {race}" for race in RACES)), tuple(rows))
+    return ReportTable((what, "n", *(f"judged {race}" for race in RACES)), tuple(rows))

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.attributes.calibration import Calibration
-from mien.attributes.reader import Readings
-from mien.attributes.targets import Truths
+from mien.attributes.reader import HeadPredictions
+from mien.attributes.targets import FaceLabels
 from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.errors import TooFewError
 from mien.core.seeding import stream
 from mien.evaluation import plots
 from mien.evaluation.attributes_metrics import Scores, balanced_accuracy, scores
 from mien.evaluation.metrics import area_under_curve, metric_name
-from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
+from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section, shown
 from mien.evaluation.statistics import Interval, mean_interval, proportion
 
 ADULT_YEARS = 20
@@ -40,8 +40,8 @@ PROTOCOL = (
 class HeldOutPredictions:
     """N faces: what was read of them, what is known of them, and who annotated them."""
 
-    readings: Readings
-    truths: Truths
+    readings: HeadPredictions
+    labels: FaceLabels
     sources: tuple[str, ...]
     races: tuple[str, ...]  # "" unknown
     people: tuple[str, ...]  # who it is; "" nobody says
@@ -59,7 +59,7 @@ def examine(
 
     ``TooFewError`` for fewer than 30 faces with attributes and none of known sex or age.
     """
-    marked = faces.truths.marked
+    marked = faces.labels.marked
     sections = []
     summary = []
     if int(marked.sum()) >= FEWEST:
@@ -69,7 +69,7 @@ def examine(
             f"accuracy {shown(float(np.mean(found.accuracy)), '%')}, balanced accuracy "
             f"{shown(_mean(found.balanced_accuracy), '%')}, AUC {_mean(found.auc):.3f} over 73 attributes"
         )
-    if not (np.isnan(faces.truths.female) & np.isnan(faces.truths.ages_years)).all():
+    if not (np.isnan(faces.labels.female) & np.isnan(faces.labels.ages_years)).all():
         section = _sex_and_age(faces)
         sections.append(section)
         summary += [f"{figure.label} {figure.shown}" for figure in section.figures[:1]]
@@ -84,11 +84,15 @@ def _mean(values: npt.NDArray[np.float64]) -> float:
 
 
 def _scores(
-    readings: Readings, truths: Truths, chosen: npt.NDArray[np.int64], fitted: Calibration, usual: npt.ArrayLike
+    readings: HeadPredictions,
+    labels: FaceLabels,
+    chosen: npt.NDArray[np.int64],
+    fitted: Calibration,
+    usual: npt.ArrayLike,
 ) -> Scores:
     return scores(
         readings.probabilities[chosen],
-        truths.marks[chosen],
+        labels.attributes[chosen],
         accuracy_threshold=fitted.accuracy_threshold,
         balanced_threshold=fitted.balanced_threshold,
         usual=usual,
@@ -96,12 +100,12 @@ def _scores(
 
 
 def _marks(faces: HeldOutPredictions, fitted: Calibration, usual: npt.NDArray[np.float64]) -> tuple[Section, Scores]:
-    rows = np.flatnonzero(faces.truths.marked)
-    found = _scores(faces.readings, faces.truths, rows, fitted, usual)
+    rows = np.flatnonzero(faces.labels.marked)
+    found = _scores(faces.readings, faces.labels, rows, fitted, usual)
     drawn = []
     for k in range(ROUNDS):
         sample = rows[stream(0, "bootstrap", k).integers(0, len(rows), len(rows))]
-        again = _scores(faces.readings, faces.truths, sample, fitted, usual)
+        again = _scores(faces.readings, faces.labels, sample, fitted, usual)
         drawn.append((again.accuracy.mean(), _mean(again.balanced_accuracy), _mean(again.auc)))
     low, high = np.percentile(np.array(drawn), [2.5, 97.5], axis=0)
 
@@ -153,17 +157,19 @@ def _marks(faces: HeldOutPredictions, fitted: Calibration, usual: npt.NDArray[np
         ),
     )
     heads = _heads(faces, rows)
-    return Section("73 attributes", " ".join(text), figures, (Table(columns, rows_of_table), heads), (picture,)), found
+    return Section(
+        "73 attributes", " ".join(text), figures, (ReportTable(columns, rows_of_table), heads), (picture,)
+    ), found
 
 
-def _heads(faces: HeldOutPredictions, rows: npt.NDArray[np.int64]) -> Table:
+def _heads(faces: HeldOutPredictions, rows: npt.NDArray[np.int64]) -> ReportTable:
     """How often each of the 42 softmaxes picks the class that is right, on faces of which one is known."""
     from mien.attributes.targets import group_classes
 
-    truths = faces.truths.of(rows)
+    labels = faces.labels.of(rows)
     lines: list[tuple[str | int | float | None, ...]] = []
     for place, group in enumerate(GROUPS):
-        classes = group_classes(truths, place)
+        classes = group_classes(labels, place)
         known = classes >= 0
         if not known.any():
             continue
@@ -172,7 +178,7 @@ def _heads(faces: HeldOutPredictions, rows: npt.NDArray[np.int64]) -> Table:
         right = float((said == classes[known]).mean())
         lines.append((group.name, int(known.sum()), len(group.classes), _cell(usual, "%"), _cell(right, "%")))
     caption = "The 42 softmaxes, on the faces whose class is known (README of the labels: a 0 is absent or unsure)."
-    return Table(("group", "n", "classes", "most frequent class", "right"), tuple(lines), caption)
+    return ReportTable(("group", "n", "classes", "most frequent class", "right"), tuple(lines), caption)
 
 
 def _cell(value: float, unit: str = "") -> str | None:
@@ -181,32 +187,32 @@ def _cell(value: float, unit: str = "") -> str | None:
 
 def _people(faces: HeldOutPredictions, fitted: Calibration) -> Section:
     """The same figures on parts of the people: means over the attributes that both kinds of faces are there for."""
-    truths, readings = faces.truths, faces.readings
+    labels, readings = faces.labels, faces.readings
     parts: list[tuple[str, npt.NDArray[np.bool_]]] = [
-        ("female", truths.female == 1),
-        ("male", truths.female == 0),
-        ("of unknown sex", np.isnan(truths.female)),
+        ("female", labels.female == 1),
+        ("male", labels.female == 0),
+        ("of unknown sex", np.isnan(labels.female)),
     ]
     for group in ("ethnicity", "age"):
         names = next(each for each in GROUPS if each.name == group).members
-        parts += [(f"marked {name}", truths.marks[:, NAMES.index(name)] == 1) for name in names]
+        parts += [(f"marked {name}", labels.attributes[:, NAMES.index(name)] == 1) for name in names]
     lines: list[tuple[str | int | float | None, ...]] = []
     for label, part in parts:
-        rows = np.flatnonzero(part & truths.marked)
+        rows = np.flatnonzero(part & labels.marked)
         if len(rows) < FEWEST:
             lines.append((label, len(rows), None, None, None, None))
             continue
-        chances, truth = readings.probabilities[rows], truths.marks[rows] > 0.5
-        accuracy = float(((chances >= fitted.accuracy_threshold) == truth).mean())
+        probabilities, truth = readings.probabilities[rows], labels.attributes[rows] > 0.5
+        accuracy = float(((probabilities >= fitted.accuracy_threshold) == truth).mean())
         both = np.minimum(truth.sum(0), (~truth).sum(0)) >= FEWEST_OF_A_KIND
         columns = np.flatnonzero(both)
-        said = chances >= fitted.balanced_threshold
+        said = probabilities >= fitted.balanced_threshold
         balanced = np.array([balanced_accuracy(said[:, k], truth[:, k]) for k in columns])
-        area = np.array([area_under_curve(chances[:, k], truth[:, k]) for k in columns])
+        area = np.array([area_under_curve(probabilities[:, k], truth[:, k]) for k in columns])
         lines.append(
             (label, len(rows), _cell(accuracy, "%"), _cell(_mean(balanced), "%"), _cell(_mean(area)), len(columns))
         )
-    table = Table(("people", "n", "accuracy", "balanced", "AUC", "attributes that count"), tuple(lines))
+    table = ReportTable(("people", "n", "accuracy", "balanced", "AUC", "attributes that count"), tuple(lines))
     return Section(
         "Groups of people",
         f"Groups as the labels have them. Balanced accuracy and AUC over the attributes with at least "
@@ -218,10 +224,10 @@ def _people(faces: HeldOutPredictions, fitted: Calibration) -> Section:
 
 
 def _sex_and_age(faces: HeldOutPredictions) -> Section:
-    truths, readings = faces.truths, faces.readings
-    sexed, aged = ~np.isnan(truths.female), ~np.isnan(truths.ages_years)
-    right = (readings.female > 0.5) == (truths.female > 0.5)
-    error = readings.age_years - truths.ages_years
+    labels, readings = faces.labels, faces.readings
+    sexed, aged = ~np.isnan(labels.female), ~np.isnan(labels.ages_years)
+    right = (readings.female > 0.5) == (labels.female > 0.5)
+    error = readings.age_years - labels.ages_years
     figures: list[Figure] = []
 
     def share(metric: str, label: str, chosen: npt.NDArray[np.bool_]) -> None:
@@ -234,11 +240,11 @@ def _sex_and_age(faces: HeldOutPredictions) -> Section:
     share(
         "sex-right-adults",
         f"sex right, known age of {ADULT_YEARS} and over",
-        sexed & (truths.ages_years >= ADULT_YEARS),
+        sexed & (labels.ages_years >= ADULT_YEARS),
     )
-    share("sex-right-attributes", "sex right, faces with attributes", sexed & truths.marked)
+    share("sex-right-attributes", "sex right, faces with attributes", sexed & labels.marked)
     share("sex-right-all", "sex right, all faces of known sex", sexed)
-    agreed = sex_of_people(faces.people, truths.female)
+    agreed = sex_of_people(faces.people, labels.female)
     twice = ~np.isnan(agreed)
     if twice.any():
         n, met = int(twice.sum()), int(((readings.female > 0.5) == (agreed > 0.5))[twice].sum())
@@ -255,11 +261,11 @@ def _sex_and_age(faces: HeldOutPredictions) -> Section:
             found: Interval = mean_interval(values)
             name = metric_name(metric, FEATURES, found.n)
             figures.append(Figure.of(found, name=name, label=label, subject="heads", unit="years", better=better))
-    table = Table(("people", "n", "age error", "signed", "sex right"), tuple(_who_rows(faces, right, error)))
+    table = ReportTable(("people", "n", "age error", "signed", "sex right"), tuple(_who_rows(faces, right, error)))
     pictures = []
     if aged.any():
         drawn = plots.scatter(
-            truths.ages_years[aged], readings.age_years[aged], x_label="age, years", y_label="age read, years"
+            labels.ages_years[aged], readings.age_years[aged], x_label="age, years", y_label="age read, years"
         )
         pictures.append(ReportPicture("ages", "Age as known and as read.", drawn))
     text = (
@@ -287,17 +293,17 @@ def sex_of_people(people: Sequence[str], female: npt.NDArray[np.float32]) -> npt
 def _who_rows(
     faces: HeldOutPredictions, right: npt.NDArray[np.bool_], error: npt.NDArray[np.float32]
 ) -> list[tuple[str | int | float | None, ...]]:
-    truths = faces.truths
+    labels = faces.labels
     groups: list[tuple[str, npt.NDArray[np.bool_]]] = []
     for low, high in pairwise(AGE_BINS):
         name = f"{low} to {high - 1} years" if high < AGE_BINS[-1] else f"{low} years and over"
-        groups.append((name, (truths.ages_years >= low) & (truths.ages_years < high)))
-    groups += [("female", truths.female == 1), ("male", truths.female == 0)]
+        groups.append((name, (labels.ages_years >= low) & (labels.ages_years < high)))
+    groups += [("female", labels.female == 1), ("male", labels.female == 0)]
     groups += [(race, _equal(faces.races, race)) for race in sorted({race for race in faces.races if race})]
     groups += [(f"source {source}", _equal(faces.sources, source)) for source in sorted(set(faces.sources))]
     lines: list[tuple[str | int | float | None, ...]] = []
     for name, part in groups:
-        aged, sexed = part & ~np.isnan(truths.ages_years), part & ~np.isnan(truths.female)
+        aged, sexed = part & ~np.isnan(labels.ages_years), part & ~np.isnan(labels.female)
         if not (aged | sexed).any():
             continue
         absolute = float(np.abs(error[aged]).mean()) if aged.any() else float("nan")

@@ -41,9 +41,9 @@ def scores(
     usual: npt.ArrayLike,
 ) -> Scores:
     """Figures of probabilities (N A) against marks (N A, 0 or 1); ``usual`` (A): the majority of the training data."""
-    chances, truth = np.asarray(probabilities, np.float64), np.asarray(marks) > 0.5
-    at_accuracy = chances >= np.asarray(accuracy_threshold, np.float64)
-    at_balanced = chances >= np.asarray(balanced_threshold, np.float64)
+    probabilities, truth = np.asarray(probabilities, np.float64), np.asarray(marks) > 0.5
+    at_accuracy = probabilities >= np.asarray(accuracy_threshold, np.float64)
+    at_balanced = probabilities >= np.asarray(balanced_threshold, np.float64)
     columns = range(truth.shape[1])
     return Scores(
         n=len(truth),
@@ -51,9 +51,9 @@ def scores(
         majority=(truth == (np.asarray(usual) > 0.5)).mean(0),
         accuracy=(at_accuracy == truth).mean(0),
         balanced_accuracy=np.array([balanced_accuracy(at_balanced[:, k], truth[:, k]) for k in columns]),
-        auc=np.array([area_under_curve(chances[:, k], truth[:, k]) for k in columns]),
-        average_precision=np.array([average_precision(chances[:, k], truth[:, k]) for k in columns]),
-        calibration_error=np.array([calibration_error(chances[:, k], truth[:, k]) for k in columns]),
+        auc=np.array([area_under_curve(probabilities[:, k], truth[:, k]) for k in columns]),
+        average_precision=np.array([average_precision(probabilities[:, k], truth[:, k]) for k in columns]),
+        calibration_error=np.array([calibration_error(probabilities[:, k], truth[:, k]) for k in columns]),
     )
 
 
@@ -77,9 +77,9 @@ def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     return float(average_precision_score(truth, np.asarray(scores, np.float64)))
 
 
-def calibration_error(chances: npt.ArrayLike, truth: npt.ArrayLike, *, bins: int = 10) -> float:
+def calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLike, *, bins: int = 10) -> float:
     """Expected calibration error over bins of equal size (Naeini et al. 2015); NaN for fewer faces than bins."""
-    x, right = np.asarray(chances, np.float64), np.asarray(truth, np.float64)
+    x, right = np.asarray(probabilities, np.float64), np.asarray(truth, np.float64)
     if len(x) < bins:
         return float("nan")
     parts = np.array_split(np.argsort(x, kind="stable"), bins)

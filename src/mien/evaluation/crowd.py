@@ -80,8 +80,8 @@ def judge_crowd(
         judged[crowd.name] = judge_faces(crowd.name, crowd.faces, judges, on_stage, limit_identity=len(real.held_out))
     by_source = {}
     for source, faces in real.by_source.items():
-        with counted(on_stage(f"cascades on real faces of {source}"), len(faces)) as advance:
-            by_source[source] = detects(faces.crops, progress=advance)
+        with counted(on_stage(f"cascades on real faces of {source}"), len(faces)) as on_advance:
+            by_source[source] = detects(faces.crops, progress=on_advance)
     sweeps = {crowd.name: _sweep(crowd, judges, on_stage) for crowd in crowds}
     memories = {
         name: Memory.of(one.identity[:MEMORY_SAMPLES], real.training)
@@ -121,13 +121,13 @@ def judge_faces(
     name: str, faces: Faces, judges: Judges, on_stage: OnStage, *, limit_identity: int | None = None
 ) -> JudgedFaces:
     """Everything that the judges say of a set of faces; identity only of the first ``limit_identity``."""
-    with counted(on_stage(f"{name}: cascades"), len(faces)) as advance:
-        found = detects(faces.crops, progress=advance)
-    with counted(on_stage(f"{name}: sex and age"), len(faces)) as advance:
-        estimates = judges.estimate(faces.crops, advance)
+    with counted(on_stage(f"{name}: cascades"), len(faces)) as on_advance:
+        found = detects(faces.crops, progress=on_advance)
+    with counted(on_stage(f"{name}: sex and age"), len(faces)) as on_advance:
+        estimates = judges.estimate(faces.crops, on_advance)
     some = faces.crops[:limit_identity]
-    with counted(on_stage(f"{name}: identity"), len(some)) as advance:
-        identity = judges.identity(some, advance)
+    with counted(on_stage(f"{name}: identity"), len(some)) as on_advance:
+        identity = judges.identity(some, on_advance)
     return JudgedFaces(name, faces, found, estimates, identity)
 
 
@@ -137,16 +137,16 @@ def _races(sets: Mapping[str, Faces], judges: Judges, on_stage: OnStage) -> Mapp
     if len(sets) < 2:
         return found
     for name, faces in sets.items():
-        with counted(on_stage(f"{name}: race"), len(faces)) as advance:
-            found[name] = faces, judges.attributes(faces.crops, advance, races=True).races
+        with counted(on_stage(f"{name}: race"), len(faces)) as on_advance:
+            found[name] = faces, judges.attributes(faces.crops, on_advance, races=True).races
     return found
 
 
 def _sweep(crowd: MadeCrowd, judges: Judges, on_stage: OnStage) -> Sweep:
     ages, people = crowd.sweep.shape[:2]
     flat = crowd.sweep.reshape(-1, *crowd.sweep.shape[2:])
-    with counted(on_stage(f"{crowd.name}: age sweep"), len(flat)) as advance:
-        estimates = judges.estimate(flat, advance)
+    with counted(on_stage(f"{crowd.name}: age sweep"), len(flat)) as on_advance:
+        estimates = judges.estimate(flat, on_advance)
     return Sweep(
         asked_years=crowd.sweep_ages_years,
         judged_years=estimates.ages_years.reshape(ages, people),

@@ -22,7 +22,7 @@ from mien.evaluation.crowd_judged import slug_of
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import Judges
 from mien.evaluation.metrics import metric_name
-from mien.evaluation.report import Figure, ReportPicture, Section, Table, shown
+from mien.evaluation.report import Figure, ReportPicture, ReportTable, Section, shown
 from mien.evaluation.statistics import difference, mean_interval, proportion
 
 Mask = npt.NDArray[np.bool_]
@@ -71,17 +71,17 @@ def judge_words(name: str, words: Sequence[WordFaces], judges: Judges, on_stage:
     """Ask the judges about every face of every word."""
     found = []
     seen: dict[int, Mask] = {}  # several words share their open faces
-    with counted(on_stage(f"{name}: words"), sum(5 * len(word.asked) for word in words)) as advance:
+    with counted(on_stage(f"{name}: words"), sum(5 * len(word.asked) for word in words)) as on_advance:
         for word in words:
             place = NAMES.index(word.name)
             if id(word.open) not in seen:
-                seen[id(word.open)] = judges.attributes(word.open, advance, races=False).found
+                seen[id(word.open)] = judges.attributes(word.open, on_advance, races=False).found
             else:
-                advance(len(word.open))
+                on_advance(len(word.open))
             asked, denied = (
-                judges.attributes(crops, advance, races=False).found[:, place] for crops in (word.asked, word.denied)
+                judges.attributes(crops, on_advance, races=False).found[:, place] for crops in (word.asked, word.denied)
             )
-            sexes = [judges.estimate(crops, advance).is_female == word.female for crops in (word.asked, word.denied)]
+            sexes = [judges.estimate(crops, on_advance).is_female == word.female for crops in (word.asked, word.denied)]
             neither = seen[id(word.open)][:, place]
             found.append(WordJudged(word.name, word.word, word.who, asked, denied, neither, *sexes))
     return tuple(found)
@@ -91,8 +91,8 @@ def judge_marks(real: RealMarks | None, judges: Judges, on_stage: OnStage) -> Ma
     """For each attribute: whether it was found on the marked and on the unmarked real faces, where there are some."""
     if real is None or not len(real.crops):
         return {}
-    with counted(on_stage("real faces: attributes"), len(real.crops)) as advance:
-        found = judges.attributes(real.crops, advance, races=False).found
+    with counted(on_stage("real faces: attributes"), len(real.crops)) as on_advance:
+        found = judges.attributes(real.crops, on_advance, races=False).found
     parts = {name: (found[real.marks[:, k] == 1, k], found[real.marks[:, k] == 0, k]) for k, name in enumerate(NAMES)}
     return {name: pair for name, pair in parts.items() if min(len(part) for part in pair) >= FEWEST}
 
@@ -137,7 +137,7 @@ def words(
         "Some words are asked of one sex only, since the photographs hardly show them on the other. Sex as asked, said "
         "by judge-age-sex, shows whether a word takes the sex along.",
         tuple(figures),
-        (Table(columns, tuple(rows)),),
+        (ReportTable(columns, tuple(rows)),),
         tuple(ReportPicture(f"words-{slug_of(name)}", _caption(name), word_sheet(made[name])) for name in judged),
     )
 
@@ -222,7 +222,7 @@ def word_sheet(some: Sequence[WordFaces], *, pairs: int = 5, first: int = 0) -> 
 def races(seen: Mapping[str, tuple[Faces, tuple[str, ...]]]) -> Section | None:
     """Is the race asked for seen? ``seen``: name -> faces with the race asked for (or known), and the judge's word."""
     figures: list[Figure] = []
-    tables: list[Table] = []
+    tables: list[ReportTable] = []
     for name, (faces, said) in seen.items():
         truth, guesses = np.array(faces.races), np.array(said)
         known = np.isin(truth, RACES)
@@ -243,7 +243,7 @@ def races(seen: Mapping[str, tuple[Faces, tuple[str, ...]]]) -> Section | None:
             )
         if known.any():
             table = confusion(said, faces.races, "annotated" if name == "real" else "asked for")
-            tables.append(Table(table.columns, table.rows, caption=name))
+            tables.append(ReportTable(table.columns, table.rows, caption=name))
     if len(tables) < 2:  # nobody but the real faces has a race
         return None
     return Section(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mien.evaluation import metrics, plots
 from mien.evaluation.crowd_judged import ADULT_YEARS, JudgedFaces, Sweep, adults, anyone, slug_of
 from mien.evaluation.faces import Faces
-from mien.evaluation.report import Figure, ReportPicture, Section, Table, shown
+from mien.evaluation.report import Figure, ReportPicture, ReportTable, Section, shown
 from mien.evaluation.statistics import Moments, mean_interval, proportion
 
 AGE_BINS = (0, 10, 20, 35, 50, 65, 120)  # years, lower edges
@@ -133,7 +133,7 @@ def age_sweep(sweeps: Mapping[str, Sweep]) -> Section:
         "Does age rise when asked to?",
         "The same noise asked for at every age. The paper calls its own age control unsuccessful.",
         figures=tuple(figures),
-        tables=(Table(("crowd", "age asked", "mean age judged"), tuple(rows)),),
+        tables=(ReportTable(("crowd", "age asked", "mean age judged"), tuple(rows)),),
         pictures=tuple(pictured),
     )
 
@@ -182,7 +182,7 @@ def groups(judged: Mapping[str, JudgedFaces], raced: Mapping[str, JudgedFaces], 
         "words), there of faces asked for with that race. Distances within a group are in identity features and "
         "compare the generated with the real faces of that group; Fréchet distances only where both have more than "
         "128 faces.",
-        tables=(Table(columns, tuple(rows)),),
+        tables=(ReportTable(columns, tuple(rows)),),
     )
 
 

@@ -21,7 +21,7 @@ from mien.datasets.reasons import REASONS
 from mien.datasets.report import SourceTally
 from mien.datasets.splits import SPLITS
 from mien.evaluation import plots
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section
 
 _Cells = tuple[tuple[str | int | float | None, ...], ...]
 
@@ -86,7 +86,7 @@ def _sources(tallies: Sequence[SourceTally]) -> Section:
         "male",
         "sex unknown",
     )
-    table = Table(
+    table = ReportTable(
         columns,
         tuple(
             (
@@ -120,14 +120,16 @@ def _reasons(tallies: Sequence[SourceTally]) -> Section:
     )
     if not rows:
         return Section("What was dropped, and why", "Nothing was dropped.")
-    table = Table(("reason", "meaning", *(one.source for one in tallies), "all"), rows, "Photos dropped, by reason.")
+    table = ReportTable(
+        ("reason", "meaning", *(one.source for one in tallies), "all"), rows, "Photos dropped, by reason."
+    )
     return Section("What was dropped, and why", "Every photo has a row in the catalogue, kept or not.", (), (table,))
 
 
 def _splits(tallies: Sequence[SourceTally]) -> Section:
     rows: _Cells = tuple((one.source, *(one.splits[split] for split in SPLITS)) for one in tallies)
     text = "No person and no picture is in two splits: a group of faces goes to one split as a whole, by its hash."
-    return Section("Splits", text, (), (Table(("source", *SPLITS), rows, "Faces of each split."),))
+    return Section("Splits", text, (), (ReportTable(("source", *SPLITS), rows, "Faces of each split."),))
 
 
 def _reviews(dest: Path) -> Section | None:
@@ -143,7 +145,7 @@ def _reviews(dest: Path) -> Section | None:
     )
     by_label = Counter(label for decision in decisions for label in decision.changes)
     rows: _Cells = tuple((label, count) for label, count in by_label.most_common())
-    tables = (Table(("label", "faces on which it was corrected"), rows),) if rows else ()
+    tables = (ReportTable(("label", "faces on which it was corrected"), rows),) if rows else ()
     return Section("What people said of the labels", text, (), tables)
 
 
@@ -170,7 +172,7 @@ def _attributes(rows: Sequence[CatalogRow]) -> Section | None:
     text += " In this data what is not present may also be unsure, so shares are lower limits." if unsure else ""
     bars = plots.ranked({one.name: one.share for one in tallies}, x="share of the faces that the source speaks of")
     cells = tuple((one.name, one.present, one.absent, f"{100 * one.share:.1f} %") for one in tallies)
-    table = Table(("attribute", "present", "absent or unsure" if unsure else "absent", "share"), cells)
+    table = ReportTable(("attribute", "present", "absent or unsure" if unsure else "absent", "share"), cells)
     return Section(
         "Attributes", text, (), (table,), (ReportPicture("attributes", "Share of faces by attribute.", bars),)
     )
@@ -197,7 +199,7 @@ def _sheets(data: FaceDataset, tallies: Sequence[SourceTally]) -> Section:
             crops = list(data.decoded(np.array(places, np.int64), SHEET_PX))
             page = images.sheet(crops, min(SHEET_COLUMNS, len(crops)))
             pictures.append(
-                ReportPicture(f"sample-{number}", f"{len(crops)} faces of {one.source}, drawn by lot.", page)
+                ReportPicture(f"sample-{number}", f"{len(crops)} faces of {one.source}, drawn at random.", page)
             )
     text = "Crops as training sees them; what lies beyond the edge of a photo is mirrored."
     return Section("Samples", text, pictures=tuple(pictures))

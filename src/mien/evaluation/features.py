@@ -29,7 +29,7 @@ from mien.faces.inner_square import grey_outside
 IDENTITY = "dlib-resnet128-inner"
 APPEARANCE = "judge-age-sex144-inner"
 
-Advance = Callable[[int], None]  # told how many more are done
+OnAdvance = Callable[[int], None]  # told how many more are done
 
 
 class Judges(Protocol):
@@ -45,15 +45,15 @@ class Judges(Protocol):
         """Changes when the same crop would give other identity features."""
         ...
 
-    def identity(self, crops: UInt8Image, advance: Advance) -> Float32Array:
+    def identity(self, crops: UInt8Image, on_advance: OnAdvance) -> Float32Array:
         """Identity features (N 128) of crops (N S S 3)."""
         ...
 
-    def estimate(self, crops: UInt8Image, advance: Advance) -> AgeSexPredictions:
+    def estimate(self, crops: UInt8Image, on_advance: OnAdvance) -> AgeSexPredictions:
         """Ages, sexes and appearance features of crops (N S S 3)."""
         ...
 
-    def attributes(self, crops: UInt8Image, advance: Advance, *, races: bool) -> AttributePredictions:
+    def attributes(self, crops: UInt8Image, on_advance: OnAdvance, *, races: bool) -> AttributePredictions:
         """Attributes, and if ``races`` the race, of crops (N S S 3)."""
         ...
 
@@ -82,21 +82,21 @@ class NetworkJudges:
     def identity_version(self) -> str:
         return "dlib-1"  # network, window and mask: raise it with any of them
 
-    def identity(self, crops: UInt8Image, advance: Advance) -> Float32Array:
+    def identity(self, crops: UInt8Image, on_advance: OnAdvance) -> Float32Array:
         found = np.empty((len(crops), 128), np.float32)
         with torch.no_grad():
             for start in range(0, len(crops), self.batch_size):
                 part = slice(start, min(start + self.batch_size, len(crops)))
                 chips = dlib_crop(grey_outside(to_tensor(crops[part])))
                 found[part] = self.resnet(chips.contiguous(memory_format=torch.channels_last))["embedding"].numpy()
-                advance(part.stop - part.start)
+                on_advance(part.stop - part.start)
         return found
 
-    def estimate(self, crops: UInt8Image, advance: Advance) -> AgeSexPredictions:
-        return self.age_sex.estimate(crops, progress=advance)
+    def estimate(self, crops: UInt8Image, on_advance: OnAdvance) -> AgeSexPredictions:
+        return self.age_sex.estimate(crops, progress=on_advance)
 
-    def attributes(self, crops: UInt8Image, advance: Advance, *, races: bool) -> AttributePredictions:
-        return self.attribute_judge.look(crops, races=races, progress=advance)
+    def attributes(self, crops: UInt8Image, on_advance: OnAdvance, *, races: bool) -> AttributePredictions:
+        return self.attribute_judge.look(crops, races=races, progress=on_advance)
 
 
 def stored_identity(
@@ -108,10 +108,10 @@ def stored_identity(
     if kept is not None:
         return kept
     found: list[Float32Array] = []
-    with counted(on_stage(f"features of {len(rows):,} real faces"), len(rows)) as advance:
+    with counted(on_stage(f"features of {len(rows):,} real faces"), len(rows)) as on_advance:
         for start in range(0, len(rows), 1024):
             faces = read_faces(dest, rows[start : start + 1024], size)
-            found.append(judges.identity(faces.crops, advance))
+            found.append(judges.identity(faces.crops, on_advance))
     features = np.concatenate(found)
     buffer = io.BytesIO()
     np.savez(buffer, features=features)

@@ -28,7 +28,7 @@ from mien.evaluation.features import IDENTITY, Judges, unknown_labels
 from mien.evaluation.imagine_sets import AttributeSet, obeyed
 from mien.evaluation.imagine_variety import MethodPredictions, RealPairs, figure_of, real_pairs, sheet_identity, variety
 from mien.evaluation.metrics import metric_name
-from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
+from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section, shown
 from mien.evaluation.statistics import Float64Array, Interval, mean_interval
 
 BoolArray = npt.NDArray[np.bool_]
@@ -98,8 +98,8 @@ def _answers(made: MadeFaces, judges: Judges, on_stage: OnStage) -> MethodPredic
     descriptions, samples = made.crops.shape[:2]
     flat = np.ascontiguousarray(made.crops.swapaxes(0, 1)).reshape(-1, *made.crops.shape[2:])
     judged = judge_faces(made.name, unknown_labels(flat), judges, on_stage)
-    with counted(on_stage(f"{made.name}: attributes"), len(flat)) as advance:
-        found = judges.attributes(flat, advance, races=False).found
+    with counted(on_stage(f"{made.name}: attributes"), len(flat)) as on_advance:
+        found = judges.attributes(flat, on_advance, races=False).found
     identity = judged.identity.astype(np.float64)
     return MethodPredictions(
         made.places,
@@ -172,7 +172,7 @@ def _attributes(answers: Mapping[str, MethodPredictions], sets: Sequence[Attribu
     return Section(
         "Attribute by attribute",
         "The share of faces on which the judge finds the attribute, of those whose description has it.",
-        tables=(Table(columns, tuple(rows)),),
+        tables=(ReportTable(columns, tuple(rows)),),
     )
 
 
@@ -229,7 +229,7 @@ def _sheets(methods: Sequence[MadeFaces], sets: Sequence[AttributeSet]) -> Secti
         tiles = [crop for row in some.swapaxes(0, 1) for crop in row]
         caption = f"{made.name}: the first {len(some)} descriptions, one a column"
         pictures.append(ReportPicture(f"faces-{slug_of(made.name)}", caption, sheet(tiles, len(some))))
-    table = Table(("column", "description"), tuple((k + 1, one.words) for k, one in enumerate(sets[:SHOWN])))
+    table = ReportTable(("column", "description"), tuple((k + 1, one.words) for k, one in enumerate(sets[:SHOWN])))
     return Section("Faces", "The first descriptions of the run, not chosen.", tables=(table,), pictures=tuple(pictures))
 
 

@@ -57,16 +57,16 @@ class JudgedPairs:
 def real_pairs(pairs: RealPairs, judges: Judges, on_stage: OnStage) -> JudgedPairs:
     """Identity features of real people who are alike."""
     flat = pairs.crops.reshape(-1, *pairs.crops.shape[2:])
-    with counted(on_stage(pairs.name), len(flat)) as advance:
-        found = judges.identity(flat, advance).astype(np.float64)
+    with counted(on_stage(pairs.name), len(flat)) as on_advance:
+        found = judges.identity(flat, on_advance).astype(np.float64)
     return JudgedPairs(pairs.name, found.reshape(*pairs.crops.shape[:2], -1), pairs.about)
 
 
 def sheet_identity(name: str, sheets: UInt8Image, judges: Judges, on_stage: OnStage) -> Float64Array:
     """Q K 128: identity features of sheets Q K S S 3."""
     flat = sheets.reshape(-1, *sheets.shape[2:])
-    with counted(on_stage(f"{name}: whole sheets"), len(flat)) as advance:
-        found = judges.identity(flat, advance).astype(np.float64)
+    with counted(on_stage(f"{name}: whole sheets"), len(flat)) as on_advance:
+        found = judges.identity(flat, on_advance).astype(np.float64)
     return found.reshape(*sheets.shape[:2], -1)
 
 

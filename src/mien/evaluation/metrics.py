@@ -231,11 +231,11 @@ def area_under_curve(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     return float(roc_auc_score(truth, np.asarray(scores, np.float64).ravel()))
 
 
-def mean_absolute_error(estimates: Sequence[float] | npt.ArrayLike, truths: Sequence[float] | npt.ArrayLike) -> float:
+def mean_absolute_error(estimates: Sequence[float] | npt.ArrayLike, labels: Sequence[float] | npt.ArrayLike) -> float:
     """The mean of |estimate - truth| in the unit of both; needs one pair."""
-    a, b = np.asarray(estimates, np.float64).ravel(), np.asarray(truths, np.float64).ravel()
+    a, b = np.asarray(estimates, np.float64).ravel(), np.asarray(labels, np.float64).ravel()
     if len(a) != len(b):
-        raise ValueError(f"mean absolute error: {len(a)} estimates and {len(b)} truths")
+        raise ValueError(f"mean absolute error: {len(a)} estimates and {len(b)} labels")
     if not len(a):
         raise TooFewError("mean absolute error: 0 pairs, needed is 1 or more")
     return float(np.abs(a - b).mean())

@@ -23,7 +23,7 @@ from mien.core.records import Box, Detection, Face, Float32Array, UInt8Image
 from mien.core.seeding import stream
 from mien.evaluation.detection import detects
 from mien.evaluation.faces import FaceRow, dataset_rows
-from mien.evaluation.features import Advance, NetworkJudges
+from mien.evaluation.features import NetworkJudges, OnAdvance
 from mien.evaluation.portrait_kept import HAT, KeptJudges
 from mien.evaluation.statistics import Float64Array
 from mien.evaluation.verification import Pairs, Verification, curve, verify
@@ -63,19 +63,19 @@ class PortraitJudges(KeptJudges, Protocol):
         """Names the judges in provenance."""
         ...
 
-    def identity(self, crops: UInt8Image, advance: Advance) -> Float32Array:
+    def identity(self, crops: UInt8Image, on_advance: OnAdvance) -> Float32Array:
         """Features (N D) of a network that had no part in training."""
         ...
 
-    def encoder(self, crops: UInt8Image, advance: Advance) -> Float32Array:
+    def encoder(self, crops: UInt8Image, on_advance: OnAdvance) -> Float32Array:
         """Features (N D) of the encoder that portraits are made from."""
         ...
 
-    def faces(self, crops: UInt8Image, advance: Advance) -> list[Face]:
+    def faces(self, crops: UInt8Image, on_advance: OnAdvance) -> list[Face]:
         """The mesh of the face in each crop."""
         ...
 
-    def smiles(self, crops: UInt8Image, advance: Advance) -> Float32Array:
+    def smiles(self, crops: UInt8Image, on_advance: OnAdvance) -> Float32Array:
         """How surely each smiles (N), in [0, 1]."""
         ...
 
@@ -97,30 +97,30 @@ class NetworkPortraitJudges:
     def version(self) -> str:
         return f"{self.judges.version}_face-mesh_facenet"
 
-    def identity(self, crops: UInt8Image, advance: Advance) -> Float32Array:
-        return self.judges.identity(crops, advance)
+    def identity(self, crops: UInt8Image, on_advance: OnAdvance) -> Float32Array:
+        return self.judges.identity(crops, on_advance)
 
-    def encoder(self, crops: UInt8Image, advance: Advance) -> Float32Array:
-        return encoded(self.facenet, crops, "embedding", rows=BATCH, advance=advance)
+    def encoder(self, crops: UInt8Image, on_advance: OnAdvance) -> Float32Array:
+        return encoded(self.facenet, crops, "embedding", rows=BATCH, on_advance=on_advance)
 
-    def faces(self, crops: UInt8Image, advance: Advance) -> list[Face]:
+    def faces(self, crops: UInt8Image, on_advance: OnAdvance) -> list[Face]:
         found = []
         for crop in crops:
             found += locate(self.mesh, [crop], [[conventional(crop.shape[0])]])[0]
-            advance(1)
+            on_advance(1)
         return found
 
-    def smiles(self, crops: UInt8Image, advance: Advance) -> Float32Array:
-        return self._scores("Smiling", crops, advance)
+    def smiles(self, crops: UInt8Image, on_advance: OnAdvance) -> Float32Array:
+        return self._scores("Smiling", crops, on_advance)
 
-    def ages(self, crops: UInt8Image, advance: Advance) -> AgeSexPredictions:
-        return self.judges.estimate(crops, advance)
+    def ages(self, crops: UInt8Image, on_advance: OnAdvance) -> AgeSexPredictions:
+        return self.judges.estimate(crops, on_advance)
 
-    def hats(self, crops: UInt8Image, advance: Advance) -> Float32Array:
-        return self._scores(HAT, crops, advance)
+    def hats(self, crops: UInt8Image, on_advance: OnAdvance) -> Float32Array:
+        return self._scores(HAT, crops, on_advance)
 
-    def _scores(self, name: str, crops: UInt8Image, advance: Advance) -> Float32Array:
-        seen = self.judges.attributes(crops, advance, races=False)
+    def _scores(self, name: str, crops: UInt8Image, on_advance: OnAdvance) -> Float32Array:
+        seen = self.judges.attributes(crops, on_advance, races=False)
         return np.asarray(seen.scores[:, NAMES.index(name)], np.float32)
 
 
@@ -135,7 +135,7 @@ def conventional(size: int) -> Detection:
 
 
 def draw_people(dest: Path, count: int, *, seed: int = 0) -> list[tuple[FaceRow, FaceRow]]:
-    """Two photos of each of up to ``count`` held-out people who have two, people and photos by lot.
+    """Two photos of each of up to ``count`` held-out people who have two, people and photos at random.
 
     ``TooFewError`` where the test split has fewer than ``FEWEST_PEOPLE`` such people.
     """
@@ -191,9 +191,9 @@ def measure(made: Made, judges: PortraitJudges, on_stage: OnStage, *, is_photo: 
     """Ask every judge about every picture."""
     people, size = len(made.images), made.images.shape[2]
     crops = made.images.reshape(2 * people, size, size, 3)
-    with counted(on_stage(f"{made.name}: judged"), 4 * len(crops)) as advance:
-        identity, encoder = judges.identity(crops, advance), judges.encoder(crops, advance)
-        faces, smile = judges.faces(crops, advance), judges.smiles(crops, advance)
+    with counted(on_stage(f"{made.name}: judged"), 4 * len(crops)) as on_advance:
+        identity, encoder = judges.identity(crops, on_advance), judges.encoder(crops, on_advance)
+        faces, smile = judges.faces(crops, on_advance), judges.smiles(crops, on_advance)
     shown = [face.mesh.astype(np.float64) for face in faces]
 
     def pairs(values: object) -> Float64Array:
@@ -271,7 +271,7 @@ def true_accepts(apart: Float64Array) -> dict[float, float]:
 
 
 def verified(apart: Float64Array, *, seed: int = 0) -> Verification:
-    """Accuracy on N pairs of one person and N of two of one fold, ten folds by lot, threshold of the nine others."""
+    """Accuracy on N pairs of one person and N of two of one fold, ten folds at random, threshold of the nine others."""
     if len(apart) < FEWEST_PEOPLE:
         raise TooFewError(f"verification of portraits: {len(apart)} people, needed are {FEWEST_PEOPLE}")
     order = stream(seed, "portrait folds", len(apart)).permutation(len(apart))

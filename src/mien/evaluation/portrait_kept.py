@@ -14,9 +14,9 @@ from mien.core.errors import DatasetError
 from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation.detection import detects, rate_name
 from mien.evaluation.faces import FaceRow, dataset_rows, shuffled
-from mien.evaluation.features import Advance
+from mien.evaluation.features import OnAdvance
 from mien.evaluation.metrics import metric_name
-from mien.evaluation.report import Figure, Section, Table, shown
+from mien.evaluation.report import Figure, ReportTable, Section, shown
 from mien.evaluation.statistics import mean_interval, proportion
 
 Mask = npt.NDArray[np.bool_]
@@ -29,11 +29,11 @@ PHOTO = "photo"
 class KeptJudges(Protocol):
     """Who judges; crops are N S S 3."""
 
-    def ages(self, crops: UInt8Image, advance: Advance) -> AgeSexPredictions:
+    def ages(self, crops: UInt8Image, on_advance: OnAdvance) -> AgeSexPredictions:
         """How old each looks, and of which sex."""
         ...
 
-    def hats(self, crops: UInt8Image, advance: Advance) -> Float32Array:
+    def hats(self, crops: UInt8Image, on_advance: OnAdvance) -> Float32Array:
         """How surely each wears a hat (N), in [0, 1]."""
         ...
 
@@ -52,7 +52,7 @@ class KeptSample:
 
 
 def draw_kept(dest: Path, each: int, *, seed: int = 0) -> KeptSample:
-    """Up to ``each`` test faces of every span of ages, and as many whose source marks a hat; by lot."""
+    """Up to ``each`` test faces of every span of ages, and as many whose source marks a hat; at random."""
     try:
         aged = dataset_rows(dest, "test", labelled=True)
     except DatasetError:  # a source without ages
@@ -67,7 +67,7 @@ def draw_kept(dest: Path, each: int, *, seed: int = 0) -> KeptSample:
 
 
 def judge_kept(
-    kept: KeptSample, photos: UInt8Image, name: str, portraits: UInt8Image, judges: KeptJudges, advance: Advance
+    kept: KeptSample, photos: UInt8Image, name: str, portraits: UInt8Image, judges: KeptJudges, on_advance: OnAdvance
 ) -> Section:
     """What the judges say of photos (N S S 3, in the order of ``kept.rows``) and of ``name``'s portraits (N T T 3)."""
     columns = ((PHOTO, photos), (name, portraits))
@@ -78,18 +78,18 @@ def judge_kept(
     figures = [Figure.of(share, name=rate_name(len(found)), label=label, subject=name, unit="%", better="higher")]
     tables = []
     if aged:
-        read = {subject: judges.ages(images[:aged], advance) for subject, images in columns}
+        read = {subject: judges.ages(images[:aged], on_advance) for subject, images in columns}
         heading = (
             *("years", "n", "photo read as", "portrait read as", "older by, mean", "older by, median"),
             *("sex as labelled, photo", "sex as labelled, portrait"),
         )
-        tables = [Table(heading, tuple(_band_rows(kept, read[PHOTO], read[name], found)), name)]
+        tables = [ReportTable(heading, tuple(_band_rows(kept, read[PHOTO], read[name], found)), name)]
         figures += _band_figures(kept, name, read[PHOTO], read[name], found)
         everyone = np.ones(aged, bool)
         figures += [_sex_figure(kept, PHOTO, read[PHOTO], everyone), _sex_figure(kept, name, read[name], found[:aged])]
     if kept.hats:
         for subject, images in columns:
-            worn = judges.hats(images[aged:], advance)
+            worn = judges.hats(images[aged:], on_advance)
             if subject != PHOTO:
                 worn = np.where(found[aged:], worn, 1.0)  # no face is no head without a hat
             figures.append(

@@ -1,4 +1,4 @@
-"""Portraits judged, the pages: inputs, portraits and masks by lot or by the metric, and the ablation of section 4.4."""
+"""Portraits judged, the pages: inputs, portraits and masks, at random or by a metric; the ablation of section 4.4."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mien.evaluation.portrait import (
     true_accepts,
     verified,
 )
-from mien.evaluation.report import ReportPicture, Section, Table, shown
+from mien.evaluation.report import ReportPicture, ReportTable, Section, shown
 from mien.evaluation.statistics import Float64Array
 
 TILE_PX = 128
@@ -57,11 +57,11 @@ def ablation(photos: UInt8Image, runs: Sequence[tuple[Made, Measured]], real: Me
     return Section(
         ABLATION,
         "The same people, photos and judges for every run; the runs are columns of the other tables, too.",
-        tables=(Table(columns, tuple(rows), f"{len(real)} people, two photos each"),),
+        tables=(ReportTable(columns, tuple(rows), f"{len(real)} people, two photos each"),),
         pictures=(
             ReportPicture(
                 "ablation",
-                f"From left: {', '.join([real.name, *names])}; the first people by lot, two a row",
+                f"From left: {', '.join([real.name, *names])}; the first people at random, two a row",
                 sheet(tiles, 2 * (1 + len(runs))),
             ),
         ),
@@ -69,11 +69,11 @@ def ablation(photos: UInt8Image, runs: Sequence[tuple[Made, Measured]], real: Me
 
 
 def beside_baselines(photos: UInt8Image, baselines: Sequence[Made], made: Made) -> Section:
-    """One sheet: the first photos by lot, what each baseline makes of them, and the portrait."""
+    """One sheet: the first photos at random, what each baseline makes of them, and the portrait."""
     told = [(PHOTO, photos), *((one.name, one.images) for one in (*baselines, made))]
     some = range(min(ABLATED_PEOPLE, len(photos)))
     tiles = [_tile(images[person, 0]) for person in some for _, images in told]
-    caption = f"From left: {', '.join(name for name, _ in told)}; the first people by lot, two a row"
+    caption = f"From left: {', '.join(name for name, _ in told)}; the first people at random, two a row"
     text = (
         f"{WARPED}: no network draws. The photo's own pixels, moved from the points of the face mesh to those of the "
         "mean frontal face, mirrored where a side is turned away (after Hassner et al., 2015). Its background is the "
@@ -90,7 +90,7 @@ def learned_from(made: Made) -> Section:
     return Section(
         "What it learned from (section 5.1 of the thesis)",
         "Faces of the training split, filtered by pose as the catalogue measures it and by what else was asked for.",
-        tables=(Table(columns, made.learned_from),),
+        tables=(ReportTable(columns, made.learned_from),),
     )
 
 
@@ -134,7 +134,7 @@ def _row(photos: UInt8Image, made: Made, person: int, which: int = 0) -> list[UI
 
 
 def pages(photos: UInt8Image, made: Made) -> Section:
-    """Input, portrait and mask of the first people by lot (figures 4-1 to 4-3)."""
+    """Input, portrait and mask of the first people at random (figures 4-1 to 4-3)."""
     pictures = []
     for page in range(PAGES):
         people = range(len(photos))[page * PEOPLE_A_PAGE : (page + 1) * PEOPLE_A_PAGE]
@@ -144,7 +144,7 @@ def pages(photos: UInt8Image, made: Made) -> Section:
             pictures.append(
                 ReportPicture(f"page-{page + 1}", "Input, portrait, mask, not chosen", sheet(tiles, columns))
             )
-    return Section("Pages", "People in the order of the lot. Photographs of persons: keep.", pictures=tuple(pictures))
+    return Section("Pages", "People in random order. Photographs of persons: keep.", pictures=tuple(pictures))
 
 
 def failures(photos: UInt8Image, made: Made, real: Measured, main: Measured) -> Section:

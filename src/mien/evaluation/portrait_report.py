@@ -29,7 +29,7 @@ from mien.evaluation.portrait import (
 )
 from mien.evaluation.portrait import apart as distances_to_photos
 from mien.evaluation.portrait_pages import PHOTO, ablation, beside_baselines, failures, learned_from, pages
-from mien.evaluation.report import Better, Figure, Report, ReportProvenance, Section, Table, shown
+from mien.evaluation.report import Better, Figure, Report, ReportProvenance, ReportTable, Section, shown
 from mien.evaluation.statistics import Float64Array, mean_interval, proportion
 
 FACENET = "facenet512"
@@ -205,7 +205,7 @@ def _pose(real: Measured, main: Measured, columns: Sequence[Measured]) -> Sectio
         if len(known):
             under = shown(float((kept < LOOKS_AHEAD_DEGREES).mean()), "%")
             rows.append((f"{low:.0f} to {high:.0f}", len(kept), under, shown(float(np.median(known)))))
-    by_yaw = Table(("yaw of the photo, degrees", "n", "under 3 degrees", "median left"), tuple(rows), "By input")
+    by_yaw = ReportTable(("yaw of the photo, degrees", "n", "under 3 degrees", "median left"), tuple(rows), "By input")
     return Section(
         "Does it look ahead, neutral?",
         "Both pictures of every person. Angles, lips and symmetry are the face mesh's, smiles those of the judge of "

@@ -65,7 +65,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """Rows of ready cells: for example the same figures for every group of people."""
 
     columns: tuple[str, ...]
@@ -90,7 +90,7 @@ class Section:
     title: str
     text: str
     figures: tuple[Figure, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
     pictures: tuple[ReportPicture, ...] = ()
 
 

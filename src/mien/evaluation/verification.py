@@ -49,8 +49,8 @@ class Verification:
 def draw_pairs(people: Sequence[str], *, folds: int = 10, each: int = 300, seed: int = 0) -> Pairs:
     """Pairs of places in ``people``: in every fold ``each`` of one person and as many of two, none twice.
 
-    A pair of one person: a person with two photos or more, by lot, then two of his photos, by lot (so that nobody with
-    500 photos rules). ``TooFewError`` where a fold has too few people or photos.
+    A pair of one person: a person with two photos or more, then two of these photos, both at random (so that nobody
+    with 500 photos rules). ``TooFewError`` where a fold has too few people or photos.
     """
     random = stream(seed, "pairs", folds, each)
     names = sorted(set(people))

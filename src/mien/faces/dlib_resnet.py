@@ -61,7 +61,7 @@ class Affine(nn.Module):
         return x * self.gain[:, None, None] + self.shift[:, None, None]
 
 
-class Block(nn.Module):
+class DlibBlock(nn.Module):
     """3x3, affine, ReLU, 3x3, affine, plus the input (average-pooled when the block halves), ReLU."""
 
     def __init__(self, before: int, filters: int, halves: bool) -> None:
@@ -104,7 +104,7 @@ class DlibResNet(nn.Module):
         self.stem_affine = Affine(32)
         blocks, before = [], 32
         for filters, halves in BLOCKS:
-            blocks.append(Block(before, filters, halves))
+            blocks.append(DlibBlock(before, filters, halves))
             before = filters
         self.blocks = nn.ModuleList(blocks)
         self.project = nn.Linear(256, 128, bias=False)

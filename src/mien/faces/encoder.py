@@ -93,7 +93,7 @@ def encoded(
     *,
     rows: int = 32,
     fast: bool = False,
-    advance: Callable[[int], None] = lambda done: None,
+    on_advance: Callable[[int], None] = lambda done: None,
 ) -> Float32Array:
     """Aligned crops (N S S 3) -> activations at ``tap`` (N ...), ``rows`` at a time.
 
@@ -105,7 +105,7 @@ def encoded(
         shown = images.to_tensor(np.ascontiguousarray(crops[start : start + rows]))
         with torch.inference_mode(), fast_autocast() if fast else nullcontext():
             parts.append(encoder(encoder_window(shown, encoder.input_size), [tap])[tap].float().numpy())
-        advance(len(parts[-1]))
+        on_advance(len(parts[-1]))
     return np.concatenate(parts)
 
 

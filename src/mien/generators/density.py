@@ -41,7 +41,7 @@ class DensityConfig(Config):
         return self.axes + self.style
 
 
-class Block(nn.Module):
+class DensityBlock(nn.Module):
     """Residual block of two linear layers, modulated by time and condition."""
 
     def __init__(self, width: int, code: int) -> None:
@@ -79,7 +79,7 @@ class Density(nn.Module):
         self.condition = nn.Sequential(
             nn.Linear(config.condition, config.code), nn.SiLU(), nn.Linear(config.code, config.code)
         )
-        self.blocks = nn.ModuleList(Block(config.width, config.code) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(DensityBlock(config.width, config.code) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.width)
         self.leave = nn.Linear(config.width, config.size)
         nn.init.zeros_(self.leave.weight)
@@ -125,8 +125,8 @@ class Density(nn.Module):
 
         return velocity
 
-    def _blocks(self) -> list[Block]:
-        return [block for block in self.blocks if isinstance(block, Block)]
+    def _blocks(self) -> list[DensityBlock]:
+        return [block for block in self.blocks if isinstance(block, DensityBlock)]
 
     def to_known(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Codes N D -> (standardised features N F, style N S): what ``Decoder.decode`` reads, side by side."""

@@ -72,17 +72,20 @@ def load_character(look: str = "studio", device: str | None = None) -> Character
 
 
 def _sampler(makes: PaintedImagine, request: FacesRequest) -> Sampler:
-    from mien.generators.imagine.density import Wish
+    from mien.generators.imagine.density import Condition
     from mien.generators.painter.character import drawn, variations
 
     sized = makes.at(request.size_px)
     described = request.description
-    wish, one = Wish(described.attributes, described.ages_years), FaceRequest(request.seed or 0, request.first)
-    found = variations(sized, wish, one)
+    condition, one = (
+        Condition(described.attributes, described.ages_years),
+        FaceRequest(request.seed or 0, request.first),
+    )
+    found = variations(sized, condition, one)
     ahead = next(variation for variation in found if variation.name == "ahead")
 
     def make(first: int, number: int) -> list[UInt8Image]:
-        return drawn(sized, found[first : first + number], wish, one, ahead)
+        return drawn(sized, found[first : first + number], condition, one, ahead)
 
     each = {index: {"index": request.first, "variation": variation.name} for index, variation in enumerate(found)}
     return Sampler(make, ROWS_AT_ONCE, "character-painter", sized.version, {}, each=each)

@@ -38,7 +38,7 @@ class PrepareRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedSource:
     """What was done to one source; ``downloaded``: how many of its links ended in which way; ``passed_over``: how many
     files of its directory were no photo of the format, by reason (not counted with ``limit``).
     """
@@ -49,7 +49,7 @@ class Prepared:
     remarks: Sequence[str] = ()  # on the label file
 
 
-def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> Prepared:
+def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> PreparedSource:
     """Detect, align and crop every photo of a source; write catalogue, shards and splits of ``request.dest``.
 
     A run that was stopped goes on where it was. ``RequestError`` for an unknown format or name, ``SourceError`` where
@@ -68,7 +68,7 @@ def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> P
     rows = source.rows(request.source_dir, request.labels)
     from mien.datasets import chunks
     from mien.datasets.filters import rules_of
-    from mien.datasets.prepare import Job, prepare
+    from mien.datasets.prepare import SourceJob, prepare
 
     chunks.Networks()  # a missing network is one line here, not a traceback out of a worker
     downloaded: Mapping[str, int] = {}
@@ -80,7 +80,7 @@ def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> P
     over: Mapping[str, int] = {}
     if request.limit is None:
         over = passed_over(request.source_dir, {photo.path for photo in photos}, request.labels)
-    job = Job(
+    job = SourceJob(
         name,
         source.name,
         source.licence,
@@ -96,7 +96,7 @@ def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> P
         jobs=request.jobs or _cores(),
         on_progress=on_stage(f"prepare {name}"),
     )
-    return Prepared(
+    return PreparedSource(
         summary, downloaded, over, source.remarks(request.source_dir, request.labels) if source.remarks else ()
     )
 

@@ -17,7 +17,7 @@ from mien.pipelines.vocabulary import AGE
 
 if TYPE_CHECKING:
     from mien.core.contract import FaceRequest
-    from mien.generators.imagine.density import Float64Array, Wish
+    from mien.generators.imagine.density import Condition, Float64Array
     from mien.generators.imagine.mien import Imagine
     from mien.papers.deepface_2016.mixture import ClassMixture
 
@@ -52,18 +52,18 @@ class EditSampler:
         return self._sheets[request]
 
     def _features(self, request: EditRequest) -> Float64Array:
-        from mien.generators.imagine.mien import TEMPERATURE, grown
+        from mien.generators.imagine.mien import TEMPERATURE, adults
         from mien.generators.imagine.near import changed, near
 
         density = self.imagine.density
         if request.before is None:
-            return self.imagine.features(_wish(request), _faces(request.seed, request.count))
+            return self.imagine.features(_condition(request), _faces(request.seed, request.count))
         base = self.features(request.before)[request.pick]
         if request.method == "near":
-            plan = density.plan(grown(_wish(request), density))
+            compiled = density.compile(adults(_condition(request), density))
             return np.stack(
                 [
-                    near(density, base, plan, stream(request.seed, "near", k), closeness=request.closeness,
+                    near(density, base, compiled, stream(request.seed, "near", k), closeness=request.closeness,
                          temperature=TEMPERATURE)
                     for k in range(request.count)
                 ]
@@ -128,10 +128,10 @@ def _style_of(request: EditRequest) -> FaceRequest | None:
     return _style_of(request.before) or FaceRequest(request.before.seed, request.pick)
 
 
-def _wish(request: EditRequest) -> Wish:
-    from mien.generators.imagine.density import Wish
+def _condition(request: EditRequest) -> Condition:
+    from mien.generators.imagine.density import Condition
 
-    return Wish(dict(request.wanted), request.ages_years, request.typical)
+    return Condition(dict(request.wanted), request.ages_years, request.typical)
 
 
 def _labels(request: EditRequest, number: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mien.attributes.reader import AttributeReader, RawReadings, raw_readings
+from mien.attributes.reader import AttributeReader, HeadLogits, raw_readings
 from mien.core.errors import DatasetError
 from mien.datasets.batches import FaceDataset
 from mien.evaluation.attributes import HeldOutPredictions, examine
@@ -21,20 +21,20 @@ def examined(request: AttributesEvaluation) -> Report:
         torch.set_num_threads(request.threads)
     dataset, reader = FaceDataset.open(request.data), AttributeReader.load(request.weights, request.encoder)
     faces, raw = _read_split(dataset, reader, split)
-    rows, truths = faces.rows[split], faces.truths[split]
+    rows, labels = faces.rows[split], faces.labels[split]
     if not len(rows):
         raise DatasetError(f"{request.data}: no face with attributes, sex or age in the split '{split}'")
     people = [dataset.faces[int(row)] for row in rows]
     return examine(
         HeldOutPredictions(
             reader.calibrated(raw),
-            truths,
+            labels,
             tuple(face.source for face in people),
             tuple(face.race or "" for face in people),
             tuple(face.person or "" for face in people),
         ),
         reader.calibration,
-        reader.metadata.get("usual", [0.0] * truths.marks.shape[1]),
+        reader.metadata.get("usual", [0.0] * labels.attributes.shape[1]),
         title="The attribute heads, examined",
         provenance=ReportProvenance(
             model=f"attributes {reader.metadata.get('version')}",
@@ -50,7 +50,7 @@ def examined(request: AttributesEvaluation) -> Report:
     )
 
 
-def _read_split(dataset: FaceDataset, reader: AttributeReader, split: str) -> tuple[LabelledFaces, RawReadings]:
+def _read_split(dataset: FaceDataset, reader: AttributeReader, split: str) -> tuple[LabelledFaces, HeadLogits]:
     """The faces of a split, and what the readers say of them, from features that are computed once and kept."""
     config = AttributesConfig.make(reader.metadata["config"], where="the weights' configuration")
     faces = LabelledFaces.open(dataset, reader.encoder, config, (split,))
@@ -64,4 +64,4 @@ def _read_split(dataset: FaceDataset, reader: AttributeReader, split: str) -> tu
         raw_readings(reader.heads, torch.from_numpy(features[start : start + 512]).float())
         for start in range(0, len(features), 512)
     ]
-    return faces, RawReadings.joined(parts)
+    return faces, HeadLogits.concatenate(parts)

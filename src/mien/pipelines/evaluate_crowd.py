@@ -23,7 +23,7 @@ from mien.evaluation import faces
 from mien.evaluation.crowd import MadeCrowd, RealCrowd, judge_crowd
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces
 from mien.evaluation.faces import FaceRow, Faces
-from mien.evaluation.features import Advance, Judges, NetworkJudges, stored_identity
+from mien.evaluation.features import Judges, NetworkJudges, OnAdvance, stored_identity
 from mien.evaluation.report import Report, ReportProvenance
 from mien.generators.conditions import ATTRIBUTES
 from mien.pipelines.evaluate_requests import PRESETS, QUICK, CrowdEvaluation
@@ -126,8 +126,8 @@ def _real(
     left_out: dict[str, int] = {}
 
     def read(chosen: Sequence[FaceRow], what: str) -> Faces:
-        with counted(on_stage(f"real faces: {what}"), len(chosen)) as advance:
-            return faces.read_faces(data, chosen, size, progress=advance)
+        with counted(on_stage(f"real faces: {what}"), len(chosen)) as on_advance:
+            return faces.read_faces(data, chosen, size, progress=on_advance)
 
     tested, validated = rows("test", True, limit), rows("validation", True, limit)
     everyone = rows("test", False, None)
@@ -196,8 +196,8 @@ def _made(
         for person in range(12)
         for sex in ("female", "male")
     ]  # fmt: skip
-    with counted(on_stage(f"{name}: faces made"), len(asked) + len(sweep) + len(pairs)) as advance:
-        crops = [_make(generator, requests, size, advance) for requests in (asked, sweep, pairs)]
+    with counted(on_stage(f"{name}: faces made"), len(asked) + len(sweep) + len(pairs)) as on_advance:
+        crops = [_make(generator, requests, size, on_advance) for requests in (asked, sweep, pairs)]
     return MadeCrowd(
         name=name,
         faces=Faces(crops[0], female, ages, ("",) * count),
@@ -210,13 +210,13 @@ def _made(
     )
 
 
-def _make(generator: Generator, requests: Sequence[FaceRequest], size: int, advance: Advance) -> UInt8Image:
+def _make(generator: Generator, requests: Sequence[FaceRequest], size: int, on_advance: OnAdvance) -> UInt8Image:
     """The images (N size size 3) of requests, in order, made a few hundred at a time."""
     images = np.empty((len(requests), size, size, 3), np.uint8)
     for start in range(0, len(requests), 256):
         for place, face in enumerate(generator.make(requests[start : start + 256]), start):
             images[place] = in_crop(face.image, generator.frame, size)
-        advance(min(256, len(requests) - start))
+        on_advance(min(256, len(requests) - start))
     return images
 
 
@@ -233,8 +233,8 @@ def _raced_faces(
     if not places or not _knows(generator, wanted[0]):
         return None
     requests = [FaceRequest(seed, k, one) for k, one in zip(places, wanted, strict=True)]
-    with counted(on_stage(f"{name}: faces made with a race"), len(requests)) as advance:
-        crops = _make(generator, requests, size, advance)
+    with counted(on_stage(f"{name}: faces made with a race"), len(requests)) as on_advance:
+        crops = _make(generator, requests, size, on_advance)
     return Faces(crops, labels.female[places], ages[places], tuple(labels.races[k] for k in places))
 
 
@@ -262,12 +262,12 @@ def _word_faces(
 
     found = []
     sexes = dict.fromkeys([ONE_SEX.get(attribute) for attribute in ATTRIBUTES])
-    with counted(on_stage(f"{name}: faces made with words"), count * (2 * len(ATTRIBUTES) + len(sexes))) as advance:
-        plain = {sex: _make(generator, requests(sex, {}), size, advance) for sex in sexes}
+    with counted(on_stage(f"{name}: faces made with words"), count * (2 * len(ATTRIBUTES) + len(sexes))) as on_advance:
+        plain = {sex: _make(generator, requests(sex, {}), size, on_advance) for sex in sexes}
         for attribute, word in ATTRIBUTES.items():
             sex = ONE_SEX.get(attribute)
             asked, denied = (
-                _make(generator, requests(sex, {attribute: wanted}), size, advance) for wanted in (True, False)
+                _make(generator, requests(sex, {attribute: wanted}), size, on_advance) for wanted in (True, False)
             )
             who = {"male": "men", "female": "women", None: "men and women"}[sex]
             found.append(WordFaces(attribute, word, who, women(sex), asked, denied, plain[sex]))

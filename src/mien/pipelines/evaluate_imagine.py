@@ -25,7 +25,7 @@ from mien.evaluation.imagine_sets import AttributeSet, choose_sets, nearest, who
 from mien.evaluation.imagine_variety import RealPairs
 from mien.evaluation.report import Report, ReportProvenance
 from mien.generators.enlarger import FACTOR
-from mien.generators.imagine.density import Wish
+from mien.generators.imagine.density import Condition
 from mien.generators.imagine.mien import Imagine
 from mien.papers.deepface_2016.mixture import ClassMixture
 from mien.pipelines import imagine as samplers
@@ -88,9 +88,9 @@ def _real(
             )
     training = faces.dataset_rows(data, "train")  # in the order of the catalogue: one cache for every seed
     training = faces.shuffled(training, 1000) if quick else training
-    with counted(on_stage("real faces"), len(chosen) + len(others)) as advance:
+    with counted(on_stage("real faces"), len(chosen) + len(others)) as on_advance:
         own, other = (
-            faces.read_faces(data, [one.row for one in part], size, progress=advance) for part in (chosen, others)
+            faces.read_faces(data, [one.row for one in part], size, progress=on_advance) for part in (chosen, others)
         )
     known = stored_identity(data, training, size, judges, store.cache_dir(), on_stage=on_stage)
     alike = _alike(data, chosen, [row for part in held_out for row in part if row.present], size, seed, on_stage)
@@ -114,8 +114,8 @@ def _alike(
         [row for one in sharing for row in one.rows],
         [row for one, (other, _) in zip(chosen, doubles, strict=True) for row in (one.row, other)],
     ]
-    with counted(on_stage("real people who are alike"), sum(map(len, groups))) as advance:
-        crops = [faces.read_faces(data, group, size, progress=advance).crops for group in groups]
+    with counted(on_stage("real people who are alike"), sum(map(len, groups))) as on_advance:
+        crops = [faces.read_faces(data, group, size, progress=on_advance).crops for group in groups]
     people = len({row.person or row.id for row in rows})
     exact = sum(one.exact for one in sharing)
     shared = 100 * np.mean([one.shared for one in sharing])
@@ -144,28 +144,30 @@ def _mien(makes: Imagine, chosen: Sequence[AttributeSet], samples: int, seed: in
 
     def features(place: int) -> Any:
         requests = [FaceRequest(seed, place * samples + k) for k in range(samples)]
-        return makes.features(Wish(chosen[place].wanted), requests)
+        return makes.features(Condition(chosen[place].wanted), requests)
 
     made = _decoded("mien", makes, features, len(chosen), samples, seed, on_stage)
     some, sheets = chosen[:SHEETS], []
-    with counted(on_stage("mien: whole sheets made"), len(some)) as advance:
+    with counted(on_stage("mien: whole sheets made"), len(some)) as on_advance:
         for place, one in enumerate(some):
             requests = [FaceRequest(seed, SHEET * place + k) for k in range(SHEET)]
-            sheets.append(np.stack(makes.renderer.draw(makes.features(Wish(one.wanted), requests), requests)))
-            advance(1)
+            sheets.append(np.stack(makes.renderer.draw(makes.features(Condition(one.wanted), requests), requests)))
+            on_advance(1)
     return replace(
-        made, sixteen_seconds=_sixteen(makes, Wish(chosen[0].wanted), seed), sheets=np.stack(sheets) if sheets else None
+        made,
+        sixteen_seconds=_sixteen(makes, Condition(chosen[0].wanted), seed),
+        sheets=np.stack(sheets) if sheets else None,
     )
 
 
-def _sixteen(makes: Imagine, wish: Wish, seed: int) -> tuple[float, ...]:
+def _sixteen(makes: Imagine, condition: Condition, seed: int) -> tuple[float, ...]:
     """Seconds of 16 faces as `mien imagine` makes them (twice the decoder's size), once one of them was made."""
     as_given = makes.at(FACTOR * makes.renderer.size_px)
-    as_given.sample(wish, 1, seed=seed)
+    as_given.sample(condition, 1, seed=seed)
     tried = []
     for first in range(0, 16 * WARM_TRIES, 16):
         begun = time.monotonic()
-        as_given.sample(wish, 16, seed=seed, first=first)
+        as_given.sample(condition, 16, seed=seed, first=first)
         tried.append(time.monotonic() - begun)
     return tuple(tried)
 
@@ -189,12 +191,12 @@ def _decoded(
     """``features(place)`` (K F) of each description, drawn by the decoder."""
     size, begun = makes.renderer.size_px, time.monotonic()
     crops = np.empty((count, samples, size, size, 3), np.uint8)
-    with counted(on_stage(f"{name}: faces made"), count * samples) as advance:
+    with counted(on_stage(f"{name}: faces made"), count * samples) as on_advance:
         for first in range(0, count, 16):
             places = range(first, min(first + 16, count))
             rows = np.concatenate([features(place) for place in places])
             requests = [FaceRequest(seed, place * samples + k) for place in places for k in range(samples)]
             drawn = np.stack(makes.renderer.draw(rows, requests))
             crops[first : places.stop] = drawn.reshape(len(places), samples, size, size, 3)
-            advance(len(requests))
+            on_advance(len(requests))
     return MadeFaces(name, tuple(range(count)), crops, time.monotonic() - begun)

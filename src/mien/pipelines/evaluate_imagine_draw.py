@@ -45,7 +45,7 @@ def drawn_methods(
         return np.stack([mixture.target(names, one) for one in draws])
 
     with counted(on_stage("features of the photographs"), len(own)) as advance:
-        known = encoded(load_encoder("facenet"), own, mixture.layer, rows=16, advance=advance).reshape(len(own), -1)
+        known = encoded(load_encoder("facenet"), own, mixture.layer, rows=16, on_advance=advance).reshape(len(own), -1)
 
     def photographed(place: int) -> Any:
         return np.repeat(known[place : place + 1], samples, 0)

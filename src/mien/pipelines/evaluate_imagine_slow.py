@@ -108,7 +108,7 @@ def _painted(
     keep_freed_memory()
     total, at_once, seconds = count * samples, imagine_pictures.rows_at_once(MIEN), 0.0
     crops = np.empty((total, size, size, 3), np.uint8)
-    with counted(on_stage(f"{name}: faces made"), total) as advance:
+    with counted(on_stage(f"{name}: faces made"), total) as on_advance:
         for first in range(0, total, at_once):
             places = range(first, min(first + at_once, total))
             took = _read(file(places), crops[first : places.stop])
@@ -120,7 +120,7 @@ def _painted(
                 took = time.monotonic() - begun
                 _keep(file(places), crops[first : places.stop], took)
             seconds += took
-            advance(len(places))
+            on_advance(len(places))
     return MadeFaces(name, tuple(range(count)), crops.reshape(count, samples, size, size, 3), seconds)
 
 

@@ -18,7 +18,7 @@ from mien.evaluation.experiments.activations import NARROW, activations_report
 from mien.evaluation.experiments.distribution import distribution_report
 from mien.evaluation.experiments.tsne import tsne_report
 from mien.evaluation.experiments.verification import verification_report
-from mien.evaluation.marks import marks, one_a_person
+from mien.evaluation.labels import attribute_labels, one_a_person
 from mien.evaluation.report import Report, ReportProvenance
 from mien.evaluation.verification import Pairs, draw_pairs
 from mien.faces.encoder import Encoder, load_encoder
@@ -38,7 +38,7 @@ Array = npt.NDArray[Any]
 def distribution(request: ReportRequest) -> Report:
     """How often each attribute occurs."""
     faces = FaceDataset.open(request.data)
-    found = marks(faces.faces)
+    found = attribute_labels(faces.faces)
     return distribution_report(found, ReportProvenance(dataset_fingerprint=faces.fingerprint(), n=len(found)))
 
 
@@ -46,7 +46,7 @@ def tsne(request: TsneExperiment, on_stage: OnStage) -> Report:
     """A map of one layer's features, one face of each person."""
     faces, network = FaceDataset.open(request.data), load_encoder(request.encoder)
     tap = request.layers[0] if request.layers else MAPPED[network.name]
-    everyone = marks(faces.faces)
+    everyone = attribute_labels(faces.faces)
     drawn = one_a_person(everyone.people, stream(request.seed, "faces"))
     chosen = everyone.pick(np.sort(drawn[: request.count]))
     values = encoded(faces, network, chosen.rows, tap, on_stage)
@@ -61,7 +61,7 @@ def activations(request: ActivationsExperiment, on_stage: OnStage) -> Report:
     """Tests of normality of the elements of layers, for the faces of some attributes."""
     faces, network = FaceDataset.open(request.data), load_encoder(request.encoder)
     taps = list(request.layers or ACTIVATED[network.name])
-    everyone = marks(faces.faces)
+    everyone = attribute_labels(faces.faces)
     chosen = everyone.pick(np.sort(one_a_person(everyone.people, stream(request.seed, "faces"))))
     kept: dict[str, Array] = {}
 

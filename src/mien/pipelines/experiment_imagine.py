@@ -29,7 +29,7 @@ from mien.evaluation.features import Judges, NetworkJudges
 from mien.evaluation.report import Report, ReportProvenance
 from mien.evaluation.similarity import cosines
 from mien.faces.encoder import Encoder, encoded, load_encoder
-from mien.generators.imagine.density import Wish
+from mien.generators.imagine.density import Condition
 from mien.generators.imagine.mien import Imagine
 from mien.papers.deepface_2016.descent import Descent
 from mien.papers.deepface_2016.invert import canvas_of
@@ -58,13 +58,13 @@ def inversion(request: InversionExperiment, on_stage: OnStage) -> Report:
     target = canvas_of(crop, encoder.input_size, wider=False)
     found: list[Inverted] = []
     begun = time.monotonic()
-    with counted(on_stage("vanilla inversion"), config.steps) as advance:
-        own = inverter.own(papers.layer, crop, [imagine_pictures.draws_of(seed, "invert", 0)], lambda *_: advance(1))
+    with counted(on_stage("vanilla inversion"), config.steps) as on_advance:
+        own = inverter.own(papers.layer, crop, [imagine_pictures.draws_of(seed, "invert", 0)], lambda *_: on_advance(1))
     found.append(_inverted("vanilla inversion", own, 0, target, papers.layer, inverter, time.monotonic() - begun))
     begun = time.monotonic()
-    with counted(on_stage("inversion of the mixture's"), config.steps) as advance:
+    with counted(on_stage("inversion of the mixture's"), config.steps) as on_advance:
         draws = [imagine_pictures.draws_of(seed, "mixture", k) for k in range(2)]
-        theirs = inverter.toward(papers.layer, np.stack(aims), draws, lambda *_: advance(1))
+        theirs = inverter.toward(papers.layer, np.stack(aims), draws, lambda *_: on_advance(1))
     each = (time.monotonic() - begun) / 2
     for row, name in enumerate(("cGMM inversion, means", "cGMM inversion, a sample")):
         found.append(_inverted(name, theirs, row, target, papers.layer, inverter, each))
@@ -143,27 +143,29 @@ def _methods(
     makes = Imagine.load(enlarged=False)
     papers, _, _ = samplers.load_mixture(None)
     requests = [FaceRequest(seed, place) for place in range(len(chosen))]
-    wishes = [Wish(dict.fromkeys(row.present, True) | {"Male": row.sex == "male"}) for row in chosen]
-    with counted(on_stage("mien, and the mixture decoded"), 2 * len(chosen)) as advance:
-        rows = np.concatenate([makes.features(wish, [one]) for wish, one in zip(wishes, requests, strict=True)])
+    conditions = [Condition(dict.fromkeys(row.present, True) | {"Male": row.sex == "male"}) for row in chosen]
+    with counted(on_stage("mien, and the mixture decoded"), 2 * len(chosen)) as on_advance:
+        rows = np.concatenate(
+            [makes.features(condition, [one]) for condition, one in zip(conditions, requests, strict=True)]
+        )
         drawn = {"mien": np.stack(makes.renderer.draw(rows, requests))}
-        advance(len(chosen))
+        on_advance(len(chosen))
         means = np.stack([papers.target(_known(row, papers.gaussians.names)) for row in chosen])
         drawn["cGMM, decoded"] = np.stack(makes.renderer.draw(means, requests))
-        advance(len(chosen))
+        on_advance(len(chosen))
     if mixture is None:
         return drawn, makes.version
     theirs, mean_face, metadata = samplers.load_mixture(mixture)
     config = imagine_pictures.configuration(request.settings or "mien", request.steps, {})
     inverter = imagine_pictures.Inverter(load_encoder(str(metadata.get("encoder", "facenet"))), mean_face, config)
     crops, at_once = [], imagine_pictures.rows_at_once(config)
-    with counted(on_stage("cGMM, inverted"), len(chosen) * config.steps) as advance:
+    with counted(on_stage("cGMM, inverted"), len(chosen) * config.steps) as on_advance:
         for first in range(0, len(chosen), at_once):
             part = chosen[first : first + at_once]
             aims = np.stack([theirs.target(_known(row, theirs.gaussians.names)) for row in part])
             draws = [imagine_pictures.draws_of(seed, "mixture", first + k) for k in range(len(part))]
             count = len(part)
-            found = inverter.toward(theirs.layer, aims, draws, lambda *_, n=count: advance(n))
+            found = inverter.toward(theirs.layer, aims, draws, lambda *_, n=count: on_advance(n))
             crops += [in_crop(photo, window_of(None), size) for photo in to_photos(found.pictures)]
     return drawn | {"cGMM, inverted": np.stack(crops)}, makes.version
 
@@ -178,9 +180,9 @@ def _embedded(
     name: str, crops: UInt8Image, encoder: Encoder, judges: Judges, on_stage: OnStage
 ) -> dict[str, npt.NDArray[Any]]:
     """By FaceNet, which the faces were made from, and by dlib's network, which had no part in it: P D each."""
-    with counted(on_stage(f"{name}: features"), 2 * len(crops)) as advance:
-        own = encoded(encoder, crops, "embedding", advance=advance).astype(np.float64)
-        other = judges.identity(crops, advance).astype(np.float64)
+    with counted(on_stage(f"{name}: features"), 2 * len(crops)) as on_advance:
+        own = encoded(encoder, crops, "embedding", on_advance=on_advance).astype(np.float64)
+        other = judges.identity(crops, on_advance).astype(np.float64)
     return {"facenet": own, "dlib": other}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from mien.attributes import NAMES
-from mien.attributes.features import Look, joined, look
+from mien.attributes.features import FeatureSpec, concatenate, pooled_features
 from mien.attributes.heads import AttributeHeads, HeadsConfig
 from mien.core.errors import DatasetError, TrainingError
 from mien.core.files import write_json
@@ -24,7 +24,7 @@ from mien.core.precision import fast_autocast
 from mien.core.seeding import stream
 from mien.datasets.batches import FaceDataset, Rows
 from mien.datasets.features import features
-from mien.datasets.marks import truths
+from mien.datasets.labels import face_labels
 from mien.evaluation.experiments.unfreezing import Curve, ProbedFaces, Unfrozen, unfreezing_report
 from mien.evaluation.report import Report
 from mien.faces.encoder import Encoder, load_encoder
@@ -36,7 +36,7 @@ from mien.training.logbook import read_logbook
 from mien.training.settings import LoopSettings
 
 if TYPE_CHECKING:
-    from mien.attributes.targets import Truths
+    from mien.attributes.targets import FaceLabels
 
 HEADS_ONLY = "heads only"
 # From the last layers to the whole upper half: FaceNet's 3 x 3 stage, what leads to it, its 8 x 8 stage; VGG-Face's
@@ -53,12 +53,12 @@ class Crops:
 
     crops: np.ndarray[Any, Any]  # N S S 3
     seen: np.ndarray[Any, Any]  # N D float32
-    truths: Truths
+    labels: FaceLabels
 
     @classmethod
     def of(cls, data: FaceDataset, encoder: Encoder, rows: Rows) -> Crops:
         seen = features(data, encoder, rows, tap=READ[encoder.name]).astype(np.float32)
-        return cls(data.decoded(rows, round(encoder.input_size * 1.2)), seen, truths(data, rows))
+        return cls(data.decoded(rows, round(encoder.input_size * 1.2)), seen, face_labels(data, rows))
 
     def features(self, rows: Rows, random: np.random.Generator) -> Mapping[str, torch.Tensor]:
         """What the encoder sees of ``rows`` as a batch: where nothing of it learns it need not run."""
@@ -102,15 +102,15 @@ def compared(request: UnfreezingExperiment) -> Report:
 def check_layers(encoder: Encoder, layers: Sequence[str]) -> None:
     """``RequestError`` for a layer with nothing to learn, before hours are spent on the others."""
     for layer in layers:
-        layers_from(encoder, layer, (Look("window", READ[encoder.name]),))
+        layers_from(encoder, layer, (FeatureSpec("window", READ[encoder.name]),))
 
 
 def gather(plan: UnfreezingExperiment, data: FaceDataset, encoder: Encoder) -> RunData:
-    """Draw the faces by lot and decode them once; ``DatasetError`` where a split has none with attributes."""
+    """Draw the faces at random and decode them once; ``DatasetError`` where a split has none with attributes."""
     drawn: dict[str, Rows] = {}
     for split in ("train", "validation", "test"):
         rows = data.rows(split)
-        rows = rows[truths(data, rows).marked]
+        rows = rows[face_labels(data, rows).marked]
         if not len(rows):
             raise DatasetError(f"{data.dest}: no face with attributes in the split '{split}'")
         drawn[split] = rows[stream(plan.seed, "unfreezing", split).permutation(len(rows))]
@@ -124,14 +124,14 @@ def gather(plan: UnfreezingExperiment, data: FaceDataset, encoder: Encoder) -> R
     seen = found["learnt"].seen
     return RunData(
         **found,
-        shares=truths(data, drawn["train"]).marks.mean(0).astype(np.float64),
+        shares=face_labels(data, drawn["train"]).attributes.mean(0).astype(np.float64),
         moments=(torch.from_numpy(seen.mean(0)), torch.from_numpy(seen.std(0))),
     )
 
 
 def examined(faces: RunData) -> ProbedFaces:
     """What the runs are measured by."""
-    train, test = (part.truths.marks > 0.5 for part in (faces.asked_train, faces.asked_test))
+    train, test = (part.labels.attributes > 0.5 for part in (faces.asked_train, faces.asked_test))
     return ProbedFaces(NAMES, train, test, faces.shares)
 
 
@@ -153,7 +153,7 @@ def run_of(
     """Train one run in ``room`` and ask it; a run that ended before with the same plan is read instead."""
     keep_freed_memory()
     encoder = load_encoder(plan.encoder)
-    recipe = (Look("window", READ[plan.encoder]),)
+    recipe = (FeatureSpec("window", READ[plan.encoder]),)
     config = AttributesConfig(
         heads=HeadsConfig(recipe=tuple(each.name for each in recipe), widths=(len(faces.moments[0]),)),
         encoder=plan.encoder,
@@ -181,10 +181,10 @@ def run_of(
     running = encoder if layer else None
     learnt_from, watched = (part.images if layer else part.features for part in (faces.learnt, faces.watched))
     hook = validation_hook(
-        faces.watched.truths, watched, config, running, every=max(1, plan.steps // 4), batch=plan.batch
+        faces.watched.labels, watched, config, running, every=max(1, plan.steps // 4), batch=plan.batch
     )
     outcome = train_attributes(
-        faces.learnt.truths, learnt_from, where, config, settings,
+        faces.learnt.labels, learnt_from, where, config, settings,
         moments=faces.moments, encoder=running, hooks=[hook], resume=True,
     )  # fmt: skip
     if not outcome.finished:
@@ -241,6 +241,8 @@ def _ask(encoder: Encoder | None, heads: AttributeHeads, faces: Crops, batch: in
             if encoder is None:
                 seen = torch.from_numpy(faces.seen[start : start + batch])
             else:
-                seen = joined(look(encoder, to_tensor(faces.crops[start : start + batch]), looks), looks)
+                seen = concatenate(
+                    pooled_features(encoder, to_tensor(faces.crops[start : start + batch]), looks), looks
+                )
             rows.append(heads(seen).scores().float().sigmoid().numpy())
     return np.concatenate(rows)

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 def imagined(model: Imagine, request: FacesRequest) -> list[Picture]:
     """The faces of a request that has a seed, drawn from the density, with their rows of a manifest."""
-    from mien.generators.imagine.density import Wish
+    from mien.generators.imagine.density import Condition
 
     described, model = request.description, model if request.size_px is None else model.at(request.size_px)
-    wish = Wish(described.attributes, described.ages_years, request.typical)
+    condition = Condition(described.attributes, described.ages_years, request.typical)
     about: dict[str, Any] = {"model": model.name, "model_version": model.version}
     about["attributes"] = dict(described.attributes)
     about |= {} if described.ages_years is None else {"age": list(described.ages_years)}
-    made = model.sample(wish, request.count, seed=request.seed, first=request.first)
+    made = model.sample(condition, request.count, seed=request.seed, first=request.first)
     return [
         Picture(face.image, {"file": f"{face.index:05d}.png", "seed": face.seed, "index": face.index, **about})
         for face in made
@@ -110,13 +110,13 @@ def _like(request: ImagineRequest) -> Sampler:
     from mien.core.images import to_photos, to_tensor
     from mien.core.records import Labels
     from mien.faces.align import encoder_window
-    from mien.generators.imagine.density import Wish
+    from mien.generators.imagine.density import Condition
     from mien.generators.imagine.mien import ROWS
     from mien.generators.painter.people import PaintedImagine, conditions_of
 
     assert request.like is not None
     makes = _imagine(request)
-    plan = makes.density.plan(Wish(request.wanted, request.ages_years))
+    compiled = makes.density.compile(Condition(request.wanted, request.ages_years))
     encoder = _encoder(request, "facenet")
     crop = crop_of(request.like)
 
@@ -126,7 +126,7 @@ def _like(request: ImagineRequest) -> Sampler:
         return {name: value.float().numpy() for name, value in found.items()}
 
     own = seen(crop)
-    features = makes.density.moved(own["pool"][0].astype(np.float64), plan)
+    features = makes.density.moved(own["pool"][0].astype(np.float64), compiled)
 
     def make(first: int, number: int) -> list[UInt8Image]:
         if not isinstance(makes, PaintedImagine):
@@ -160,14 +160,14 @@ def sampler_of(request: ImagineRequest) -> Sampler:
 
 
 def _density(request: ImagineRequest) -> Sampler:
-    from mien.generators.imagine.density import Wish
+    from mien.generators.imagine.density import Condition
     from mien.generators.imagine.mien import ROWS
 
     makes = _imagine(request)
-    wish = Wish(request.wanted, request.ages_years, request.typical)
+    condition = Condition(request.wanted, request.ages_years, request.typical)
 
     def make(first: int, number: int) -> list[UInt8Image]:
-        return [face.image for face in makes.sample(wish, number, seed=request.seed, first=first)]
+        return [face.image for face in makes.sample(condition, number, seed=request.seed, first=first)]
 
     about: dict[str, Any] = {} if request.ages_years is None else {"age": list(request.ages_years)}
     return Sampler(make, ROWS, makes.name, makes.version, about)
@@ -333,8 +333,8 @@ def _invert(request: ImagineRequest) -> Sampler:
     begin = crop_of(request.photo)
 
     def toward(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
-        chances = [sample_generator(request.seed, index) if request.samples else None for index in places]
-        aims = np.stack([mixture.target(names, one) for one in chances])
+        draws_of_each = [sample_generator(request.seed, index) if request.samples else None for index in places]
+        aims = np.stack([mixture.target(names, one) for one in draws_of_each])
         return mover.moved(mixture.layer, aims, begin.expand(len(places), -1, -1, -1), draws)
 
     about = {"layer": mixture.layer, "photo": request.photo.name}

@@ -70,7 +70,7 @@ class Visualiser:
         """N crops with the attributes ``wanted`` (N sets of classes of the heads)."""
 
         from mien.attributes import GROUPS
-        from mien.attributes.features import joined, look
+        from mien.attributes.features import concatenate, pooled_features
         from mien.core.precision import fast_autocast
         from mien.papers.deepface_2016.picture import canvas_px
         from mien.papers.deepface_2016.visualise import visualise
@@ -79,8 +79,8 @@ class Visualiser:
 
         def heads(window: Tensor) -> tuple[Tensor, ...]:
             with fast_autocast(window.device):
-                seen = look(reader.encoder, window, looks)
-            return tuple(reader.heads(joined(seen, looks)).groups)
+                seen = pooled_features(reader.encoder, window, looks)
+            return tuple(reader.heads(concatenate(seen, looks)).groups)
 
         config = self.config.model_copy(update={"begin_noise": min(self.config.begin_noise, 0.05)})  # "small"
         mean = resized(self.mean_face, canvas_px(CROP_PX, config))

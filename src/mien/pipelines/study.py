@@ -72,8 +72,8 @@ def make_study(
     photos = candidates(real, split=split, sources=sources, background=request.background)
     request = replace(request, given={REAL: str(real), **{name: str(where) for name, where in models}})
     count = len(photos) + sum(map(len, found.values()))
-    with counted(on_stage("pictures read"), count) as advance:
-        return freeze(request, photos, found, out, progress=advance)
+    with counted(on_stage("pictures read"), count) as on_advance:
+        return freeze(request, photos, found, out, progress=on_advance)
 
 
 def open_answers(folder: Path, store: str | None = None, *, make: bool = True) -> AnswerStore:

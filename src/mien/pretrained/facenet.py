@@ -1,6 +1,6 @@
 """FaceNet: Inception-ResNet-v1 as a differentiable torch module (weights 20180408-102900 of David Sandberg, MIT).
 
-Architecture: Szegedy et al., *Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning*
+Architecture: Szegedy et al., *Inception-v4, Inception-ResNet and the Impact of InceptionBlock Connections on Learning*
 (arXiv 1602.07261), figures 10 to 14, in the variant of https://github.com/davidsandberg/facenet: a narrower reduction,
 17 x 17 x 256 after the stem, 1792 channels at the end, a 512-d bottleneck. The published graph was rewritten for OpenCV
 with its batch normalisations folded into the convolutions, so a layer here is a convolution with a bias and a ReLU;
@@ -50,7 +50,7 @@ def _branch(**layers: ConvReLU) -> nn.Sequential:
     return nn.Sequential(OrderedDict((name.removeprefix("_"), layer) for name, layer in layers.items()))
 
 
-class Residual(nn.Module):
+class InceptionBlock(nn.Module):
     """relu(x + scale * up(concatenated branches of x)); the very last block of the network has no ReLU."""
 
     def __init__(self, channels: int, branches: Sequence[nn.Sequential], width: int, scale: float, relu: bool) -> None:
@@ -69,7 +69,7 @@ class Residual(nn.Module):
         return F.relu(total, inplace=True) if self.relu else total
 
 
-class Block35(Residual):
+class Block35(InceptionBlock):
     """Inception-ResNet-A, 256 channels (paper, figure 10)."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Block35(Residual):
         super().__init__(256, branches, 96, scale=0.17, relu=True)
 
 
-class Block17(Residual):
+class Block17(InceptionBlock):
     """Inception-ResNet-B, 896 channels (paper, figure 11)."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class Block17(Residual):
         super().__init__(896, branches, 256, scale=0.10, relu=True)
 
 
-class Block8(Residual):
+class Block8(InceptionBlock):
     """Inception-ResNet-C, 1792 channels (paper, figure 13)."""
 
     def __init__(self, *, last: bool = False) -> None:

@@ -27,9 +27,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.attributes.features import joined, look
+from mien.attributes.features import concatenate, pooled_features
 from mien.attributes.heads import AGES, SEX, Answers, AttributeHeads, HeadsConfig
-from mien.attributes.targets import STARTS, Truths, group_targets
+from mien.attributes.targets import STARTS, FaceLabels, group_targets
 from mien.attributes.vocabulary import GROUPS
 from mien.core.config import Config
 from mien.core.errors import DatasetError, RequestError
@@ -43,7 +43,7 @@ from mien.training.phases import Batch, Networks, Phase, StepInfo, Terms
 from mien.training.schedules import Schedule, constant, cosine
 
 Rows = npt.NDArray[np.int64]
-Inputs = Callable[[Rows, np.random.Generator], Mapping[str, Tensor]]  # rows of the truths -> "features" or "images"
+Inputs = Callable[[Rows, np.random.Generator], Mapping[str, Tensor]]  # rows of the labels -> "features" or "images"
 
 
 class AttributesConfig(Config):
@@ -83,21 +83,21 @@ class AgeTargets(Protocol):
 
 
 def batches(
-    truths: Truths, inputs: Inputs, config: AttributesConfig, settings: LoopSettings
+    labels: FaceLabels, inputs: Inputs, config: AttributesConfig, settings: LoopSettings
 ) -> Callable[[int], Mapping[str, Any]]:
     """``batch_at(step)``: faces of the training split, drawn anew in every epoch without repetition.
 
     Faces with attributes and faces without are two decks, each dealt through before it is shuffled again, so that an
     epoch (over the faces with attributes) is ``epoch_steps`` steps long.
     """
-    marked = np.flatnonzero(truths.marked)
-    known = ~np.isnan(truths.female) | ~np.isnan(truths.ages_years)
-    unmarked = np.flatnonzero(~truths.marked & known)
+    marked = np.flatnonzero(labels.marked)
+    known = ~np.isnan(labels.female) | ~np.isnan(labels.ages_years)
+    unmarked = np.flatnonzero(~labels.marked & known)
     if not len(marked):
         raise DatasetError("attributes: no face with attributes to learn from; prepare LFW with its --labels")
     second = round(settings.batch_size * config.unmarked_share) if len(unmarked) else 0
     first = settings.batch_size - second
-    targets = group_targets(truths)
+    targets = group_targets(labels)
 
     def batch_at(step: int) -> Mapping[str, Any]:
         dealt = [deal(marked, first, step, settings.seed, "marked")]
@@ -107,17 +107,17 @@ def batches(
         return {
             **inputs(rows, stream(settings.seed, "inputs", step)),
             "targets": torch.from_numpy(targets[rows]),
-            "marks": torch.from_numpy(truths.marks[rows]),
-            "ages": torch.from_numpy(truths.ages_years[rows]),
+            "marks": torch.from_numpy(labels.attributes[rows]),
+            "ages": torch.from_numpy(labels.ages_years[rows]),
         }
 
     return batch_at
 
 
-def epoch_steps(truths: Truths, config: AttributesConfig, batch_size: int) -> int:
+def epoch_steps(labels: FaceLabels, config: AttributesConfig, batch_size: int) -> int:
     """Steps in which every face with attributes is seen once."""
-    marked = int(truths.marked.sum())
-    alone = marked == len(truths)
+    marked = int(labels.marked.sum())
+    alone = marked == len(labels)
     share = batch_size if alone else batch_size - round(batch_size * config.unmarked_share)
     return max(1, -(-marked // max(share, 1)))
 
@@ -131,15 +131,15 @@ def deal(deck: Rows, count: int, step: int, seed: int, name: str) -> Rows:
     return shuffled[start : start + count]
 
 
-def class_weights(truths: Truths, balance: float) -> tuple[Tensor, Tensor]:
+def class_weights(labels: FaceLabels, balance: float) -> tuple[Tensor, Tensor]:
     """Weights of the classes of all groups (CLASSES) and of the marks (73 2: not marked, marked)."""
-    targets = group_targets(truths)
+    targets = group_targets(labels)
     classes = np.ones(targets.shape[1], np.float32)
     for start, end in pairwise(STARTS):
         part = targets[:, start:end]
         known = ~np.isnan(part).any(1)
         classes[start:end] = _weights(part[known].sum(0), balance)
-    seen = truths.marks[truths.marked]
+    seen = labels.attributes[labels.marked]
     pairs = np.stack(
         [_weights(np.array([(seen[:, k] == 0).sum(), seen[:, k].sum()]), balance) for k in range(seen.shape[1])]
     )
@@ -200,10 +200,10 @@ def masked_ages(logits: Tensor, ages: Tensor, config: AgeTargets) -> Tensor:
 
 
 def objective(
-    truths: Truths, config: AttributesConfig, encoder: Encoder | None
+    labels: FaceLabels, config: AttributesConfig, encoder: Encoder | None
 ) -> Callable[[Networks, Batch, torch.Generator, StepInfo], Terms]:
     """The loss of a batch of "features" (N D), or of "images" (crops, N 3 S S) that go through the encoder."""
-    classes, pairs = class_weights(truths, config.balance)
+    classes, pairs = class_weights(labels, config.balance)
     looks = config.heads.looks
 
     def terms(networks: Networks, batch: Batch, generator: torch.Generator, info: StepInfo) -> Terms:
@@ -214,7 +214,7 @@ def objective(
         if "axes" in batch:  # the trunk was solved beforehand (attributes_axes)
             answers = heads.answer(batch["axes"], heads.standard(batch["who"].float(), heads.config.who_columns))
         elif encoder is not None:
-            answers = heads(joined(look(encoder, batch["images"], looks), looks))
+            answers = heads(concatenate(pooled_features(encoder, batch["images"], looks), looks))
         else:
             answers = heads(batch["features"].float())
         return losses(answers, batch, classes.to(device), pairs.to(device), config)
@@ -223,7 +223,7 @@ def objective(
 
 
 def train_attributes(
-    truths: Truths,
+    labels: FaceLabels,
     inputs: Inputs,
     run_dir: Path,
     config: AttributesConfig,
@@ -237,7 +237,7 @@ def train_attributes(
 ) -> Outcome:
     """Train the heads, and the layers of ``encoder`` from ``config.unfreeze_from`` on; resumable, exactly.
 
-    ``inputs(rows, generator)`` gives what the networks see of rows of ``truths``: {"features": N D} when everything is
+    ``inputs(rows, generator)`` gives what the networks see of rows of ``labels``: {"features": N D} when everything is
     frozen, {"images": N 3 S S crops} with an ``encoder``, {"axes": N R, "who": N W} with a trunk that is solved
     (``axes``) and learns no more. ``moments`` are the mean and deviation (D each) of the
     training features. ``Outcome.shown`` has "heads" and, where it learns, "encoder". Raises ``RequestError`` for
@@ -261,7 +261,7 @@ def train_attributes(
     phase = Phase(
         name="attributes",
         networks=tuple(networks),
-        objective=objective(truths, config, encoder),
+        objective=objective(labels, config, encoder),
         learning_rate=_schedule(config, settings.steps),
         optimiser=lambda shown: _optimiser(shown, trained, config),
     )
@@ -270,7 +270,7 @@ def train_attributes(
         return train(
             networks=networks,
             phases=[phase],
-            batch_at=batches(truths, inputs, config, settings),
+            batch_at=batches(labels, inputs, config, settings),
             run_dir=run_dir,
             config=config,
             settings=settings,
@@ -299,12 +299,18 @@ def _optimiser(networks: Networks, trained: Layers, config: AttributesConfig) ->
 
 
 def validation_hook(
-    truths: Truths, inputs: Inputs, config: AttributesConfig, encoder: Encoder | None, *, every: int, batch: int = 64
+    labels: FaceLabels,
+    inputs: Inputs,
+    config: AttributesConfig,
+    encoder: Encoder | None,
+    *,
+    every: int,
+    batch: int = 64,
 ) -> Hook:
     """The losses on held-out faces with attributes (weights of classes as these faces have them), for loss curves."""
-    measured = objective(truths, config, encoder)
-    rows = np.flatnonzero(truths.marked)
-    targets = group_targets(truths)
+    measured = objective(labels, config, encoder)
+    rows = np.flatnonzero(labels.marked)
+    targets = group_targets(labels)
 
     def measure(networks: Networks, step: int) -> Mapping[str, float]:
         sums: dict[str, float] = {}
@@ -313,8 +319,8 @@ def validation_hook(
             seen: dict[str, Any] = {
                 **inputs(part, stream(0, "validation")),
                 "targets": torch.from_numpy(targets[part]),
-                "marks": torch.from_numpy(truths.marks[part]),
-                "ages": torch.from_numpy(truths.ages_years[part]),
+                "marks": torch.from_numpy(labels.attributes[part]),
+                "ages": torch.from_numpy(labels.ages_years[part]),
             }
             info = StepInfo(step, step, 0, len(part), 0.0)
             for name, value in measured(networks, seen, torch.Generator(), info).items():

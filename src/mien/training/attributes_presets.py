@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mien.attributes.features import Look, Recipe
+from mien.attributes.features import FeatureSpec, Recipe
 from mien.attributes.heads import HeadsConfig
 from mien.training.attributes import AttributesConfig
 
@@ -14,18 +14,18 @@ LAST: dict[str, str] = {"facenet": "pool", "vgg-face": "fc7"}
 # the last ones have forgotten.
 LOOKS: dict[str, Recipe] = {
     "facenet": (
-        Look("window", "pool"),
-        Look("crop", "pool"),
-        Look("crop", "block17", 4),
-        Look("crop", "block35", 8),
-        Look("crop", "4a", 8),
-        Look("crop", "2b", 12),
+        FeatureSpec("window", "pool"),
+        FeatureSpec("crop", "pool"),
+        FeatureSpec("crop", "block17", 4),
+        FeatureSpec("crop", "block35", 8),
+        FeatureSpec("crop", "4a", 8),
+        FeatureSpec("crop", "2b", 12),
     ),
     "vgg-face": (
-        Look("window", "fc7"),
-        Look("window", "fc6"),
-        Look("window", "pool5", 4),
-        Look("window", "conv3_3", 4),
+        FeatureSpec("window", "fc7"),
+        FeatureSpec("window", "fc6"),
+        FeatureSpec("window", "pool5", 4),
+        FeatureSpec("window", "conv3_3", 4),
     ),
 }
 PAPER_EPOCHS, MIEN_EPOCHS = 50, 16
@@ -33,7 +33,7 @@ PAPER_EPOCHS, MIEN_EPOCHS = 50, 16
 
 def recipe(preset: str, encoder: str) -> Recipe:
     """What the heads of a preset look at: one look at the last layer (``paper``), or the looks of ``LOOKS``."""
-    return (Look("window", LAST[encoder]),) if preset == "paper" else LOOKS[encoder]
+    return (FeatureSpec("window", LAST[encoder]),) if preset == "paper" else LOOKS[encoder]
 
 
 def paper(encoder: str, widths: tuple[int, ...]) -> AttributesConfig:

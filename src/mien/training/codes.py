@@ -30,7 +30,7 @@ BLOCK = 128
 PACKED = 100_000  # numbers of a layer that is packed
 
 
-class FaceRow(Protocol):
+class LabelledRow(Protocol):
     """What is read of a face of a dataset."""
 
     @property
@@ -55,7 +55,7 @@ class ViewSet(Protocol):
 
     def __len__(self) -> int: ...
 
-    def face(self, place: int) -> FaceRow:
+    def face(self, place: int) -> LabelledRow:
         """The face of a view."""
 
     def shown(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
@@ -133,7 +133,7 @@ def person_weights(people: Sequence[str | None]) -> FloatArray:
     return np.array([1.0 if person is None else counts[person] ** -0.5 for person in people], np.float32)
 
 
-def _condition(face: FaceRow, row: FloatArray) -> FloatArray:
+def _condition(face: LabelledRow, row: FloatArray) -> FloatArray:
     sex: Sex | None = "female" if face.sex == "female" else "male" if face.sex == "male" else None
     labels = Labels(sex, face.age_years, None, face.race)
     return condition(labels, dict(zip(ATTRIBUTES, row.tolist(), strict=True)))

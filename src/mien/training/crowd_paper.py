@@ -36,9 +36,9 @@ from mien.core.seeding import stream, torch_seed
 from mien.papers.cgan_sanche.networks import (
     MODEL,
     Ages,
-    Discriminator,
-    Generator,
-    PaperConfig,
+    SancheConfig,
+    SancheDiscriminator,
+    SancheGenerator,
     draw_noise,
     encode_labels,
 )
@@ -53,7 +53,7 @@ PREVIEW_AGES_YEARS = (12, 20, 28, 36, 45, 55, 65, 78)
 class CrowdPaperConfig(Config):
     """Everything that decides what is trained; the defaults are the paper's."""
 
-    networks: PaperConfig = PaperConfig()
+    networks: SancheConfig = SancheConfig()
     learning_rate: float = 5e-4
     rate_factor: float = 0.996
     rate_every: int = 100
@@ -88,7 +88,7 @@ def generator_cost(networks: Networks, batch: Batch, noise: torch.Generator, inf
 
 
 def _fake(networks: Networks, labels: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-    generator = cast(Generator, networks["generator"])
+    generator = cast(SancheGenerator, networks["generator"])
     made: torch.Tensor = generator(draw_noise(len(labels), generator.config.noise, noise), labels)
     return made
 
@@ -113,12 +113,12 @@ def paper_networks(config: CrowdPaperConfig, seed: int) -> dict[str, torch.nn.Mo
     """Fresh networks, their weights drawn from ``seed`` (torch's global state is left as it was)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(seed, "initial weights"))
-        return {"generator": Generator(config.networks), "discriminator": Discriminator(config.networks)}
+        return {"generator": SancheGenerator(config.networks), "discriminator": SancheDiscriminator(config.networks)}
 
 
 def preview_sheet(networks: Networks, step: int) -> UInt8Image:
     """Rows: ages; columns: four faces as women, the same four noises as men (the paper's figures 9 and 10 in one)."""
-    generator = cast(Generator, networks["generator"])
+    generator = cast(SancheGenerator, networks["generator"])
     device = next(generator.parameters()).device
     four = stream(0, "preview").uniform(-1, 1, (4, generator.config.noise)).astype("float32")
     noise = torch.from_numpy(four).repeat(2 * len(PREVIEW_AGES_YEARS), 1)
@@ -136,7 +136,7 @@ def detection_hook(rate: Callable[[UInt8Image], float], *, every: int = 100, cou
     ages = [float(age) for age in draws.uniform(*DETECTION_AGES_YEARS, count)]
 
     def measure(networks: Networks, step: int) -> dict[str, float]:
-        generator = cast(Generator, networks["generator"])
+        generator = cast(SancheGenerator, networks["generator"])
         labels = encode_labels(sexes, ages, generator.config.ages)
         device = next(generator.parameters()).device
         noise = torch.from_numpy(

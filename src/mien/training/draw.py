@@ -106,9 +106,9 @@ def preview_sheet(batch: Mapping[str, Any], columns: int = 8) -> Any:
         network = cast(Draw, networks["draw"])
         config, device = network.config, network.first_canvas.device
         shape = (config.glimpses, len(photos), config.code)
-        chances = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device) for seed in range(3)]
-        again, _ = network(to_unit(to_tensor(photos)).to(device), known.to(device), chances[0])
-        drawn = [list(network.stages(known.to(device), chance))[-1] for chance in chances[1:]]
+        noises = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device) for seed in range(3)]
+        again, _ = network(to_unit(to_tensor(photos)).to(device), known.to(device), noises[0])
+        drawn = [list(network.stages(known.to(device), chance))[-1] for chance in noises[1:]]
         tiles = [*photos, *(one for logits in (again, *drawn) for one in shown(logits))]
         return sheet(tiles, len(photos))
 

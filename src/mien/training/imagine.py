@@ -21,7 +21,7 @@ from mien.core.progress import OnProgress
 from mien.core.seeding import stream
 from mien.generators.imagine.density import AGE, Components, FaceDensity, Float64Array, Frame, Probes
 from mien.generators.imagine.weights import MODEL, to_tensors
-from mien.training.codes import FaceRow
+from mien.training.codes import LabelledRow
 from mien.training.probes import balanced_weights, ridge
 
 FloatArray = npt.NDArray[np.float32]
@@ -52,7 +52,7 @@ class ImagineConfig(Config):
     seed: int = 0
 
 
-def known_labels(face: FaceRow) -> tuple[BoolArray, BoolArray]:
+def known_labels(face: LabelledRow) -> tuple[BoolArray, BoolArray]:
     """(present, known) of ``NAMES``: from the attributes of a source, and from sex, age and race.
 
     In a group of which every face has one, an unmarked group is unknown (the sources mark only what is sure).
@@ -104,7 +104,7 @@ def fit_frame(features: npt.NDArray[Any], weights: FloatArray, axes: int) -> Fra
     return Frame(mean, deviation, directions[:, :axes].copy(), np.sqrt(spread[:axes]), max(rest, 1e-6))
 
 
-def fit_probes(codes: Float64Array, faces: Sequence[FaceRow], config: ImagineConfig) -> Probes:
+def fit_probes(codes: Float64Array, faces: Sequence[LabelledRow], config: ImagineConfig) -> Probes:
     """Scores of ``NAMES`` and of the age from codes N K, with their levels."""
     values = codes.astype(np.float32)
     labels = [known_labels(face) for face in faces]
@@ -183,7 +183,7 @@ def _begun(codes: Float64Array, share: Float64Array, config: ImagineConfig) -> F
 
 def fit_density(
     features: npt.NDArray[Any],
-    faces: Sequence[FaceRow],
+    faces: Sequence[LabelledRow],
     weights: FloatArray,
     config: ImagineConfig,
     on_progress: OnProgress | None = None,

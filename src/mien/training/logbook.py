@@ -160,7 +160,7 @@ class ProgressLine:
             self._task = self._bar.add_task("train", total=steps, completed=start, text="")
             self._bar.start()
 
-    def advance(self, step: int) -> None:
+    def on_advance(self, step: int) -> None:
         """Move the bar to ``step`` steps done."""
         if self._bar is not None:
             self._bar.update(self._task, completed=step)

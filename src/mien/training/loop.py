@@ -175,7 +175,7 @@ class _Loop:
                 while self.step < settings.steps and stopped is None:
                     self._one_step(next(batches))
                     stopped = self._stop_wanted()
-                    progress.advance(self.step)
+                    progress.on_advance(self.step)
                     last = self.step == settings.steps or stopped is not None
                     if self.step % settings.log_every == 0 or last:
                         self._log(logbook, progress)

@@ -113,16 +113,16 @@ class Machine:
 
 
 @dataclass
-class Asked:
+class StopRequest:
     """The name of the signal that asked for an end, once it came."""
 
     signal: str | None = None
 
 
 @contextmanager
-def asked_to_stop() -> Iterator[Asked]:
+def asked_to_stop() -> Iterator[StopRequest]:
     """SIGTERM and Ctrl-C ask for a checkpoint and an end after the running step; a second Ctrl-C ends at once."""
-    asked = Asked()
+    asked = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return

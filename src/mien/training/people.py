@@ -1,7 +1,7 @@
-"""Who a drawn face is, foretold from its code: what ``mien imagine`` keeps while a wish is brought about.
+"""Regression of the identity embedding on the code of a drawn face: what ``mien imagine`` keeps of a person.
 
 FaceNet's embedding of the pictures (not of the features that they were drawn from, of which a decoder shows a part),
-foretold linearly. Nothing of it is a judge: those of the evaluation see with other networks.
+predicted linearly. Nothing of it is a judge: those of the evaluation see with other networks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RANK = 64  # directions kept: 98 % of what a code says of the embedding
 PENALTY = 0.03
 
 
-def foretelling(codes: Float64Array, embeddings: npt.ArrayLike) -> tuple[Float64Array, Float64Array]:
+def identity_regression(codes: Float64Array, embeddings: npt.ArrayLike) -> tuple[Float64Array, Float64Array]:
     """Codes N K and embeddings N D -> (K D, D): embedding = code @ first + second, by ridge regression."""
     known, wanted = np.asarray(codes, np.float64), np.asarray(embeddings, np.float64)
     centre, mean = known.mean(0), wanted.mean(0)
@@ -31,5 +31,5 @@ def foretelling(codes: Float64Array, embeddings: npt.ArrayLike) -> tuple[Float64
 def with_people(density: FaceDensity, codes: Float64Array, embeddings: npt.ArrayLike) -> FaceDensity:
     """The density, told from codes (N K) and the embeddings (N D) of their pictures what tells people apart."""
     pooled = np.einsum("c,cij->ij", density.components.weights, density.components.covariances)
-    reading, _ = foretelling(codes, embeddings)
+    reading, _ = identity_regression(codes, embeddings)
     return replace(density, people=reduced(reading, np.asarray(pooled), min(RANK, *reading.shape)))

@@ -48,7 +48,7 @@ class NeutralFitConfig(Config):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PhotographedFaces:
     """N photographed faces: their codes and what is known of each."""
 
     known: Float32Array  # N F: standardised features
@@ -101,7 +101,7 @@ def within_people(codes: Float32Array, people: Sequence[str | None]) -> Float32A
     return np.concatenate(rows).astype(np.float32)
 
 
-def fit(seen: Seen, config: NeutralFitConfig | None = None) -> Neutraliser:
+def fit(seen: PhotographedFaces, config: NeutralFitConfig | None = None) -> Neutraliser:
     """The neutraliser of faces ``seen``."""
     config = config or NeutralFitConfig()
     codes = np.concatenate([seen.known, seen.style], 1)

@@ -64,9 +64,9 @@ from mien.papers.frontal_wang_2019.losses import (
 from mien.papers.frontal_wang_2019.networks import (
     ENCODER_TAP,
     MODEL,
-    Discriminator,
     Drawn,
-    PaperConfig,
+    FrontalConfig,
+    FrontalDiscriminator,
     PortraitDecoder,
 )
 from mien.papers.frontal_wang_2019.warp import Warp
@@ -83,7 +83,7 @@ DISCRIMINATOR_CLIP = 1.0  # norm of its gradient
 class PortraitPaperConfig(Config):
     """Everything that decides what is trained."""
 
-    networks: PaperConfig = PaperConfig()
+    networks: FrontalConfig = FrontalConfig()
     texture: float = 3e-3
     landmarks: LandmarkWeights = LandmarkWeights()
     identity: float = 10.0
@@ -196,7 +196,7 @@ def portrait_networks(config: PortraitPaperConfig, seed: int) -> dict[str, nn.Mo
         torch.manual_seed(torch_seed(seed, "initial weights"))
         networks: dict[str, nn.Module] = {"decoder": PortraitDecoder(config.networks, masked=config.with_mask)}
         if config.with_adversarial:
-            networks["discriminator"] = Discriminator(config.networks)
+            networks["discriminator"] = FrontalDiscriminator(config.networks)
     return networks
 
 

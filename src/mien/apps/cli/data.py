@@ -11,7 +11,7 @@ from mien.apps.cli.data_review import review
 from mien.apps.cli.output import echo, warn
 
 if TYPE_CHECKING:
-    from mien.pipelines.data import Prepared
+    from mien.pipelines.data import PreparedSource
 
 data = typer.Typer(no_args_is_help=True, help="Make photos ready for training, report on them, check their labels.")
 data.command()(review)
@@ -79,7 +79,7 @@ def report(
     echo(report_dataset(dest, out, force=force))
 
 
-def _say(prepared: Prepared, dest: Path) -> None:
+def _say(prepared: PreparedSource, dest: Path) -> None:
     summary = prepared.summary
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.dropped.items())) or "none"
     echo(f"{dest}: {summary.source}: {summary.kept} of {summary.photos} photos kept; dropped: {reasons}")

@@ -12,9 +12,9 @@ from mien.apps.studio.portrait_make import (
     MODEL,
     MODEL_SPECS,
     SIZES_PX,
-    FaceJob,
     FindJob,
     Likeness,
+    PortraitJob,
     inline,
     marked,
 )
@@ -126,7 +126,7 @@ class PortraitTab:
             if not found:
                 yield step.words if step.loading or step.ahead else "Looking for faces"
         jobs = [
-            FaceJob(photo.image, photo.name, face, number, _size(size), _background(background))
+            PortraitJob(photo.image, photo.name, face, number, _size(size), _background(background))
             for number, face in enumerate(found)
         ]
         for step in self.state.ask(MODEL, jobs):

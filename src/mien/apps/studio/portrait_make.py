@@ -40,7 +40,7 @@ class FindJob:
 
 
 @dataclass(frozen=True, slots=True)
-class FaceJob:
+class PortraitJob:
     """The portrait of one face of a photo. One at a time, so that a photo of a crowd holds nobody else up."""
 
     photo: UInt8Image
@@ -73,7 +73,7 @@ def load() -> PortraitPipeline:
     return pipeline
 
 
-def make(pipeline: PortraitPipeline, jobs: Sequence[FindJob | FaceJob]) -> list[Any]:
+def make(pipeline: PortraitPipeline, jobs: Sequence[FindJob | PortraitJob]) -> list[Any]:
     """The faces of a photo, or the likeness of one of them; or what is wrong with it."""
     answers: list[Any] = []
     for job in jobs:
@@ -92,7 +92,7 @@ def faces(pipeline: PortraitPipeline, job: FindJob) -> list[Face]:
     return found
 
 
-def likeness(pipeline: PortraitPipeline, job: FaceJob) -> Likeness:
+def likeness(pipeline: PortraitPipeline, job: PortraitJob) -> Likeness:
     """One portrait with everything that is shown of it."""
     from mien.core.images import encode_png
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mien.attributes.describe.records import ETHNICITY, FaceDescription, PhotoDescription
-from mien.attributes.reader import AttributeReader, Readings
+from mien.attributes.reader import AttributeReader, HeadPredictions
 from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.errors import PhotoError, RequestError
 from mien.core.limits import check_yes_no
@@ -26,7 +26,7 @@ CHUNK = 16  # faces read at once
 DOUBTED_SCORE, DOUBTED_PRESENCE = 0.7, 0.95  # under both, what was found is no face
 
 
-class Finder(Protocol):
+class FindsFaces(Protocol):
     """What a describer wants of ``faces.find.FaceFinder``."""
 
     def faces(self, photos: Sequence[UInt8Image], thorough: bool = False) -> list[list[Face]]:
@@ -40,14 +40,14 @@ class Reader(Protocol):
     def metadata(self) -> Mapping[str, Any]:
         """Of the weights, with ``version``."""
 
-    def read(self, crops: UInt8Image, /) -> Readings:
+    def read(self, crops: UInt8Image, /) -> HeadPredictions:
         """Read aligned crops (N S S 3)."""
 
 
 class Describer:
     """The networks (detector, mesh, heads on their encoder), loaded once."""
 
-    def __init__(self, finder: Finder, reader: Reader) -> None:
+    def __init__(self, finder: FindsFaces, reader: Reader) -> None:
         self.finder, self.reader = finder, reader
 
     @classmethod
@@ -95,7 +95,7 @@ class Describer:
 
 
 def described(
-    photo: UInt8Image, face: Face, readings: Readings, place: int, with_ethnicity: bool = False
+    photo: UInt8Image, face: Face, readings: HeadPredictions, place: int, with_ethnicity: bool = False
 ) -> FaceDescription:
     """Put together what was found, read (at ``place`` of ``readings``) and measured of one face."""
     groups = [group for group in GROUPS if with_ethnicity or group.name != ETHNICITY]

@@ -21,7 +21,7 @@ from mien.core.errors import PhotoError, SourceError
 from mien.core.formats import SUFFIXES
 from mien.core.progress import OnProgress
 from mien.core.records import Box, SourcePhoto
-from mien.datasets.download import Journal, Manners, Outcome, Wish, download
+from mien.datasets.download import Download, Journal, Outcome, RateLimits, download
 from mien.datasets.reasons import REASONS, Reason
 from mien.datasets.sources.contract import Source
 from mien.datasets.sources.kumar import labels_of, read_scores, score_key
@@ -72,7 +72,7 @@ def rows(source_dir: Path, labels: Path | None = None) -> Iterator[SourcePhoto]:
 
 
 def fetch(
-    source_dir: Path, *, concurrency: int = 16, progress: OnProgress | None = None, manners: Manners | None = None
+    source_dir: Path, *, concurrency: int = 16, progress: OnProgress | None = None, limits: RateLimits | None = None
 ) -> Mapping[str, int]:
     """Bring the photos of the lists into ``SOURCE_DIR/images``; can be killed and called again.
 
@@ -81,14 +81,14 @@ def fetch(
     links = read_lists(source_dir)
     boxes = {link.key: link.box for link in links}
 
-    def check(wish: Wish, data: bytes) -> Outcome:
-        return check_photo(data, boxes[wish.key])
+    def check(item: Download, data: bytes) -> Outcome:
+        return check_photo(data, boxes[item.key])
 
-    wishes = [Wish(link.key, link.url, source_dir / link.key, link.md5) for link in links if link.reason is None]
+    downloads = [Download(link.key, link.url, source_dir / link.key, link.md5) for link in links if link.reason is None]
     outcomes = download(
-        wishes,
+        downloads,
         Journal(source_dir / JOURNAL),
-        manners=manners or Manners(concurrency=concurrency),
+        limits=limits or RateLimits(concurrency=concurrency),
         check=check,
         progress=progress,
     )

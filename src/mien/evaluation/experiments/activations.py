@@ -3,7 +3,7 @@
 The paper models the faces of an attribute by independent normals, one an element, and justifies it with two histograms:
 "any arbitrary distribution of element j of the fc-6 activation for label i seems to be normal (not all graphs are
 shown)". Here two tests judge every element, numbers drawn from a normal go through the same tests, and the elements
-shown are the best, the worst and some drawn by lot.
+shown are the best, the worst and some drawn at random.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from mien.core.records import Float32Array
 from mien.core.seeding import stream
 from mien.evaluation import plots
 from mien.evaluation.experiments.panels import bells, curves
-from mien.evaluation.marks import AttributeLabels, Rows
+from mien.evaluation.labels import AttributeLabels, Rows
 from mien.evaluation.normality import LEAST, Normality, mean_squared_correlation, normality, rejected
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section, shown
 
 Fetch = Callable[[str, Rows], Float32Array]  # (layer, rows of the dataset) -> N D, flattened
 LEVEL = 0.05
@@ -47,7 +47,7 @@ class NormalityCounts:
 
 
 def activations_report(
-    marks: AttributeLabels,
+    labels: AttributeLabels,
     fetch: Fetch,
     layers: Sequence[str],
     attributes: Sequence[str],
@@ -59,23 +59,23 @@ def activations_report(
     """The report on ``layers`` for faces (one of each person) of ``marks``.
 
     ``attributes`` are looked at closely, at every layer; all others at layers of up to 4,096 elements. Each gets up to
-    ``count`` faces by lot, the same at every layer. ``RequestError`` for an attribute that the labels do not have,
+    ``count`` faces at random, the same at every layer. ``RequestError`` for an attribute that the labels do not have,
     ``TooFewError`` for one with under 20 faces.
     """
-    unknown = [name for name in attributes if name not in marks.names]
+    unknown = [name for name in attributes if name not in labels.names]
     if unknown:
-        raise RequestError(f"--attribute: '{unknown[0]}' given; the labels have {', '.join(marks.names)}")
-    sets = {name: drawn(marks, name, count, seed) for name in marks.names}
+        raise RequestError(f"--attribute: '{unknown[0]}' given; the labels have {', '.join(labels.names)}")
+    sets = {name: drawn(labels, name, count, seed) for name in labels.names}
     for name in attributes:
         if len(sets[name]) < LEAST:
             raise TooFewError(f"--attribute: {len(sets[name])} faces with '{name}', needed are {LEAST} or more")
-    close = [_judge(marks, fetch, layer, name, sets[name]) for layer in layers for name in attributes]
+    close = [_judge(labels, fetch, layer, name, sets[name]) for layer in layers for name in attributes]
     control = {name: _control(len(sets[name]), seed) for name in attributes}
     narrow = [one.layer for one in close if one.values.shape[1] <= NARROW and one.attribute == attributes[0]]
     sections = [_close(close, control), *(_elements(close, layer, seed) for layer in layers)]
-    sections += [_every(marks, fetch, layer, sets) for layer in narrow]
+    sections += [_every(labels, fetch, layer, sets) for layer in narrow]
     if narrow:
-        sections.append(_sizes(marks, fetch, narrow, seed))
+        sections.append(_sizes(labels, fetch, narrow, seed))
     sections.append(_independence(close))
     shares = ", ".join(
         f"{100 * one.share('anderson'):.0f} % at `{one.layer}`" for one in close if one.attribute == attributes[0]
@@ -88,14 +88,14 @@ def activations_report(
     return Report("Are single activations normal?", summary, tuple(sections), provenance)
 
 
-def drawn(marks: AttributeLabels, name: str, count: int, seed: int) -> Rows:
-    """Rows of the dataset: up to ``count`` faces with the attribute, by lot."""
-    places = np.flatnonzero(marks.of(name))
-    found: Rows = marks.rows[np.sort(stream(seed, "set", name).permutation(places)[:count])]
+def drawn(labels: AttributeLabels, name: str, count: int, seed: int) -> Rows:
+    """Rows of the dataset: up to ``count`` faces with the attribute, at random."""
+    places = np.flatnonzero(labels.of(name))
+    found: Rows = labels.rows[np.sort(stream(seed, "set", name).permutation(places)[:count])]
     return found
 
 
-def _judge(marks: AttributeLabels, fetch: Fetch, layer: str, name: str, rows: Rows) -> NormalityCounts:
+def _judge(labels: AttributeLabels, fetch: Fetch, layer: str, name: str, rows: Rows) -> NormalityCounts:
     values = fetch(layer, rows)
     return NormalityCounts(name, layer, values, normality(values))
 
@@ -144,11 +144,11 @@ def _close(close: Sequence[NormalityCounts], control: Mapping[str, NormalityCoun
         " (Benjamini and Hochberg). An element counts as cut off where more than a tenth of the faces share its lowest"
         " value. Each set holds one photo of each person."
     )
-    return Section("Shares of elements that are not normal", text, tuple(figures), (Table(columns, tuple(rows)),))
+    return Section("Shares of elements that are not normal", text, tuple(figures), (ReportTable(columns, tuple(rows)),))
 
 
 def _elements(close: Sequence[NormalityCounts], layer: str, seed: int) -> Section:
-    """Skewness and kurtosis of all elements of a layer, and single elements: best, worst, and by lot."""
+    """Skewness and kurtosis of all elements of a layer, and single elements: best, worst, and at random."""
     here = [one for one in close if one.layer == layer]
     skews = {one.attribute: np.clip(one.found.varying(one.found.skew), -3, 5) for one in here}
     kurtoses = {one.attribute: np.clip(one.found.varying(one.found.kurtosis), -2, 10) for one in here}
@@ -173,7 +173,7 @@ def _elements(close: Sequence[NormalityCounts], layer: str, seed: int) -> Sectio
         worst = order[np.argsort(-np.abs(one.found.skew[order]), kind="stable")]
         worst = worst[one.found.anderson_p[worst] <= np.median(one.found.anderson_p[order])]
         lot = stream(seed, "elements", layer, one.attribute).choice(order, min(EACH, len(order)), replace=False)
-        chosen = [("best", order[:EACH]), ("by lot", lot), ("worst", worst[:EACH])]
+        chosen = [("best", order[:EACH]), ("at random", lot), ("worst", worst[:EACH])]
         titles = {
             f"{word}: element {int(e)}, p = {one.found.anderson_p[e]:.2g}": one.values[:, e]
             for word, elements in chosen
@@ -185,14 +185,14 @@ def _elements(close: Sequence[NormalityCounts], layer: str, seed: int) -> Sectio
     return Section(f"Elements of {layer}", text, pictures=tuple(pictures))
 
 
-def _every(marks: AttributeLabels, fetch: Fetch, layer: str, sets: Mapping[str, Rows]) -> Section:
+def _every(labels: AttributeLabels, fetch: Fetch, layer: str, sets: Mapping[str, Rows]) -> Section:
     """All attributes at a layer."""
     found, few = [], []
-    for name in marks.names:
+    for name in labels.names:
         if len(sets[name]) < LEAST:
             few.append(name)
             continue
-        found.append(_judge(marks, fetch, layer, name, sets[name]))
+        found.append(_judge(labels, fetch, layer, name, sets[name]))
     found.sort(key=lambda one: (-one.share("anderson"), one.attribute))
     rows = tuple(
         (
@@ -215,20 +215,20 @@ def _every(marks: AttributeLabels, fetch: Fetch, layer: str, sets: Mapping[str, 
     text = "Fewer faces find less: shares of attributes with fewer faces are lower for that reason alone."
     text += f" Under {LEAST} faces, not tested: {', '.join(few)}." if few else ""
     columns = ("attribute", "faces", "not normal, A²", "not normal, K²", "median |skew|", "median excess kurtosis")
-    return Section(f"Every attribute at {layer}", text, figures, (Table(columns, rows),))
+    return Section(f"Every attribute at {layer}", text, figures, (ReportTable(columns, rows),))
 
 
-def _sizes(marks: AttributeLabels, fetch: Fetch, layers: Sequence[str], seed: int) -> Section:
+def _sizes(labels: AttributeLabels, fetch: Fetch, layers: Sequence[str], seed: int) -> Section:
     """The share of elements called not normal against the number of faces: what looks normal with few does not with
     many."""
-    name = marks.names[int(marks.marked.sum(0).argmax())]
-    rows = drawn(marks, name, max(SIZES), seed)
+    name = labels.names[int(labels.marked.sum(0).argmax())]
+    rows = drawn(labels, name, max(SIZES), seed)
     rows = rows[stream(seed, "sizes").permutation(len(rows))]
     sizes = [size for size in SIZES if size <= len(rows)]
     lines: dict[str, tuple[list[float], list[float]]] = {}
     for layer in layers:
         values = fetch(layer, np.sort(rows))
-        values = values[np.argsort(np.argsort(rows))]  # back in the order of the lot
+        values = values[np.argsort(np.argsort(rows))]  # back in the order drawn
         parts = [NormalityCounts(name, layer, values[:size], normality(values[:size])) for size in sizes]
         lines[layer] = ([float(size) for size in sizes], [100 * one.share("anderson") for one in parts])
     control = [100 * _control(size, seed).share("anderson") for size in sizes]
@@ -239,7 +239,7 @@ def _sizes(marks: AttributeLabels, fetch: Fetch, layers: Sequence[str], seed: in
         curves(lines, x="faces", y="elements called not normal, %", dots=True),
     )
     cells = tuple((layer, *(f"{y:.1f} %" for y in heights)) for layer, (_, heights) in lines.items())
-    table = Table(("layer", *(f"n = {size}" for size in sizes)), cells)
+    table = ReportTable(("layer", *(f"n = {size}" for size in sizes)), cells)
     text = "A histogram of some tens of faces looks normal to the eye, and to a test; with many faces it does not."
     return Section("How many faces it takes to see it", text, (), (table,), (picture,))
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from mien.attributes import GROUPS
 from mien.evaluation import plots
-from mien.evaluation.marks import AttributeLabels
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
+from mien.evaluation.labels import AttributeLabels
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section
 from mien.evaluation.statistics import proportion
 
 # Section 5.1 prints these of its training photos: "around 76% of the people in the dataset are white, while only 3% are
@@ -19,29 +19,29 @@ PRINTED_AGE_KNOWN = 0.60
 MARKED_OF_POSITIVE = 2 / 3  # of the positive photos that LFW's binary labels mark: those of the highest scores
 
 
-def distribution_report(marks: AttributeLabels, provenance: ReportProvenance) -> Report:
-    """The report on the marks of a dataset; shares are of its training photos, the others stand in the table."""
-    training = marks.pick(np.array([split == "train" for split in marks.splits]))
+def distribution_report(labels: AttributeLabels, provenance: ReportProvenance) -> Report:
+    """The report on the labels of a dataset; shares are of its training photos, the others stand in the table."""
+    training = labels.pick(np.array([split == "train" for split in labels.splits]))
     n = len(training)
-    shares = training.marked.mean(0) if n else np.zeros(len(marks.names))
+    shares = training.marked.mean(0) if n else np.zeros(len(labels.names))
     order = np.argsort(-shares, kind="stable")
-    bars = {marks.names[k]: float(shares[k]) for k in order}
-    rare = [marks.names[k] for k in order[::-1] if shares[k] < 0.05]
+    bars = {labels.names[k]: float(shares[k]) for k in order}
+    rare = [labels.names[k] for k in order[::-1] if shares[k] < 0.05]
     summary = (
-        f"{n:,} training photos carry {training.marked.sum(1).mean():.1f} of {len(marks.names)} attributes on average, "
-        f"from {marks.names[order[0]]} ({100 * shares[order[0]]:.0f} %) to {marks.names[order[-1]]} "
+        f"{n:,} training photos carry {training.marked.sum(1).mean():.1f} of {len(labels.names)} attributes on average,"
+        f" from {labels.names[order[0]]} ({100 * shares[order[0]]:.0f} %) to {labels.names[order[-1]]} "
         f"({100 * shares[order[-1]]:.1f} %); {len(rare)} are on fewer than one in twenty."
     )
     return Report(
         title="The distribution of attributes",
         summary=summary,
-        sections=(_bars(marks, training, bars), _printed(training), _groups(training)),
+        sections=(_bars(labels, training, bars), _printed(training), _groups(training)),
         provenance=provenance,
     )
 
 
-def _note(marks: AttributeLabels) -> str:
-    if marks.absent_is_sure:
+def _note(labels: AttributeLabels) -> str:
+    if labels.absent_is_sure:
         return ""
     return (
         " The labels mark a photo only where they are sure (two thirds of the positive photos, those that score"
@@ -49,17 +49,17 @@ def _note(marks: AttributeLabels) -> str:
     )
 
 
-def _bars(marks: AttributeLabels, training: AttributeLabels, bars: Mapping[str, float]) -> Section:
+def _bars(labels: AttributeLabels, training: AttributeLabels, bars: Mapping[str, float]) -> Section:
     splits = ("train", "validation", "test")
-    columns = {split: marks.marked[[each == split for each in marks.splits]].sum(0) for split in splits}
+    columns = {split: labels.marked[[each == split for each in labels.splits]].sum(0) for split in splits}
     rows: list[tuple[str | int | float | None, ...]] = []
     for name, share in bars.items():
-        place = marks.names.index(name)
+        place = labels.names.index(name)
         rows.append((name, *(int(columns[split][place]) for split in splits), f"{100 * share:.1f} %"))
-    table = Table(
+    table = ReportTable(
         ("attribute", *(f"{split} photos" for split in splits), "share of train"), tuple(rows), "Photos marked."
     )
-    text = "Photos that show each attribute: figure 7 of the paper, figure 3 of its poster." + _note(marks)
+    text = "Photos that show each attribute: figure 7 of the paper, figure 3 of its poster." + _note(labels)
     picture = ReportPicture(
         "attributes", "Share of the training photos.", plots.ranked(bars, x="share of training photos")
     )
@@ -118,7 +118,7 @@ def _groups(training: AttributeLabels) -> Section:
         "A head chooses one member of its group. Where several are marked the labels contradict the group; where none"
         " is, the class is the one of the last column, or the photo teaches that head nothing."
     )
-    table = Table(
+    table = ReportTable(
         ("group", "attributes", "one marked", "none marked", "several marked", "none of them is"), tuple(rows)
     )
     return Section("Groups", text, (), (table,))

@@ -15,7 +15,7 @@ from mien.core.images import sheet
 from mien.core.records import UInt8Image
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.plots import histograms
-from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, Section, Table
+from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section
 from mien.evaluation.similarity import SimilarityScale, cosines
 from mien.evaluation.statistics import Float64Array, mean_interval
 
@@ -90,7 +90,7 @@ def likeness_report(
         (people.names[k], people.attributes[k], *(f"{values[k]:.0f} %" for values in columns.values()))
         for k in range(count)
     )
-    tables = (Table(("person", "attributes used", *columns), rows, "Table 2 of the paper, here"),)
+    tables = (ReportTable(("person", "attributes used", *columns), rows, "Table 2 of the paper, here"),)
     shown = min(count, SHOWN)
     with_photos = [face for k in range(shown) for face in (people.photos[k], *(made.faces[k] for made in methods))]
     made_only = [made.faces[k] for made in methods for k in range(shown)]

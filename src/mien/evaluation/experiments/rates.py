@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.evaluation.experiments.panels import curves
 from mien.evaluation.experiments.unfreezing import ProbedFaces, Unfrozen
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +94,4 @@ def _section(name: str, runs: Sequence[RateRun], examined: ProbedFaces) -> Secti
         )
         for _ in range(bool(drawn))
     )
-    return Section(name[0].upper() + name[1:], "", tuple(figures), (Table(columns, tuple(rows)),), pictures)
+    return Section(name[0].upper() + name[1:], "", tuple(figures), (ReportTable(columns, tuple(rows)),), pictures)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mien.core.records import Float32Array
 from mien.evaluation.attributes_metrics import Scores, scores
 from mien.evaluation.experiments.panels import curves
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section
 
 NEAR_CHANCE = 0.55  # balanced accuracy up to which an attribute is named as failing
 PRINTED = {"fc-6": (0.847, 0.795), "conv-5": (0.867, 0.815)}  # table 1: frozen beneath, training set, test set
@@ -105,7 +105,7 @@ def _losses(runs: Sequence[Unfrozen]) -> Section:
         " helps the learning, and the final loss is very similar across all trials. These runs are short: they show"
         " how the learning begins, not where it ends."
     )
-    return Section("Losses", text, (), (Table(columns, rows),), pictures)
+    return Section("Losses", text, (), (ReportTable(columns, rows),), pictures)
 
 
 def _table_one(runs: Sequence[Unfrozen], found: Mapping[str, tuple[Scores, Scores]]) -> Section:
@@ -140,7 +140,7 @@ def _table_one(runs: Sequence[Unfrozen], found: Mapping[str, tuple[Scores, Score
         " always saying the more frequent answer. No test person is a training person; the paper's test set shares no"
         " photo with its training set, but the same 200 people may be in both."
     )
-    table = Table(columns, tuple(rows), "Means over the attributes.")
+    table = ReportTable(columns, tuple(rows), "Means over the attributes.")
     return Section("Accuracy by what was frozen (table 1)", text, tuple(figures), (table,))
 
 
@@ -167,7 +167,7 @@ def _attributes(found: Mapping[str, tuple[Scores, Scores]], best: str, examined:
     text = (
         f"Of the run {best}. Near chance on test people (balanced accuracy up to {100 * NEAR_CHANCE:.0f} %): {words}."
     )
-    return Section("Each attribute", text, (), (Table(columns, rows),))
+    return Section("Each attribute", text, (), (ReportTable(columns, rows),))
 
 
 def _mean(values: npt.NDArray[np.float64]) -> float:

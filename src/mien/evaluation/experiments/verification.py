@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mien.core.records import Float32Array
 from mien.evaluation import plots
 from mien.evaluation.experiments.panels import curves
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section
 from mien.evaluation.verification import Pairs, cosine, curve, verify
 
 
@@ -63,7 +63,7 @@ def verification_report(
         f" who are not among these {len(set(people)):,} people with {len(people):,} photos. The encoder was trained on"
         " other photos; whether some of these people were among them is not known."
     )
-    table = Table(("features", "fold", "accuracy", "threshold"), tuple(rows), "Each fold.")
+    table = ReportTable(("features", "fold", "accuracy", "threshold"), tuple(rows), "Each fold.")
     best = found.accuracy
     summary = (
         f"{100 * best.value:.2f} % of {best.n:,} pairs right ({100 * best.low:.2f} to {100 * best.high:.2f}),"

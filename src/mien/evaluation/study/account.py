@@ -8,7 +8,7 @@ import numpy as np
 
 from mien.core.images import sheet
 from mien.core.records import UInt8Image
-from mien.evaluation.report import ReportPicture, Section, Table, shown
+from mien.evaluation.report import ReportPicture, ReportTable, Section, shown
 from mien.evaluation.study import plots
 from mien.evaluation.study.answers import JudgedTrials, Session
 from mien.evaluation.study.design import REAL, Design
@@ -28,8 +28,8 @@ def who_took_part(data: JudgedTrials, sessions: Sequence[Session], withdrawn: in
         (f"set aside: more than {rule.catch_misses} of {design.catches} catch trials wrong", data.flow["set aside"]),
         ("analysed", data.flow["analysed"]),
     ]
-    flow = Table(("participants", "n"), tuple(rows), "Everybody who began")
-    misses = Table(
+    flow = ReportTable(("participants", "n"), tuple(rows), "Everybody who began")
+    misses = ReportTable(
         ("catch trials wrong", "participants"),
         tuple(
             (count, sum(one.catch_misses == count for one in sessions if one.finished))
@@ -37,7 +37,7 @@ def who_took_part(data: JudgedTrials, sessions: Sequence[Session], withdrawn: in
         ),
         "Of those who finished",
     )
-    dropped = Table(
+    dropped = ReportTable(
         ("answers of analysed participants", "n"),
         (("counted", len(data)), *((f"left out: {why}", n) for why, n in sorted(data.left_out.items()))),
     )
@@ -70,7 +70,7 @@ def course(data: JudgedTrials) -> Section:
     return Section(
         "In the course of a session",
         "Nobody was told whether an answer was right, so a trend is weariness or learning by looking.",
-        tables=(Table(("judged real in the", *data.design.sources, "right answers"), tuple(rows)),),
+        tables=(ReportTable(("judged real in the", *data.design.sources, "right answers"), tuple(rows)),),
     )
 
 
@@ -119,6 +119,6 @@ def how(design: Design) -> Section:
         f"{design.size_px} px, {background}, shown {shown_for}; sources {matched}. Half of the faces that a "
         f"participant judged are photographs. Each met {design.scrambled} faces cut to pieces and {design.cards} cards "
         'that ask for the answer "real", at random places; every picture was shown to as many people as every other of '
-        "its source, to one or so; order and sides of the keys by lot.",
-        tables=(Table(("faces of", "from", "pictures", "seen by each", "left out"), tuple(rows)),),
+        "its source, to one or so; order and sides of the keys at random.",
+        tables=(ReportTable(("faces of", "from", "pictures", "seen by each", "left out"), tuple(rows)),),
     )

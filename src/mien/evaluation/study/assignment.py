@@ -77,5 +77,5 @@ def practice_of(design: Design, slot: int, attempt: int = 0) -> tuple[Trial, ...
 
 
 def real_on_left(design: Design, slot: int) -> bool:
-    """Whether the left key and button mean "real": so for one of slots 2k and 2k + 1, by lot."""
+    """Whether the left key and button mean "real": so for one of slots 2k and 2k + 1, at random."""
     return bool(stream(design.seed, "sides", slot // 2).integers(2)) == bool(slot % 2)

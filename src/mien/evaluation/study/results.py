@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from mien.core.errors import TooFewError
 from mien.core.records import UInt8Image
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section, Table, shown
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section, shown
 from mien.evaluation.statistics import Float64Array, Interval, mean_interval, proportion
 from mien.evaluation.study import crossed, plots
 from mien.evaluation.study.account import Cell, course, deceivers, how, who_took_part
@@ -119,7 +119,7 @@ def _taken_for_real(data: JudgedTrials, drawn: Resampled) -> Section:
                     better="lower",
                 )
             )
-    table = Table(
+    table = ReportTable(
         (
             "faces of",
             "judged real",
@@ -215,7 +215,7 @@ def _pairs(data: JudgedTrials, drawn: Resampled) -> Section:
         figures.append(
             Figure.of(gap, name=_name("judged-real-pair", gap.n), label="first less second", subject=name, unit="%")
         )
-    table = Table(("pair", "p", "p, Holm", "differ at 5 %"), tuple(rows))
+    table = ReportTable(("pair", "p", "p, Holm", "differ at 5 %"), tuple(rows))
     return Section(
         "Pairs",
         "The shares judged real of each pair of sources compared, for other people and other pictures. The "
@@ -299,7 +299,7 @@ def _groups(data: JudgedTrials, seed: int, rounds: int) -> Section | None:
     return Section(
         "By sex and age",
         "Share judged real among the faces that are labelled so (generated ones: as asked for).",
-        tables=(Table(("labelled", *data.design.sources), tuple(rows)),),
+        tables=(ReportTable(("labelled", *data.design.sources), tuple(rows)),),
     )
 
 
@@ -313,5 +313,5 @@ def _everybody(design: Design, sessions: Sequence[Session], drawn: Resampled, se
     return Section(
         "If nobody were set aside",
         "The same shares with everybody who answered anything, finished or not, and every answer.",
-        tables=(Table(("judged real", "by the rule", "everybody"), tuple(rows)),),
+        tables=(ReportTable(("judged real", "by the rule", "everybody"), tuple(rows)),),
     )

@@ -66,8 +66,8 @@ def start(mean: Float64Array, covariance: Float64Array, bounds: Bounds, draws: n
             normals[:, k] = low
             log_weights += -(low**2) / 2 - math.log(factor[k, k] * math.sqrt(2 * math.pi))
         else:
-            normals[:, k], chances = _truncated(low, high, draws.random(PARTICLES))
-            log_weights += np.log(chances)
+            normals[:, k], probabilities = _truncated(low, high, draws.random(PARTICLES))
+            log_weights += np.log(probabilities)
     peak = log_weights.max()
     weights = np.exp(log_weights - peak)
     return Start(mean + normals @ factor.T, weights / weights.sum(), float(peak + np.log(weights.mean())))
@@ -106,7 +106,7 @@ def _truncated(low: Float64Array, high: Float64Array, shares: Float64Array) -> t
     flipped = (low > 0) | ((low > -high) & (high > 0))
     a, b = np.where(flipped, -high, low), np.where(flipped, -low, high)
     below, above = (torch.special.ndtr(torch.from_numpy(x)) for x in (a, b))
-    chances = (above - below).clamp_min(_SMALLEST)
-    values = torch.special.ndtri((below + chances * torch.from_numpy(shares)).clamp(_SMALLEST, 1 - 1e-16)).numpy()
+    probabilities = (above - below).clamp_min(_SMALLEST)
+    values = torch.special.ndtri((below + probabilities * torch.from_numpy(shares)).clamp(_SMALLEST, 1 - 1e-16)).numpy()
     values = np.clip(values, a, b)
-    return np.where(flipped, -values, values), chances.numpy()
+    return np.where(flipped, -values, values), probabilities.numpy()

@@ -7,7 +7,7 @@ principal components, 1999, with shared axes). Attributes are linear scores of t
 set of conditions on the same Gaussians (``conditional.py``): all at once, correlations included, nothing averaged.
 
 How scores go together is the Gaussian's own matter; how a code comes to its scores is not. By the Gaussian's regression
-every smiling man is moved toward the mean of smiling men, and men who share a wish grow alike, more than real ones do.
+every smiling man is moved toward the mean of smiling men, and men who share a condition grow more alike than real ones.
 So whoever is drawn begins as anybody and comes to the scores with as little change of person as can be: ``people.py``.
 """
 
@@ -24,8 +24,8 @@ import numpy.typing as npt
 from mien.core.errors import RequestError
 from mien.core.seeding import stream
 from mien.generators.imagine.conditional import Bounds, Start, correction, sample_scores, start
-from mien.generators.imagine.people import ease_of, metric_of, stretched
-from mien.generators.imagine.unasked import UNASKED
+from mien.generators.imagine.nuisance import NUISANCE
+from mien.generators.imagine.people import metric_of, regulariser_of, variance_scaling
 
 Float64Array = npt.NDArray[np.float64]
 Wanted = Mapping[str, bool | float]  # attribute -> True, False, or how far it is there, in (0, 1)
@@ -39,7 +39,7 @@ SURE = {"Male": 1.2}  # its strictness, however many words there are: it is what
 YOUNG, YOUNG_AT_MOST = ("Baby", "Child"), 0.2
 # Who is to be of an age is another person rather than the same one changed: nobody is kept who they are for these.
 OF_AN_AGE = (AGE, *YOUNG)
-# The power of a wish over which Gaussian a face comes from. At 1 all come from the one or two where it is least rare.
+# The power of a condition over which Gaussian a face comes from. At 1 all come from one or two where it is least rare.
 LISTENS = 0.3
 
 
@@ -67,7 +67,7 @@ class Frame:
 class Probes:
     """Scores of A attributes: ``codes @ weights + intercepts``; what they are where the attribute is there and not.
 
-    Of readings that nobody asks for (``unasked.py``) the two levels are the bounds that they are kept within.
+    Of readings that nobody asks for (``nuisance.py``) the two levels are the bounds that they are kept within.
     """
 
     names: tuple[str, ...]
@@ -125,22 +125,22 @@ class Components:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Condition:
     """What is wanted of a face: attributes, an age range in years, whether all else stays average, and no child."""
 
     attributes: Wanted = field(default_factory=dict)
     ages_years: tuple[float, float] | None = None
     typical: bool = False
-    grown_up: bool = False  # no baby and no child
+    adults_only: bool = False  # no baby and no child
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A wish worked out once for all faces: which scores, their bounds, and what each component makes of them."""
+class CompiledCondition:
+    """A condition worked out once for all faces: which scores, their bounds, and what each component makes of them."""
 
     columns: tuple[int, ...]
     bounds: Bounds
-    chances: Float64Array  # C: of each component, given the wish
+    probabilities: Float64Array  # C: of each component, given the condition
     starts: tuple[Start | None, ...]  # C
     typical: bool
     metric: Float64Array | None = None  # K K: what a move costs is its inverse; None: that of each Gaussian
@@ -149,7 +149,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class FaceDensity:
-    """Draws codes that keep a wish, and says how probable features are."""
+    """Draws codes that keep a condition, and says how probable features are."""
 
     frame: Frame
     components: Components
@@ -167,7 +167,7 @@ class FaceDensity:
     def factors(self) -> Float64Array:
         """C K K: a factor of each Gaussian's covariance, wider along what tells people apart."""
         own = self.components.factors
-        return own if self.people is None else stretched(self.people, self.pooled) @ own
+        return own if self.people is None else variance_scaling(self.people, self.pooled) @ own
 
     @cached_property
     def pooled(self) -> Float64Array:
@@ -185,83 +185,91 @@ class FaceDensity:
         volume = np.log(frame.scale).sum() + np.log(frame.deviation).sum()
         return np.asarray(self.components.log_density(along / frame.scale) + outside - volume)
 
-    def plan(self, wish: Wish, temperature: float = 1.0) -> Plan:
-        """Work a wish out. ``RequestError`` for an unknown attribute."""
-        columns, low, high = self._bounds(wish)
+    def compile(self, condition: Condition, temperature: float = 1.0) -> CompiledCondition:
+        """Work a condition out. ``RequestError`` for an unknown attribute."""
+        columns, low, high = self._bounds(condition)
         bounds = Bounds(np.array(low), np.array(high))
         if not columns:
             nothing: tuple[Start | None, ...] = (None,) * len(self.components.weights)
-            return Plan((), bounds, self.components.weights, nothing, wish.typical)
+            return CompiledCondition((), bounds, self.components.weights, nothing, condition.typical)
         directions, shift = self.probes.weights[:, columns], self.probes.intercepts[list(columns)]
         starts = []
         for k, (mean, covariance) in enumerate(zip(self.components.means, self.components.covariances, strict=True)):
             inner = directions.T @ covariance @ directions * temperature**2
             starts.append(start(mean @ directions + shift, inner, bounds, stream(0, "imagine", k)))
-        asked = {*wish.attributes, *([] if wish.ages_years is None or wish.grown_up else [AGE])}
+        asked = {*condition.attributes, *([] if condition.ages_years is None or condition.adults_only else [AGE])}
         of_an_age = tuple(k for k, c in enumerate(columns) if self.probes.names[c] in asked.intersection(OF_AN_AGE))
-        power = 1.0 if wish.typical or of_an_age or self.people is None else LISTENS
-        log_chances = np.log(self.components.weights) + power * np.array([one.log_probability for one in starts])
-        chances = np.exp(log_chances - log_chances.max())
-        ease = ease_of(len(wish.attributes))
+        power = 1.0 if condition.typical or of_an_age or self.people is None else LISTENS
+        log_probabilities = np.log(self.components.weights) + power * np.array([one.log_probability for one in starts])
+        probabilities = np.exp(log_probabilities - log_probabilities.max())
+        ease = regulariser_of(len(condition.attributes))
         metric = None if self.people is None else metric_of(self.people, self.pooled, ease)
-        return Plan(tuple(columns), bounds, chances / chances.sum(), tuple(starts), wish.typical, metric, of_an_age)
+        return CompiledCondition(
+            tuple(columns),
+            bounds,
+            probabilities / probabilities.sum(),
+            tuple(starts),
+            condition.typical,
+            metric,
+            of_an_age,
+        )
 
     def draw(
         self,
-        plan: Plan,
+        compiled: CompiledCondition,
         draws: np.random.Generator,
         temperature: float = 1.0,
         free: Float64Array | None = None,
     ) -> Float64Array:
-        """One code (K) that keeps the plan's wish; ``temperature`` scales the deviation of everything.
+        """One code (K) that keeps the compiled condition; ``temperature`` scales the deviation of everything.
 
-        ``free``: the standard normals (K) that decide what the wish leaves open, where ``draws`` are not to
+        ``free``: the standard normals (K) that decide what the condition leaves open, where ``draws`` are not to
         (``apart.py``).
         """
-        k = min(int(np.searchsorted(plan.chances.cumsum(), draws.random())), len(plan.chances) - 1)
+        k = min(int(np.searchsorted(compiled.probabilities.cumsum(), draws.random())), len(compiled.probabilities) - 1)
         mean, covariance = self.components.means[k], self.components.covariances[k]
         normals = draws.standard_normal(len(mean)) if free is None else free
-        begin = plan.starts[k]
-        if plan.typical or plan.of_an_age or begin is None:
+        begin = compiled.starts[k]
+        if compiled.typical or compiled.of_an_age or begin is None:
             code = mean + temperature * (self.components.factors[k] @ normals)
-        else:  # anybody: of the Gaussian only how it spreads, since its mean is what all who share the wish would share
+        else:  # anybody: of the Gaussian only how it spreads; its mean is what all who share the condition would share
             code = (mean if self.people is None else self.centre) + temperature * (self.factors[k] @ normals)
-        columns = list(plan.columns)
+        columns = list(compiled.columns)
         scores = np.zeros(0)
         if begin is not None:
             directions = self.probes.weights[:, columns]
             centre = mean @ directions + self.probes.intercepts[columns]
             inner = directions.T @ covariance @ directions * temperature**2
-            scores = sample_scores(centre, inner, plan.bounds, begin, draws)
-        if plan.typical:
+            scores = sample_scores(centre, inner, compiled.bounds, begin, draws)
+        if compiled.typical:
             columns, scores = self._all_scores(k, columns, scores)
         if not columns:
             return np.asarray(code)
-        if plan.of_an_age and not plan.typical:
-            first = list(plan.of_an_age)
+        if compiled.of_an_age and not compiled.typical:
+            first = list(compiled.of_an_age)
             code = code + self._correct(covariance, code, [columns[k] for k in first], scores[first])
-        metric = covariance if plan.typical or plan.metric is None else plan.metric
+        metric = covariance if compiled.typical or compiled.metric is None else compiled.metric
         return np.asarray(code + self._correct(metric, code, columns, scores))
 
-    def moved(self, features: Float64Array, plan: Plan) -> Float64Array:
+    def moved(self, features: Float64Array, compiled: CompiledCondition) -> Float64Array:
         """Features (F) changed along the axes as ``move`` changes their code; what lies off the axes stays."""
         code = self.frame.codes(features[None])
-        after = self.move(code[0], plan)[None]
+        after = self.move(code[0], compiled)[None]
         return np.asarray(features + (self.frame.features(after) - self.frame.features(code))[0])
 
-    def move(self, code: Float64Array, plan: Plan, component: int | None = None) -> Float64Array:
-        """A given code (K), changed as little as the plan's metric allows so that it keeps the bounds of what is asked.
+    def move(self, code: Float64Array, compiled: CompiledCondition, component: int | None = None) -> Float64Array:
+        """A given code (K), changed as little as the metric allows so that it keeps the bounds of what is asked.
 
         What nobody asks for stays as it is given.
         """
-        asked = [k for k, column in enumerate(plan.columns) if self.probes.names[column] not in UNASKED]
-        columns = [plan.columns[k] for k in asked]
+        asked = [k for k, column in enumerate(compiled.columns) if self.probes.names[column] not in NUISANCE]
+        columns = [compiled.columns[k] for k in asked]
         if not columns:
             return code
         own = int(self.components.log_each(code[None])[0].argmax()) if component is None else component
         scores = self.probes.scores(code[None])[0][columns]
-        wanted = np.clip(scores, plan.bounds.low[asked], plan.bounds.high[asked])
-        metric = self.components.covariances[own] if plan.metric is None else plan.metric
+        wanted = np.clip(scores, compiled.bounds.low[asked], compiled.bounds.high[asked])
+        metric = self.components.covariances[own] if compiled.metric is None else compiled.metric
         return code + self._correct(metric, code, columns, wanted)
 
     def _correct(
@@ -280,11 +288,11 @@ class FaceDensity:
         values = self.probes.scores(mean[None])[0]
         return list(range(len(values))), values
 
-    def _bounds(self, wish: Wish) -> tuple[list[int], list[float], list[float]]:
+    def _bounds(self, condition: Condition) -> tuple[list[int], list[float], list[float]]:
         columns, low, high = [], [], []
-        for name, degree in wish.attributes.items():
+        for name, degree in condition.attributes.items():
             columns.append(self.probes.index(name))
-            least = self._least(name, bool(degree), len(wish.attributes))
+            least = self._least(name, bool(degree), len(condition.attributes))
             if degree is True:
                 bounds = self.probes.level(name, least), math.inf
             elif degree is False:
@@ -293,17 +301,17 @@ class FaceDensity:
                 bounds = (self.probes.level(name, float(degree)),) * 2
             low.append(bounds[0])
             high.append(bounds[1])
-        if wish.grown_up:
+        if condition.adults_only:
             for name in YOUNG:
-                if name in self.probes.names and name not in wish.attributes:
+                if name in self.probes.names and name not in condition.attributes:
                     columns.append(self.probes.index(name))
                     low.append(-math.inf)
                     high.append(self.probes.level(name, YOUNG_AT_MOST))
-        if wish.ages_years is not None:
+        if condition.ages_years is not None:
             columns.append(self.probes.index(AGE))
-            low.append(wish.ages_years[0] / 100)
-            high.append(wish.ages_years[1] / 100)
-        for name in UNASKED:
+            low.append(condition.ages_years[0] / 100)
+            high.append(condition.ages_years[1] / 100)
+        for name in NUISANCE:
             if name in self.probes.names:
                 columns.append(self.probes.index(name))
                 low.append(float(self.probes.absent[columns[-1]]))

@@ -1,4 +1,4 @@
-"""`mien imagine`, the default: a draw from the density of faces under a wish, drawn by the decoder of the crowd."""
+"""`mien imagine`, the default: a draw from the density of faces under a condition, drawn by the crowd's decoder."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from mien.generators.crowd.mien import MienConfig
 from mien.generators.decoder import Decoder
 from mien.generators.enlarged import Renderer, renderer_at
 from mien.generators.enlarger import FACTOR
-from mien.generators.imagine.apart import GROUP, free_part
-from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Wish
+from mien.generators.imagine.antithetic import GROUP, antithetic_normals
+from mien.generators.imagine.density import AGE, Condition, FaceDensity, Float64Array
 from mien.generators.imagine.weights import MODEL, from_tensors
 
 ROWS = 16  # of a batch
@@ -35,7 +35,7 @@ AGE_WORDS = next(group for group in GROUPS if group.name == "age").members
 TEMPERATURE = 1.0  # deviation of codes, in theirs
 MOST_TEMPERATURE = 10.0
 DRAWS = f"apart{GROUP}.3"  # how faces are drawn from the weights: another where a face of a seed becomes another
-GROWN_YEARS = (16.0, 120.0)  # where no age was asked for: most attributes were only ever marked on photos of adults
+ADULT_YEARS = (16.0, 120.0)  # where no age was asked for: most attributes were only ever marked on photos of adults
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,15 @@ class Imagined:
     index: int
 
 
-def grown(wish: Wish, density: FaceDensity) -> Wish:
-    """The wish for a grown-up, where it speaks of no age."""
-    if wish.ages_years is not None or AGE not in density.probes.names or set(wish.attributes) & set(AGE_WORDS):
-        return wish
-    return replace(wish, ages_years=GROWN_YEARS, grown_up=True)
+def adults(condition: Condition, density: FaceDensity) -> Condition:
+    """The condition for adults only, where it speaks of no age."""
+    if (
+        condition.ages_years is not None
+        or AGE not in density.probes.names
+        or set(condition.attributes) & set(AGE_WORDS)
+    ):
+        return condition
+    return replace(condition, ages_years=ADULT_YEARS, adults_only=True)
 
 
 class DecoderRenderer:
@@ -154,19 +158,23 @@ class Imagine:
         return type(self)(self.density, renderer_at(self.renderer, size_px), self.density_version)
 
     def features(
-        self, wish: Wish, requests: Sequence[FaceRequest], *, temperature: float = TEMPERATURE
+        self, condition: Condition, requests: Sequence[FaceRequest], *, temperature: float = TEMPERATURE
     ) -> Float64Array:
-        """Encoder features (N F) of one face for each request, all of one wish: people who are apart (``apart.py``)."""
-        plan = self.density.plan(grown(wish, self.density), temperature)
+        """Encoder features (N F) of one face for each request, all of one condition (``antithetic.py``)."""
+        compiled = self.density.compile(adults(condition, self.density), temperature)
         size = len(self.density.frame.scale)
         codes = [
-            self.density.draw(plan, sample_generator(r.seed, r.index), temperature, free_part(r.seed, r.index, size))
+            self.density.draw(
+                compiled, sample_generator(r.seed, r.index), temperature, antithetic_normals(r.seed, r.index, size)
+            )
             for r in requests
         ]
         return self.density.frame.features(np.stack(codes)) if codes else np.zeros((0, len(self.density.frame.mean)))
 
-    def pictures(self, wish: Wish, features: Float64Array, requests: Sequence[FaceRequest]) -> list[UInt8Image]:
-        """The pictures of features (N F) that keep a wish."""
+    def pictures(
+        self, condition: Condition, features: Float64Array, requests: Sequence[FaceRequest]
+    ) -> list[UInt8Image]:
+        """The pictures of features (N F) that keep a condition."""
         return self.renderer.draw(features, requests)
 
     def drawn(self, features: Float64Array, count: int, *, seed: int, first: int = 0) -> list[UInt8Image]:
@@ -174,24 +182,24 @@ class Imagine:
         requests = [FaceRequest(seed, index) for index in range(first, first + count)]
         return self.renderer.draw(np.repeat(features[None], count, 0), requests)
 
-    def _check(self, wish: object) -> None:
-        if not isinstance(wish, Wish):
-            kinds = 'words, for example "smiling, woman", or a Wish'
-            raise RequestError(f"words: {type(wish).__name__} given; wanted: {kinds}")
-        check_attributes(wish.attributes, self.density.probes.names, strengths=True)
-        if wish.ages_years is not None:
-            age_range(wish.ages_years)
+    def _check(self, condition: object) -> None:
+        if not isinstance(condition, Condition):
+            kinds = 'words, for example "smiling, woman", or a Condition'
+            raise RequestError(f"words: {type(condition).__name__} given; wanted: {kinds}")
+        check_attributes(condition.attributes, self.density.probes.names, strengths=True)
+        if condition.ages_years is not None:
+            age_range(condition.ages_years)
 
     def sample(
         self,
-        wish: Wish | str,
+        condition: Condition | str,
         count: int = 1,
         *,
         seed: int | None = None,
         first: int = 0,
         temperature: float = TEMPERATURE,
     ) -> list[Imagined]:
-        """``count`` people who share a wish, which may be words: ``"a smiling woman of 30, no hat"``.
+        """``count`` people who share a condition, which may be words: ``"a smiling woman of 30, no hat"``.
 
         Face k of a seed is the same whatever ``count`` and ``first``; a seed that is not given is drawn and told.
         ``RequestError`` for words that there are not, that contradict each other, or none.
@@ -199,15 +207,15 @@ class Imagine:
         check_faces(count, first, seed)
         if not isinstance(temperature, float | int) or not 0 <= temperature <= MOST_TEMPERATURE:
             raise RequestError(f"temperature: {temperature!r} given; allowed are 0 to {MOST_TEMPERATURE:g}")
-        if isinstance(wish, str):
-            said = understand_all(wish, option="words")
+        if isinstance(condition, str):
+            said = understand_all(condition, option="words")
             if not said.attributes and said.ages_years is None:
                 raise RequestError('words: none given; say what the face is like, for example "smiling, woman"')
-            wish = Wish(said.attributes, said.ages_years)
-        self._check(wish)
+            condition = Condition(said.attributes, said.ages_years)
+        self._check(condition)
         seed = fresh_seed() if seed is None else seed
         requests = [FaceRequest(seed, index) for index in range(first, first + count)]
-        features = self.features(wish, requests, temperature=temperature)
-        pictures = self.pictures(wish, features, requests)
+        features = self.features(condition, requests, temperature=temperature)
+        pictures = self.pictures(condition, features, requests)
         together = zip(pictures, features, requests, strict=True)
         return [Imagined(image, row, request.seed, request.index) for image, row, request in together]

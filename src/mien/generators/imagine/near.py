@@ -22,8 +22,8 @@ import numpy as np
 from mien.attributes import GROUP_OF
 from mien.core.errors import RequestError
 from mien.generators.imagine.conditional import correction
-from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Plan
-from mien.generators.imagine.unasked import UNASKED
+from mien.generators.imagine.density import AGE, CompiledCondition, FaceDensity, Float64Array
+from mien.generators.imagine.nuisance import NUISANCE
 
 CLOSENESS = 0.85
 SMALLEST = 1e-9
@@ -33,13 +33,13 @@ KEEP = 1.0  # chosen among 0.25, 0.5, 1 and none by looking: below 0.5 a smile t
 def near(
     density: FaceDensity,
     features: Float64Array,
-    plan: Plan,
+    compiled: CompiledCondition,
     draws: np.random.Generator,
     *,
     closeness: float = CLOSENESS,
     temperature: float = 1.0,
 ) -> Float64Array:
-    """Features (F) of a face like that of ``features`` (F) that keeps the plan's bounds.
+    """Features (F) of a face like that of ``features`` (F) that keeps the compiled bounds.
 
     ``closeness`` is r above, in [0, 1]; ``temperature`` scales the deviation of what is new. ``RequestError`` for
     another closeness.
@@ -51,7 +51,7 @@ def near(
     mean, factor = density.components.means[own], density.factors[own]
     new = temperature * factor @ draws.standard_normal(len(code))
     moved = mean + closeness * (code - mean) + math.sqrt(1 - closeness**2) * new
-    return np.asarray(density.frame.features(density.move(moved, plan, own)[None])[0])
+    return np.asarray(density.frame.features(density.move(moved, compiled, own)[None])[0])
 
 
 def changed(
@@ -78,7 +78,7 @@ def changed(
 
 
 def _group(attribute: str) -> str:
-    if attribute in UNASKED:
+    if attribute in NUISANCE:
         return attribute
     return AGE if attribute == AGE else GROUP_OF[attribute].name  # the group of baby to senior has the same name
 

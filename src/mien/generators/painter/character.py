@@ -10,7 +10,7 @@ import numpy as np
 from mien.core.contract import FaceRequest
 from mien.core.records import UInt8Image
 from mien.faces.pose import YAW_UNIT_DEGREES
-from mien.generators.imagine.density import Float64Array, Wish
+from mien.generators.imagine.density import Condition, Float64Array
 from mien.generators.painter.people import PaintedImagine, conditions_of
 
 # What is asked for, in degrees; a studio's photographs turn less, so about a quarter of it is what comes out.
@@ -34,13 +34,13 @@ class Variation:
     asked: Mapping[str, float] = field(default_factory=dict)  # of the painter
 
 
-def variations(makes: PaintedImagine, wish: Wish, request: FaceRequest) -> list[Variation]:
-    """The person of a wish and a request at five angles, with four expressions and of four ages."""
-    features = makes.features(wish, [request])[0]
+def variations(makes: PaintedImagine, condition: Condition, request: FaceRequest) -> list[Variation]:
+    """The person of a condition and a request at five angles, with four expressions and of four ages."""
+    features = makes.features(condition, [request])[0]
     return [
         *(turned(makes, features, name) for name in ANGLES_DEGREES),
         *(expressing(makes, features, name) for name in EXPRESSIONS),
-        *(aged(makes, features, years, wish.attributes.get("Male")) for years in AGES_YEARS),
+        *(aged(makes, features, years, condition.attributes.get("Male")) for years in AGES_YEARS),
     ]
 
 
@@ -58,21 +58,21 @@ def turned(makes: PaintedImagine, features: Float64Array, name: str) -> Variatio
 def expressing(makes: PaintedImagine, features: Float64Array, name: str) -> Variation:
     """With one of ``EXPRESSIONS``; words that the density does not know are left out."""
     wanted = {word: there for word, there in EXPRESSIONS[name].items() if word in makes.density.probes.names}
-    plan = makes.density.plan(Wish(wanted))
-    return Variation(name, makes.density.moved(features, plan), conditions_of(wanted, None))
+    compiled = makes.density.compile(Condition(wanted))
+    return Variation(name, makes.density.moved(features, compiled), conditions_of(wanted, None))
 
 
 def aged(makes: PaintedImagine, features: Float64Array, years: float, male: bool | float | None) -> Variation:
     """Of so many years."""
     sex = male if isinstance(male, bool) else None
-    settled = makes.settler.settle(features, (years - CLOSE_YEARS, years + CLOSE_YEARS), sex)
+    settled = makes.age_solver.solve(features, (years - CLOSE_YEARS, years + CLOSE_YEARS), sex)
     return Variation(f"{years:g} years", settled, {"age": years / 100})
 
 
 def drawn(
-    makes: PaintedImagine, found: Sequence[Variation], wish: Wish, request: FaceRequest, scene_of: Variation
+    makes: PaintedImagine, found: Sequence[Variation], condition: Condition, request: FaceRequest, scene_of: Variation
 ) -> list[UInt8Image]:
     """The pictures of variations, all in the scene of one of them, with the same draws."""
-    renderer = makes.renderer.asking(conditions_of(wish.attributes, None)).in_scene_of(scene_of.features, request)
+    renderer = makes.renderer.asking(conditions_of(condition.attributes, None)).in_scene_of(scene_of.features, request)
     features = np.stack([one.features for one in found])
     return renderer.draw(features, [request] * len(found), asked=[one.asked for one in found])

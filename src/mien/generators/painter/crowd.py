@@ -11,7 +11,7 @@ import numpy as np
 from mien.core.contract import WHOLE_CROP, FaceRequest, complete
 from mien.core.limits import DRAWN_AGES_YEARS
 from mien.core.records import Labels, MadeFace
-from mien.generators.imagine.density import Wish
+from mien.generators.imagine.density import Condition
 from mien.generators.painter.people import PaintedImagine, conditions_of, painted
 
 NAME = "crowd-painter"
@@ -61,17 +61,17 @@ class PainterCrowd:
             return []
         wanted = [complete(request, DRAWN_AGES_YEARS) for request in requests]
         pairs = zip(requests, wanted, strict=True)
-        rows = [self.imagine.features(self._wish(labels), [request])[0] for request, labels in pairs]
+        rows = [self.imagine.features(self._condition(labels), [request])[0] for request, labels in pairs]
         photos = self.renderer.draw(np.stack(rows), requests, asked=[told(labels) for labels in wanted])
         return [
             MadeFace(photo, labels, request.seed, request.index, self.name, self.version)
             for photo, labels, request in zip(photos, wanted, requests, strict=True)
         ]
 
-    def _wish(self, labels: Labels) -> Wish:
+    def _condition(self, labels: Labels) -> Condition:
         wanted: dict[str, bool | float] = {"Male": labels.sex == "male", **labels.attributes}
         if labels.race in self.imagine.density.probes.names:
             wanted[str(labels.race)] = True
         age = labels.age_years or 0.0
         ages = (max(age - CLOSE_YEARS, 1.0), age + CLOSE_YEARS)
-        return Wish(wanted, ages)
+        return Condition(wanted, ages)

@@ -71,7 +71,7 @@ class Given:
         )
 
 
-class Block(nn.Module):
+class PainterBlock(nn.Module):
     """Attention and a gated feed-forward layer, both modulated: N T D -> N T D."""
 
     def __init__(self, config: PainterConfig) -> None:
@@ -123,7 +123,7 @@ class Painter(nn.Module):
         self.source = nn.Embedding(config.sources + 1, width)  # the last: unknown
         self.valid = nn.Linear(2, width, bias=False)
         self.modulation = nn.Linear(width, PARTS * width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(PainterBlock(config) for _ in range(config.depth))
         self.last = nn.Linear(width, 2 * width)
         self.tokens_out = nn.Linear(width, config.channels)
         for layer in (self.modulation, self.last):

@@ -19,8 +19,8 @@ from mien.attributes.person import PersonReader, packaged_person_reader
 from mien.core.checkpoints import WEIGHTS, load_weights
 from mien.core.contract import FaceRequest
 from mien.core.records import UInt8Image
-from mien.generators.imagine.density import AGE, FaceDensity, Float64Array, Wish
-from mien.generators.imagine.mien import TEMPERATURE, Imagine, grown
+from mien.generators.imagine.density import AGE, Condition, FaceDensity, Float64Array
+from mien.generators.imagine.mien import TEMPERATURE, Imagine, adults
 from mien.generators.imagine.weights import MODEL, from_tensors
 from mien.generators.painter.renderer import PainterRenderer
 
@@ -51,31 +51,33 @@ class PaintedImagine(Imagine):
     renderer: PainterRenderer
 
     def features(
-        self, wish: Wish, requests: Sequence[FaceRequest], *, temperature: float = TEMPERATURE
+        self, condition: Condition, requests: Sequence[FaceRequest], *, temperature: float = TEMPERATURE
     ) -> Float64Array:
-        """Encoder features (N F) of one face for each request, read as of the age and sex of the wish."""
-        wish = grown(wish, self.density)
+        """Encoder features (N F) of one face for each request, read as of the age and sex of the condition."""
+        condition = adults(condition, self.density)
         look = f"look {self.renderer.look}"
         known = {look: True} if look in self.density.probes.names else {}
         rows = super().features(
-            replace(wish, attributes={**wish.attributes, **known}), requests, temperature=temperature
+            replace(condition, attributes={**condition.attributes, **known}), requests, temperature=temperature
         )
-        said = [years for word, years in WORDS_YEARS.items() if wish.attributes.get(word) is True]
-        ages, male = wish.ages_years or (said[0] if said else None), wish.attributes.get("Male")
+        said = [years for word, years in WORDS_YEARS.items() if condition.attributes.get(word) is True]
+        ages, male = condition.ages_years or (said[0] if said else None), condition.attributes.get("Male")
         if ages is None or AGE not in self.density.probes.names or not len(rows):
             return rows
         sex = male if isinstance(male, bool) else None
         within = aimed_years(ages)
-        return np.stack([self.settler.settle(row, within, sex) for row in rows])
+        return np.stack([self.age_solver.solve(row, within, sex) for row in rows])
 
-    def pictures(self, wish: Wish, features: Float64Array, requests: Sequence[FaceRequest]) -> list[UInt8Image]:
+    def pictures(
+        self, condition: Condition, features: Float64Array, requests: Sequence[FaceRequest]
+    ) -> list[UInt8Image]:
         """The painter is told the words, too."""
-        return self.renderer.asking(conditions_of(wish.attributes, wish.ages_years)).draw(features, requests)
+        return self.renderer.asking(conditions_of(condition.attributes, condition.ages_years)).draw(features, requests)
 
     @cached_property
-    def settler(self) -> Settler:
+    def age_solver(self) -> AgeSolver:
         """What brings features to an age and a sex."""
-        return Settler(self.density, packaged_person_reader())
+        return AgeSolver(self.density, packaged_person_reader())
 
 
 def aimed_years(ages_years: tuple[float, float]) -> tuple[float, float]:
@@ -89,7 +91,7 @@ def aimed_years(ages_years: tuple[float, float]) -> tuple[float, float]:
     return min(max(ends[0], YOUNGEST), OLDEST), max(min(ends[1], OLDEST), YOUNGEST)
 
 
-class Settler:
+class AgeSolver:
     """Moves features until they are read as somebody of an age and sex."""
 
     def __init__(self, density: FaceDensity, reader: PersonReader) -> None:
@@ -97,7 +99,7 @@ class Settler:
         self.reader, self.metric = reader, torch.from_numpy(density.pooled)
         self.axes = torch.from_numpy(frame.scale[:, None] * frame.axes.T * frame.deviation)  # K F
 
-    def settle(self, features: Float64Array, ages_years: tuple[float, float], male: bool | None = None) -> Float64Array:
+    def solve(self, features: Float64Array, ages_years: tuple[float, float], male: bool | None = None) -> Float64Array:
         """Features (F) near those given that are read as of an age within ``ages_years`` and of that sex.
 
         Newton's steps along what the reader says, nearest in the metric of the Gaussians' common covariance.

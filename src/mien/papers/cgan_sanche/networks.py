@@ -50,7 +50,7 @@ Ages = Literal["years", "words", "bins"]
 BIN_EDGES_YEARS: dict[Ages, tuple[int, ...]] = {"words": (20, 60), "bins": (20, 30, 40, 50, 60, 70, 80)}  # inner ones
 
 
-class PaperConfig(Config):
+class SancheConfig(Config):
     """Sizes of both networks; the defaults are the paper's."""
 
     ages: Ages = "years"  # how ages are told: a number, three words or eight bins
@@ -86,10 +86,10 @@ def draw_noise(count: int, width: int, generator: torch.Generator) -> Tensor:
     return torch.rand(count, width, generator=generator, device=generator.device) * 2 - 1
 
 
-class Discriminator(nn.Module):
+class SancheDiscriminator(nn.Module):
     """Image (N 3 H W in [-1, 1]) and labels (N L in [-1, 1]) -> logit (N) that the image is a photo."""
 
-    def __init__(self, config: PaperConfig) -> None:
+    def __init__(self, config: SancheConfig) -> None:
         super().__init__()
         self.size_px, self.labels = config.size_px, config.labels
         widths = (3 + config.labels, *config.channels)
@@ -110,10 +110,10 @@ class Discriminator(nn.Module):
         return logit
 
 
-class Generator(nn.Module):
+class SancheGenerator(nn.Module):
     """Noise (N 100 in [-1, 1]) and labels (N L in [-1, 1]) -> image (N 3 64 64 in [-1, 1])."""
 
-    def __init__(self, config: PaperConfig) -> None:
+    def __init__(self, config: SancheConfig) -> None:
         super().__init__()
         self.config = config
         first, second, third = config.channels
@@ -153,7 +153,7 @@ class PaperCrowd:
     drawn_ages_years = (15.0, 75.0)  # where a request names no age
     ages_years = (float(AGE_YEARS[0]), float(AGE_YEARS[1]))  # that it can be told; a request beyond them is clipped
 
-    def __init__(self, generator: Generator, version: str) -> None:
+    def __init__(self, generator: SancheGenerator, version: str) -> None:
         self.generator = generator.eval().requires_grad_(False)
         self.version = version
 
@@ -161,7 +161,7 @@ class PaperCrowd:
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read weights that ``mien train crowd --preset paper`` exported."""
         tensors, metadata = load_weights(path, model=MODEL)
-        generator = Generator(PaperConfig.make(metadata["config"], where=str(path)))
+        generator = SancheGenerator(SancheConfig.make(metadata["config"], where=str(path)))
         load_into(generator, unpacked(tensors), name=str(path))
         return cls(generator, str(metadata["version"]))
 

@@ -51,9 +51,9 @@ def boost(heads: Heads, groups: Sequence[HeadGroup], wanted: Sequence[Collection
         )
 
     def objective(window: Tensor, _offsets: Offsets) -> Tensor:
-        chances = [logits.float().softmax(1) for logits in heads(window)]
+        probabilities = [logits.float().softmax(1) for logits in heads(window)]
         return torch.stack(
-            [-torch.stack([chances[g][row, c] for g, c in asked]).mean() for row, asked in enumerate(places)]
+            [-torch.stack([probabilities[g][row, c] for g, c in asked]).mean() for row, asked in enumerate(places)]
         )
 
     return objective

@@ -13,7 +13,7 @@ Where the text contradicts itself or is silent, we decided:
 - *The discriminator's last layer* is "followed by leaky ReLU" like the others in figure 3-7's caption; a score of -1,
   its target, would then cost five times a score of 1: no activation there.
 - *Upsampling convolution*: twice the size by nearest neighbour, then 3 x 3, which leaves no chequerboard.
-- *Residual block*: 3 x 3, batch normalisation, ReLU, 3 x 3, batch normalisation, plus its input, ReLU.
+- *FrontalBlock block*: 3 x 3, batch normalisation, ReLU, 3 x 3, batch normalisation, plus its input, ReLU.
 - *Between the fully connected layers* ReLU; *W* through a sigmoid, so that it is a share.
 - *The mask's stages* start at the tensor after C4, before the stages that follow it.
 """
@@ -48,7 +48,7 @@ def variant_of(*, adversarial: bool, masked: bool) -> str:
     return f"without {' and '.join(missing)}" if missing else FULL
 
 
-class PaperConfig(Config):
+class FrontalConfig(Config):
     """Sizes of the networks; the defaults are the thesis's. ``first_px`` 2 and 1 give 128 and 64 px, to try things."""
 
     features: int = 1792
@@ -81,7 +81,7 @@ class Drawn:
     output: Tensor
 
 
-class Residual(nn.Module):
+class FrontalBlock(nn.Module):
     """N C H W -> N C H W."""
 
     def __init__(self, channels: int) -> None:
@@ -100,7 +100,7 @@ class Stage(nn.Module):
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(Residual(channels), Residual(channels))
+        self.blocks = nn.Sequential(FrontalBlock(channels), FrontalBlock(channels))
         self.up = nn.Conv2d(channels, out, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class Stage(nn.Module):
 class PortraitDecoder(nn.Module):
     """Encoder features (N 1792) -> ``Drawn``. ``masked=False`` (the ablation of section 4.4): W is 1 everywhere."""
 
-    def __init__(self, config: PaperConfig, *, masked: bool = True) -> None:
+    def __init__(self, config: FrontalConfig, *, masked: bool = True) -> None:
         super().__init__()
         self.config = config
         widths, count = config.channels, len(config.channels) - 1
@@ -151,10 +151,10 @@ def composed(noisy: Tensor, mask: Tensor, background: float | Tensor = 1.0) -> T
     return mask * noisy + (1 - mask) * background
 
 
-class Discriminator(nn.Module):
+class FrontalDiscriminator(nn.Module):
     """Images (N 3 S S, -1 to 1) -> scores of patches (N 1 S/16 S/16): table 3.2."""
 
-    def __init__(self, config: PaperConfig) -> None:
+    def __init__(self, config: FrontalConfig) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         before = 3
@@ -192,7 +192,7 @@ class PaperPortrait:
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read weights that ``mien train portrait --preset paper`` exported."""
         tensors, metadata = load_weights(path, model=MODEL)
-        config = PaperConfig.make(metadata["config"], where=str(path))
+        config = FrontalConfig.make(metadata["config"], where=str(path))
         masked = bool(metadata.get("masked", True))
         decoder = PortraitDecoder(config, masked=masked)
         load_into(decoder, unpacked(tensors), name=str(path))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from mien.attributes.features import Recipe
-    from mien.attributes.targets import Truths
+    from mien.attributes.targets import FaceLabels
     from mien.datasets.batches import FaceDataset, Rows
     from mien.faces.encoder import Encoder
     from mien.training.attributes import AttributesConfig, Inputs
@@ -45,7 +45,7 @@ def train_heads_as_printed(request: TrainRequest) -> Trained:
 
 def _train(request: TrainRequest, preset: Literal["mien", "paper"]) -> Trained:
     from mien.datasets.batches import FaceDataset
-    from mien.datasets.sights import widths
+    from mien.datasets.pooled import widths
     from mien.faces.encoder import load_encoder
     from mien.training import attributes_presets as presets
     from mien.training.attributes import epoch_steps
@@ -68,7 +68,7 @@ def _train(request: TrainRequest, preset: Literal["mien", "paper"]) -> Trained:
     size = request.batch or BATCH[preset]
     faces = LabelledFaces.open(dataset, eyes, config, ("train", "validation"))
     usual = presets.PAPER_EPOCHS if preset == "paper" else presets.MIEN_EPOCHS
-    planned = (own.epochs or usual) * epoch_steps(faces.truths["train"], config, size)
+    planned = (own.epochs or usual) * epoch_steps(faces.labels["train"], config, size)
     settings = loop_settings(
         request,
         steps=planned,
@@ -89,7 +89,7 @@ class LabelledFaces:
     encoder: Encoder
     config: AttributesConfig
     rows: Mapping[str, Rows]
-    truths: Mapping[str, Truths]
+    labels: Mapping[str, FaceLabels]
 
     @classmethod
     def open(
@@ -98,25 +98,25 @@ class LabelledFaces:
         """Of each split the faces with attributes, and where the heads can use them those of known sex or age."""
         import numpy as np
 
-        from mien.datasets.marks import truths
+        from mien.datasets.labels import face_labels
 
         rows: dict[str, Rows] = {}
         for split in splits:
             every = data.rows(split)
-            known = truths(data, every)
+            known = face_labels(data, every)
             useful = known.marked
             if config.heads.who is not None or config.unfreeze_from is not None:
                 useful = useful | np.isfinite(known.female) | np.isfinite(known.ages_years)
             rows[split] = every[useful]
-        return cls(data, encoder, config, rows, {split: truths(data, rows[split]) for split in splits})
+        return cls(data, encoder, config, rows, {split: face_labels(data, rows[split]) for split in splits})
 
     def seen(self, split: str) -> npt.NDArray[np.float16]:
         """N D: what the recipe sees of a split; of faces without attributes only the look of sex and age, 0 else."""
         import numpy as np
 
-        from mien.datasets.sights import sights
+        from mien.datasets.pooled import pooled
 
-        rows, marked = self.rows[split], self.truths[split].marked
+        rows, marked = self.rows[split], self.labels[split].marked
         looks, heads = self.config.heads.looks, self.config.heads
         found = np.zeros((len(rows), sum(heads.widths)), np.float16)
         who: Recipe = tuple(each for each in looks if each.name == heads.who)
@@ -126,7 +126,7 @@ class LabelledFaces:
                     continue
                 both = heads.mirrored and (split != "train" or (self.config.mirrored_training and part is looks))
                 sides = [
-                    sights(
+                    pooled(
                         self.data, self.encoder, rows[chosen], part, mirrored=side, on_progress=bar(f"{name}, {split}")
                     )
                     for side, name in ((False, "features"), (True, "mirrored"))[: 1 + both]
@@ -143,7 +143,7 @@ class LabelledFaces:
         """Train on the split "train"."""
         from mien.training.attributes import train_attributes
 
-        train = partial(train_attributes, self.truths["train"], run_dir=out, config=config, settings=settings)
+        train = partial(train_attributes, self.labels["train"], run_dir=out, config=config, settings=settings)
         if config.unfreeze_from is not None:
             inputs, moments = self._images()
             return train(inputs, moments=moments, encoder=self.encoder, resume=resume)
@@ -159,7 +159,7 @@ class LabelledFaces:
 
         from mien.core.images import to_tensor
 
-        rows, marked = self.rows["train"], self.truths["train"].marked
+        rows, marked = self.rows["train"], self.labels["train"].marked
         some = rows[marked][:: max(1, int(marked.sum()) // MOMENT_ROWS)]
 
         def inputs(chosen: Rows, random: np.random.Generator) -> dict[str, torch.Tensor]:
@@ -179,7 +179,7 @@ class LabelledFaces:
         def inputs(chosen: Rows, random: np.random.Generator) -> dict[str, torch.Tensor]:
             return {"features": torch.from_numpy(features[chosen].astype(np.float32))}
 
-        return inputs, _moments(features[self.truths["train"].marked][::4])
+        return inputs, _moments(features[self.labels["train"].marked][::4])
 
     def _solved(self, config: AttributesConfig) -> tuple[Inputs, Moments, Axes]:
         """The solved trunk, and what it says of each face when that is left out."""
@@ -189,17 +189,17 @@ class LabelledFaces:
         from mien.attributes.heads import AttributeHeads
         from mien.training.attributes_axes import solve_axes
 
-        truths = self.truths["train"]
+        labels = self.labels["train"]
         features = self.seen("train")
         who = self._who(features)
-        moments = _moments(features[truths.marked][::4])
-        for kept, seen in zip(moments, _moments(who[truths.marked][::4]), strict=True):
+        moments = _moments(features[labels.marked][::4])
+        for kept, seen in zip(moments, _moments(who[labels.marked][::4]), strict=True):
             kept[config.heads.who_columns] = seen
         heads = AttributeHeads(config.heads)
         heads.standardise(*moments)
-        axes = solve_axes(heads, features[truths.marked], truths.marks[truths.marked], ridge=config.ridge)
-        left_out = torch.zeros(len(truths), axes.left_out.shape[1])
-        left_out[torch.from_numpy(truths.marked)] = axes.left_out
+        axes = solve_axes(heads, features[labels.marked], labels.attributes[labels.marked], ridge=config.ridge)
+        left_out = torch.zeros(len(labels), axes.left_out.shape[1])
+        left_out[torch.from_numpy(labels.marked)] = axes.left_out
 
         def inputs(chosen: Rows, random: np.random.Generator) -> dict[str, torch.Tensor]:
             return {
@@ -216,13 +216,13 @@ class LabelledFaces:
         smoother look would say which source a face is of, and each source has ages and sexes of its own. (Errors do not
         tell the two ways apart: of 3,369 held-out adults 78 and 85, of all faces 259 and 268.)
         """
-        from mien.datasets.sights import sights
+        from mien.datasets.pooled import pooled
 
         heads = self.config.heads
         if not (heads.mirrored and self.config.mirrored_training and heads.who):
             return features[:, heads.who_columns].copy()
         look = tuple(each for each in heads.looks if each.name == heads.who)
-        return sights(self.data, self.encoder, self.rows["train"], look)[heads.who]
+        return pooled(self.data, self.encoder, self.rows["train"], look)[heads.who]
 
 
 def look_at(
@@ -232,7 +232,7 @@ def look_at(
     import numpy as np
     import torch
 
-    from mien.attributes.features import looks_of
+    from mien.attributes.features import read_features
     from mien.core.images import to_tensor
     from mien.core.precision import fast_autocast
 
@@ -240,7 +240,7 @@ def look_at(
     for start in range(0, len(rows), 32):
         crops = to_tensor(data.decoded(rows[start : start + 32], CROP_PX))
         with torch.inference_mode(), fast_autocast():
-            parts.append(looks_of(encoder, crops, looks, mirrored=mirrored).float().numpy().astype(np.float16))
+            parts.append(read_features(encoder, crops, looks, mirrored=mirrored).float().numpy().astype(np.float16))
     return np.concatenate(parts)
 
 
@@ -259,7 +259,7 @@ def _write(outcome: Outcome, faces: LabelledFaces, config: AttributesConfig, out
     from mien.attributes.fitting import fit
     from mien.attributes.heads import AttributeHeads
     from mien.attributes.packing import pack
-    from mien.attributes.reader import RawReadings, raw_readings
+    from mien.attributes.reader import HeadLogits, raw_readings
     from mien.core.checkpoints import save_weights
 
     heads = outcome.shown["heads"]
@@ -271,9 +271,9 @@ def _write(outcome: Outcome, faces: LabelledFaces, config: AttributesConfig, out
     else:
         features = faces.seen("validation")
     raw = [raw_readings(heads, torch.from_numpy(features[k : k + 512]).float()) for k in range(0, len(rows), 512)]
-    truths = faces.truths["train"]
-    shares = truths.marks[truths.marked].mean(0)
-    calibration = fit(RawReadings.joined(raw), faces.truths["validation"], shares)
+    labels = faces.labels["train"]
+    shares = labels.attributes[labels.marked].mean(0)
+    calibration = fit(HeadLogits.concatenate(raw), faces.labels["validation"], shares)
     changed = config.unfreeze_from and faces.encoder
     tensors = pack(heads, calibration, changed or None, config.unfreeze_from)
     about = {
@@ -283,10 +283,10 @@ def _write(outcome: Outcome, faces: LabelledFaces, config: AttributesConfig, out
         "preset": preset,
         "heads": config.heads.model_dump(),
         "config": config.model_dump(),
-        "faces_with_attributes": int(truths.marked.sum()),
-        "faces_without": int((~truths.marked).sum()),
+        "faces_with_attributes": int(labels.marked.sum()),
+        "faces_without": int((~labels.marked).sum()),
         "usual": [round(float(share), 4) for share in shares],
-        "calibrated_on": int(faces.truths["validation"].marked.sum()),
+        "calibrated_on": int(faces.labels["validation"].marked.sum()),
         "sources": sorted({faces.data.faces[int(row)].source for row in faces.rows["train"]}),
     }
     save_weights(out / "weights.safetensors", tensors, about)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def train_paper_preset(request: TrainRequest) -> Trained:
     """Train generator and discriminator in RUN; weights are written there."""
     from mien.evaluation.detection import detection_rate
-    from mien.papers.cgan_sanche.networks import PaperConfig
+    from mien.papers.cgan_sanche.networks import SancheConfig
     from mien.training.crowd_paper import CrowdPaperConfig, detection_hook, train_paper
 
     settings = loop_settings(request, steps=100_000, batch_size=64, precision="auto")
     if settings.batch_size % 16:
         raise RequestError(f"--batch: {settings.batch_size} given; the paper preset wants a multiple of 16 (its bins)")
     own = settings_of(request, CrowdPaperSettings)
-    config = CrowdPaperConfig(networks=PaperConfig(ages=own.ages, hidden=own.hidden))
+    config = CrowdPaperConfig(networks=SancheConfig(ages=own.ages, hidden=own.hidden))
     batch_at, data = paper_batches(request.data, settings.batch_size, settings.seed, own.ages)
     hook = detection_hook(lambda photos: detection_rate(photos, workers=request.threads or 1).value)
     outcome = train_paper(batch_at, request.out, config, settings, hooks=[hook], data=data, resume=bool(request.resume))

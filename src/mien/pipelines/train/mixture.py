@@ -128,12 +128,12 @@ def _seen(density: Any, renderer: Any, encoder: Encoder, drawn: int, seed: int, 
 def with_light(density: Any, renderer: Any, data: FaceDataset, seed: int, on_progress: OnProgress | None = None) -> Any:
     """The density that keeps light and colour within those of photographs of the training split."""
     from mien.core.seeding import stream
-    from mien.training.visible import with_unasked
+    from mien.training.visible import with_nuisance
 
     rows = data.rows("train")
     rows = rows[stream(seed, "light").permutation(len(rows))[:PHOTOGRAPHS]]
     photographs = data.decoded(rows, renderer.size_px)
-    return with_unasked(density, renderer.draw, photographs, LIGHT_DRAWN, seed, on_progress)
+    return with_nuisance(density, renderer.draw, photographs, LIGHT_DRAWN, seed, on_progress)
 
 
 def _explained(codes: Any, seen: Any, density: Any) -> dict[str, float]:

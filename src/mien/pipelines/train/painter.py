@@ -120,7 +120,14 @@ def prepare(
 
     from mien.attributes.person import packaged_person_reader
     from mien.datasets.features import features
-    from mien.datasets.painted import emphasis, looks_of, photo_conditions, source_weights, standardised, valid_patches
+    from mien.datasets.painted import (
+        emphasis,
+        masks_of_looks,
+        photo_conditions,
+        source_weights,
+        standardised,
+        valid_patches,
+    )
     from mien.faces.encoder import load_encoder
     from mien.generators.painter.scenes import MOST, fit_scenes
     from mien.training.imagine import ImagineConfig, fit_components, fit_frame, fit_probes
@@ -160,7 +167,7 @@ def prepare(
     pairs = zip((data.faces[int(row)] for row in rows), ages, strict=False)
     faces = [replace(face, age_years=float(age)) for face, age in pairs]
     fitted, known = ImagineConfig(axes=own.code, components=own.components, rounds=12), codes[: len(rows)]
-    looks = {look: has[: len(rows)] for look, has in looks_of(columns).items()}
+    looks = {look: has[: len(rows)] for look, has in masks_of_looks(columns).items()}
     wide = weights * (1 + STUDIO * looks["studio"])  # what is asked for most is to be known best
     components = fit_components(
         known, (wide * len(rows) / wide.sum()).astype(np.float32), fitted, on_stage("Gaussians")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mien.datasets.catalog import CatalogRow
     from mien.datasets.portrait_views import PortraitRules
     from mien.generators.decoder import Decoder, StyleEncoder
-    from mien.training.portrait_neutral import Seen
+    from mien.training.portrait_neutral import PhotographedFaces
     from mien.training.settings import Outcome
 
 STEPS = 280_000  # the thesis: "after 280k iterations"
@@ -71,12 +71,12 @@ def train_paper(request: TrainRequest, own: PortraitSettings) -> tuple[Outcome, 
     from mien.datasets.portrait_views import batch_of, choose, portrait_batches, portrait_views
     from mien.faces.encoder import load_encoder
     from mien.faces.landmarks68 import load_landmarks
-    from mien.papers.frontal_wang_2019.networks import PaperConfig
+    from mien.papers.frontal_wang_2019.networks import FrontalConfig
     from mien.training.portrait_paper import PortraitPaperConfig, train_portrait
 
     rules, landmarks_name = rules_of(own), own.landmarks
     settings = loop_settings(request, steps=STEPS, batch_size=BATCH, precision="auto", preview_every=250)
-    networks = PaperConfig.of_size(own.size)
+    networks = FrontalConfig.of_size(own.size)
     data = FaceDataset.open(request.data)
     rows, steps = choose(data, rules, "train")
     if len(rows) < settings.batch_size:
@@ -166,7 +166,7 @@ def _decoder_of(start_from: Path) -> tuple[Decoder, StyleEncoder, int]:
     return decoder, style, images
 
 
-def _seen_faces(data: FaceDataset, decoder: Decoder, style: StyleEncoder) -> Seen:
+def _seen_faces(data: FaceDataset, decoder: Decoder, style: StyleEncoder) -> PhotographedFaces:
     """Training faces with attributes as the decoder has them, and children. ``DatasetError`` where there is none."""
     import numpy as np
     import torch
@@ -176,7 +176,7 @@ def _seen_faces(data: FaceDataset, decoder: Decoder, style: StyleEncoder) -> See
     from mien.datasets.features import features
     from mien.faces.encoder import load_encoder
     from mien.training.codes import standardised
-    from mien.training.portrait_neutral import KEPT, Seen
+    from mien.training.portrait_neutral import KEPT, PhotographedFaces
 
     train = data.rows("train").tolist()
     rows = np.array([row for row in train if data.faces[row].attributes_present], np.int64)
@@ -202,14 +202,14 @@ def _seen_faces(data: FaceDataset, decoder: Decoder, style: StyleEncoder) -> See
     def has(name: str) -> Any:
         return np.array([name in face.attributes_present for face in faces])
 
-    return Seen(
+    return PhotographedFaces(
         known, styles, crops, angles("yaw_degrees"), angles("pitch_degrees"), has("Smiling"), has("Mouth Closed"),
         [face.person for face in faces], np.stack([has(name) for name in KEPT], 1), has("Wearing Hat"), children,
     )  # fmt: skip
 
 
 def _nameless_child(face: CatalogRow) -> bool:
-    """Of a source without names: among grown-ups of LFW children hardly count as people, and were drawn older."""
+    """Of a source without names: among the adults of LFW children hardly count as people, and were drawn older."""
     return face.person is None and face.age_years is not None and face.age_years < CHILD_YEARS
 
 

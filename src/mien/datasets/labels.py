@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from mien.attributes.targets import Truths
+from mien.attributes.targets import FaceLabels
 from mien.attributes.vocabulary import NAMES
 from mien.datasets.batches import FaceDataset, Rows
 
 
-def truths(data: FaceDataset, rows: Rows) -> Truths:
+def face_labels(data: FaceDataset, rows: Rows) -> FaceLabels:
     """The attributes, sexes and ages of ``rows``.
 
     A face whose source names no attribute at all has unknown marks. An attribute that a source with attributes does
@@ -23,4 +23,4 @@ def truths(data: FaceDataset, rows: Rows) -> Truths:
             continue
         marks[k] = 0
         marks[k, [places[name] for name in face.attributes_present if name in places]] = 1
-    return Truths(marks, data.female[rows], data.ages_years[rows])
+    return FaceLabels(marks, data.female[rows], data.ages_years[rows])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mien.attributes.features import Recipe, look
+from mien.attributes.features import Recipe, pooled_features
 from mien.core.files import write_bytes
 from mien.core.images import to_tensor
 from mien.core.memory import keep_freed_memory
@@ -20,11 +20,11 @@ from mien.datasets.batches import FaceDataset, Rows
 from mien.datasets.features import BLOCK, features
 from mien.faces.encoder import Encoder
 
-Sights = npt.NDArray[np.float16]
+Pooled = npt.NDArray[np.float16]
 FLAT = ("pool", "embedding", "fc6", "fc7", "fc8")  # taps without places: datasets/features keeps those of the window
 
 
-def sights(
+def pooled(
     data: FaceDataset,
     encoder: Encoder,
     rows: Rows,
@@ -33,7 +33,7 @@ def sights(
     mirrored: bool = False,
     batch: int = 16,
     on_progress: OnProgress | None = None,
-) -> dict[str, Sights]:
+) -> dict[str, Pooled]:
     """What ``recipe`` sees of ``rows``, or of their mirror images: by look, N D float16 each, from bf16 arithmetic.
 
     What was computed once is read from ``DEST/cache``; what is missing there is computed for the rows asked for.
@@ -60,7 +60,7 @@ def sights(
 
 def _block(
     path: Path, data: FaceDataset, encoder: Encoder, rows: Rows, recipe: Recipe, mirrored: bool, batch: int
-) -> dict[str, Sights]:
+) -> dict[str, Pooled]:
     """Looks (n D each) of the rows of one block, in the order of ``rows``.
 
     A file of the cache has the same rows for all of its looks. New rows are seen by the looks of ``recipe``, and so is
@@ -93,18 +93,18 @@ def _block(
 
 def _seen(
     data: FaceDataset, encoder: Encoder, rows: Rows, recipe: Recipe, mirrored: bool, batch: int
-) -> dict[str, Sights]:
-    parts: list[dict[str, Sights]] = []
+) -> dict[str, Pooled]:
+    parts: list[dict[str, Pooled]] = []
     for start in range(0, len(rows), batch):
         crops = to_tensor(data.decoded(rows[start : start + batch]))
         crops = crops.flip(3) if mirrored else crops
         with torch.inference_mode(), fast_autocast():
-            seen = look(encoder, crops, recipe)
+            seen = pooled_features(encoder, crops, recipe)
         parts.append({name: values.float().numpy().astype(np.float16) for name, values in seen.items()})
     return {each.name: np.concatenate([part[each.name] for part in parts]) for each in recipe}
 
 
-def joined(found: dict[str, Sights], recipe: Recipe) -> Sights:
+def concatenate(found: dict[str, Pooled], recipe: Recipe) -> Pooled:
     """The looks of ``recipe`` side by side, in its order: N D."""
     return np.concatenate([found[each.name] for each in recipe], 1)
 
@@ -112,7 +112,7 @@ def joined(found: dict[str, Sights], recipe: Recipe) -> Sights:
 def widths(data: FaceDataset, encoder: Encoder, recipe: Recipe) -> tuple[int, ...]:
     """How many numbers each look of ``recipe`` has: found by looking at one face."""
     with torch.inference_mode():
-        seen = look(encoder, to_tensor(data.decoded(np.zeros(1, np.int64))), recipe)
+        seen = pooled_features(encoder, to_tensor(data.decoded(np.zeros(1, np.int64))), recipe)
     return tuple(seen[each.name].shape[1] for each in recipe)
 
 
@@ -124,7 +124,7 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
         return {}
 
 
-def _write(path: Path, kept: dict[str, Sights], rows: Rows) -> None:
+def _write(path: Path, kept: dict[str, Pooled], rows: Rows) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, rows=rows, **kept)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())

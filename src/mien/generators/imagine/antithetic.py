@@ -21,7 +21,7 @@ from mien.core.seeding import stream
 GROUP = 4
 
 
-def free_part(seed: int, index: int, size: int) -> npt.NDArray[np.float64]:
+def antithetic_normals(seed: int, index: int, size: int) -> npt.NDArray[np.float64]:
     """The standard normals (``size``) of face ``index`` of a seed."""
     first = index - index % GROUP
     normals = np.stack([stream(seed, "apart", first + k).standard_normal(size) for k in range(GROUP)])

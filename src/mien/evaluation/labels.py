@@ -51,7 +51,7 @@ class AttributeLabels:
         return self.marked[:, self.names.index(name)]
 
 
-def marks(faces: Sequence[CatalogRow]) -> AttributeLabels:
+def attribute_labels(faces: Sequence[CatalogRow]) -> AttributeLabels:
     """The attributes of every face whose source speaks of any; ``DatasetError`` where none does.
 
     ``faces`` are those of a ``FaceDataset``, in its order. Attributes come in the order of the vocabulary.
@@ -76,7 +76,7 @@ def marks(faces: Sequence[CatalogRow]) -> AttributeLabels:
 
 
 def one_a_person(people: Sequence[str], random: np.random.Generator, among: Mask | None = None) -> Rows:
-    """Places of one face of every person, drawn by lot, in an order drawn by lot; ``among`` limits who may be drawn.
+    """Places of one face of every person, drawn at random, in random order; ``among`` limits who may be drawn.
 
     Photos of one person resemble each other: a statistic that takes its samples as independent wants one of each.
     """

@@ -20,7 +20,7 @@ from mien.core.records import UInt8Image
 
 Float64Array = npt.NDArray[np.float64]
 
-UNASKED = ("background light", "background red", "background yellow", "face light", "face contrast", "face colour")
+NUISANCE = ("background light", "background red", "background yellow", "face light", "face contrast", "face colour")
 READ_PX = 64
 SKY = 30 / 64  # the background is read above this height ...
 BESIDE = 8 / 64  # ... and within so much of either side
@@ -28,11 +28,11 @@ FACE = (22 / 64, 48 / 64, 20 / 64, 44 / 64)  # top, bottom, left, right of where
 
 
 def readings(pictures: Sequence[UInt8Image] | UInt8Image) -> Float64Array:
-    """Whole crops (H W 3 uint8, any size) -> N 6 in the order of ``UNASKED``.
+    """Whole crops (H W 3 uint8, any size) -> N 6 in the order of ``NUISANCE``.
 
     L*, a* and b* of the upper corners, the mean and the deviation of L* within the face, and the face's mean chroma.
     """
-    found = np.zeros((len(pictures), len(UNASKED)))
+    found = np.zeros((len(pictures), len(NUISANCE)))
     sky, beside = round(SKY * READ_PX), round(BESIDE * READ_PX)
     top, bottom, left, right = (round(share * READ_PX) for share in FACE)
     for row, picture in enumerate(pictures):
