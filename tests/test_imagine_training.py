@@ -24,6 +24,7 @@ from mien.training.imagine import (
     fit_density,
     fit_frame,
     known_labels,
+    level_without,
 )
 from mien.training.people import identity_regression, with_people
 from mien.training.visible import drawn_and_seen, visible_probes, with_visible_probes
@@ -189,3 +190,9 @@ def test_probes_learn_what_is_shown_and_not_what_is_hidden() -> None:
     shown = with_visible_probes(density, codes, scores)
     assert (shown.probes.present <= density.probes.present + 1e-9).all()
     assert (shown.probes.absent >= density.probes.absent - 1e-9).all()
+
+
+def test_without_no_beard_are_those_who_surely_have_a_beard() -> None:
+    scores = np.array([-2.0, -1.5, *np.full(18, -0.3)])
+    assert level_without("No Beard", scores) == pytest.approx(np.mean([-2.0, -1.5, -0.3]))
+    assert level_without("Smiling", scores) == pytest.approx(scores.mean())

@@ -36,6 +36,8 @@ AGE_WORDS: Mapping[str, tuple[float, float, float, float]] = {
     "Senior": (58, 64, 120, 120),
 }
 RACES = ("Asian", "White", "Black", "Indian")
+# Without "No Beard" are those with a beard and all of whom its source is unsure: which share of them surely lacks it.
+SURELY_WITHOUT = {"No Beard": 0.15}
 BLOCK = 2048
 LEADING = 24
 
@@ -119,7 +121,7 @@ def fit_probes(codes: Float64Array, faces: Sequence[LabelledRow], config: Imagin
     found = ridge(values, signs, balanced_weights(present, known), config.penalty)
     scores = values @ found[:-1] + found[-1]
     with_it = [float(scores[present[:, k] & known[:, k], k].mean()) for k in range(len(names))]
-    without = [float(scores[~present[:, k] & known[:, k], k].mean()) for k in range(len(names))]
+    without = [level_without(name, scores[~present[:, k] & known[:, k], k]) for k, name in enumerate(names)]
     ages = np.array([np.nan if face.age_years is None else face.age_years / 100 for face in faces], np.float32)
     aged = np.isfinite(ages)
     if aged.any():
@@ -128,6 +130,13 @@ def fit_probes(codes: Float64Array, faces: Sequence[LabelledRow], config: Imagin
         with_it, without = [*with_it, 1.0], [*without, 0.0]
     wide = found.astype(np.float64)
     return Probes(names, wide[:-1], wide[-1], np.array(with_it), np.array(without))
+
+
+def level_without(name: str, scores: npt.NDArray[np.floating[Any]]) -> float:
+    """What faces without an attribute score: all of them, or only those who surely lack it (``SURELY_WITHOUT``)."""
+    surely = SURELY_WITHOUT.get(name, 1.0)
+    least = np.sort(scores)[: max(1, round(surely * len(scores)))]
+    return float(least.mean())
 
 
 def fit_components(
