@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.apps.cli.options import Credentials, Force, Unmarked
+from mien.apps.cli.options import Credentials, Device, Force, Unmarked, Years
 from mien.apps.cli.output import echo, stoppable
 
 EXAMPLE = '"a woman of 30 with curly hair"'
@@ -19,9 +19,9 @@ def character(
     seed: Annotated[
         int | None, typer.Option("--seed", help="A seed is always the same person; drawn if not given.")
     ] = None,
-    age: Annotated[str | None, typer.Option("--age", help="Years: one value (30) or a range (20-35).")] = None,
+    age: Years = None,
     size: Annotated[int | None, typer.Option("--size", help="Height and width, px: 256 or 128.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda; cuda where there is one.")] = None,
+    device: Device = None,
     credentials: Credentials = None,
     unmarked: Unmarked = False,
     force: Force = False,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from mien.apps.cli.bulk import bulk_of, write_bulk
 from mien.apps.cli.options import (
+    FACES_IN,
     Address,
     Credentials,
+    Device,
     EngineName,
+    FaceSeed,
     Force,
     Resume,
     ShardFaces,
@@ -25,59 +30,65 @@ from mien.apps.cli.output import echo, stoppable, warn
 
 if TYPE_CHECKING:
     from mien.pipelines.cast import Cast
+    from mien.pipelines.request import Read
 
 DEFAULT_COUNT = 64
+Out = Annotated[str, typer.Option("--out", metavar="DIR", help=FACES_IN)]
+Words = Annotated[
+    str, typer.Argument(metavar="[WORDS]", help="Who they are: 'bearded men in their thirties, smiling'.")
+]
+Count = Annotated[int | None, typer.Option("--count", help="How many faces.", show_default="64")]
+Sex = Annotated[
+    Literal["female", "male", "any"], typer.Option("--sex", help="female, male, or any (an even coin for each face).")
+]
+Age = Annotated[
+    str | None, typer.Option("--age", help="Years: one value (30) or a range (20-35), from 1 to 100 (18-75).")
+]
+Race = Annotated[str | None, typer.Option("--race", help="White, Black, Asian, Indian or Other; open if not given.")]
+With = Annotated[
+    str, typer.Option("--with", help="Words: 'smiling, eyeglasses, not bald'. `mien crowd --words` lists them.")
+]
+CastList = Annotated[
+    Path | None,
+    typer.Option("--cast", help="People from a CSV file: columns name, sex, age, words, race, look, seed, count."),
+]
+PRESETS = "painter; mien: ten times as fast, blurred; paper: Sanche's network."
+Preset = Annotated[str | None, typer.Option("--preset", help=PRESETS, show_default="painter; mien with --weights")]
+Look = Annotated[str | None, typer.Option("--look", help="Of photographs (painter): studio, natural, news or any.")]
+Weights = Annotated[Path | None, typer.Option("--weights", help="Weights of a run instead of the packaged ones.")]
+Size = Annotated[int | None, typer.Option("--size", help="Height and width, px: 256 or 128 (mien: 128); paper: 64.")]
+Sheet = Annotated[bool, typer.Option("--sheet", help="Also one picture of all faces, with their labels: sheet.png.")]
+List = Annotated[
+    bool, typer.Option("--words", is_eager=True, callback=lambda on: _words(on), help="List the words of --with.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """Who is to be made: their tasks for a seed, how many, the looks that they need, and what is said of the text."""
+
+    tasks: Callable[[int], Any]
+    count: int
+    looks: Sequence[str | None]
+    say: Callable[[], None]
 
 
 def crowd(
-    out: Annotated[
-        str, typer.Option("--out", metavar="DIR", help="Directory of the faces: 00000.png ... and manifest.jsonl.")
-    ],
-    text: Annotated[
-        str, typer.Argument(metavar="[WORDS]", help="Who they are: 'bearded men in their thirties, smiling'.")
-    ] = "",
-    count: Annotated[int | None, typer.Option("--count", help="How many faces.", show_default="64")] = None,
-    sex: Annotated[
-        Literal["female", "male", "any"],
-        typer.Option("--sex", help="female, male, or any (an even coin for each face)."),
-    ] = "any",
-    age: Annotated[
-        str | None, typer.Option("--age", help="Years: one value (30) or a range (20-35), from 1 to 100 (18-75).")
-    ] = None,
-    race: Annotated[
-        str | None, typer.Option("--race", help="White, Black, Asian, Indian or Other; open if not given.")
-    ] = None,
-    attributes: Annotated[
-        str, typer.Option("--with", help="Words: 'smiling, eyeglasses, not bald'. `mien crowd --words` lists them.")
-    ] = "",
-    cast: Annotated[
-        Path | None,
-        typer.Option("--cast", help="People from a CSV file: columns name, sex, age, words, race, look, seed, count."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Face k of a seed is always the same; drawn if not given.")
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            help="painter; mien: ten times as fast, blurred; paper: Sanche's network.",
-            show_default="painter; mien with --weights",
-        ),
-    ] = None,
-    look: Annotated[
-        str | None, typer.Option("--look", help="Of photographs (painter): studio, natural, news or any.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Weights of a run instead of the packaged ones.")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option("--size", help="Height and width, px: 256 or 128 (mien: 128); paper: 64.")
-    ] = None,
-    sheet: Annotated[
-        bool, typer.Option("--sheet", help="Also one picture of all faces, with their labels: sheet.png.")
-    ] = False,
-    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda; cuda where there is one.")] = None,
+    out: Out,
+    text: Words = "",
+    count: Count = None,
+    sex: Sex = "any",
+    age: Age = None,
+    race: Race = None,
+    attributes: With = "",
+    cast: CastList = None,
+    seed: FaceSeed = None,
+    preset: Preset = None,
+    look: Look = None,
+    weights: Weights = None,
+    size: Size = None,
+    sheet: Sheet = False,
+    device: Device = None,
     credentials: Credentials = None,
     unmarked: Unmarked = False,
     force: Force = False,
@@ -87,17 +98,11 @@ def crowd(
     engine: EngineName = "local",
     address: Address = None,
     workers: Workers = None,
-    words: Annotated[
-        bool, typer.Option("--words", is_eager=True, callback=lambda on: _words(on), help="List the words of --with.")
-    ] = False,
+    words: List = False,
 ) -> None:
     """Make faces with the sex and age asked for, and write them to OUT with a manifest."""
-    from mien.core.limits import check_seed
-    from mien.core.seeding import fresh_seed
     from mien.pipelines.crowd import check_preset, preset_of
-    from mien.pipelines.crowd_out import earlier_seed, load_looks, tasks_of, write_crowd
-    from mien.pipelines.faces_out import check_out, opened
-    from mien.pipelines.request import FacesRequest, crowd_request
+    from mien.pipelines.request import crowd_request
 
     preset = preset_of(preset, weights)
     bulk = bulk_of(out, shards, shard_faces, engine, address, workers, beside={"--sheet": sheet, "--cast": cast})
@@ -113,39 +118,64 @@ def crowd(
             job = CrowdJob(read.request, preset, look, weights, device, size, Marking(not unmarked, credentials))
             write_bulk(job, out, bulk, seed, force=force, resume=resume)
             return
-        tasks, number, looks = partial(tasks_of, read.request, look=look), read.request.count, [look]
+        people = _of_words(read, look)
     else:
         _refuse_beside_cast({"WORDS": text, "--count": count, "--sex": None if sex == "any" else sex, "--age": age,
                              "--race": race, "--with": attributes, "--look": look})  # fmt: skip
-        check_seed(seed)
-        check_preset(preset, FacesRequest(), device)
-        people = _cast(cast, preset)
-        from mien.pipelines.cast import cast_tasks
+        people = _of_cast(cast, preset, device, seed)
+    made_of = {"weights": weights, "device": device, "size_px": size}
+    _write(people, Path(out), seed, preset, made_of, sheet, (not unmarked, credentials), force=force, resume=resume)
 
-        tasks, number, looks = partial(cast_tasks, people), people.count, [row.look for row in people.rows]
-    folder = Path(out)
+
+def _of_words(read: Read, look: str | None) -> _People:
+    from mien.pipelines.crowd_out import tasks_of
+
+    return _People(
+        partial(tasks_of, read.request, look=look), read.request.count, [look], partial(say_understood, read)
+    )
+
+
+def _of_cast(cast: Path, preset: str, device: str | None, seed: int | None) -> _People:
+    from mien.core.limits import check_seed
+    from mien.pipelines.cast import cast_tasks
+    from mien.pipelines.crowd import check_preset
+    from mien.pipelines.request import FacesRequest
+
+    check_seed(seed)
+    check_preset(preset, FacesRequest(), device)
+    people = _cast(cast, preset)
+    looks = [row.look for row in people.rows]
+    return _People(partial(cast_tasks, people), people.count, looks, partial(_say_left_out, people))
+
+
+def _write(
+    people: _People, folder: Path, seed: int | None, preset: str, made_of: dict[str, Any], sheet: bool,
+    marking: tuple[bool, Path | None], *, force: bool, resume: bool,
+) -> None:  # fmt: skip
+    """Make the faces; ``made_of``: the weights, device and size of the networks."""
+    from mien.pipelines.faces_out import check_out, opened
+
     check_out(folder, force=force, resume=resume)
-    if cast is None:
-        say_understood(read)
-    else:
-        _say_left_out(people)
+    people.say()
 
     from mien.core.progress import progress_bars
+    from mien.core.seeding import fresh_seed
+    from mien.pipelines.crowd_out import earlier_seed, load_looks, write_crowd
     from mien.provenance.marks import Marks
 
     with stoppable(), opened(folder, force=force, resume=resume) as output:
-        marks = Marks.load(not unmarked, credentials)
+        marks = Marks.load(*marking)
         if seed is None:
             seed = earlier_seed(output.earlier()) if resume else None
         seed = fresh_seed() if seed is None else seed
-        model_of = load_looks(looks, preset, weights=weights, device=device, size_px=size)
+        model_of = load_looks(people.looks, preset, **made_of)
         with progress_bars() as bars:
             made = write_crowd(
-                model_of, tasks(seed), number, output, marks, sheet=sheet, about=f"seed {seed}",
-                on_progress=bars(f"{number} faces"),
+                model_of, people.tasks(seed), people.count, output, marks, sheet=sheet, about=f"seed {seed}",
+                on_progress=bars(f"{people.count} faces"),
             )  # fmt: skip
-    there = f", {number - made} were there" if made < number else ""
-    echo(folder / "sheet.png" if sheet else f"{number} faces in {out} (seed {seed}{there})")
+    there = f", {people.count - made} were there" if made < people.count else ""
+    echo(folder / "sheet.png" if sheet else f"{people.count} faces in {folder} (seed {seed}{there})")
 
 
 def _refuse_beside_cast(given: dict[str, object]) -> None:

@@ -41,6 +41,13 @@ Shards = Annotated[
 ]
 ShardFaces = Annotated[int | None, typer.Option("--shard-faces", help="Faces a shard.", show_default="1000")]
 
+FaceSeed = Annotated[
+    int | None, typer.Option("--seed", help="Face k of a seed is always the same; drawn if not given.")
+]
+Years = Annotated[str | None, typer.Option("--age", help="Years: one value (30) or a range (20-35).")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu or cuda; cuda where there is one.")]
+FACES_IN = "Directory of the faces: 00000.png ... and manifest.jsonl."
+
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; one that others can reach needs --keys.")]
 Port = Annotated[int, typer.Option("--port", help="0: any that is free.")]
 PublicAddress = Annotated[
