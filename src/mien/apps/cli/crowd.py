@@ -54,7 +54,7 @@ CastList = Annotated[
 ]
 PRESETS = "painter; mien: ten times as fast, blurred; paper: Sanche's network."
 Preset = Annotated[str | None, typer.Option("--preset", help=PRESETS, show_default="painter; mien with --weights")]
-Look = Annotated[str | None, typer.Option("--look", help="Of photographs (painter): studio, natural, news or any.")]
+LookName = Annotated[str | None, typer.Option("--look", help="Of photographs (painter): studio, natural, news or any.")]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights of a run instead of the packaged ones.")]
 Size = Annotated[int | None, typer.Option("--size", help="Height and width, px: 256 or 128 (mien: 128); paper: 64.")]
 Sheet = Annotated[bool, typer.Option("--sheet", help="Also one picture of all faces, with their labels: sheet.png.")]
@@ -84,7 +84,7 @@ def crowd(
     cast: CastList = None,
     seed: FaceSeed = None,
     preset: Preset = None,
-    look: Look = None,
+    look: LookName = None,
     weights: Weights = None,
     size: Size = None,
     sheet: Sheet = False,
