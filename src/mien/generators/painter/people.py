@@ -34,9 +34,9 @@ WORDS_YEARS = {
     "Middle Aged": (40.0, 58.0),
     "Senior": (64.0, 90.0),
 }
-# Of the painter: somebody looks so much of what it is told away from the middle; below it, and above.
-MIDDLE_YEARS, PULLS = 37.0, (0.92, 0.85)
-YOUNGEST, OLDEST = 1.0, 90.0
+# Of the painter: who is to look of the first age is to be read as of the second. It pulls ages to the middle.
+LOOKED_YEARS = (1.0, 8.0, 20.0, 35.0, 50.0, 70.0, 80.0)
+AIMED_YEARS = (1.0, 5.5, 18.5, 35.0, 52.3, 75.8, 87.6)
 MARGIN, MOST_MARGIN_YEARS = 0.25, 3.0  # share of a range of ages that is kept from either end
 ROUNDS = 12  # of bringing a code to what is to be read from it
 MOST_YEARS = 8.0  # of one of them
@@ -87,8 +87,8 @@ def aimed_years(ages_years: tuple[float, float]) -> tuple[float, float]:
     """
     low, high = ages_years
     margin = min(MARGIN * (high - low), MOST_MARGIN_YEARS)
-    ends = [MIDDLE_YEARS + (age - MIDDLE_YEARS) / PULLS[age > MIDDLE_YEARS] for age in (low + margin, high - margin)]
-    return min(max(ends[0], YOUNGEST), OLDEST), max(min(ends[1], OLDEST), YOUNGEST)
+    ends = np.interp((low + margin, high - margin), LOOKED_YEARS, AIMED_YEARS)
+    return float(ends[0]), float(ends[1])
 
 
 class AgeSolver:
