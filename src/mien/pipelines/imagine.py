@@ -112,13 +112,14 @@ def _like(request: ImagineRequest) -> Sampler:
     from mien.faces.align import encoder_window
     from mien.generators.imagine.density import Condition
     from mien.generators.imagine.mien import ROWS
-    from mien.generators.painter.people import PaintedImagine, conditions_of
 
     assert request.like is not None
     makes = _imagine(request)
-    compiled = makes.density.compile(Condition(request.wanted, request.ages_years))
+    condition = Condition(request.wanted, request.ages_years)
+    compiled = makes.density.compile(condition)
     encoder = _encoder(request, "facenet")
     crop = crop_of(request.like)
+    photo = to_photos(crop)[0]
 
     def seen(crops: Tensor) -> dict[str, np.ndarray[Any, Any]]:
         with torch.inference_mode():
@@ -129,15 +130,8 @@ def _like(request: ImagineRequest) -> Sampler:
     features = makes.density.moved(own["pool"][0].astype(np.float64), compiled)
 
     def make(first: int, number: int) -> list[UInt8Image]:
-        if not isinstance(makes, PaintedImagine):
-            return makes.drawn(features, number, seed=request.seed, first=first)
-        rows, photos = np.repeat(features[None], number, 0), np.repeat(to_photos(crop), number, 0)
-        requests, kept = (
-            requests_for([Labels()] * number, request.seed, first),
-            np.full(number, request.setting("kept")),
-        )
-        asked = conditions_of(request.wanted, request.ages_years)
-        return makes.renderer.asking(asked).repaint(rows, requests, photos, kept)
+        requests = requests_for([Labels()] * number, request.seed, first)
+        return makes.redrawn(condition, features, requests, photo, request.setting("kept"))
 
     again = seen(to_tensor(make(0, 1)[0]))["embedding"][0]
     left = round(float(own["embedding"][0] @ again), 3)

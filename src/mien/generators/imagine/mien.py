@@ -177,10 +177,15 @@ class Imagine:
         """The pictures of features (N F) that keep a condition."""
         return self.renderer.draw(features, requests)
 
-    def drawn(self, features: Float64Array, count: int, *, seed: int, first: int = 0) -> list[UInt8Image]:
-        """``count`` pictures of the same features (F), each with style and grain of its own."""
-        requests = [FaceRequest(seed, index) for index in range(first, first + count)]
-        return self.renderer.draw(np.repeat(features[None], count, 0), requests)
+    def redrawn(
+        self, condition: Condition, features: Float64Array, requests: Sequence[FaceRequest], photo: UInt8Image,
+        kept: float,
+    ) -> list[UInt8Image]:  # fmt: skip
+        """A picture of the same features (F) for each request, style and grain its own.
+
+        ``photo`` (S S 3) and how much of it is to be ``kept`` are for renderers that can begin with one.
+        """
+        return self.renderer.draw(np.repeat(features[None], len(requests), 0), requests)
 
     def _check(self, condition: object) -> None:
         if not isinstance(condition, Condition):

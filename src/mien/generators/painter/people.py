@@ -74,6 +74,15 @@ class PaintedImagine(Imagine):
         """The painter is told the words, too."""
         return self.renderer.asking(conditions_of(condition.attributes, condition.ages_years)).draw(features, requests)
 
+    def redrawn(
+        self, condition: Condition, features: Float64Array, requests: Sequence[FaceRequest], photo: UInt8Image,
+        kept: float,
+    ) -> list[UInt8Image]:  # fmt: skip
+        """The photo painted anew, ``kept`` (0 to 1) of it staying."""
+        rows, photos = np.repeat(features[None], len(requests), 0), np.repeat(photo[None], len(requests), 0)
+        painter = self.renderer.asking(conditions_of(condition.attributes, condition.ages_years))
+        return painter.repaint(rows, requests, photos, np.full(len(requests), kept))
+
     @cached_property
     def age_solver(self) -> AgeSolver:
         """What brings features to an age and a sex."""
