@@ -137,7 +137,7 @@ def test_verification(cli_here: Run, dest: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("narrow")
 def test_a_sweep_of_rates_names_the_best_and_the_diverged(cli_here: Run, dest: Path, tmp_path: Path) -> None:
-    words = ("experiment", "unfreezing", "--data", dest, "--encoder", "vgg-face", "--layer", "fc7", "--steps", 6,
+    words = ("experiment", "unfreezing", "--data", dest, "--encoder", "vgg-face", "--layer", "conv5_1", "--steps", 6,
              "--batch", 8, "--judged", 30, "--out", tmp_path / "a")  # fmt: skip
     wrong = cli_here(*words, "--rate", "1e-3")
     assert "--rate: 1 rates and 1 layers given; a sweep wants two different rates or more" in str(wrong.exception)
@@ -148,14 +148,14 @@ def test_a_sweep_of_rates_names_the_best_and_the_diverged(cli_here: Run, dest: P
     assert "heads only: best at 0.01 (held-out loss" in told.output
     found = report_of(tmp_path / "a")
     heads, deep = found["sections"][1:]  # type: ignore[index]
-    assert [section["title"] for section in (heads, deep)] == ["Heads only", "From fc7"]
+    assert [section["title"] for section in (heads, deep)] == ["Heads only", "From conv5_1"]
     rows = heads["tables"][0]["rows"]
     assert [row[0] for row in rows] == ["1e-30", "0.01", "1e+38"]
     assert [row[-1] for row in rows] == ["", "best", ""]
     assert rows[2][2] == "not finite"
     assert float(rows[1][2]) < float(rows[0][2])  # at a rate of nothing, nothing is learnt
     assert {path.name for path in (tmp_path / "a").glob("*.png")} == {
-        "loss-by-rate.png", "curves-heads-only.png", "curves-from-fc7.png",
+        "loss-by-rate.png", "curves-heads-only.png", "curves-from-conv5-1.png",
     }  # fmt: skip
 
 

@@ -60,10 +60,10 @@ def curves(
     x: str,
     y: str,
     dots: bool = False,
-    log_x: bool = False,
+    log: str = "",
     marks: Mapping[str, float] | None = None,
 ) -> UInt8Image:
-    """Lines of (x, y) by name; ``marks`` are named horizontal lines."""
+    """Lines of (x, y) by name; ``marks`` are named horizontal lines; ``log`` names the axes with a log scale: "xy"."""
     figure, (axes,) = new_figure(height=4.2)
     styles = cycle(("-", "--", ":"))
     style = next(styles)
@@ -82,8 +82,10 @@ def curves(
         )
     for name, height in (marks or {}).items():
         axes.axhline(height, color=DARK, linewidth=1, linestyle="--", label=name)
-    if log_x:
+    if "x" in log:
         axes.set_xscale("log")
+    if "y" in log:
+        axes.set_yscale("log")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.legend(frameon=False, fontsize=8)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mien.evaluation.crowd_judged import slug_of
 from mien.evaluation.experiments.panels import curves
 from mien.evaluation.experiments.unfreezing import ProbedFaces, Unfrozen
 from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section
@@ -39,7 +40,7 @@ def rates_report(runs: Sequence[RateRun], examined: ProbedFaces, provenance: Rep
     picture = ReportPicture(
         "loss-by-rate",
         "The last loss on held-out people, by the rate of the heads. A run that diverged has no point.",
-        curves({name: line for name, line in overview.items() if line[0]}, x="rate", y="loss", dots=True, log_x=True),
+        curves({name: line for name, line in overview.items() if line[0]}, x="rate", y="loss", dots=True, log="xy"),
     )
     text = (
         "The paper: 'We try a wide range of learning rates, diagnosing the learning process by looking at the loss "
@@ -79,7 +80,7 @@ def _section(name: str, runs: Sequence[RateRun], examined: ProbedFaces) -> Secti
                 f"{100 * test.accuracy.mean():.1f} %",
                 f"{auc.mean():.3f}" if len(auc) else None,
             )
-            slug = f"{name.replace(' ', '-')}_{one.rate:g}_n{one.run.images}"
+            slug = f"{slug_of(name)}_{one.rate:g}_n{one.run.images}"
             label = f"Last held-out loss, {name}"
             key, subject = f"loss-held-out_{slug}", f"rate {one.rate:g}"
             figures.append(Figure(key, label, subject, one.loss, one.run.images, better="lower"))
@@ -88,9 +89,9 @@ def _section(name: str, runs: Sequence[RateRun], examined: ProbedFaces) -> Secti
     drawn = {f"{one.rate:g}": one.run.training for one in runs if one.run is not None}
     pictures = tuple(
         ReportPicture(
-            f"curves-{name.replace(' ', '-')}",
+            f"curves-{slug_of(name)}",
             f"{name}: the training loss by step, at each rate.",
-            curves({rate: (c.steps, c.losses) for rate, c in drawn.items() if c.steps}, x="step", y="loss"),
+            curves({rate: (c.steps, c.losses) for rate, c in drawn.items() if c.steps}, x="step", y="loss", log="y"),
         )
         for _ in range(bool(drawn))
     )
