@@ -15,6 +15,7 @@ from torch import Tensor
 from mien.attributes.calibration import Calibration
 from mien.attributes.heads import AttributeHeads
 from mien.core.errors import WeightsError
+from mien.core.quantise import quantise
 from mien.faces.encoder import Encoder
 
 TRUNK = "heads.trunk.weight"
@@ -54,10 +55,8 @@ def unpack(tensors: Mapping[str, Tensor], widths: Sequence[int]) -> dict[str, Te
 
 def quantise_trunk(weight: Tensor, widths: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Weights (R D) -> whole steps (R D int8) and the size of a step (R looks, float32)."""
-    parts = torch.split(weight.float(), list(widths), dim=1)
-    steps = torch.stack([part.abs().amax(1).clamp(min=1e-12) / 127 for part in parts], 1)
-    whole = [(part / steps[:, place, None]).round().to(torch.int8) for place, part in enumerate(parts)]
-    return torch.cat(whole, 1), steps
+    parts = [quantise(part) for part in torch.split(weight, list(widths), dim=1)]
+    return torch.cat([whole for whole, _ in parts], 1), torch.cat([peak for _, peak in parts], 1) / 127
 
 
 def dequantise_trunk(whole: Tensor, steps: Tensor, widths: Sequence[int]) -> Tensor:

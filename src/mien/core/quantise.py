@@ -16,15 +16,19 @@ BYTES, PEAK = "#bytes", "#peak"
 LARGE = 1_000_000  # numbers; smaller tensors are left as they are
 
 
+def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (R ...) -> int8 of the same shape, and the largest size of each row (R 1 ..., float32)."""
+    matrix = weight.detach().float().cpu()
+    peak = matrix.abs().amax(tuple(range(1, matrix.ndim)), keepdim=True).clamp_min(1e-12)
+    return (matrix / peak * 127).round().to(torch.int8), peak
+
+
 def packed(tensors: Mapping[str, Tensor], large: int = LARGE) -> dict[str, Tensor]:
     """Replace each floating matrix or kernel of more than ``large`` numbers by ``name#bytes`` and ``name#peak``."""
     found: dict[str, Tensor] = {}
     for name, value in tensors.items():
         if value.ndim >= 2 and value.is_floating_point() and value.numel() > large:
-            matrix = value.detach().float().cpu()
-            peak = matrix.abs().amax(tuple(range(1, matrix.ndim)), keepdim=True).clamp_min(1e-12)
-            found[name + BYTES] = (matrix / peak * 127).round().to(torch.int8)
-            found[name + PEAK] = peak
+            found[name + BYTES], found[name + PEAK] = quantise(value)
         else:
             found[name] = value
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,13 @@ def say(written: WrittenReport) -> None:
     """What a report says in one line, and where its page lies."""
     echo(written.summary)
     echo(written.page)
+
+
+def report(make: Callable[..., WrittenReport], request: object) -> None:
+    """Make a report with bars of progress, and say what it says."""
+    with progress_bars() as on_stage:
+        written = make(request, on_stage=on_stage)
+    say(written)
 
 
 @evaluate.command("crowd")
@@ -61,9 +69,7 @@ def crowd(
         data=data, out=out, force=force, preset=preset, weights=weights, count=count, peers=tuple(peer or ()),
         sources=tuple(source or ()), words=words, seed=seed, quick=quick,
     )  # fmt: skip
-    with progress_bars() as on_stage:
-        written = evaluate_crowd(request, on_stage=on_stage)
-    say(written)
+    report(evaluate_crowd, request)
 
 
 @evaluate.command("judge")
@@ -114,9 +120,7 @@ def portrait(
         data=data, out=out, force=force, preset=preset, weights=weights, peers=tuple(peer or ()), count=count,
         seed=seed, ages=ages,
     )  # fmt: skip
-    with progress_bars() as on_stage:
-        written = evaluate_portrait(request, on_stage=on_stage)
-    say(written)
+    report(evaluate_portrait, request)
 
 
 @evaluate.command("imagine")
@@ -156,9 +160,7 @@ def imagine(
         data=data, out=out, force=force, sets=sets, samples=samples, slow=slow, slow_steps=slow_steps, weights=weights,
         decoder=decoder, mixture=mixture, draw=draw, seed=seed, quick=quick,
     )  # fmt: skip
-    with progress_bars() as on_stage:
-        written = evaluate_imagine(request, on_stage=on_stage)
-    say(written)
+    report(evaluate_imagine, request)
 
 
 @evaluate.command("attributes")

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mien.apps.cli.evaluate import Data, Force, say
-from mien.core.progress import progress_bars
+from mien.apps.cli.evaluate import Data, Force, report, say
 
 experiment = typer.Typer(
     no_args_is_help=True, help="The papers' experiments on faces of DEST: report.json, report.html and plots."
@@ -59,9 +58,7 @@ def tsne(
         data=data, out=out, force=force, encoder=encoder, layers=(layer,) if layer else (), seed=seed, count=count,
         perplexity=perplexity, neighbours=neighbours,
     )  # fmt: skip
-    with progress_bars() as on_stage:
-        written = pipeline.tsne(request, on_stage=on_stage)
-    say(written)
+    report(pipeline.tsne, request)
 
 
 @experiment.command("activations")
@@ -85,9 +82,7 @@ def activations(
         data=data, out=out, force=force, encoder=encoder, layers=tuple(layer or ()), seed=seed, count=count,
         attributes=tuple(attribute or ("Black", "Male")),
     )  # fmt: skip
-    with progress_bars() as on_stage:
-        written = pipeline.activations(request, on_stage=on_stage)
-    say(written)
+    report(pipeline.activations, request)
 
 
 @experiment.command("verification")
@@ -110,9 +105,7 @@ def verification(
         data=data, out=out, force=force, encoder=encoder, layers=(layer,) if layer else (), seed=seed, source=source,
         folds=folds, pairs=pairs,
     )  # fmt: skip
-    with progress_bars() as on_stage:
-        written = pipeline.verification(request, on_stage=on_stage)
-    say(written)
+    report(pipeline.verification, request)
 
 
 @experiment.command("unfreezing")
@@ -179,9 +172,7 @@ def inversion(
     request = requests.InversionExperiment(
         mixture=mixture, out=out, words=words, photo=photo, settings=settings, steps=steps, seed=seed, force=force
     )
-    with progress_bars() as on_stage:
-        written = pipeline.inversion(request, on_stage=on_stage)
-    say(written)
+    report(pipeline.inversion, request)
 
 
 @experiment.command("likeness")
@@ -210,9 +201,7 @@ def likeness(
         data=data, out=out, force=force, people=people, mixture=mixture, pairs=pairs, settings=settings,
         steps=steps, seed=seed,
     )  # fmt: skip
-    with progress_bars() as on_stage:
-        written = pipeline.likeness(request, on_stage=on_stage)
-    say(written)
+    report(pipeline.likeness, request)
 
 
 @experiment.command("ablation")
@@ -258,6 +247,4 @@ def ablation(
         data=data, out=out, force=force, settings=settings,
         steps=steps, batch=batch, count=count, seed=seed, threads=threads, minutes=minutes,
     )  # fmt: skip
-    with progress_bars() as on_stage:
-        written = pipeline.ablation(request, on_stage=on_stage)
-    say(written)
+    report(pipeline.ablation, request)
