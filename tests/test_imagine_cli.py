@@ -114,7 +114,10 @@ def test_what_cannot_be_is_said_in_one_line(
         (("smiling", "--age", "30", "--preset", "paper"), "--age: preset 'paper', method 'mixture' does not use it"),
         (("smiling:0.5", "--method", "visualise"), "knows sets of attributes only"),
         (("smiling", "--method", "visualise", "--weights", "NOWHERE"), "--weights: preset 'mien', method 'visualise'"),
-        (("smiling", "--preset", "paper", "--set", "settings=paper"), "--set: settings is not read with render=dec"),
+        (
+            ("smiling", "--preset", "paper", "--set", "render=decode", "--set", "stages=yes"),
+            "--set: stages is not read",
+        ),
         (("smiling", "--preset", "paper", "--set", "render=invert", "--size", "128"), "--size: preset 'paper', metho"),
         (("smiling", "--set", "curves=yes"), "'curves=yes' given; preset 'mien', method 'mixture' knows renderer="),
         (("smiling", "--method", "visualise", "--set", "descent=l2"), "descent: 'l2' given; wanted is name=value"),
@@ -186,13 +189,38 @@ def test_the_packaged_weights_answer(cli_here: Run, tmp_path: Path) -> None:
 
 
 def test_the_paper_mixture_draws_by_the_decoder(cli_here: Run, tmp_path: Path) -> None:
-    done = cli_here(
-        "imagine", "smiling, man", "--preset", "paper", "--count", "1", "--seed", "1", "--out", str(tmp_path / "o")
-    )
+    words = ("imagine", "smiling, man", "--preset", "paper", "--set", "render=decode", "--count", "1", "--seed", "1")
+    done = cli_here(*words, "--out", str(tmp_path / "o"))
     assert done.exit_code == 0, done.output
     row = json.loads((tmp_path / "o" / "manifest.jsonl").read_text())
     assert row["model"] == "imagine-paper"
     assert row["render"] == "decode"
+
+
+@pytest.mark.models
+def test_the_paper_preset_inverts_under_the_papers_settings_and_shows_the_way(cli_here: Run, tmp_path: Path) -> None:
+    words = ("imagine", "smiling, man", "--preset", "paper", "--count", "2", "--seed", "1", "--set", "steps=20")
+    done = cli_here(*words, "--set", "stages=yes", "--out", str(tmp_path / "o"))
+    assert done.exit_code == 0, done.output
+    row = json.loads((tmp_path / "o" / "manifest.jsonl").read_text().splitlines()[0])
+    told = {"model": "imagine-paper", "render": "invert", "settings": "paper", "layer": "block17_10", "steps": 20}
+    assert told.items() <= row.items()
+    assert row["loss_last"] < 0.6 * row["loss_first"]
+    page = read_photo(tmp_path / "o" / "stages.png")  # mean image, noise, two on the way, result
+    assert page.shape == (2 * (160 + 18) + 6, 5 * 160 + 12, 3)
+
+
+@pytest.mark.models
+def test_classes_are_visualised_by_the_papers_heads_under_its_settings(cli_here: Run, tmp_path: Path) -> None:
+    versions = {}
+    for settings in ("paper", "mien"):
+        out = tmp_path / settings
+        words = ("imagine", "smiling", "--method", "visualise", "--count", "1", "--seed", "1", "--set", "steps=2")
+        done = cli_here(*words, "--set", f"settings={settings}", "--set", "stages=yes", "--out", str(out))
+        assert done.exit_code == 0, done.output
+        versions[settings] = json.loads((out / "manifest.jsonl").read_text())["model_version"]
+        assert (out / "stages.png").is_file()
+    assert versions["paper"].removesuffix("-paper") != versions["mien"].removesuffix("-mien")
 
 
 def test_a_look_is_read_where_the_painter_draws(cli_here: Run, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import review_tiny
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from mien.core.errors import DatasetError, RequestError, TooFewError, WeightsErr
 from mien.core.seeding import stream
 from mien.datasets.catalog import CatalogRow
 from mien.papers.deepface_2016.mixture import (
+    HIGH_RATE,
     ClassMixture,
     DiagonalMoments,
     Gaussians,
@@ -29,7 +31,7 @@ from mien.papers.deepface_2016.mixture import (
 )
 from mien.papers.deepface_2016.mixture_weights import MODEL, from_tensors, to_tensors
 from mien.pipelines.imagine import names_of
-from mien.pipelines.train.mixture import fit_mixture_preset, marks_of
+from mien.pipelines.train.mixture import fit_mixture_preset, marks_of, stored_error
 from mien.pipelines.train.request import TrainRequest
 from mien.pipelines.train.settings import MixtureSettings
 
@@ -77,7 +79,7 @@ def test_descent_and_the_closed_form_agree() -> None:
     whole = sums_of(1)
     closed = whole[0].ridge(PENALTY)
     assert whole[0].gradient(closed, PENALTY) == pytest.approx(np.zeros(ATTRIBUTES), abs=1e-10)
-    learned = learn_weights(whole, penalty=PENALTY, steps=4000)
+    learned = learn_weights(whole, penalty=PENALTY, steps=4000, first_rate=HIGH_RATE)
     assert learned.weights == pytest.approx(closed, abs=1e-6)
     assert learned.losses[-1] == pytest.approx(whole[0].loss(closed, PENALTY))
 
@@ -89,11 +91,18 @@ def test_the_learning_rate_is_searched_downward_until_the_loss_falls() -> None:
     assert learned.rate * 10 > 0.5 / np.linalg.eigvalsh(sums_of(1)[0].gram / IMAGES).max(), "not needlessly low"
 
 
+def test_the_search_begins_where_the_paper_begins() -> None:
+    """Section 5.2: 1e-6, which falls here at once, and hardly moves."""
+    printed = learn_weights(sums_of(1), steps=200)
+    assert printed.rate == 1e-6
+    assert printed.losses[-1] < printed.losses[0] < printed.losses[-1] * 1.01
+
+
 def test_descent_in_batches_ends_near_the_closed_form() -> None:
     batches = sums_of(6)
     whole = together(batches)
     closed, best = whole.ridge(PENALTY), whole.loss(whole.ridge(PENALTY), PENALTY)
-    learned = learn_weights(batches, penalty=PENALTY, steps=2000)
+    learned = learn_weights(batches, penalty=PENALTY, steps=2000, first_rate=HIGH_RATE)
     begin = whole.loss(np.ones(ATTRIBUTES), PENALTY)
     assert whole.loss(learned.weights, PENALTY) - best < 0.05 * (begin - best)
     assert np.abs(learned.weights - closed).max() < 0.5
@@ -188,6 +197,22 @@ def test_weights_come_back_as_the_same_mixture(tmp_path: Path) -> None:
     assert found.target(["a", "c"]) == pytest.approx(MIXTURE.target(["a", "c"]), rel=1e-5)
     with pytest.raises(WeightsError, match="not the weights of the paper's mixture"):
         from_tensors({}, described, name="b")
+
+
+def test_a_wide_layer_is_kept_by_its_directions_a_byte_a_number(tmp_path: Path) -> None:
+    """What tells attributes apart comes back; 60 of them differ in 20 ways here, in 8,192 numbers."""
+    draws = stream(4, "wide")
+    means = 1 + draws.standard_normal((60, 20)) @ draws.standard_normal((20, 8192))
+    deviations = 2 + draws.random((60, 1)) * draws.random(8192)
+    wide = ClassMixture(Gaussians(tuple(map(str, range(60))), means, deviations**2), np.ones(60), "l", (2, 64, 64))
+    tensors, described = to_tensors(wide)
+    path = tmp_path / "wide.safetensors"
+    save_weights(path, tensors, {"model": MODEL, "version": "1", **described}, dtype=torch.float16)
+    assert path.stat().st_size < 60 * 8192 * 2  # bytes: of the means alone in fp16
+    found = from_tensors(*load_weights(path, model=MODEL), name=str(path)).gaussians
+    assert ((found.means - means) ** 2).mean() < 0.001 * means.var(0).mean()
+    assert found.variances == pytest.approx(deviations**2, rel=0.05)
+    assert stored_error(wide.gaussians, tensors, described, 100) < 0.2
 
 
 def test_a_dataset_without_attributes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

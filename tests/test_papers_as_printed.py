@@ -236,6 +236,7 @@ def test_every_printed_number() -> None:
     sizes = sanche.SancheConfig()
     assert (sizes.noise, sizes.channels, sizes.hidden, sizes.size_px) == (100, (16, 32, 64), 5000, 64)  # S 4
     assert mixture.LAMBDA == 1e-5  # C 6
+    assert mixture.FIRST_RATE == 1e-6  # C 5.2
     heads = attributes_presets.paper("vgg-face", (4096,))
     assert (heads.learning_rate, heads.schedule, attributes_presets.PAPER_EPOCHS) == (5e-6, "constant", 50)  # C 6
     assert heads.heads.dropout == 0.5  # C 6: after every layer; the rate is not printed
@@ -286,13 +287,17 @@ def test_dropout_follows_unfrozen_layers_only_while_they_train() -> None:
 
 
 def test_blur_is_the_regulariser_of_the_papers_settings() -> None:
-    """Every fourth step, at the printed strength of none: a picture that nothing pulls at only loses its detail."""
-    assert (PAPER.blur_every, PAPER.blur_sigma_px, PAPER.jitter) == (4, 0.6, True)
+    """Every eighth step (no strength is printed): a picture that nothing pulls at only loses its detail."""
+    assert (PAPER.blur_every, PAPER.blur_sigma_px, PAPER.jitter) == (8, 1.5, True)
     begin = torch.randn(1, 3, 24, 24, generator=torch.Generator().manual_seed(0)).mul(0.3).clamp(-1, 1)
-    bare = {"search": False, "learning_rate": 1.0, "jitter": False, "steps": 9, "patience": 0}
+    bare = {"search": False, "learning_rate": 1.0, "jitter": False, "steps": 17, "patience": 0}
     config = DescentConfig.make(PAPER.model_dump() | bare)
     found = descend(lambda window, _: 0 * window.sum((1, 2, 3)), begin, 24, config, [torch.Generator()])
-    same(found.pictures, blurred(blurred(begin, 0.6), 0.6))  # after the fourth and the eighth; none after the last
+    same(found.pictures, blurred(blurred(begin, 1.5), 1.5))  # after the eighth and the sixteenth
+    assert {step: float((all_ - begin).abs().max()) for step, all_ in found.stages.items()}.keys() == {0, 4, 16}
+    same(found.stages[4], begin)
+    short = DescentConfig.make(config.model_dump() | {"steps": 8})
+    same(descend(lambda window, _: 0 * window.sum((1, 2, 3)), begin, 24, short, [torch.Generator()]).pictures, begin)
 
 
 def test_any_of_seven_cascades_is_a_hit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,8 @@ def _identity(real: Measured, columns: Sequence[Measured]) -> Section:
         f"The picture of the first photo against the second photo, one pair for each of {n} people; false accepts are "
         f"counted over all {n * (n - 1):,} pairs of two people. Accuracy: {n} pairs of one person and {n} of two, ten "
         "folds, the threshold of the nine others. dlib's network had no part in training and sees the inner square of "
-        "the crop only, no hair and no background. FaceNet is what portraits are made from: it flatters them. " + FAILS,
+        "the crop only, no hair and no background. FaceNet (here of CASIA-WebFace, in the thesis of VGGFace2) is what "
+        "portraits are made from: it flatters them. " + FAILS,
         tuple(figures),
     )
 

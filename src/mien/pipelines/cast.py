@@ -169,7 +169,7 @@ class _Stems:
     """Names of files, each once, whatever its capitals: some file systems take those for one."""
 
     def __init__(self) -> None:
-        self._taken = {"sheet.png", "curves.png"}
+        self._taken = {"sheet.png", "curves.png", "stages.png"}
 
     def take(self, stem: str, count: int) -> str:
         wanted, number = stem, 2

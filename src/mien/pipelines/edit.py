@@ -108,7 +108,7 @@ class EditSampler:
         if self._mixture is None:
             from mien.pipelines.imagine import load_mixture
 
-            mixture, _, metadata = load_mixture(None)
+            mixture, _, metadata = load_mixture(None, decoded=True)
             self._mixture = mixture, str(metadata["version"])
         return self._mixture
 

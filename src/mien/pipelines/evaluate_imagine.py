@@ -31,7 +31,7 @@ from mien.papers.deepface_2016.mixture import ClassMixture
 from mien.pipelines import imagine as samplers
 from mien.pipelines.evaluate_imagine_draw import drawn_methods
 from mien.pipelines.evaluate_imagine_slow import KEPT, slow_methods
-from mien.pipelines.evaluate_requests import QUICK, SLOW_STEPS, ImagineEvaluation
+from mien.pipelines.evaluate_requests import QUICK, ImagineEvaluation
 from mien.pretrained import registry as store
 
 SHARING = 4  # real people looked for who share a description
@@ -42,7 +42,7 @@ SHEETS, SHEET = 50, 16  # descriptions of which a whole sheet is judged, and its
 def judged(request: ImagineEvaluation, on_stage: OnStage) -> Report:
     """The report on faces from words of ``request``, which was checked."""
     makes = Imagine.load(request.weights, decoder=request.decoder, enlarged=False)  # as drawn: crops are of that size
-    papers, _, papers_about = samplers.load_mixture(None)
+    papers, _, papers_about = samplers.load_mixture(None, decoded=True)
     judges, seed, samples = NetworkJudges.load(), request.seed, request.samples
     size, known = makes.renderer.size_px, set(papers.gaussians.names)
     if request.slow:  # nobody is asked for what another method cannot be told
@@ -52,8 +52,8 @@ def judged(request: ImagineEvaluation, on_stage: OnStage) -> Report:
     if request.draw is not None:
         methods += drawn_methods(request.draw, papers, chosen, real.own.crops, samples, seed, on_stage)
     if request.slow:
-        some, own, steps = chosen[: request.slow], real.own.crops[: request.slow], request.slow_steps or SLOW_STEPS
-        methods += slow_methods(some, own, request.mixture, steps, seed, request.out / KEPT, on_stage)
+        some, own = chosen[: request.slow], real.own.crops[: request.slow]
+        methods += slow_methods(some, own, request.mixture, request.slow_steps, seed, request.out / KEPT, on_stage)
     provenance = replace(
         about,
         model=f"{makes.version}; the paper's mixture: {papers_about.get('version')}",

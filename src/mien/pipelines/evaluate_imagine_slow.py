@@ -26,6 +26,7 @@ from mien.papers.deepface_2016.descent import Descent
 from mien.papers.deepface_2016.picture import MARGIN, MIEN, DescentConfig
 from mien.pipelines import imagine as samplers
 from mien.pipelines import imagine_pictures
+from mien.pipelines.evaluate_requests import SLOW_STEPS
 
 WHOLE_CROP = (0.0, 0.0, 1.0)
 KEPT = "pictures"  # a directory in that of the report
@@ -35,42 +36,59 @@ def slow_methods(
     chosen: Sequence[AttributeSet],
     own: UInt8Image,
     mixture: Path | None,
-    steps: int,
+    steps: int | None,
     seed: int,
     kept: Path,
     on_stage: OnStage,
 ) -> list[MadeFaces]:
-    """The paper's methods that optimise pictures, with the settings of mien: visualise, invert, the inverted mixture.
+    """The paper's methods that optimise pictures, each with its settings, and with ours, which have an anchor.
 
     Picture k of description p is picture p * K + k of `mien imagine WORDS --method ... --seed`; ``own`` (P S S 3) are
     the photographs described, whose activations are inverted. What was made lies in the directory ``kept`` and is read
-    from there by the same command.
+    from there by the same command. ``steps``: at most, of either; else ``SLOW_STEPS`` of ours, and the paper's own.
     """
+    return [
+        made
+        for settings, added in (("paper", ""), ("mien", ", anchored"))
+        for made in _with_settings(settings, added, chosen, own, mixture, steps, seed, kept, on_stage)
+    ]
+
+
+def _with_settings(
+    settings: str,
+    added: str,
+    chosen: Sequence[AttributeSet],
+    own: UInt8Image,
+    mixture: Path | None,
+    steps: int | None,
+    seed: int,
+    kept: Path,
+    on_stage: OnStage,
+) -> list[MadeFaces]:
     papers, mean_face, metadata = samplers.load_mixture(mixture)
-    _, mean_crop, _ = samplers.load_mixture(None)
-    config = imagine_pictures.configuration("mien", steps, {})
-    visualiser = imagine_pictures.Visualiser.load(None, "facenet", mean_crop, config)
-    inverter = imagine_pictures.Inverter(
-        encoder.load_encoder(str(metadata.get("encoder", "facenet"))), mean_face, config
-    )
+    config = imagine_pictures.configuration(settings, steps or (SLOW_STEPS if settings == "mien" else None), {})
+    heads = imagine_pictures.heads_of(settings, None)
+    visualiser = imagine_pictures.Visualiser.load(heads, "facenet", mean_face, config)
+    network = encoder.load_encoder(str(metadata.get("encoder", "facenet")))
+    inverter, layer = imagine_pictures.Inverter(network, mean_face, config), papers.layer
 
     def classes(places: Sequence[int], draws: Sequence[Any]) -> Any:
         return visualiser.make([samplers.names_of(chosen[place].wanted, "visualisation") for place in places], draws)
 
     def photos(places: Sequence[int], draws: Sequence[Any]) -> Any:
-        return inverter.own(imagine_pictures.INVERT_LAYER, to_tensor(own[list(places)]), draws)
+        return inverter.own(layer, to_tensor(own[list(places)]), draws)
 
     def samples(places: Sequence[int], draws: Sequence[Any]) -> Any:
         names = [samplers.names_of(chosen[place // 2].wanted, "mixture") for place in places]
         pairs = zip(names, places, strict=True)
         aims = np.stack([papers.target(one, sample_generator(seed, place)) for one, place in pairs])
-        return inverter.toward(papers.layer, aims, draws)
+        return inverter.toward(layer, aims, draws)
 
     told = [(one.row.id, one.words) for one in chosen]
     ways = (
-        ("paper (cGMM, inverted)", "mixture", samples, 2, window_of(None), str(metadata["version"])),
-        ("paper (photo, inverted)", "invert", photos, 1, window_of(config), imagine_pictures.INVERT_LAYER),
-        ("paper (visualise)", "visualise", classes, 1, WHOLE_CROP, visualiser.version),
+        (f"paper (cGMM, inverted{added})", "mixture", samples, 2, window_of(None), str(metadata["version"])),
+        (f"paper (photo, inverted{added})", "invert", photos, 1, window_of(config), layer),
+        (f"paper (visualise{added})", "visualise", classes, 1, WHOLE_CROP, visualiser.version),
     )
     found = []
     for name, method, make, each, frame, version in ways:

@@ -141,7 +141,7 @@ def _methods(
     """One face for each photograph's attributes by `mien`, the paper's mixture decoded, and inverted; the version."""
     seed, mixture = request.seed, request.mixture
     makes = Imagine.load(enlarged=False)
-    papers, _, _ = samplers.load_mixture(None)
+    papers, _, _ = samplers.load_mixture(None, decoded=True)
     requests = [FaceRequest(seed, place) for place in range(len(chosen))]
     conditions = [Condition(dict.fromkeys(row.present, True) | {"Male": row.sex == "male"}) for row in chosen]
     with counted(on_stage("mien, and the mixture decoded"), 2 * len(chosen)) as on_advance:
@@ -153,10 +153,8 @@ def _methods(
         means = np.stack([papers.target(_known(row, papers.gaussians.names)) for row in chosen])
         drawn["cGMM, decoded"] = np.stack(makes.renderer.draw(means, requests))
         on_advance(len(chosen))
-    if mixture is None:
-        return drawn, makes.version
     theirs, mean_face, metadata = samplers.load_mixture(mixture)
-    config = imagine_pictures.configuration(request.settings or "mien", request.steps, {})
+    config = imagine_pictures.configuration(request.settings, request.steps, {})
     inverter = imagine_pictures.Inverter(load_encoder(str(metadata.get("encoder", "facenet"))), mean_face, config)
     crops, at_once = [], imagine_pictures.rows_at_once(config)
     with counted(on_stage("cGMM, inverted"), len(chosen) * config.steps) as on_advance:

@@ -107,11 +107,11 @@ class UnfreezingExperiment(EncoderExperiment):
 class InversionExperiment:
     """A target, the inversion of its activations, and that of the mixture's, side by side (figure 5)."""
 
-    mixture: Path  # weights of `mien train mixture --preset paper --layer block17_10`
     out: Path
+    mixture: Path | None = None  # weights of `mien train mixture --preset paper`; None: the packaged one
     words: str = WORDS
     photo: Path | None = None  # the target; None: a face that mien makes of ``words``
-    settings: str = "mien"  # how pictures are optimised: mien or paper
+    settings: str = "paper"  # how pictures are optimised: mien or paper
     steps: int | None = None
     seed: int = 0
     force: bool = False
@@ -120,7 +120,8 @@ class InversionExperiment:
         """``RequestError`` or ``WeightsError`` for what cannot be, before anything heavy is imported."""
         report.check_directory(self.out, force=self.force)
         understand_all(self.words)
-        check_weights(self.mixture)
+        if self.mixture is not None:
+            check_weights(self.mixture)
         if self.photo is not None and not self.photo.is_file():
             raise RequestError(f"--photo: {self.photo} given; there is no such file")
 
@@ -154,18 +155,14 @@ class LikenessExperiment(ReportRequest):
     """How alike a face is to the held-out person whose attributes made it, in per cent (figure 8, table 2)."""
 
     people: int = 24
-    mixture: Path | None = None  # also the paper's mixture of another layer, inverted
+    mixture: Path | None = None  # weights of the paper's mixture that is inverted; None: the packaged one
     pairs: int = PAIRS  # of one person, and of two, that calibrate
-    settings: str | None = None  # how pictures are optimised; None: mien
+    settings: str = "paper"  # how pictures are optimised
     steps: int | None = None
     seed: int = 0
 
     def check(self) -> None:
         """See ``ReportRequest``."""
-        if self.mixture is None:
-            for option, value in (("--settings", self.settings), ("--steps", self.steps)):
-                if value is not None:
-                    raise RequestError(f"{option}: {value} given; only --mixture uses it")
-        else:
+        if self.mixture is not None:
             check_weights(self.mixture)
         ReportRequest.check(self)

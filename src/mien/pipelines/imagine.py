@@ -11,10 +11,10 @@ from mien.attributes.vocabulary import WOMAN
 from mien.core.config import Config
 from mien.core.errors import RequestError
 from mien.pipelines.imagine_draw import DrawMaker
-from mien.pipelines.imagine_pictures import INVERT_LAYER
 from mien.pipelines.imagine_settings import drawing
 from mien.pipelines.pictures import Picture
 from mien.pipelines.request import FacesRequest
+from mien.pretrained.taps import INVERTED
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +45,7 @@ def imagined(model: Imagine, request: FacesRequest) -> list[Picture]:
 
 
 DRAWN_AT_ONCE = 16
+SHOWN = 5  # pictures whose losses and stages are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,8 @@ class ImagineRequest:
 
     @property
     def manner(self) -> str:
-        """How pictures are optimised: mien or paper."""
-        return str(self.setting("settings", "mien"))
+        """How pictures are optimised, mien or paper: as the preset says unless a setting does."""
+        return str(self.setting("settings") or self.preset)
 
     @property
     def painted(self) -> bool:
@@ -88,7 +89,8 @@ class ImagineRequest:
 class Sampler:
     """Makes faces ``first`` to ``first + number`` - 1, ``chunk`` at a time; the rest goes into the manifest.
 
-    ``losses`` is filled while pictures are optimised: index -> those of each step, and the learning rate.
+    ``losses`` and ``stages`` are filled while pictures are optimised: index -> the loss of each step, and the learning
+    rate; index -> what they were on the way, by name.
     """
 
     make: Callable[[int, int], list[UInt8Image]]
@@ -97,6 +99,7 @@ class Sampler:
     version: str
     about: Mapping[str, Any]
     losses: dict[int, tuple[list[float], float]] = field(default_factory=dict)
+    stages: dict[int, dict[str, UInt8Image]] = field(default_factory=dict)
     each: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # what the manifest says of one of them
     canvases: Mapping[int, Sequence[UInt8Image]] = field(default_factory=dict)  # how each came about, where it is known
 
@@ -195,14 +198,18 @@ def names_of(wanted: Mapping[str, bool | float], method: str) -> tuple[str, ...]
     return tuple(name if degree is True else WOMAN for name, degree in wanted.items())
 
 
-def load_mixture(path: Path | None) -> tuple[ClassMixture, Tensor, dict[str, Any]]:
-    """The paper's mixture, the mean face (1 3 S S tensor) that travels with it, and the metadata."""
+def load_mixture(path: Path | None, *, decoded: bool = False) -> tuple[ClassMixture, Tensor, dict[str, Any]]:
+    """The paper's mixture, the mean face (1 3 S S tensor) that travels with it, and the metadata.
+
+    Without ``path`` the packaged one: of the layer that is inverted, or (``decoded``) of the features that a decoder
+    draws.
+    """
     from mien.core.checkpoints import WEIGHTS, load_weights
     from mien.core.errors import WeightsError
     from mien.core.images import to_tensor
     from mien.papers.deepface_2016.mixture_weights import MODEL, from_tensors
 
-    path = path or WEIGHTS / f"{MODEL}.safetensors"
+    path = path or WEIGHTS / f"{MODEL}{'-pool' if decoded else ''}.safetensors"
     tensors, metadata = load_weights(path, model=MODEL)
     if "mean_face" not in tensors:
         raise WeightsError(f"{path}: holds no mean face; train again with `mien train mixture --preset paper`")
@@ -210,7 +217,7 @@ def load_mixture(path: Path | None) -> tuple[ClassMixture, Tensor, dict[str, Any
 
 
 def _settings(request: ImagineRequest) -> DescentConfig:
-    from mien.pipelines.imagine_pictures import configuration
+    from mien.pipelines.imagine_pictures import configuration, parse_fields
 
     return configuration(request.manner, request.setting("steps"), parse_fields(request.setting("descent", "")))
 
@@ -222,15 +229,22 @@ def _optimised(
     model: str,
     version: str,
     about: Mapping[str, Any],
+    *,
+    begin: str,
+    mean: Tensor | None = None,
 ) -> Sampler:
-    """A sampler whose pictures are optimised, many at once: ``make(indexes, their generators)``."""
+    """A sampler whose pictures are optimised, many at once: ``make(indexes, their generators)``.
+
+    ``begin`` names what they begin with; ``mean``: the mean image (1 3 S S), to be shown beside the stages.
+    """
     import numpy as np
 
     from mien.core.images import to_photos
     from mien.core.memory import keep_freed_memory
-    from mien.pipelines.imagine_pictures import draws_of, rows_at_once
+    from mien.pipelines.imagine_pictures import draws_of, rows_at_once, stages_of
 
     losses: dict[int, tuple[list[float], float]] = {}
+    stages: dict[int, dict[str, UInt8Image]] = {}
 
     def made(first: int, number: int) -> list[UInt8Image]:
         keep_freed_memory()
@@ -239,9 +253,11 @@ def _optimised(
         for row, index in enumerate(places):
             own = found.losses[:, row]
             losses[index] = (own[np.isfinite(own)].tolist(), found.rates[row])
+            if request.setting("stages", False) and index < SHOWN:
+                stages[index] = stages_of(found, row, begin, mean)
         return list(to_photos(found.pictures))
 
-    return Sampler(made, rows_at_once(config), model, version, {**about, "settings": request.manner}, losses)
+    return Sampler(made, rows_at_once(config), model, version, {**about, "settings": request.manner}, losses, stages)
 
 
 def _mixture(request: ImagineRequest) -> Sampler:
@@ -254,7 +270,8 @@ def _mixture(request: ImagineRequest) -> Sampler:
     from mien.generators.imagine.mien import DecoderRenderer
     from mien.pipelines.imagine_pictures import Inverter
 
-    mixture, mean_face, metadata = load_mixture(request.weights)
+    render = request.setting("render", "invert")
+    mixture, mean_face, metadata = load_mixture(request.weights, decoded=render != "invert")
     names = names_of(request.wanted, "mixture")
     version = str(metadata["version"])
     mixture.target(names)  # refuses what it does not know, before anything is loaded
@@ -262,7 +279,6 @@ def _mixture(request: ImagineRequest) -> Sampler:
     def target(index: int) -> np.ndarray[Any, Any]:
         return mixture.target(names, sample_generator(request.seed, index) if request.samples else None)
 
-    render = request.setting("render", "decode")
     if render == "draw":
         maker = DrawMaker(request.setting("draw"), mixture.layer, target, request.seed)
         about, version = {"render": render, "layer": mixture.layer}, f"{version}+{maker.renderer.version}"
@@ -285,8 +301,8 @@ def _mixture(request: ImagineRequest) -> Sampler:
     def inverted(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
         return inverter.toward(mixture.layer, np.stack([target(index) for index in places]), draws)
 
-    about = {"render": "invert", "layer": mixture.layer}
-    return _optimised(request, config, inverted, "imagine-paper", version, about)
+    about, mean = {"render": render, "layer": mixture.layer}, inverter.window(mean_face)
+    return _optimised(request, config, inverted, "imagine-paper", version, about, begin="noise", mean=mean)
 
 
 def _invert(request: ImagineRequest) -> Sampler:
@@ -302,9 +318,7 @@ def _invert(request: ImagineRequest) -> Sampler:
     if not request.wanted:
         _, mean_face, _ = load_mixture(None)
         encoder = _encoder(request, request.setting("encoder", "facenet"))
-        layer = request.setting("layer") or (
-            INVERT_LAYER if INVERT_LAYER in encoder.taps else encoder.taps[len(encoder.taps) // 2]
-        )
+        layer = request.setting("layer") or INVERTED[encoder.name]
         check_layer(encoder, layer)
         crop, inverter = crop_of(request.photo), Inverter(encoder, mean_face, config)
 
@@ -312,7 +326,8 @@ def _invert(request: ImagineRequest) -> Sampler:
             return inverter.own(layer, crop.expand(len(places), -1, -1, -1), draws)
 
         about = {"layer": layer, "photo": request.photo.name}
-        return _optimised(request, config, own, "imagine-invert", f"{encoder.name}-{request.manner}", about)
+        version = f"{encoder.name}-{request.manner}"
+        return _optimised(request, config, own, "imagine-invert", version, about, begin="noise")
     # The poster's "Barack-inator": begin at the photo, walk toward what the mixture expects of the attributes.
     mixture, mean_face, metadata = load_mixture(request.weights)
     names = names_of(request.wanted, "mixture")
@@ -332,23 +347,25 @@ def _invert(request: ImagineRequest) -> Sampler:
         return mover.moved(mixture.layer, aims, begin.expand(len(places), -1, -1, -1), draws)
 
     about = {"layer": mixture.layer, "photo": request.photo.name}
-    return _optimised(request, config, toward, "imagine-invert", str(metadata["version"]), about)
+    return _optimised(request, config, toward, "imagine-invert", str(metadata["version"]), about, begin="photo")
 
 
 def _visualise(request: ImagineRequest) -> Sampler:
-    from mien.pipelines.imagine_pictures import Visualiser
+    from mien.pipelines.imagine_pictures import Visualiser, heads_of
 
     names = names_of(request.wanted, "visualisation")
     if not names:
         raise RequestError("WORDS: none given; the method 'visualise' wants one attribute or more, for example smiling")
     config = _settings(request)
     _, mean_face, _ = load_mixture(None)
-    painter = Visualiser.load(request.setting("heads"), request.setting("encoder", "facenet"), mean_face, config)
+    heads = heads_of(request.manner, request.setting("heads"))
+    painter = Visualiser.load(heads, request.setting("encoder", "facenet"), mean_face, config)
 
     def seen(places: Sequence[int], draws: Sequence[torch.Generator]) -> Descent:
         return painter.make([names] * len(places), draws)
 
-    return _optimised(request, config, seen, "imagine-visualise", f"{painter.version}-{request.manner}", {})
+    version = f"{painter.version}-{request.manner}"
+    return _optimised(request, config, seen, "imagine-visualise", version, {}, begin="with noise", mean=painter.mean)
 
 
 def _encoder(request: ImagineRequest, trained_on: str) -> Encoder:
@@ -370,14 +387,3 @@ def crop_of(path: Path) -> Tensor:
     if face is None:
         raise PhotoError("no_face", f"{path}: no face found; wanted is an upright photo with a face")
     return to_tensor(align.warp(photo, align.crop_transform(face.mesh, 256), 256))
-
-
-def parse_fields(text: str) -> dict[str, str]:
-    """'l2=0.1, jitter=false' -> name -> value, as written."""
-    found = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or not name or not value:
-            raise RequestError(f"--set: descent: '{part}' given; wanted is name=value, for example l2=0.1")
-        found[name] = value
-    return found

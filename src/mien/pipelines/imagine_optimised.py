@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 Method = Literal["visualise", "invert"]
 OnStep = Callable[[int, float], None]  # step, loss
-STEPS = 60
+STEPS = 160  # at most, under the paper's settings
 
 
 def optimised_pictures(
     method: Method, wanted: Mapping[str, bool | float], seed: int, count: int, on_step: OnStep
 ) -> list[Picture]:
-    """``count`` pictures of the attributes that are ``wanted``, made at once in ``STEPS`` steps.
+    """``count`` pictures of the attributes that are ``wanted``, made at once by the paper's settings.
 
     The methods know attributes that are there, and a woman; others are not asked for. ``RequestError`` where none is
     left; ``WeightsError`` where networks were not fetched.
@@ -47,26 +47,26 @@ def optimised_pictures(
         inverter, mixture, version = _inverter()
         targets = np.stack([mixture.target(names, sample_generator(seed, index)) for index in range(count)])
         found = inverter.toward(mixture.layer, targets, draws, on_step)
-    about = {"model": f"imagine-{method}", "model_version": version, "attributes": sure, "steps": STEPS}
+    about = {"model": f"imagine-{method}", "model_version": version, "attributes": sure, "settings": "paper"}
     return [
-        Picture(image, {"file": f"{method}-{k:05d}.png", "seed": seed, "index": k, **about})
+        Picture(image, {"file": f"{method}-{k:05d}.png", "seed": seed, "index": k, **about, "steps": found.steps[k]})
         for k, image in enumerate(to_photos(found.pictures))
     ]
 
 
 def _config() -> DescentConfig:
-    from mien.papers.deepface_2016.picture import MIEN
+    from mien.papers.deepface_2016.picture import PAPER
 
-    return MIEN.model_copy(update={"steps": STEPS})
+    return PAPER.model_copy(update={"steps": STEPS})
 
 
 @cache
 def _visualiser() -> Visualiser:
     from mien.pipelines.imagine import load_mixture
-    from mien.pipelines.imagine_pictures import Visualiser
+    from mien.pipelines.imagine_pictures import Visualiser, heads_of
 
     _, mean_face, _ = load_mixture(None)
-    return Visualiser.load(None, "facenet", mean_face, _config())
+    return Visualiser.load(heads_of("paper", None), "facenet", mean_face, _config())
 
 
 @cache

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.core.errors import RequestError
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -17,11 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mien.attributes.reader import AttributeReader
+    from mien.core.records import UInt8Image
     from mien.faces.encoder import Encoder
     from mien.papers.deepface_2016.descent import Descent, Progress
     from mien.papers.deepface_2016.picture import DescentConfig
 
-INVERT_LAYER = "block17_10"  # the deepest layer of FaceNet that still inverts to a face
 ROWS = 16  # pictures at once: a step of one alone costs twice as much
 CROP_PX = 128  # of a visualised picture, as of the mean face
 
@@ -42,6 +44,24 @@ def draws_of(seed: int, method: str, index: int) -> torch.Generator:
     from mien.core.seeding import torch_seed
 
     return torch.Generator().manual_seed(torch_seed(seed, method, index))
+
+
+def heads_of(settings: str, given: Path | None) -> Path | None:
+    """The heads whose classes are visualised: those ``given``, else the paper's with its settings, else ours."""
+    from mien.core.checkpoints import WEIGHTS
+
+    return given or (WEIGHTS / "attributes-paper.safetensors" if settings == "paper" else None)
+
+
+def stages_of(found: Descent, row: int, begin: str, mean: Tensor | None) -> dict[str, UInt8Image]:
+    """Picture ``row`` of a descent from ``begin`` to its result, by name (poster, figure 8), the mean image first."""
+    from mien.core.images import to_photos
+
+    steps, shown = found.steps[row], {} if mean is None else {"mean image": mean[0]}
+    ways = {begin if not step else f"step {step}": all_[row] for step, all_ in found.stages.items() if step < steps}
+    shown |= ways | {f"result, step {steps}": found.pictures[row]}
+    size = found.pictures.shape[-1]
+    return {name: to_photos(resized(picture[None], size))[0] for name, picture in shown.items()}
 
 
 @dataclass(frozen=True)
@@ -72,7 +92,6 @@ class Visualiser:
         from mien.attributes import GROUPS
         from mien.attributes.features import concatenate, pooled_features
         from mien.core.precision import fast_autocast
-        from mien.papers.deepface_2016.picture import canvas_px
         from mien.papers.deepface_2016.visualise import visualise
 
         reader, looks = self.reader, self.reader.heads.config.looks
@@ -83,8 +102,14 @@ class Visualiser:
             return tuple(reader.heads(concatenate(seen, looks)).groups)
 
         config = self.config.model_copy(update={"begin_noise": min(self.config.begin_noise, 0.05)})  # "small"
-        mean = resized(self.mean_face, canvas_px(CROP_PX, config))
-        return visualise(heads, GROUPS, wanted, mean, CROP_PX, config, draws, progress=progress)
+        return visualise(heads, GROUPS, wanted, self.mean, CROP_PX, config, draws, progress=progress)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean image, 1 3 S S of the canvas."""
+        from mien.papers.deepface_2016.picture import canvas_px
+
+        return resized(self.mean_face, canvas_px(CROP_PX, self.config))
 
 
 @dataclass(frozen=True)
@@ -117,10 +142,9 @@ class Inverter:
         progress: Progress | None = None,
     ) -> Descent:
         """N pictures from noise toward activations (N ...). Without jitter, since these targets lie still."""
-        from mien.papers.deepface_2016.invert import canvas_of, noise_canvas
+        from mien.papers.deepface_2016.invert import noise_canvas
 
-        config = self.config.model_copy(update={"jitter": False})
-        mean = canvas_of(self.mean_face, self.encoder.input_size, wider=False)
+        config, mean = self.config.model_copy(update={"jitter": False}), self.window(self.mean_face)
         begin = noise_canvas(self.encoder, config, draws)
         return self._fixed(layer, targets, begin, mean, config, draws, progress)
 
@@ -133,11 +157,14 @@ class Inverter:
         progress: Progress | None = None,
     ) -> Descent:
         """The poster's "Barack-inator": begin at crops (N 3 S S), walk toward activations (N ...)."""
+        config, begin = self.config.model_copy(update={"jitter": False, "begin_noise": 0.0}), self.window(crops)
+        return self._fixed(layer, targets, begin, begin, config, draws, progress)
+
+    def window(self, crops: Tensor) -> Tensor:
+        """What the encoder reads of crops (N 3 S S)."""
         from mien.papers.deepface_2016.invert import canvas_of
 
-        config = self.config.model_copy(update={"jitter": False, "begin_noise": 0.0})
-        begin = canvas_of(crops, self.encoder.input_size, wider=False)
-        return self._fixed(layer, targets, begin, begin, config, draws, progress)
+        return canvas_of(crops, self.encoder.input_size, wider=False)
 
     def _fixed(
         self,
@@ -170,3 +197,14 @@ def configuration(settings: str, steps: int | None, given: dict[str, Any]) -> De
 
     values = PRESETS[settings].model_dump() | given | ({} if steps is None else {"steps": steps})
     return DescentConfig.make(values, where="--descent")
+
+
+def parse_fields(text: str) -> dict[str, str]:
+    """'l2=0.1, jitter=false' -> name -> value, as written."""
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not value:
+            raise RequestError(f"--set: descent: '{part}' given; wanted is name=value, for example l2=0.1")
+        found[name] = value
+    return found

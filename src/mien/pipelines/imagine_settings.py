@@ -35,27 +35,27 @@ class DensityDrawing(Config):
 class Optimised(Config):
     """Pictures that are optimised."""
 
-    settings: Literal["mien", "paper"] = Field(
-        default="mien", description="how pictures are optimised: mien, or paper (pixels, SGD, blur, jitter)"
+    settings: Literal["mien", "paper"] | None = Field(
+        default=None, description="how pictures are optimised: paper (pixels, SGD, blur, jitter) or mien; as the preset"
     )
     steps: int | None = Field(default=None, ge=1, description="steps of that")
     descent: str = Field(default="", description="of that, by name: optimiser=lbfgs,jitter=false,blur_every=4")
     curves: bool = Field(default=False, description="the losses of each picture: curves.png")
+    stages: bool = Field(default=False, description="how the first came about, from the beginning on: stages.png")
 
 
 class PaperMixture(Optimised):
     """The mixture of the paper."""
 
-    render: Literal["decode", "invert", "draw"] = Field(
-        default="decode",
-        description="decode: by the decoder of mien; invert: feature inversion, as printed; draw: DRAW",
+    render: Literal["invert", "decode", "draw"] = Field(
+        default="invert",
+        description="invert: feature inversion, as printed; decode: our variant, by the decoder of mien; draw: DRAW",
     )
     means: bool = Field(default=False, description="the weighted means of the mixture, not samples of it")
     decoder: Path | None = Field(default=None, description="weights of `mien train crowd` whose decoder draws")
     draw: Path | None = Field(
         default=None, description="with render=draw: weights of `mien train mixture --preset draw`"
     )
-    stages: bool = Field(default=False, description="with render=draw: the canvases of the first faces: stages.png")
 
 
 class Inversion(Optimised):
@@ -69,7 +69,10 @@ class Inversion(Optimised):
 class Visualisation(Optimised):
     """Classes of the heads visualised."""
 
-    heads: Path | None = Field(default=None, description="heads of `mien train attributes`")
+    heads: Path | None = Field(
+        default=None,
+        description="heads of `mien train attributes`; with settings=paper the paper's, else those of mien",
+    )
     encoder: str = Field(default="facenet", description="facenet or vgg-face")
 
 
@@ -88,9 +91,9 @@ USES: Mapping[tuple[str, str], Method] = {
     **{(preset, "visualise"): Method(("device",), Visualisation) for preset in PRESETS},
 }
 IDLE: Mapping[str, set[str]] = {  # settings of the paper's mixture that a way to draw does not read
-    "decode": {*Optimised.model_fields, "draw", "stages"},
-    "invert": {"decoder", "draw", "stages"},
-    "draw": {*Optimised.model_fields, "decoder"},
+    "decode": {*Optimised.model_fields, "draw"},
+    "invert": {"decoder", "draw"},
+    "draw": {*Optimised.model_fields, "decoder"} - {"stages"},
 }
 SHARED = ("count", "seed", "avoid", "sheet", "credentials", "unmarked", "force")
 

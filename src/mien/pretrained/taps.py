@@ -27,6 +27,10 @@ CONVOLUTIONS = tuple(
 VGG_FACE = (*(name for block, names in enumerate(CONVOLUTIONS, 1) for name in (*names, f"pool{block}")), *FULL)
 
 TAPS: Mapping[str, tuple[str, ...]] = {"facenet": FACENET, "vgg-face": VGG_FACE}
+INVERTED = {
+    "facenet": "block17_10",
+    "vgg-face": "conv5_3",
+}  # FaceNet: the deepest that still inverts to a face; VGG: conv-5
 
 
 def check_tap(encoder: str, tap: str, option: str) -> None:

@@ -137,13 +137,14 @@ def imagine(
         ),
     ] = 0,
     slow_steps: Annotated[
-        int | None, typer.Option(help="With --slow: steps of those methods.", min=1, show_default="60")
+        int | None,
+        typer.Option(help="With --slow: steps of those methods, at most.", min=1, show_default="400; ours 60"),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights of `mien train mixture`.")] = None,
     decoder: Annotated[Path | None, typer.Option(help="Weights of `mien train crowd` whose decoder draws.")] = None,
     mixture: Annotated[
         Path | None,
-        typer.Option(help="With --slow: weights of `mien train mixture --preset paper --layer block17_10`."),
+        typer.Option(help="With --slow: weights of `mien train mixture --preset paper` instead of the packaged ones."),
     ] = None,
     draw: Annotated[
         Path | None, typer.Option(help="Weights of `mien train mixture --preset draw`, judged beside the others.")

@@ -21,6 +21,12 @@ Settings = Annotated[
     Literal["mien", "paper"],
     typer.Option("--settings", help="How pictures are optimised: mien, or paper (pixels, SGD, blur, jitter)."),
 ]
+Mixture = Annotated[
+    Path | None,
+    typer.Option(
+        "--mixture", metavar="FILE", help="Weights of `mien train mixture --preset paper` instead of the packaged ones."
+    ),
+]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Steps of that optimisation.")]
 
 
@@ -149,18 +155,13 @@ def unfreezing(
 
 @experiment.command("inversion")
 def inversion(
-    mixture: Annotated[
-        Path,
-        typer.Option(
-            help="Weights of `mien train mixture --preset paper --layer block17_10`.", metavar="RUN/weights.safetensors"
-        ),
-    ],
     out: Out,
+    mixture: Mixture = None,
     words: Annotated[str, typer.Option(help="The set of attributes.")] = "black, man, black hair",
     photo: Annotated[
         Path | None, typer.Option(help="The target; if not given, a face that mien makes of WORDS.")
     ] = None,
-    settings: Settings = "mien",
+    settings: Settings = "paper",
     steps: Steps = None,
     seed: Seed = 0,
     force: Force = False,
@@ -180,15 +181,9 @@ def likeness(
     data: Data,
     out: Out,
     people: Annotated[int, typer.Option(help="Held-out people (the paper: 9).", min=2)] = 24,
-    mixture: Annotated[
-        Path | None,
-        typer.Option(help="Also the paper's mixture of another layer, inverted: weights of `mien train mixture`."),
-    ] = None,
+    mixture: Mixture = None,
     pairs: Annotated[int, typer.Option(help="Pairs of one person, and of two, that calibrate.", min=30)] = 150,
-    settings: Annotated[
-        Literal["mien", "paper"] | None,
-        typer.Option("--settings", help="With --mixture: how pictures are optimised.", show_default="mien"),
-    ] = None,
+    settings: Settings = "paper",
     steps: Steps = None,
     seed: Seed = 0,
     force: Force = False,

@@ -7,8 +7,8 @@ are used (they give one picture the same bits whatever stands beside it) it does
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -29,6 +29,7 @@ LEAST_RATE = 1 / 20  # of the cosine schedule
 TRIAL, SLOWER, LEAST_TRIED = 5, 10**-0.5, 1e-12  # the search of a learning rate: steps, factor, where it gives up
 KEEPS = 0.25  # of the gain that the slope promises, at the first step
 ROUGH = 0.01  # of what was gained: a step that rises by no more still falls (bf16 rounds)
+STAGES = (4, 16, 64, 256)  # steps after which pictures on the way are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Descent:
     pictures: Tensor  # N 3 H W in [-1, 1], canvases
     losses: Float64Array  # T N; NaN after the step at which a picture had converged
     rates: tuple[float, ...]  # N: the learning rate of each
+    stages: Mapping[int, Tensor] = field(default_factory=dict)  # step -> N 3 H W: the beginning (0), and on the way
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -82,13 +84,14 @@ def descend(
     if config.search:
         rates = search_rates(cost, begin, (room // 2, room // 2), config)
     stepper = _Stepper(begin, config, rates)
-    found, losses, active = begin.clone(), [], np.ones(len(begin), bool)
+    found, losses, active, stages = begin.clone(), [], np.ones(len(begin), bool), {0: begin}
     for step in range(config.steps):
         offsets = [_drawn(room, one) for one in draws]
         now = stepper.step(partial(cost, offsets=offsets), _share(step, config))
         _refuse_divergence(now, active, rates, step)
-        stepper.tidy(step)
         losses.append(np.where(active, now, np.nan))
+        if step + 1 in STAGES:
+            stages[step + 1] = stepper.pictures()
         if progress is not None:
             progress(step + 1, float(now.mean()))
         if config.patience and step + 1 < config.steps:
@@ -97,9 +100,10 @@ def descend(
             active &= ~ended
             if not active.any():
                 break
+        stepper.tidy(step)  # after what has converged was taken: nothing is blurred last
     left = torch.from_numpy(active)
     found[left] = stepper.pictures()[left]
-    return Descent(found, np.stack(losses), tuple(rates.tolist()))
+    return Descent(found, np.stack(losses), tuple(rates.tolist()), stages)
 
 
 def converged(losses: Sequence[Float64Array], config: DescentConfig) -> npt.NDArray[np.bool_]:

@@ -31,7 +31,8 @@ BoolArray = npt.NDArray[np.bool_]
 Progress = Callable[[int, float], None]  # step, loss
 
 LAMBDA = 1e-5  # section 6: "our final learning rate and regularization parameter are 1e-11 and 1e-5"
-FIRST_RATE = 1e4
+FIRST_RATE = 1e-6  # section 5.2: "we start by arbitrarily setting the learning rate" to it
+HIGH_RATE = 1e4  # where we start: the highest rate at which the loss falls is found from above
 STEPS = 2000
 
 
@@ -197,8 +198,8 @@ def learn_weights(
 ) -> Learned:
     """Stochastic gradient descent on equation 3; each of ``sums`` is one batch of images.
 
-    The learning rate is found as in section 5.2: from ``first_rate`` it is divided by ten "until the loss starts to
-    decrease instead of diverging to infinity".
+    The learning rate is found as in section 5.2: from ``first_rate`` (the paper's) it is divided by ten "until the loss
+    starts to decrease instead of diverging to infinity".
     """
     whole = together(sums)
     begin = np.ones(len(whole.right))

@@ -10,7 +10,7 @@ from mien.core.errors import DatasetError
 from mien.core.progress import OnProgress, progress_bars
 from mien.pipelines.train.request import Trained, TrainRequest, settings_of, use_threads
 from mien.pipelines.train.settings import DensitySettings, MixtureSettings
-from mien.pretrained.taps import check_tap
+from mien.pretrained.taps import INVERTED, check_tap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ def fit_density_preset(request: TrainRequest) -> Trained:
 def fit_mixture_preset(request: TrainRequest) -> Trained:
     """Fit the paper's mixture; weights and report.json are written into RUN."""
     own = settings_of(request, MixtureSettings)
-    check_tap(own.encoder, own.layer, "--set: layer")
+    check_tap(own.encoder, own.layer or INVERTED[own.encoder], "--set: layer")
     dataset, encoder = _opened(request, own.encoder)
     steps, seed = request.steps or SGD_STEPS, request.seed or 0
     return _reported(request, _paper(dataset, encoder, request.out, own, steps, seed))
@@ -159,9 +159,10 @@ def _paper(
 
     from mien.core.checkpoints import save_weights
     from mien.core.seeding import stream
-    from mien.papers.deepface_2016.mixture import ClassMixture, learn_weights, together
+    from mien.papers.deepface_2016.mixture import HIGH_RATE, ClassMixture, learn_weights, together
     from mien.papers.deepface_2016.mixture_weights import MODEL, to_tensors
 
+    layer = own.layer or INVERTED[own.encoder]
     rows = np.array([k for k in data.rows("train") if data.faces[k].attributes_present], np.int64)
     if not len(rows):
         raise DatasetError(
@@ -170,35 +171,49 @@ def _paper(
     if own.images is not None and own.images < len(rows):
         rows = np.sort(stream(seed, "images").choice(rows, own.images, replace=False))
     with progress_bars() as bars:
-        gaussians, sums, shape = _summed(data, encoder, rows, own, seed, bars(f"activations at {own.layer}"))
+        gaussians, sums, shape = _summed(
+            data, encoder, rows, layer, own.set_size, seed, bars(f"activations at {layer}")
+        )
         bar = bars("weights")
-        learned = learn_weights(sums, steps=steps, seed=seed, progress=lambda step, loss: bar(step, steps))
+        printed = learn_weights(sums, steps=steps, seed=seed, progress=lambda step, loss: bar(step, steps))
+        learned = learn_weights(sums, steps=steps, seed=seed, first_rate=HIGH_RATE)
     whole = together(sums)
     closed = whole.ridge()
     about = {
         "model": MODEL,
-        "version": f"{MODEL}-{own.layer}-{len(rows)}",
+        "version": f"{MODEL}-{layer}-{len(rows)}",
         "encoder": encoder.name,
         "data": data.fingerprint(),
         "set_size": own.set_size,
     }
-    tensors, described = to_tensors(ClassMixture(gaussians, closed, own.layer, shape))
+    tensors, described = to_tensors(ClassMixture(gaussians, closed, layer, shape))
     tensors["mean_face"] = torch.from_numpy(_mean_face(data, rows))
     save_weights(out / "weights.safetensors", tensors, {**described, **about}, dtype=torch.float16)
     return about | {
         "images": whole.n,
+        "learning_rate_printed": printed.rate,
         "learning_rate": learned.rate,
         "loss_at_1": whole.loss(np.ones(len(gaussians.names))),
+        "loss_printed": whole.loss(printed.weights),
         "loss_descent": whole.loss(learned.weights),
         "loss_ridge": whole.loss(closed),
+        "stored_error": stored_error(gaussians, tensors, described, own.set_size),
         "largest_difference_of_weights": float(np.abs(learned.weights - closed).max()),
         "weights": dict(zip(gaussians.names, closed.round(4).tolist(), strict=True)),
         "losses": list(learned.losses),
     }
 
 
+def stored_error(gaussians: Any, tensors: Any, described: dict[str, Any], set_size: int) -> float:
+    """The squared error of the means as they are stored, in shares of that of a mean of ``set_size`` photographs."""
+    from mien.papers.deepface_2016.mixture_weights import from_tensors
+
+    off = from_tensors(tensors, described, name="stored").gaussians.means - gaussians.means
+    return float((off**2).mean() / (gaussians.variances.mean() / set_size))
+
+
 def _summed(
-    data: FaceDataset, encoder: Encoder, rows: Rows, own: MixtureSettings, seed: int, on_progress: OnProgress
+    data: FaceDataset, encoder: Encoder, rows: Rows, layer: str, set_size: int, seed: int, on_progress: OnProgress
 ) -> tuple[Any, list[Any], tuple[int, ...]]:
     """One pass over the images: the Gaussian of each class, the sums that its weight is learned from, by batch, and
     the shape of the layer. ``DatasetError`` where no attribute is marked on enough photos.
@@ -208,15 +223,15 @@ def _summed(
     from mien.papers.deepface_2016.mixture import GaussianSums, ImageSums, choose_sets
 
     has = marks_of([data.faces[int(row)] for row in rows])
-    sets = choose_sets(has, own.set_size, seed)
+    sets = choose_sets(has, set_size, seed)
     if not sets:
-        told = f"set_size={own.set_size} given; no attribute is marked on so many of {len(rows)} photos"
+        told = f"set_size={set_size} given; no attribute is marked on so many of {len(rows)} photos"
         raise DatasetError(f"--set: {told}")
     kept = list(sets)
     gaussian_sums: GaussianSums | None = None
     parts: list[ImageSums] = []
     shape: tuple[int, ...] = ()
-    for places, values in activations(data, encoder, rows, own.layer):
+    for places, values in activations(data, encoder, rows, layer):
         shape, flat = values.shape[1:], values.reshape(len(values), -1)
         if gaussian_sums is None:
             gaussian_sums = GaussianSums(sets, flat.shape[1])

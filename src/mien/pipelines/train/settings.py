@@ -58,7 +58,9 @@ class MixtureSettings(Config):
     """The paper's custom Gaussian mixture, equations 2 to 4."""
 
     encoder: EncoderName = Field(default="facenet", description="facenet or vgg-face")
-    layer: str = Field(default="pool", description="layer l of the encoder: pool, block17_10, ...")
+    layer: str | None = Field(
+        default=None, description="layer l of the encoder; of FaceNet block17_10, the deepest that inverts to a face"
+    )
     set_size: int = Field(default=100, ge=2, description="images in each S_i")
     images: int | None = Field(default=None, ge=2, description="images in D at most; all if not given")
 
