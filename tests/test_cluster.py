@@ -12,11 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import photos_stub
 import pytest
 from click.testing import Result
 from crowd_tiny import write_tiny_weights
 
 from mien.core.errors import PhotoError
+from mien.datasets import prepare
 from mien.pipelines.engine import Engine
 from mien.pipelines.face_jobs import CrowdJob, Marking
 from mien.pipelines.pictures import Picture
@@ -47,6 +49,17 @@ class Nodes:
         self.cluster.remove_node(self.second, allow_graceful=False)
 
 
+def patient(start: Callable[..., Any], **options: Any) -> Any:
+    """A node; Ray gives up after 30 s, which a busy machine may need."""
+    for _ in range(3):
+        try:
+            return start(**options)
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+    pytest.fail("Ray does not start on this machine")
+
+
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
     """A head with one core and a node with one core; this process is connected."""
@@ -57,8 +70,8 @@ def nodes() -> Iterator[Nodes]:
         from ray.cluster_utils import Cluster
 
         head = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False, "_system_config": HEALTH}
-        cluster = Cluster(initialize_head=True, head_node_args=head)
-        second = cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+        cluster = Cluster()
+        second = [patient(cluster.add_node, **node) for node in (head, {**head, "_system_config": None})][1]
         ray.init(address=cluster.address, log_to_driver=False)
         yield Nodes(cluster, second)
         ray.shutdown()
@@ -72,6 +85,41 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.models
+def test_photos_are_described_and_drawn_as_they_are_here(
+    nodes: Nodes, models_cache: Path, cli_here: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mien
+    from mien.core.images import write_png
+
+    del models_cache
+    monkeypatch.chdir(tmp_path)
+    for face in mien.load("crowd", preset="mien").sample(2, age=30, seed=1):
+        write_png(f"{face.index}.png", face.image)
+    Path("broken.png").write_bytes(b"no picture")
+    photos, ray = ("0.png", "broken.png", "1.png"), ("--engine", "ray", "--workers", 1)
+    here, there = (
+        cli_here("describe", *photos, "--json", "--out", out, *more) for out, more in (("a", ()), ("b", ray))
+    )
+    assert (here.exit_code, there.exit_code) == (1, 1)
+    assert here.stdout == there.stdout
+    assert here.stdout.count('"age_years"') == 2
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    words = ("portrait", *photos, "--refine", 0, "--unmarked")
+    assert [cli_here(*words, "--out", *more).exit_code for more in (("c",), ("d", *ray))] == [1, 1]
+    assert contents(tmp_path / "c") == contents(tmp_path / "d")
+    assert sorted(contents(tmp_path / "c")) == ["00000.png", "00001.png", "manifest.jsonl"]
+
+
+def test_a_dataset_is_prepared_as_it_is_here(nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "CHUNK_PHOTOS", 2)
+    job = photos_stub.job(photos_stub.write_photos(tmp_path, 7))
+    for name, run in (("here", None), ("there", Engine("ray", workers=1).run)):
+        summary = prepare.prepare(job, tmp_path / name, load_finder=photos_stub.StubFinder, run=run)
+        assert summary.kept == 7
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from training_toy import toy_arguments
 
+from mien.core.errors import RequestError
 from mien.core.precision import chosen_precision, fast_autocast, has_fast_bf16
 from mien.training.loop import train
 
@@ -45,3 +46,11 @@ def test_features_are_read_in_the_chosen_arithmetic(units: bool) -> None:
 def test_a_run_uses_and_notes_the_chosen_arithmetic(units: bool, tmp_path: Path) -> None:
     train(**toy_arguments(tmp_path, 1, precision="auto"))
     assert json.loads((tmp_path / "run.json").read_text())["loop"]["precision"] == ("bf16" if units else "fp32")
+
+
+@pytest.mark.parametrize("load", ["painter", "mien"])
+def test_every_generator_refuses_a_device_that_is_not_there(load: str) -> None:
+    from mien.pipelines.crowd import load_crowd
+
+    with pytest.raises(RequestError, match="device: 'nonsense' given; allowed on this machine: cpu"):
+        load_crowd(load, device="nonsense")

@@ -1,6 +1,6 @@
 """A tiny conditional GAN that the tests of the loop train, in this process or (to be killed) in a process of its own.
 
-python training_toy.py RUN_DIR STEPS [--resume] [--slow]
+python training_toy.py RUN_DIR STEPS [--resume] [--slow] [--trace]
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,13 @@ def slow_batch(step: int) -> Any:
     return toy_batch(step)
 
 
+def traced_batch(trace: Path, step: int) -> Any:
+    """The batch of ``toy_batch``, noted."""
+    with open(trace, "a") as file:
+        file.write(f"{step}\n")
+    return toy_batch(step)
+
+
 def main() -> None:
     from mien.training.loop import train
 
@@ -103,6 +111,8 @@ def main() -> None:
     arguments = toy_arguments(Path(sys.argv[1]), int(sys.argv[2]), checkpoint_every=7, log_every=5)
     if slow:
         arguments["batch_at"] = slow_batch
+    if "--trace" in sys.argv:
+        arguments["batch_at"] = partial(traced_batch, Path(sys.argv[1]).with_suffix(".batches"))
     train(**arguments, resume="--resume" in sys.argv)
 
 

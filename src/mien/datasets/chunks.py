@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -258,6 +259,11 @@ def _crop(
             thumbnail=hashes.thumbnail(inner),
         )
     return row, jpeg
+
+
+def chunk_worker(load_finder: Callable[[], FaceNetworks]) -> Callable[[Chunk], ChunkReport]:
+    """``run_chunk`` with networks that are loaded here."""
+    return partial(run_chunk, finder=load_finder())
 
 
 _finder: FaceNetworks | None = None

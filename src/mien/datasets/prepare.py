@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,13 @@ def prepare(
     *,
     load_finder: Callable[[], FaceNetworks],
     jobs: int = 1,
+    run: Callable[[Sequence[Chunk], Callable[[], Callable[[Chunk], ChunkReport]]], Iterator[ChunkReport]] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Summary:
     """Prepare ``job`` into ``dest`` and decide the splits of everything there anew.
 
     ``load_finder`` must be importable by name (it runs in the worker processes); ``jobs`` = 1 works in this process.
+    ``run`` (chunks, what loads the function to do one with) does the chunks elsewhere, in place of ``jobs``.
     ``on_progress`` counts photos, after each chunk of them.
     A source of the same name that is already there and unchanged is left as it is; a changed one is replaced.
     """
@@ -115,7 +118,8 @@ def prepare(
         resumed = len(job.photos) - sum(len(chunk.photos) for chunk in waiting)
         steps: Counter[str] = Counter()  # process seconds of each step over all processes
         done = resumed
-        for report in _reports(waiting, load_finder, jobs):
+        elsewhere = None if run is None else run(waiting, partial(chunks.chunk_worker, load_finder))
+        for report in elsewhere or _reports(waiting, load_finder, jobs):
             done += report.photos
             steps.update(report.seconds)
             if on_progress is not None:

@@ -13,6 +13,7 @@ from mien.core.errors import RequestError
 from mien.core.progress import OnStage, silent
 from mien.datasets.layout import check_source_name
 from mien.datasets.layout import require_dataset as require_dataset
+from mien.pipelines.engine import LOCAL, Engine
 
 if TYPE_CHECKING:
     from mien.datasets.prepare import Summary
@@ -35,6 +36,11 @@ class PrepareRequest:
     limit: int | None = None  # only the first photos
     download: bool | None = None  # bring photos that the source gives as links; None: yes
     transfers: int | None = None  # at a time, when downloading; None: ``TRANSFERS``
+    engine: Engine = LOCAL  # ray: instead of ``jobs``; photos and ``dest`` are reached from every node
+
+    def __post_init__(self) -> None:
+        if self.engine.name != "local" and self.jobs is not None:
+            raise RequestError("--jobs: given with --engine ray; --workers says how many processes it has")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ def prepare_dataset(request: PrepareRequest, *, on_stage: OnStage = silent) -> P
         request.dest,
         load_finder=chunks.Networks,
         jobs=request.jobs or _cores(),
+        run=None if request.engine.name == "local" else request.engine.run,
         on_progress=on_stage(f"prepare {name}"),
     )
     return PreparedSource(

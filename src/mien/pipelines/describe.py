@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from mien.core.errors import PhotoError
 from mien.core.files import check_weights
 from mien.core.formats import SUFFIXES, is_photo_name
 from mien.core.progress import OnProgress
+from mien.pipelines.engine import LOCAL, Engine
 from mien.pipelines.faces_out import DESCRIPTIONS, check_out, opened
 from mien.pipelines.pictures import safe_stem
 
@@ -61,6 +63,7 @@ def describe(
     request: DescribeRequest,
     describer: Describer | None = None,
     *,
+    engine: Engine = LOCAL,
     on_photo: Callable[[DescribedPhoto], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[dict[str, Any]]:
@@ -68,7 +71,8 @@ def describe(
 
     Args:
         describer: what reads the faces; by default the networks that the request names, loaded for the first photo
-            that can be read.
+            that can be read. Workers of a cluster always load their own.
+        engine: who does the work.
         on_photo: called with each photo when it is described.
         on_progress: called with (photos done, photos in all) after each.
 
@@ -84,28 +88,38 @@ def describe(
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()  # names of pictures
     with opened(request.out, force=request.force, kind=DESCRIPTIONS) if request.out else nullcontext() as output:
-        for number, file in enumerate(files, 1):
-            read = _read(file)
-            if isinstance(read, PhotoError):
-                described = _unread(file, read)
-            else:
-                describer = describer or _loaded(request.weights)
-                described = _described(describer, read, file, request.with_ethnicity)
-            if output is not None and number == 1:
+        own = describer if engine.name == "local" else None
+        work = partial(photo_worker, request.weights, request.with_ethnicity, output is not None, own)
+        for file, (described, picture) in zip(files, engine.run(files, work, on_progress=on_progress), strict=True):
+            if output is not None and not rows:
                 output.begin()
-            picture = None
-            if output is not None and not isinstance(read, PhotoError) and described.description is not None:
+            if picture is not None:
                 described.row["picture"] = picture_name(file, taken)
                 taken.add(described.row["picture"])
-                picture = _picture(read.photo, described.description)
             if output is not None:
-                output.put(number - 1, described.row, picture)
+                output.put(len(rows), described.row, picture)
             rows.append(described.row)
             if on_photo is not None:
                 on_photo(described)
-            if on_progress is not None:
-                on_progress(number, len(files))
     return rows
+
+
+def photo_worker(
+    weights: Path | None, with_ethnicity: bool, pictures: bool, describer: Describer | None = None
+) -> Callable[[Path], tuple[DescribedPhoto, bytes | None]]:
+    """What describes one file, and draws it where ``pictures`` are wanted; it loads networks when they are needed."""
+
+    def work(file: Path) -> tuple[DescribedPhoto, bytes | None]:
+        nonlocal describer
+        read = _read(file)
+        if isinstance(read, PhotoError):
+            return _unread(file, read), None
+        describer = describer or _loaded(weights)
+        described = _described(describer, read, file, with_ethnicity)
+        shown = described.description if pictures else None
+        return described, None if shown is None else _picture(read.photo, shown)
+
+    return work
 
 
 def describe_photo(

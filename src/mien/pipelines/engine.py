@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -68,6 +69,9 @@ class Engine:
                 on_progress(number, len(items))
 
 
+LOCAL = Engine()
+
+
 def _here(items: Sequence[Item], load: Callable[[], Work[Item, Record]]) -> Iterator[Record]:
     if items:
         yield from map(load(), items)
@@ -84,8 +88,10 @@ class _Parcel(Generic[Item]):
 class _Worker:
     """One process of the cluster; it loads with the first item, so that what fails there is told as the item's."""
 
-    def __init__(self, load: Callable[[], Work[Any, Any]]) -> None:
+    def __init__(self, load: Callable[[], Work[Any, Any]], folder: str) -> None:
         self._load = load
+        with contextlib.suppress(OSError):
+            os.chdir(folder)  # so that relative paths mean what they mean here
         self._work: Work[Any, Any] | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +123,7 @@ def _on_ray(engine: Engine, items: Sequence[Item], load: Callable[[], Work[Item,
         workers = min(engine.workers or cores, len(items))
         rows = [{"item": _Parcel(item)} for item in items]
         done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            _Worker, fn_constructor_args=(load,), batch_size=1, num_cpus=1,
+            _Worker, fn_constructor_args=(load, os.getcwd()), batch_size=1, num_cpus=1,
             compute=ray.data.ActorPoolStrategy(size=workers),
         )  # fmt: skip
         try:

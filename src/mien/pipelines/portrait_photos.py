@@ -5,12 +5,15 @@ mistyped is told at once.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mien.core.errors import MienError, PhotoError
 from mien.core.files import check_weights
-from mien.core.photos import PhotoFile, photo_of
+from mien.core.photos import PhotoFile, PhotoInput, photo_of
+from mien.pipelines.engine import LOCAL, Engine
 from mien.pipelines.portrait import PhotoPortraits, PortraitRequest
 
 if TYPE_CHECKING:
@@ -19,28 +22,46 @@ if TYPE_CHECKING:
 
 
 def portraits(
-    request: PortraitRequest, pipeline: PortraitPipeline | None = None, *, on_progress: OnProgress | None = None
+    request: PortraitRequest,
+    pipeline: PortraitPipeline | None = None,
+    *,
+    engine: Engine = LOCAL,
+    on_progress: OnProgress | None = None,
 ) -> Iterator[PhotoPortraits]:
     """Photo by photo, in order; one that cannot be used stops no other.
 
     Args:
         pipeline: what makes them; by default the networks that the request names, loaded for the first photo that can
-            be read.
+            be read. Workers of a cluster always load their own.
+        engine: who does the work.
         on_progress: called with (photos done, photos in all) after each.
     """
     if pipeline is None:
         check_weights(request.weights)
-    for number, photo in enumerate(request.photos, 1):
-        name = str(photo) if isinstance(photo, str | os.PathLike) else f"photo {number}"
+    named = [
+        (str(photo) if isinstance(photo, str | os.PathLike) else f"photo {number}", photo)
+        for number, photo in enumerate(request.photos, 1)
+    ]
+    own = pipeline if engine.name == "local" else None
+    yield from engine.run(named, partial(photo_worker, replace(request, photos=()), own), on_progress=on_progress)
+
+
+def photo_worker(
+    request: PortraitRequest, pipeline: PortraitPipeline | None = None
+) -> Callable[[tuple[str, PhotoInput]], PhotoPortraits]:
+    """What makes the portraits of one photo, given with its name; it loads networks when they are needed."""
+
+    def work(named: tuple[str, PhotoInput]) -> PhotoPortraits:
+        nonlocal pipeline
+        name, photo = named
         try:
             read = photo_of(photo, name=name)
         except MienError as error:
-            yield PhotoPortraits(name, problem=error)
-        else:
-            pipeline = pipeline or _loaded(request)
-            yield _of_photo(pipeline, name, read, request)
-        if on_progress is not None:
-            on_progress(number, len(request.photos))
+            return PhotoPortraits(name, problem=error)
+        pipeline = pipeline or _loaded(request)
+        return _of_photo(pipeline, name, read, request)
+
+    return work
 
 
 def _loaded(request: PortraitRequest) -> PortraitPipeline:

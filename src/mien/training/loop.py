@@ -4,9 +4,10 @@ A step is a pure function of (networks, optimisers, seed, step): batches come fr
 a generator seeded by (seed, phase, step, process), rates from schedules. Therefore a run that was killed and resumed
 equals the run that was never killed, bit for bit on a CPU.
 
-Several processes (``accelerate launch -m mien train ...``): process r of n reads batch ``step * n + r``, and the
-gradients of a phase are averaged over the processes in one collective call. No wrapper changes the networks, so phases
-may share them freely; batch statistics stay those of process 0.
+Several processes (``accelerate launch -m mien train ...``): batches are read in order, in each step the next n, the
+r-th of them by process r. A resumed run may have another number of processes: it reads on where it was. Gradients of a
+phase are averaged over the processes in one collective call. No wrapper changes the networks, so phases may share
+them freely; batch statistics stay those of process 0.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ class _Loop:
         self.history: dict[str, float] = {}
         self.rates: dict[str, float] = {}
         self.step, self.seconds_before, self.saved_step = 0, 0.0, -1
+        self.read, self.world_before = 0, self.world  # batches that all processes have read; how many those were
         self.bad = torch.zeros((), device=self.device)  # counts losses that are not finite
         # Reading a number costs nothing on a CPU; on a GPU it stops the queue, so only gates make us read each step.
         self.reads_each_step = self.device.type == "cpu" or any(phase.gate for phase in phases)
@@ -128,7 +130,9 @@ class _Loop:
     def open(self, resume: bool) -> None:
         where = self.run_dir / "run.json"
         if where.is_file():
-            require_same(self.run_dir, json.loads(where.read_text()), self.identity)
+            saved = json.loads(where.read_text())
+            require_same(self.run_dir, saved, self.identity | {"processes": saved.get("processes")})
+            self.world_before = int(saved.get("processes", self.world))
         found = read_checkpoint(self.run_dir)
         if found is not None and not resume:
             step = found.values["step"]
@@ -150,6 +154,7 @@ class _Loop:
         for name, optimiser in self.optimisers.items():
             restore_optimiser(optimiser, found.groups[f"optimiser-{name}"], name=f"{found.path}: {name}")
         self.step = self.saved_step = int(found.values["step"])
+        self.read = int(found.values.get("batches", self.step * self.world_before))
         self.history = {name: float(value) for name, value in found.values["history"].items()}
         self.seconds_before = float(found.values["seconds"])
 
@@ -203,7 +208,7 @@ class _Loop:
         self.machine.wait()
         for module in self.shown.values():
             module.eval()
-        return Outcome(self.step, self.step >= settings.steps, stopped, self.shown, self._images(self.step))
+        return Outcome(self.step, self.step >= settings.steps, stopped, self.shown, self.images)
 
     def _one_step(self, host: Mapping[str, Any]) -> None:
         settings, step = self.settings, self.step
@@ -218,7 +223,7 @@ class _Loop:
             seed = torch_seed(settings.seed, phase.name, step, self.rank)
             self.machine.seed(seed)
             generator = self.generators[phase.name].manual_seed(seed)
-            info = StepInfo(step, settings.steps, self._images(step), settings.batch_size, rate)
+            info = StepInfo(step, settings.steps, self.images, settings.batch_size, rate)
 
             # The losses; a paused phase is only measured.
             paused = phase.gate is not None and phase.gate(History(step, self.history))
@@ -248,8 +253,8 @@ class _Loop:
                     self.totals.add(f"{phase.name}/{name}", term.detach())
             self.totals.add(f"{phase.name}/total", value)
             self.rates[phase.name] = rate
-        self.step += 1
-        self.ema.update(self.step, self._images(self.step), settings.batch_size * self.world)
+        self.step, self.read = self.step + 1, self.read + self.world
+        self.ema.update(self.step, self.images, settings.batch_size * self.world)
 
     def _require_grad(self, names: Sequence[str]) -> None:
         for name, parameters in self.parameters.items():
@@ -282,11 +287,14 @@ class _Loop:
         """Seconds of training, those of earlier processes included."""
         return self.seconds_before + time.monotonic() - self.began
 
-    def _images(self, step: int) -> int:
-        return step * self.settings.batch_size * self.world
+    @property
+    def images(self) -> int:
+        """Images that all processes have read."""
+        return self.read * self.settings.batch_size
 
     def _numbers(self) -> Iterator[int]:
-        return (step * self.world + self.rank for step in range(self.step, self.settings.steps))
+        first = self.read + self.rank
+        return (first + number * self.world for number in range(self.settings.steps - self.step))
 
     def _on_device(self, host: Mapping[str, Any]) -> Batch:
         batch: dict[str, Any] = {}
@@ -330,11 +338,11 @@ class _Loop:
             self._not_finite("some phase")
         now, done = time.monotonic(), self.step - self.line_step
         losses, pauses, totals = self.totals.means(), self.totals.pauses, self.totals
-        speed = self._images(done) / max(now - self.line_at, 1e-9)
+        speed = done * self.settings.batch_size * self.world / max(now - self.line_at, 1e-9)
         self.totals, self.line_at, self.line_step = Totals(), now, self.step
         if logbook is None or not done:
             return
-        kimg = self._images(self.step) / 1000
+        kimg = self.images / 1000
         logbook.write(
             "step", self.step, self.seconds, kimg=kimg, losses=losses, learning_rate=dict(self.rates),
             paused_steps={name: totals.pauses.get(name, 0) for name in pauses}, images_per_second=round(speed, 2),
@@ -351,7 +359,7 @@ class _Loop:
                 self._not_finite(name)
         groups |= {f"average-{name}": module.state_dict() for name, module in self.ema.networks.items()}
         groups |= {f"optimiser-{name}": optimiser_tensors(value) for name, value in self.optimisers.items()}
-        values = {"history": self.history, "seconds": self.seconds}
+        values = {"history": self.history, "seconds": self.seconds, "batches": self.read}
         try:
             write_checkpoint(self.run_dir, self.step, groups, values, keep=self.settings.keep)
         except OSError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.apps.cli.data_review import review
+from mien.apps.cli.options import Address, EngineName, Workers
 from mien.apps.cli.output import echo, warn
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def prepare(
     transfers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Transfers at a time (pubfig).", show_default="16")
     ] = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Detect, align and crop every photo of a source; write catalogue, shards and splits.
 
@@ -58,8 +62,12 @@ def prepare(
     """
     from mien.core.progress import progress_bars
     from mien.pipelines.data import PrepareRequest, prepare_dataset
+    from mien.pipelines.engine import Engine
 
-    request = PrepareRequest(source_format, source_dir, dest, labels, name, size, jobs, limit, download, transfers)
+    work = Engine(engine, address, workers)
+    request = PrepareRequest(
+        source_format, source_dir, dest, labels, name, size, jobs, limit, download, transfers, work
+    )
     with progress_bars() as on_stage:
         prepared = prepare_dataset(request, on_stage=on_stage)
     if prepared.downloaded:

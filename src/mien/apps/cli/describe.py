@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.apps.cli.options import Address, EngineName, Workers
 from mien.apps.cli.output import echo_json, stoppable, warn
 
 if TYPE_CHECKING:
@@ -42,14 +43,19 @@ def describe(
         Path | None, typer.Option("--weights", help="Heads of a run instead of the packaged ones.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite descriptions that lie in OUT.")] = False,
+    engine: EngineName = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Describe every face on photos (``HELP``)."""
     from mien.pipelines.describe import DescribeRequest
     from mien.pipelines.describe import describe as described
+    from mien.pipelines.engine import Engine
 
+    work = Engine(engine, address, workers)
     request = DescribeRequest(tuple(photos), with_ethnicity, weights, out, force)
     with stoppable(), _bar(len(request.files)) as on_progress:
-        rows = described(request, on_photo=lambda photo: _say(photo, as_json), on_progress=on_progress)
+        rows = described(request, engine=work, on_photo=lambda photo: _say(photo, as_json), on_progress=on_progress)
     if not as_json and any(row["faces"] for row in rows):
         from mien.apps.cli.describe_table import print_notes
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.apps.cli.options import Credentials, Force, Unmarked
+from mien.apps.cli.options import Address, Credentials, EngineName, Force, Unmarked, Workers
 from mien.apps.cli.output import echo, stoppable, warn
 
 if TYPE_CHECKING:
     from mien.core.records import UInt8Image
+    from mien.pipelines.engine import Engine
     from mien.pipelines.faces_out import RunOutput
     from mien.pipelines.portrait import Portrait, PortraitRequest
     from mien.provenance.marks import Marks
@@ -50,6 +51,9 @@ def portrait(
     credentials: Credentials = None,
     unmarked: Unmarked = False,
     force: Force = False,
+    engine: EngineName = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Make a frontal, neutral portrait of each face in PHOTOS.
 
@@ -57,15 +61,22 @@ def portrait(
     pictures and the manifest that you asked for. Portraits are synthetic and say so in their metadata; they are no
     evidence of how a person looks.
     """
+    from mien.pipelines.engine import Engine
     from mien.pipelines.portrait import PortraitRequest, read_settings
 
     settings = read_settings(preset, given or (), refine)
     request = PortraitRequest(tuple(photos), preset, weights, largest, size, background, settings)
-    _write(request, out, sheet, unmarked, credentials, force)
+    _write(request, out, sheet, unmarked, credentials, force, Engine(engine, address, workers))
 
 
 def _write(
-    request: PortraitRequest, out: Path, sheet: bool, unmarked: bool, credentials: Path | None, force: bool
+    request: PortraitRequest,
+    out: Path,
+    sheet: bool,
+    unmarked: bool,
+    credentials: Path | None,
+    force: bool,
+    engine: Engine,
 ) -> None:
     """Make and write the portraits; a photo that gives none stops no other."""
     from mien.core.errors import MienError
@@ -82,7 +93,7 @@ def _write(
     with stoppable(), opened(out, force=force) as output:
         marks = Marks.load(not unmarked, credentials)
         with progress_bars() as on_stage:
-            for made in portraits(request, on_progress=on_stage("photos")):
+            for made in portraits(request, engine=engine, on_progress=on_stage("photos")):
                 if made.portraits and not output.rows:  # now that there are networks and a face, what lay there may go
                     output.begin()
                 failed += [str(made.problem)] if made.problem else []

@@ -17,6 +17,7 @@ from mien.core.contract import FaceRequest, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import resize, to_photos, to_tensor
 from mien.core.memory import keep_freed_memory
+from mien.core.precision import device_named
 from mien.core.quantise import unpacked
 from mien.core.records import UInt8Image
 from mien.core.seeding import sample_generator, stream
@@ -84,7 +85,7 @@ class PainterRenderer:
 
         ``device`` None means CUDA when there, else CPU.
         """
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device_named(device)
         where = path or WEIGHTS / f"{MODEL}.safetensors"
         tensors, about = load_weights(where, model=MODEL)
         missing = {"config", "conditions", "scale", "sources", "asked", "version"} - about.keys()
