@@ -53,6 +53,7 @@ N = 200
 RANDOM = np.random.default_rng(5)
 SHUFFLED = RANDOM.permutation(N)
 ELSEWHERE = {
+    "mien.evaluation.edit.judge_edits": "tests/test_evaluation_edit.py",
     "mien.evaluation.crowd.judge_crowd": "tests/test_metrics_that_say_no.py",
     "mien.evaluation.imagine.judge_imagine": "tests/test_metrics_that_say_no.py",
     "mien.evaluation.dataset.dataset_report": "`data report`: counts of a catalogue",

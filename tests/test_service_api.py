@@ -469,4 +469,4 @@ def test_pictures_without_marks_say_so() -> None:
 
 
 def test_the_table_has_all_ways_in() -> None:
-    assert [spec.name for spec in MODEL_SPECS] == ["crowd", "imagine", "describe", "portrait"]
+    assert [spec.name for spec in MODEL_SPECS] == ["crowd", "imagine", "describe", "portrait", "edit"]

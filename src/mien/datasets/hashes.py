@@ -7,6 +7,7 @@ near hashes by chance, and a correlation of thumbnails has the last word (docs/d
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ HASH_BITS = 64
 INNER = (0.24, 0.28, 0.52)  # left, top and side of the middle of a crop, of its side
 THUMBNAIL_PX = 16
 LARGE_BUCKET = 64  # hashes that share a key; from there on, comparing all in blocks is faster
+LOT, ALIKE_LOT = 1 << 18, 1 << 16  # pairs that are looked at together
 _GRID = 32  # px: the side to which a crop is reduced before the cosine transform
 
 
@@ -70,15 +72,23 @@ def thumbnail(photo: UInt8Image) -> bytes:
 
 
 def alike(thumbnails: UInt8Array, pairs: PairArray) -> npt.NDArray[np.float32]:
-    """Correlation (-1 to 1) of pairs (M 2) of thumbnails (N 256); no gain, no offset counts. M."""
+    """Correlation (-1 to 1) of pairs (M 2) of thumbnails (N 256); no gain, no offset counts. M.
+
+    Only the thumbnails of a lot of pairs are held as floats: those of all faces would be a gigabyte a million.
+    """
+    parts = [np.zeros(0, np.float32)]
+    for start in range(0, len(pairs), ALIKE_LOT):
+        first, second = (_standard(thumbnails[side]) for side in pairs[start : start + ALIKE_LOT].T)
+        parts.append((first * second).sum(1))
+    return np.concatenate(parts)
+
+
+def _standard(thumbnails: UInt8Array) -> npt.NDArray[np.float32]:
+    """Thumbnails (N 256) of mean 0 and length 1."""
     values = thumbnails.astype(np.float32)
     values -= values.mean(1, keepdims=True)
     values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6)
-    parts = [np.zeros(0, np.float32)]
-    for start in range(0, len(pairs), 1 << 17):
-        first, second = pairs[start : start + (1 << 17)].T
-        parts.append((values[first] * values[second]).sum(1))
-    return np.concatenate(parts)
+    return values
 
 
 def to_hex(value: int) -> str:
@@ -96,26 +106,54 @@ def distance(first: UInt64Array, second: UInt64Array) -> npt.NDArray[np.int64]:
     return np.asarray(np.bitwise_count(first ^ second), np.int64)
 
 
-def near_pairs(hashes: UInt64Array, bits: int) -> PairArray:
+def near_pairs(hashes: UInt64Array, bits: int, keep: Callable[[PairArray], BoolArray] | None = None) -> PairArray:
     """All pairs (i, j), i < j, whose hashes differ in at most ``bits`` bits, sorted; M 2.
 
     Multi-index search: the 64 bits are dealt out over ``bits + 1`` keys, so two hashes within ``bits`` agree wholly in
     at least one key; only hashes that share a key are compared. Neighbouring frequencies go to different keys, because
     they are alike among faces and would make crowded buckets.
+
+    ``keep`` says of each of a lot of pairs (M 2) whether it stays. Among aligned faces one pair in 2,500 is near by
+    chance: of half a million faces 50 million, which are not to be held at once.
     """
-    keys = bits + 1
+    keys = [np.uint64(sum(1 << bit for bit in range(key, HASH_BITS, bits + 1))) for key in range(bits + 1)]
     found = [np.zeros((0, 2), np.int64)]
-    for key in range(keys):
-        part = hashes & np.uint64(sum(1 << bit for bit in range(key, HASH_BITS, keys)))
-        order = np.argsort(part, kind="stable")
-        edges = np.flatnonzero(np.diff(part[order])) + 1
-        starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [len(part)]])
-        large = ends - starts >= LARGE_BUCKET
-        small = np.repeat(~large, ends - starts)
-        found.append(_near_in_small(hashes[order], order, part[order], small, bits))
-        for start, end in zip(starts[large].tolist(), ends[large].tolist(), strict=True):
-            found.append(_near_in_large(hashes[order[start:end]], order[start:end], bits))
-    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+    for place, key in enumerate(keys):
+        for pairs in _lots(_sharing(hashes, key, bits)):
+            apart = hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]
+            seen = np.zeros(len(pairs), bool)  # they agree in an earlier key, too, and were found there
+            for earlier in keys[:place]:
+                seen |= (apart & earlier) == 0
+            fresh = np.sort(pairs[~seen], axis=1)
+            found.append(fresh if keep is None else fresh[keep(fresh)])
+    pairs = np.concatenate(found)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+def _lots(parts: Iterator[PairArray]) -> Iterator[PairArray]:
+    """The same pairs in fewer, larger parts."""
+    waiting: list[PairArray] = []
+    count = 0
+    for part in parts:
+        waiting.append(part)
+        count += len(part)
+        if count >= LOT:
+            yield np.concatenate(waiting)
+            waiting, count = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _sharing(hashes: UInt64Array, key: np.uint64, bits: int) -> Iterator[PairArray]:
+    """Pairs whose hashes agree in the bits of ``key`` and differ in at most ``bits`` of all."""
+    part = hashes & key
+    order = np.argsort(part, kind="stable")
+    edges = np.flatnonzero(np.diff(part[order])) + 1
+    starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [len(part)]])
+    large = ends - starts >= LARGE_BUCKET
+    yield _near_in_small(hashes[order], order, part[order], np.repeat(~large, ends - starts), bits)
+    for start, end in zip(starts[large].tolist(), ends[large].tolist(), strict=True):
+        yield from _near_in_large(hashes[order[start:end]], order[start:end], bits)
 
 
 def _near_in_small(values: UInt64Array, names: IntArray, part: UInt64Array, wanted: BoolArray, bits: int) -> PairArray:
@@ -132,12 +170,10 @@ def _near_in_small(values: UInt64Array, names: IntArray, part: UInt64Array, want
     return np.concatenate(found)
 
 
-def _near_in_large(values: UInt64Array, names: IntArray, bits: int) -> PairArray:
+def _near_in_large(values: UInt64Array, names: IntArray, bits: int) -> Iterator[PairArray]:
     """Near pairs of one long run, block by block: nothing but xor and count over memory in order."""
-    found = [np.zeros((0, 2), np.int64)]
     for start in range(0, len(values), LARGE_BUCKET):
         block = values[start : start + LARGE_BUCKET]
         rows, columns = np.nonzero(np.bitwise_count(block[:, None] ^ values[None, start:]) <= bits)
         later = columns > rows
-        found.append(np.stack([names[start + rows[later]], names[start + columns[later]]], 1))
-    return np.concatenate(found)
+        yield np.stack([names[start + rows[later]], names[start + columns[later]]], 1)

@@ -71,8 +71,7 @@ def decided(group_of: Sequence[str], official: Sequence[str | None], sources: Se
 
 def same_pictures(phashes: hashes.UInt64Array, thumbnails: hashes.UInt8Array) -> hashes.PairArray:
     """Pairs (M 2) of faces that are one picture: recompressed, rescaled, retouched a little or cut otherwise."""
-    pairs = hashes.near_pairs(phashes, NEAR_BITS)
-    return pairs[hashes.alike(thumbnails, pairs) >= ALIKE]
+    return hashes.near_pairs(phashes, NEAR_BITS, lambda pairs: hashes.alike(thumbnails, pairs) >= ALIKE)
 
 
 def groups(

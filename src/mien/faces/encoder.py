@@ -109,6 +109,13 @@ def encoded(
     return np.concatenate(parts)
 
 
+@torch.inference_mode()
+def who(encoder: Encoder, crops: Tensor) -> tuple[Float32Array, Float32Array]:
+    """Aligned crops (N 3 S S, -1 to 1) -> pooled features (N F) and embeddings (N D) of FaceNet: who is on them."""
+    found = encoder(encoder_window(crops, encoder.input_size), ["pool", "embedding"])
+    return found["pool"].float().numpy(), found["embedding"].float().numpy()
+
+
 _ENCODERS: dict[str, Callable[[torch.device], Encoder]] = {
     "facenet": partial(_load, facenet.InceptionResnetV1, FaceNetEncoder, "facenet"),
     "vgg-face": partial(_load, lambda: vggface.VggFace(vggface.PUBLISHED), VggFaceEncoder, "vgg-face"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from mien.core.errors import PhotoError
 from mien.core.images import resize
 from mien.core.records import Box, Detection, Face, UInt8Image
 from mien.faces import detector, landmarks
@@ -42,6 +43,13 @@ class FaceFinder:
         """The largest face of a photo, ``None`` of none; its parts are searched only where the whole shows no face."""
         found = self.faces([photo])[0] or self.faces([photo], thorough=True)[0]
         return found[0] if found else None
+
+    def wanted(self, photo: UInt8Image, name: str) -> Face:
+        """The largest face of a photo that must have one; ``PhotoError`` names the photo that has none."""
+        face = self.largest(photo)
+        if face is None:
+            raise PhotoError("no_face", f"{name}: no face found; wanted is an upright photo with a face")
+        return face
 
 
 def _detect_shrunken(blazeface: detector.BlazeFace, photos: Sequence[UInt8Image]) -> list[list[Detection]]:

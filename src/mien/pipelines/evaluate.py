@@ -14,6 +14,7 @@ from mien.evaluation.report import Report
 from mien.pipelines.evaluate_requests import (
     AttributesEvaluation,
     CrowdEvaluation,
+    EditEvaluation,
     ImagineEvaluation,
     JudgeEvaluation,
     PortraitEvaluation,
@@ -62,6 +63,14 @@ def evaluate_portrait(request: PortraitEvaluation, *, on_stage: OnStage = silent
     """Judge portraits: identity, pose, expression, consistency, years. Errors: ``request.check``."""
     request.check()
     from mien.pipelines.evaluate_portrait import judged
+
+    return written(judged(request, on_stage), request.out)
+
+
+def evaluate_edit(request: EditEvaluation, *, on_stage: OnStage = silent) -> WrittenReport:
+    """Judge edited photos: identity, age, sex and attributes asked, and what stayed. Errors: ``request.check``."""
+    request.check()
+    from mien.pipelines.evaluate_edit import judged
 
     return written(judged(request, on_stage), request.out)
 

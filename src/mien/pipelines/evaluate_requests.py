@@ -13,6 +13,7 @@ PRESETS = ("painter", "mien", "paper")
 JUDGES = ("mien", "attributes")
 ENCODERS = ("facenet", "vgg-face")
 SPLITS = ("train", "validation", "test")
+AGES, ATTRIBUTES = (20.0, 40.0, 60.0, 75.0), ("Smiling", "Eyeglasses")  # of edits
 SLOW_STEPS = 60  # of 150 of our settings: the activations are nearly as near, in two fifths of the time
 QUICK = {True: "yes: too few faces to quote", False: "no"}
 
@@ -107,6 +108,33 @@ class PortraitEvaluation(ReportRequest):
         from mien.pipelines.portrait import check_preset
 
         check_preset(self.preset, self.weights)
+        ReportRequest.check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditEvaluation(ReportRequest):
+    """Edits of photos of held-out people."""
+
+    count: int = 40  # people, at most
+    ages: tuple[float, ...] = AGES  # years, an edit each
+    attributes: tuple[str, ...] = ATTRIBUTES  # an edit each
+    sex: bool = True  # and one to the other sex
+    like: bool = True  # beside what `imagine --like` makes
+    seed: int = 0
+
+    def check(self) -> None:
+        """See ``ReportRequest``."""
+        from mien.attributes.vocabulary import NAMES
+        from mien.core.limits import ages_allowed
+
+        for age in self.ages:
+            if not ages_allowed(age, age):
+                raise RequestError(f"--age: {age:g} given; allowed are 1 to 100")
+        for name in self.attributes:
+            if name not in NAMES:
+                raise RequestError(f"--attribute: '{name}' given; `mien attributes` lists what is allowed")
+        if not (self.ages or self.attributes or self.sex):
+            raise RequestError("--no-sex: given without --age and --attribute; one edit or more is wanted")
         ReportRequest.check(self)
 
 

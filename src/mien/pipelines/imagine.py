@@ -107,12 +107,11 @@ class Sampler:
 def _like(request: ImagineRequest) -> Sampler:
     """A person of a photo with what is asked for changed, and nothing else; how much of the person is left."""
     import numpy as np
-    import torch
 
     from mien.core.contract import requests_for
     from mien.core.images import to_photos, to_tensor
     from mien.core.records import Labels
-    from mien.faces.align import encoder_window
+    from mien.faces.encoder import who
     from mien.generators.imagine.density import Condition
     from mien.generators.imagine.mien import ROWS
 
@@ -123,21 +122,15 @@ def _like(request: ImagineRequest) -> Sampler:
     encoder = _encoder(request, "facenet")
     crop = crop_of(request.like)
     photo = to_photos(crop)[0]
-
-    def seen(crops: Tensor) -> dict[str, np.ndarray[Any, Any]]:
-        with torch.inference_mode():
-            found = encoder(encoder_window(crops, encoder.input_size), ["pool", "embedding"])
-        return {name: value.float().numpy() for name, value in found.items()}
-
-    own = seen(crop)
-    features = makes.density.moved(own["pool"][0].astype(np.float64), compiled)
+    (own,), (person,) = who(encoder, crop)
+    features = makes.density.moved(own.astype(np.float64), compiled)
 
     def make(first: int, number: int) -> list[UInt8Image]:
         requests = requests_for([Labels()] * number, request.seed, first)
         return makes.redrawn(condition, features, requests, photo, request.setting("kept"))
 
-    again = seen(to_tensor(make(0, 1)[0]))["embedding"][0]
-    left = round(float(own["embedding"][0] @ again), 3)
+    _, (again,) = who(encoder, to_tensor(make(0, 1)[0]))
+    left = round(float(person @ again), 3)
     return Sampler(make, ROWS, makes.name, makes.version, {"photo": request.like.name, "identity_similarity": left})
 
 
@@ -376,14 +369,11 @@ def _encoder(request: ImagineRequest, trained_on: str) -> Encoder:
 
 def crop_of(path: Path) -> Tensor:
     """The largest face of a photo, found as `portrait` finds it, as an aligned crop (1 3 256 256)."""
-    from mien.core.errors import PhotoError
     from mien.core.images import to_tensor
     from mien.core.photos import read_photo
     from mien.faces import align
     from mien.faces.find import FaceFinder
 
     photo = read_photo(path)
-    face = FaceFinder.load().largest(photo)
-    if face is None:
-        raise PhotoError("no_face", f"{path}: no face found; wanted is an upright photo with a face")
+    face = FaceFinder.load().wanted(photo, str(path))
     return to_tensor(align.warp(photo, align.crop_transform(face.mesh, 256), 256))

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from mien.attributes.describe.describer import Describer
     from mien.generators.crowd.sampler import Crowd
     from mien.generators.imagine.mien import Imagine
+    from mien.pipelines.photo_edit_model import PhotoEditPipeline
     from mien.pipelines.portrait_model import PortraitPipeline
 
-NAMES = ("crowd", "imagine", "portrait", "describe")
+NAMES = ("crowd", "imagine", "portrait", "describe", "edit")
 
 
 @overload
@@ -27,6 +28,12 @@ def load(
 def load(
     name: Literal["portrait"], *, preset: str | None = None, weights: str | None = None, device: str | None = None
 ) -> PortraitPipeline: ...
+
+
+@overload
+def load(
+    name: Literal["edit"], *, preset: str | None = None, weights: str | None = None, device: str | None = None
+) -> PhotoEditPipeline: ...
 
 
 @overload
@@ -47,13 +54,13 @@ def load(
 
 def load(
     name: str = "crowd", *, preset: str | None = None, weights: str | None = None, device: str | None = None
-) -> Crowd | Describer | Imagine | PortraitPipeline:
-    """Load ``"crowd"``, ``"imagine"``, ``"portrait"`` or what describes photos (``"describe"``).
+) -> Crowd | Describer | Imagine | PhotoEditPipeline | PortraitPipeline:
+    """Load ``"crowd"``, ``"imagine"``, ``"portrait"``, what changes people on photos (``"edit"``), or ``"describe"``.
 
     Args:
         name: one of ``NAMES``.
-        preset: crowd and imagine: ``"painter"`` (the default) or ``"mien"``, the older, faster decoder; crowd and
-            portrait: ``"paper"``; portrait and describe: ``"mien"`` (the default).
+        preset: crowd and imagine: ``"painter"`` (the default) or ``"mien"``, the older, faster decoder; crowd,
+            portrait and edit: ``"paper"``; portrait, edit and describe: ``"mien"`` (the default).
         weights: a safetensors file of a run; default: the packaged weights.
         device: a torch device; default: CUDA when there, else CPU. Portraits are made on the CPU.
 
@@ -82,6 +89,10 @@ def load(
         from mien.core.precision import device_named
 
         device = device_named(device)
+    if name == "edit":
+        from mien.pipelines.photo_edit_model import PhotoEditPipeline
+
+        return PhotoEditPipeline.load(preset or "mien", weights=weights, device=device)
     if name == "imagine":
         return _imagine(preset or ("painter" if weights is None else "mien"), weights, device)
     from mien.pipelines.crowd import load_crowd

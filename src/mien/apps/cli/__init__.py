@@ -26,6 +26,7 @@ COMMANDS = (
     "portrait",
     "imagine",
     "character",
+    "edit",
     "describe",
     "attributes",
     "data",

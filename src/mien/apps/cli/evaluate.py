@@ -123,6 +123,39 @@ def portrait(
     report(evaluate_portrait, request)
 
 
+@evaluate.command("edit")
+def edit(
+    data: Data,
+    out: Out,
+    count: Annotated[int, typer.Option(help="How many people, at most; each has two photos.", min=20)] = 40,
+    age: Annotated[
+        list[float] | None, typer.Option(help="Years, an edit each; may be repeated.", show_default="20 40 60 75")
+    ] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(help="To be changed, an edit each; may be repeated.", show_default="Smiling, Eyeglasses"),
+    ] = None,
+    sex: Annotated[bool, typer.Option(help="Also an edit to the other sex.")] = True,
+    like: Annotated[bool, typer.Option(help="Beside what `imagine --like` makes of the same photos.")] = True,
+    seed: Annotated[int, typer.Option(help="The seed of the people and their photos.", min=0)] = 0,
+    force: Force = False,
+) -> None:
+    """Judge edited photos: identity kept, age, sex and attributes asked against judged, and what else changed.
+
+    The report holds photographs of persons. It is written to REPORT_DIR and nowhere else.
+    """
+    from mien.pipelines.evaluate import evaluate_edit
+    from mien.pipelines.evaluate_requests import AGES, ATTRIBUTES, EditEvaluation
+
+    request = EditEvaluation(
+        data=data, out=out, force=force, count=count, ages=AGES if age is None else tuple(age),
+        attributes=ATTRIBUTES if attribute is None else tuple(attribute), sex=sex, like=like, seed=seed,
+    )  # fmt: skip
+    with progress_bars() as on_stage:
+        written = evaluate_edit(request, on_stage=on_stage)
+    say(written)
+
+
 @evaluate.command("imagine")
 def imagine(
     data: Data,

@@ -14,6 +14,7 @@ train_app = typer.Typer(no_args_is_help=True, help="Train a model in RUN; the sa
 
 HELP = {
     "crowd": "Train the generator of crowds: faces with the sex and age asked for.",
+    "encoder": "Train what takes a photo and returns the noise of the paper's generator (--preset paper).",
     "attributes": "Train the heads that read 73 attributes, sex and age from a face.",
     "mixture": "Fit what `mien imagine` draws from: how faces with the wanted attributes look to an encoder.",
     "portrait": "Train what draws a face from its features as it looks ahead, neutral, on white.",

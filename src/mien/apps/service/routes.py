@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CAST_PATH = f"/v1/{CAST}"
 BUSY_JOBS_SECONDS = 60
 BYTES_A_PIXEL = 3
+LONGEST_TEXT = 2000
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Refusal, "description": words}
     for status, words in {
@@ -117,7 +118,9 @@ def _cast(app: FastAPI, service: Service) -> None:
 
 
 def _photo(app: FastAPI, service: Service, spec: ModelSpec) -> None:
-    async def route(request: Request, **options: bool) -> Response:
+    async def route(request: Request, **options: Any) -> Response:
+        if spec.check is not None:
+            spec.check(options)
         data = await request.body()
         loop = asyncio.get_running_loop()
         look = partial(size_of, data, megapixels=service.settings.upload_megapixels)
@@ -136,6 +139,13 @@ def _photo(app: FastAPI, service: Service, spec: ModelSpec) -> None:
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=bool, default=Query(False, description=help))
         for name, help in spec.options.items()
     ]
+    parameters += [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, annotation=str,
+            default=Query("", description=help, max_length=LONGEST_TEXT),
+        )
+        for name, help in spec.texts.items()
+    ]  # fmt: skip
     route.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     content = {
         name: {"schema": {"type": "string", "format": "binary"}} for name in (*MAIN_TYPES, "application/octet-stream")

@@ -40,14 +40,15 @@ with without_stub_files():
 from fastapi import FastAPI
 
 import mien
-from mien.apps.studio import character, crowd, describe, imagine, portrait, routes, theme, widgets
+from mien.apps.studio import character, crowd, describe, edit, imagine, portrait, routes, theme, widgets
 from mien.apps.studio.middleware import StudioMiddleware
 from mien.apps.studio.state import StudioState
 from mien.apps.web.models import MODEL_SPECS, ModelSpec
 from mien.apps.web.settings import ServiceSettings
 
 TABS = {  # id in the address -> module
-    "crowd": crowd, "imagine": imagine, "character": character, "portrait": portrait, "describe": describe,
+    "crowd": crowd, "imagine": imagine, "character": character, "portrait": portrait, "edit": edit,
+    "describe": describe,
 }  # fmt: skip
 EVENTS_AT_ONCE = 16  # of a kind; the models' own line is in StudioState
 EVENTS_WAITING = 64

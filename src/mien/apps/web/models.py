@@ -20,6 +20,7 @@ from mien.core.seeding import fresh_seed
 from mien.pipelines.pictures import Picture
 
 if TYPE_CHECKING:
+    from mien.pipelines.photo_edit import PhotoEditRequest
     from mien.pipelines.request import FacesRequest, Read
 
 RENEW_SEED_AFTER = 2**20  # faces
@@ -48,6 +49,8 @@ class ModelSpec:
     form: type[Form] | None = None
     read: Callable[[Any], Read] | None = None  # form -> request, and what was understood; or RequestError
     options: Mapping[str, str] = dataclasses.field(default_factory=dict)  # yes-or-no options of a photo, and their help
+    texts: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the others: words, and their help
+    check: Callable[[Mapping[str, Any]], object] | None = None  # of such options, before the photo is decoded
 
 
 class Seeds:
@@ -180,6 +183,36 @@ def _portraits(pipeline: Any, job: PhotoJob) -> list[Picture]:
     return [Picture(one.on(WHITE), one.row(k, "photo", k), ABOUT) for k, one in enumerate(found)]
 
 
+def load_edit() -> Any:
+    """The finder, the encoder and the painter."""
+    from mien.pipelines.photo_edit_model import PhotoEditPipeline
+
+    return PhotoEditPipeline.load()
+
+
+def read_edit(options: Mapping[str, Any], photo: Any = b"") -> PhotoEditRequest:
+    """The request of an address. ``RequestError`` says what is wrong, as the command line does."""
+    from mien.pipelines.photo_edit import read_request
+
+    said = {name: str(options.get(name) or "") for name in EDIT_TEXTS}
+    ages = (said["age"],) if said["age"] else ()
+    return read_request(
+        photo, said["words"], avoid=said["avoid"], ages=ages, sex=said["sex"] or None, option="words",
+        whole=not options.get("crop"),
+    )  # fmt: skip
+
+
+def make_edits(pipeline: Any, jobs: Sequence[PhotoJob]) -> list[Any]:
+    """One picture for each photo: its largest face changed."""
+    return [_attempt(_edited, pipeline, job) for job in jobs]
+
+
+def _edited(pipeline: Any, job: PhotoJob) -> list[Picture]:
+    from mien.pipelines.photo_edit_out import picture_of
+
+    return [picture_of(made, k) for k, made in enumerate(pipeline.edits(read_edit(job.options, job.photo)))]
+
+
 def _attempt(make: Callable[[Any, Any], Any], model: Any, job: Any) -> Any:
     """An answer, or the error of this job alone."""
     try:
@@ -189,6 +222,10 @@ def _attempt(make: Callable[[Any, Any], Any], model: Any, job: Any) -> Any:
 
 
 WITH_ETHNICITY = "Also four names of ethnicities. Off: nobody's origin can be seen, and a guess about it can harm."
+EDIT_TEXTS = {
+    "words": "What is to be seen: 'smiling, no glasses'.", "avoid": "What is not to be seen: 'mustache, hat'.",
+    "age": "Years: one value (60) or a range (60-70).", "sex": "female or male.",
+}  # fmt: skip
 MODEL_SPECS = (
     ModelSpec("crowd", "faces", "Faces with the sex and age asked for", load_crowd, make_crowd, CrowdForm, read_crowd),
     ModelSpec("imagine", "faces", "Faces from words", load_imagine, make_imagine, ImagineForm, read_imagine),
@@ -196,6 +233,8 @@ MODEL_SPECS = (
           options={"with_ethnicity": WITH_ETHNICITY}),
     ModelSpec("portrait", "photo", "One frontal face for each face on a photo", load_portrait, make_portraits,
           options={"largest": "Only the largest face."}),
+    ModelSpec("edit", "photo", "A photo with its largest face changed", load_edit, make_edits,
+          options={"crop": "Only the square around the face."}, texts=EDIT_TEXTS, check=read_edit),
 )  # fmt: skip
 
 

@@ -31,7 +31,9 @@ def train_paper_preset(request: TrainRequest) -> Trained:
     return finished(outcome, request.out)
 
 
-def paper_batches(dest: Path, batch_size: int, seed: int, told: Ages = "years") -> tuple[Callable[[int], Any], str]:
+def paper_batches(
+    dest: Path, batch_size: int, seed: int, told: Ages = "years", *, split: str = "train"
+) -> tuple[Callable[[int], Any], str]:
     """Batches of the paper's preset, an equal share from each of 16 bins; and the dataset's fingerprint."""
     import numpy as np
 
@@ -44,7 +46,7 @@ def paper_batches(dest: Path, batch_size: int, seed: int, told: Ages = "years") 
     from mien.training.crowd_paper import paper_batch
 
     data = FaceDataset.open(dest)
-    rows = data.rows("train")
+    rows = data.rows(split)
     ages, female = data.ages_years, data.female
     inside = (ages[rows] >= AGE_EDGES_YEARS[0]) & (ages[rows] <= AGE_EDGES_YEARS[-1]) & np.isfinite(female[rows])
     rows = rows[inside]

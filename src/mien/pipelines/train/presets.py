@@ -23,6 +23,7 @@ from mien.pipelines.train.settings import (
     CrowdSettings,
     DensitySettings,
     DrawSettings,
+    EncoderSettings,
     EnlargerSettings,
     FinisherSettings,
     MixtureSettings,
@@ -60,6 +61,7 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
         "mien": Preset("crowd:train_mien", (*LOOP_OPTIONS, "start_from"), CrowdSettings),
         "paper": Preset("crowd_paper:train_paper_preset", LOOP_OPTIONS, CrowdPaperSettings),
     },
+    "encoder": {"paper": Preset("encoder_paper:train_encoder_preset", LOOP_OPTIONS, EncoderSettings)},
     "attributes": {
         "mien": Preset("attributes:train_heads", LOOP_OPTIONS, AttributesSettings),
         "paper": Preset("attributes:train_heads_as_printed", LOOP_OPTIONS, AttributesSettings),

@@ -34,6 +34,14 @@ class CrowdPaperSettings(Config):
     hidden: int = Field(default=5000, ge=1, description="neurons of both widest layers; fewer are faster")
 
 
+class EncoderSettings(Config):
+    """The encoder against the paper's generator."""
+
+    generator: Path | None = Field(
+        default=None, description="weights of `mien train crowd --preset paper` (the packaged ones)"
+    )
+
+
 class AttributesSettings(Config):
     """The heads on their encoder."""
 

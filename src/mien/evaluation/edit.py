@@ -1,0 +1,183 @@
+"""Edited photos judged: is it still the person, are age, sex and attributes as asked, and did the rest stay?
+
+Each held-out person has two photos: the first is edited, the second is never touched. Nothing that judges had a part in
+the edits: dlib's network says whose face it is, mien's two judges age, sex and attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.attributes import NAMES
+from mien.core.images import sheet
+from mien.core.progress import OnStage, counted
+from mien.core.records import Float32Array, UInt8Image
+from mien.evaluation.features import IDENTITY, Judges
+from mien.evaluation.metrics import metric_name
+from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section
+from mien.evaluation.statistics import Interval, mean_interval, proportion
+from mien.faces.dlib_resnet import SAME_PERSON
+
+PHOTO = "photo"
+FACE, HEAD = (0.26, 0.36), (0.46, 0.58)  # half axes of ellipses about the middle of the face, of the crop's side
+MIDDLE = (0.50, 0.48)
+SHOWN = 8  # people of a sheet
+
+
+@dataclass(frozen=True, slots=True)
+class EditTask:
+    """One edit that everybody gets: its name, and what it asks of age, sex (True: the other one) or an attribute."""
+
+    name: str
+    years: float | None = None
+    other_sex: bool = False
+    attribute: str = ""  # to be there where it is not, and gone where it is
+
+
+@dataclass(frozen=True, slots=True)
+class EditedFaces:
+    """One way's answer to one edit, of N people in their order."""
+
+    way: str
+    asked: EditTask
+    images: UInt8Image  # N S S 3
+    male: npt.NDArray[np.bool_]  # N: the sex that was asked for, where it was
+    there: npt.NDArray[np.bool_]  # N: whether the attribute was to be there, where one was asked for
+
+    @property
+    def subject(self) -> str:
+        """Its column."""
+        return f"{self.asked.name}, {self.way}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    identity: Float32Array  # N D
+    years: Float32Array  # N
+    female: npt.NDArray[np.bool_]  # N
+    scores: Float32Array  # N A
+
+
+def judge_edits(
+    photos: UInt8Image, others: UInt8Image, edits: Sequence[EditedFaces], judges: Judges, *, title: str,
+    provenance: ReportProvenance, on_stage: OnStage,
+) -> Report:  # fmt: skip
+    """Judge edits of ``photos`` (N S S 3) beside ``others`` (N S S 3), second photos of the same people."""
+    with counted(on_stage("edits judged"), 3 * len(photos) * (2 + len(edits))) as advance:
+
+        def look(images: UInt8Image) -> _Seen:
+            read = judges.estimate(images, advance)
+            scores = judges.attributes(images, advance, races=False).scores
+            return _Seen(judges.identity(images, advance), read.ages_years, read.is_female, scores)
+
+        own, second = look(photos), look(others)
+        seen = [look(edit.images) for edit in edits]
+    figures = [*_identity(PHOTO, own, own, second)[1:]]
+    for edit, one in zip(edits, seen, strict=True):
+        figures += _identity(edit.subject, one, own, second)
+    asked: list[Figure] = []
+    for edit, one in zip(edits, seen, strict=True):
+        asked += _obeyed(edit, one, own)
+    stayed = [figure for edit in edits for figure in _stayed(edit, photos)]
+    sections = (
+        Section("Is it still the person?", IDENTITY_TEXT, tuple(figures)),
+        Section("Is it what was asked?", ASKED_TEXT, tuple(asked)),
+        Section("Did the rest stay?", STAYED_TEXT, tuple(stayed), pictures=(_sheet(photos, edits),)),
+    )
+    return Report(title, _summary(edits, seen, own), sections, provenance)
+
+
+IDENTITY_TEXT = (
+    f"Distance of dlib's features, one person under {SAME_PERSON}: of the edited photo to the photo itself, and to a "
+    "second photo of the person, beside what the unedited photo has to that one. Age and sex are part of who somebody "
+    "is, so a strong edit that costs nothing here did nothing."
+)
+ASKED_TEXT = (
+    "Years, sex and attributes as mien's judges read them, which no edit was made with. The judges err on photographs, "
+    "too, and pull ages to the middle."
+)
+STAYED_TEXT = (
+    "Mean difference of pixels (0 to 255) from the photo: outside an ellipse that holds head and hair (background), "
+    "and between that one and the face (hair, ears, neck)."
+)
+
+
+def _identity(subject: str, one: _Seen, own: _Seen, second: _Seen) -> list[Figure]:
+    found = []
+    for label, beside in (("the photo itself", own), ("the second photo", second)):
+        apart = np.linalg.norm(one.identity - beside.identity, axis=1)
+        share = proportion(int((apart < SAME_PERSON).sum()), len(apart))
+        found.append(_figure(share, IDENTITY, f"one person with {label}", subject, unit="%"))
+        found.append(_figure(mean_interval(apart), IDENTITY, f"distance to {label}, mean", subject, better="lower"))
+    return found if subject != PHOTO else [found[0], *found[2:]]
+
+
+def _obeyed(edit: EditedFaces, one: _Seen, own: _Seen) -> list[Figure]:
+    asked, count, subject = edit.asked, len(one.years), edit.subject
+    found = [_figure(mean_interval(one.years), "judge", "years read, mean", subject, better="")]
+    if asked.years is not None:
+        off = np.abs(one.years - asked.years)
+        before = np.abs(own.years - asked.years)
+        found += [
+            _figure(mean_interval(off), "judge", "years off what was asked, mean", subject, better="lower"),
+            _figure(mean_interval(before), "judge", "years off before the edit, mean", subject, better=""),
+        ]
+    if asked.other_sex:
+        right = int((one.female == ~edit.male).sum())
+        found.append(_figure(proportion(right, count), "judge", "of the sex asked for", subject, unit="%"))
+    elif not asked.attribute:
+        kept = int((one.female == own.female).sum())
+        found.append(_figure(proportion(kept, count), "judge", "sex read as on the photo", subject, unit="%"))
+    if asked.attribute:
+        place = NAMES.index(asked.attribute)
+        right = int(((one.scores[:, place] > 0.5) == edit.there).sum())
+        was = int(((own.scores[:, place] > 0.5) == edit.there).sum())
+        found += [
+            _figure(proportion(right, count), "judge", "attribute as asked", subject, unit="%"),
+            _figure(
+                proportion(was, count), "judge", "attribute as asked before the edit", subject, unit="%", better=""
+            ),
+        ]
+    return found
+
+
+def _stayed(edit: EditedFaces, photos: UInt8Image) -> list[Figure]:
+    apart = np.abs(edit.images.astype(np.float32) - photos.astype(np.float32)).mean(3)  # N S S
+    head, face = inside(photos.shape[1], HEAD), inside(photos.shape[1], FACE)
+    places = {"background, difference": ~head, "around the face, difference": head & ~face}
+    return [
+        _figure(mean_interval(apart[:, place].mean(1)), "pixels", label, edit.subject, better="lower")
+        for label, place in places.items()
+    ]
+
+
+def inside(size: int, half: tuple[float, float]) -> npt.NDArray[np.bool_]:
+    """(S S): which pixels of an aligned crop lie in an ellipse about the middle of the face."""
+    down, across = (np.mgrid[0:size, 0:size] + 0.5) / size
+    found: npt.NDArray[np.bool_] = np.hypot((across - MIDDLE[0]) / half[0], (down - MIDDLE[1]) / half[1]) < 1
+    return found
+
+
+def _figure(
+    interval: Interval, protocol: str, label: str, subject: str, *, unit: str = "", better: str = "higher"
+) -> Figure:
+    name = metric_name("edit", protocol, interval.n)
+    return Figure.of(interval, name=name, label=label, subject=subject, unit=unit, better=better)  # type: ignore[arg-type]
+
+
+def _sheet(photos: UInt8Image, edits: Sequence[EditedFaces]) -> ReportPicture:
+    rows = [photos[:SHOWN], *(edit.images[:SHOWN] for edit in edits)]
+    words = "; ".join(("the photos", *(edit.subject for edit in edits)))
+    return ReportPicture("edits", f"From above: {words}.", sheet([one for row in rows for one in row], len(rows[0])))
+
+
+def _summary(edits: Sequence[EditedFaces], seen: Sequence[_Seen], own: _Seen) -> str:
+    parts = []
+    for edit, one in zip(edits, seen, strict=True):
+        same = float((np.linalg.norm(one.identity - own.identity, axis=1) < SAME_PERSON).mean())
+        parts.append(f"{edit.subject}: {same:.0%} one person, {one.years.mean():.0f} years")
+    return f"{len(own.years)} people. " + "; ".join(parts) + "."

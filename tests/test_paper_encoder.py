@@ -1,0 +1,93 @@
+"""The encoder of Sanche's section 7: its shapes, what is trained, a toy that it learns, and labels that are changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mien.core.errors import WeightsError
+from mien.core.images import to_tensor
+from mien.papers.cgan_sanche.encoder import NoiseEncoder, PaperAutoencoder
+from mien.papers.cgan_sanche.networks import SancheConfig, SancheGenerator, draw_noise
+from mien.training.encoder_paper import EncoderPaperConfig, reconstruction_cost, train_encoder
+from mien.training.logbook import read_logbook
+from mien.training.loop import LoopSettings
+from mien.training.phases import StepInfo
+
+SMALL = SancheConfig(noise=6, channels=(4, 4, 4), hidden=32, size_px=16)
+INFO = StepInfo(0, 1, 0, 16, 1e-3)
+
+
+def batch_of(generator: SancheGenerator, seed: int) -> dict[str, torch.Tensor]:
+    """Pictures that the generator can draw, with their labels."""
+    draws = torch.Generator().manual_seed(seed)
+    labels = torch.stack([torch.tensor([-1.0, 1.0] * 8), torch.rand(16, generator=draws) * 2 - 1], 1)
+    with torch.no_grad():
+        return {"image": generator.eval()(draw_noise(16, 6, draws), labels), "labels": labels}
+
+
+def test_the_encoder_is_the_discriminators_network_with_noise_as_its_output() -> None:
+    encoder = NoiseEncoder(SancheConfig())
+    noise = encoder(torch.zeros(2, 3, 64, 64))
+    assert noise.shape == (2, 100)
+    assert noise.abs().max() <= 1
+    shapes = [tuple(value.shape[:2]) for name, value in encoder.convolutions.named_parameters() if "weight" in name]
+    assert shapes == [(16, 3), (32, 16), (64, 32)]
+    assert encoder.hidden.weight.shape == (5000, 4096)
+    with pytest.raises(ValueError, match="want N 3 64 64"):
+        encoder(torch.zeros(2, 3, 32, 32))
+
+
+def test_the_cost_is_zero_where_both_images_are_identical() -> None:
+    generator = SancheGenerator(SMALL).eval()
+    batch = batch_of(generator, 0)
+
+    class Knows(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image
+
+    class Copies(torch.nn.Module):
+        def forward(self, noise: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return noise
+
+    networks: Any = {"encoder": Knows(), "generator": Copies()}
+    assert reconstruction_cost(networks, batch, torch.Generator(), INFO)["total"] == 0
+    networks = {"encoder": NoiseEncoder(SMALL).eval(), "generator": generator}
+    assert reconstruction_cost(networks, batch, torch.Generator(), INFO)["total"] > 0
+
+
+def test_a_small_run_learns_leaves_the_generator_alone_and_its_weights_change_labels(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    generator = SancheGenerator(SMALL)
+    with torch.no_grad():  # faces that differ
+        for parameter in generator.deconvolutions.parameters():
+            parameter.mul_(4)
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    settings = LoopSettings(
+        steps=150, batch_size=16, device="cpu", threads=1, preview_every=150, log_every=10, tensorboard=False,
+        progress=False,
+    )  # fmt: skip
+    config = EncoderPaperConfig(generator="toy", learning_rate=3e-3)
+    train_encoder(lambda step: batch_of(generator, step), batch_of(generator, 999), tmp_path, generator, config,
+                  settings, data="toy")  # fmt: skip
+    costs = [row["losses"]["encoder/total"] for row in read_logbook(tmp_path) if row["kind"] == "step"]
+    assert costs[-1] < 0.6 * costs[0]
+    assert (tmp_path / "previews" / "preview-00000150.png").exists()
+    assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
+    model = PaperAutoencoder.load(tmp_path / "weights.safetensors")
+    assert model.version == "toy+150"
+    photo = to_tensor(np.full((1, 16, 16, 3), 100, np.uint8))
+    young, old = (model.redraw(photo, ["female"], [years]) for years in (15.0, 80.0))
+    assert young.shape == (1, 3, 16, 16)
+    assert not torch.allclose(young, old)
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    from mien.core.checkpoints import WEIGHTS
+
+    with pytest.raises(WeightsError, match="crowd-paper"):
+        PaperAutoencoder.load(WEIGHTS / "crowd-paper.safetensors")
