@@ -25,6 +25,13 @@ from mien.evaluation.attributes_metrics import (
 )
 from mien.evaluation.report import ReportProvenance
 
+
+@pytest.fixture(autouse=True)
+def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bootstrap as short as its ends can be told apart."""
+    monkeypatch.setattr("mien.evaluation.attributes.ROUNDS", 20)
+
+
 faces = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2, max_size=60)
 
 
