@@ -1,4 +1,5 @@
-"""One tree of errors. Every message is one line: what was given, what is allowed, what to do next.
+"""One tree of errors. Every message is one line: what was given, what is allowed, what to do next. What was given may
+be anything: whatever would break the line, or act on a terminal, is shown escaped (``foreign.one_line``).
 
 The command line turns a ``MienError`` into that line on stderr and ``exit_status`` of the process.
 """
@@ -8,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mien.core.foreign import one_line
+
 
 class MienError(Exception):
     """Root of everything that mien raises on purpose."""
 
     exit_status: int = 1
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class RequestError(MienError, ValueError):

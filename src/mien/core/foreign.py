@@ -37,7 +37,7 @@ def in_html(text: object) -> str:
 
 def one_line(error: object) -> str:
     """What an error says as one line: its own line breaks become blanks, everything else as ``escaped``."""
-    return escaped(" ".join(str(error).split()))
+    return escaped(" ".join(str(error).splitlines()))
 
 
 def _is_shown(one: str) -> bool:

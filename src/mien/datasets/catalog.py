@@ -203,7 +203,7 @@ def read_manifest(dest: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        manifest: dict[str, Any] = json_of(path.read_text())
+        manifest: dict[str, Any] = json_of(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: not a readable JSON file") from error
     if not isinstance(manifest, dict) or manifest.get("version") != VERSION:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
+from mien.core.foreign import one_line
 from mien.core.seeding import SEED_LIMIT
 
 Format = Literal["json", "zip", "png"]
@@ -168,7 +169,7 @@ def _range(field: FieldInfo | None) -> str:
 
 def plain(message: str) -> str:
     """A sentence of the command line without its dashes: '--age: ...' -> 'age: ...', '--with' -> 'words'."""
-    text = " ".join(message.split())
+    text = one_line(message)
     for option, field in (("WORDS and --avoid", "words and avoid"), ("WORDS", "words"), ("--with", "words")):
         if text.startswith(f"{option}:"):
             text = field + text.removeprefix(option)

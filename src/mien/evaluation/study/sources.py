@@ -48,7 +48,8 @@ def candidates(
 def _of_folder(where: Path) -> list[Candidate]:
     manifest = where / "manifest.jsonl"
     if manifest.is_file():  # what mien made: other pictures beside it (a sheet) are none of it
-        return [_listed(where, line, number) for number, line in enumerate(manifest.read_text().splitlines(), 1)]
+        lines = manifest.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [_listed(where, line, number) for number, line in enumerate(lines, 1)]
     return [
         Candidate(photo.key, photo.labels, lambda path=Path(photo.path): _file(path))  # type: ignore[misc]
         for photo in folder.rows(where)
