@@ -36,7 +36,7 @@ def proxied(make: Callable[[str], Any], *, keep_host: bool, path: str = "/mien")
             address = behind + self.path[len(path) :]
             with httpx.stream(self.command, address, headers=headers, content=body, timeout=60) as got:
                 self.send_response(got.status_code)
-                for name, value in got.headers.items():
+                for name, value in got.headers.multi_items():
                     if name not in OF_THE_HOP:
                         self.send_header(name, value)
                 self.end_headers()  # the end of the connection is the end of the body

@@ -25,9 +25,11 @@ from mien.core.photos import decode_photo_file, photo_size, png_texts
 from mien.core.seeding import stream
 
 PICTURES, LABELS, CASTS, SENTENCES, MANIFESTS, BODIES = 3600, 1600, 1600, 1600, 800, 800
-INTERESTING = (b"\0", b"\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\n", b'"', b"\x1b[2J",
-               b"\xed\xa0\x80", b"\xc3", b"\xef\xbb\xbf", b"1e999", b"-1", b"99999999999999999999", b"NaN", b"\\ud800",
-               b"{", b"]", b",,,,", b";", b"'", b"%s", b"../", b"0x1", "\u202e\u0661\ufe0f".encode())  # fmt: skip
+INTERESTING = (
+    b"\0", b"\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\n", b'"', b"\x1b[2J",
+    b"\xed\xa0\x80", b"\xc3", b"\xef\xbb\xbf", b"1e999", b"-1", b"99999999999999999999", b"NaN", b"\\ud800",
+    b"{", b"]", b",,,,", b";", b"'", b"%s", b"../", b"0x1", "\u202e\u0661\ufe0f".encode(),
+)  # fmt: skip
 
 
 def mutated(goods: Sequence[bytes], number: int) -> bytes:
@@ -56,7 +58,7 @@ def mutated(goods: Sequence[bytes], number: int) -> bytes:
 
 
 def fuzzed(goods: Sequence[bytes], count: int, use: Callable[[bytes], Any]) -> None:
-    """Use ``count`` mutated inputs: whatever is raised but a ``MienError`` of one line is a failure, all told at once."""
+    """Use ``count`` mutated inputs: whatever is raised but a ``MienError`` of one line is a failure; all are told."""
     wrong = []
     for number in range(count):
         data = mutated(goods, number)
@@ -207,7 +209,7 @@ def test_manifests(tmp_path: Path) -> None:
         (tmp_path / "manifest.jsonl").write_bytes(data)
         with opened(tmp_path, resume=True) as output:
             earlier_seed(output.earlier())
-        candidates(tmp_path, split="test", sources=(), background="grey")
+        candidates(tmp_path, split="test", sources=(), background="whole")
 
     fuzzed(ROWS, MANIFESTS, use)
 

@@ -5,6 +5,7 @@ Nothing is unpickled: the one foreign pickle that is read (``read_state_dict``) 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
 from mien.core.errors import WeightsError
+from mien.core.filekinds import LOOKED_AT, what_it_is
 from mien.core.files import write_bytes
 from mien.core.foreign import json_of
 
@@ -67,7 +69,7 @@ def load_weights(
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
+        raise WeightsError(f"{path}: not a readable safetensors file ({_kind(path) or error})") from error
     if "mien" not in header:
         raise WeightsError(f"{path}: a safetensors file, but not one that mien wrote")
     metadata = _metadata(header["mien"], path)
@@ -99,7 +101,9 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     except Exception as error:  # the reader raises whatever a damaged file makes it meet
         if re.search(r"\bGLOBAL\b|Unsupported class", str(error)):  # a name in the pickle that is no tensor's
             raise WeightsError(f"{path}: holds more than tensors (it asks for code to be run); refused") from error
-        raise WeightsError(f"{path}: neither safetensors nor a state dict of PyTorch that can be read") from error
+        kind = _kind(path)
+        said = f": it is {kind}" if kind and "PyTorch" not in kind else ""
+        raise WeightsError(f"{path}: neither safetensors nor a state dict of PyTorch that can be read{said}") from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not content:
@@ -108,6 +112,12 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
         if not isinstance(name, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
             raise WeightsError(f"{path}: '{name}' is no tensor; wanted a state dict (named tensors)")
     return dict(content)
+
+
+def _kind(path: str | os.PathLike[str]) -> str:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return what_it_is(file.read(LOOKED_AT))
+    return ""
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -25,6 +25,7 @@ import PIL.Image
 import PIL.ImageOps
 
 from mien.core.errors import PhotoError, RequestError
+from mien.core.filekinds import what_it_is
 from mien.core.formats import PILLOW_NAMES
 from mien.core.images import is_grey
 from mien.core.records import UInt8Image
@@ -77,10 +78,19 @@ def file_bytes(path: str | os.PathLike[str]) -> bytes:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        raise PhotoError("missing", f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+        why = f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}){_hint(str(path))}"
+        raise PhotoError("missing", why) from error
     if len(data) > MAX_FILE_BYTES:
         raise PhotoError("too_large", f"{path}: more than {MAX_FILE_BYTES // 2**20} MiB")
     return data
+
+
+def _hint(path: str) -> str:
+    if re.match(r"[a-z][a-z0-9+.-]+:/", path, re.IGNORECASE):
+        return "; it is an address: bring the file to this machine first"
+    if path == "-":
+        return "; photos are read from files: give /dev/stdin for the standard input"
+    return "; the shell did not write ~ out" if path.startswith("~") else ""
 
 
 def decode_photo(data: bytes, *, name: str = "image") -> UInt8Image:
@@ -199,7 +209,9 @@ def _open(data: bytes, name: str, most_pixels: int) -> PIL.Image.Image:
         most = _pixels(most_pixels)
         raise PhotoError("too_large", f"{name}: more than {most}; allowed are {most}") from error
     except Exception as error:  # Pillow's readers raise whatever their parsing meets: struct.error, KeyError, EOFError
-        raise PhotoError("not_an_image", f"{name}: not an image that can be read") from error
+        kind = what_it_is(data)
+        said = f": it is {kind}" if kind else ""
+        raise PhotoError("not_an_image", f"{name}: not an image that can be read{said}") from error
     if image.width * image.height > most_pixels:
         message = f"{name}: {image.width} x {image.height} px; allowed are {_pixels(most_pixels)}"
         raise PhotoError("too_large", message)
@@ -245,7 +257,7 @@ def _hush_libtiff() -> None:
 def _rgb8(image: PIL.Image.Image, name: str) -> UInt8Image:
     try:
         image.load()
-        image = _upright(image)
+        image = _in_srgb(_upright(image))
         if image.mode in ("I", "F", *GREY_16_BIT_MODES):
             image = PIL.Image.fromarray(_grey8(image))
         if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
@@ -260,6 +272,27 @@ def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
     try:
         return PIL.ImageOps.exif_transpose(image)
     except Exception:  # unreadable EXIF says nothing of the pixels: the photo is used as it lies
+        return image
+
+
+def _in_srgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Colours as sRGB has them, where the file brings a profile of others: Display P3 of phones, Adobe RGB, inks."""
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "RGBA", "CMYK"):
+        return image
+    try:
+        from PIL import ImageCms as Cms
+
+        own = Cms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in Cms.getProfileDescription(own).lower():
+            return image
+        inks = image.convert("RGB") if image.mode == "RGBA" else image
+        found = Cms.profileToProfile(inks, own, Cms.createProfile("sRGB"), outputMode="RGB")
+        assert found is not None
+        if image.mode == "RGBA":
+            found.putalpha(image.getchannel("A"))
+        return found
+    except Exception:  # a profile that cannot be read says nothing of the pixels
         return image
 
 

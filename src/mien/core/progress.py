@@ -49,7 +49,10 @@ def progress_bars(*, redirect_stdout: bool = True, in_bytes: bool = False) -> It
 
     counts = DownloadColumn() if in_bytes else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(30), counts, TimeRemainingColumn(compact=True))
-    bars = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=redirect_stdout)
+    console = Console(stderr=True)
+    bars = Progress(  # elsewhere than on a terminal it would leave an empty line
+        *columns, console=console, transient=True, redirect_stdout=redirect_stdout, disable=not console.is_terminal
+    )
     tasks: dict[str, TaskID] = {}
 
     def on_stage(stage: str) -> OnProgress:

@@ -59,6 +59,9 @@ def check_out(
     """
     if force and resume:
         raise RequestError("--resume: given with --force; one of them is wanted")
+    if str(out).startswith("~") and not out.exists():
+        wanted = f"write the whole path, or ./{out} for a directory of that name"
+        raise RequestError(f"--out: {out}: the shell did not write ~ out; {wanted}")
     if out.is_symlink() and not out.exists():
         raise RequestError(f"--out: {out} is a link to nothing; a directory is wanted")
     if out.exists() and not out.is_dir():

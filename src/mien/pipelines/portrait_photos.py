@@ -74,7 +74,7 @@ def _of_photo(pipeline: PortraitPipeline, name: str, read: PhotoFile, request: P
     try:
         made = pipeline.make(read.photo, largest=request.largest, size_px=request.size_px)
         if not made:
-            raise PhotoError("no_face", f"{name}: no face found")
+            raise PhotoError("no_face", f"{name}: no face found; is the photo upright?")
     except MienError as error:
         return PhotoPortraits(name, problem=error)
     return PhotoPortraits(name, read.photo, tuple(made), remark=read.remark)

@@ -6,6 +6,7 @@ It loads no network: whatever is wrong with a request is said at once.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -31,6 +32,7 @@ AGE_WORDS: Mapping[str, tuple[float, float]] = {
     "Middle Aged": (40.0, 55.0),
     "Senior": (62.0, 85.0),
 }
+DASHES = re.compile("[\u2010-\u2015\u2212]")
 OF_RACE = tuple(race for race in RACES if race != "Other")  # words of the vocabulary, and labels of a crowd
 CROWD_WORDS = (*ATTRIBUTES, SEX, *OF_RACE, *AGE_WORDS)
 
@@ -165,8 +167,8 @@ def check_count(count: int, most: int = MOST_FACES) -> None:
 
 
 def parse_ages(text: str) -> tuple[float, float]:
-    """'30' or '20-35' -> (low, high) in years."""
-    low, dash, high = text.partition("-")
+    """'30' or '20-35' -> (low, high) in years; with whatever dash a telephone or an editor writes."""
+    low, dash, high = DASHES.sub("-", text).partition("-")
     try:
         ages = float(low), float(high if dash else low)
     except ValueError:

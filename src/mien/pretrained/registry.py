@@ -65,9 +65,16 @@ class LocalStatus:
 
 
 def cache_dir() -> Path:
-    """Where fetched networks live: ``MIEN_CACHE``, else the user's cache directory of the platform."""
+    """Where fetched networks live: ``MIEN_CACHE``, else the user's cache directory of the platform.
+
+    ``WeightsError`` for a user without a home directory who set neither.
+    """
     given = os.environ.get("MIEN_CACHE")
-    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("mien"))
+    try:
+        return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("mien"))
+    except RuntimeError as error:
+        message = "networks: there is no home directory to find them in; set HOME, or MIEN_CACHE to a directory"
+        raise WeightsError(message) from error
 
 
 def weights_path(name: str) -> Path:

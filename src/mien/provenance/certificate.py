@@ -42,8 +42,14 @@ class Credential:
 
 
 def own_folder() -> Path:
-    """Where the self-made credential lies: ``credentials`` in the user's configuration of mien."""
-    return Path(platformdirs.user_config_dir("mien")) / "credentials"
+    """Where the self-made credential lies: ``credentials`` in the user's configuration of mien.
+
+    ``FileNotFoundError`` for a user without a home directory (a container's, a service's).
+    """
+    try:
+        return Path(platformdirs.user_config_dir("mien")) / "credentials"
+    except RuntimeError as error:
+        raise FileNotFoundError(str(error)) from error
 
 
 def credential(folder: str | os.PathLike[str] | None = None) -> Credential:
@@ -56,8 +62,8 @@ def credential(folder: str | os.PathLike[str] | None = None) -> Credential:
     given = folder or os.environ.get(VARIABLE)
     if given:
         return read(Path(given).expanduser(), "--credentials" if folder else VARIABLE)
-    place = own_folder()
     try:
+        place = own_folder()
         return _whole(place) or _make_once(place)
     except (OSError, Timeout):
         return self_made()

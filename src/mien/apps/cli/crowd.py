@@ -39,7 +39,8 @@ Words = Annotated[
 ]
 Count = Annotated[int | None, typer.Option("--count", help="How many faces.", show_default="64")]
 Sex = Annotated[
-    Literal["female", "male", "any"], typer.Option("--sex", help="female, male, or any (an even coin for each face).")
+    Literal["female", "male", "any"],
+    typer.Option("--sex", case_sensitive=False, help="female, male, or any (an even coin for each face)."),
 ]
 Age = Annotated[
     str | None, typer.Option("--age", help="Years: one value (30) or a range (20-35), from 1 to 100 (18-75).")

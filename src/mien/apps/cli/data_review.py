@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.apps.cli.options import LOOPBACK, Host, Port, needing
+from mien.apps.cli.options import LOOPBACK, Host, Port, PublicAddress, needing
 from mien.apps.cli.output import echo
 
 DEFAULT_PORT = 8002
@@ -41,6 +41,7 @@ def review(
     ] = None,
     host: Host = LOOPBACK,
     port: Port = DEFAULT_PORT,
+    address: PublicAddress = None,
     keys: Annotated[
         Path | None,
         typer.Option(
@@ -58,7 +59,7 @@ def review(
     require_dataset(dest)
     from mien.apps.web.settings import ServiceSettings
 
-    settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="data review")
+    settings = ServiceSettings.make({"host": host, "port": port, "address": address, "keys": keys}, where="data review")
     settings.access_keys()  # refused before the pages are loaded
     with needing("review", "review"):
         from mien.apps.review.app import create_app

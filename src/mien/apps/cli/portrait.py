@@ -22,7 +22,7 @@ TILE_PX = 160
 
 
 def portrait(
-    photos: Annotated[list[Path], typer.Argument(help="Photos; one portrait is made of each face found.")],
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or directories of photos; one portrait a face.")],
     out: Annotated[Path, typer.Option("--out", help="Directory of the portraits: 00000.png ... and manifest.jsonl.")],
     largest: Annotated[bool, typer.Option("--largest", help="Only the largest face of each photo.")] = False,
     size: Annotated[
@@ -61,12 +61,21 @@ def portrait(
     pictures and the manifest that you asked for. Portraits are synthetic and say so in their metadata; they are no
     evidence of how a person looks.
     """
+<<<<<<< HEAD
     from mien.pipelines.engine import Engine
     from mien.pipelines.portrait import PortraitRequest, read_settings
 
     settings = read_settings(preset, given or (), refine)
     request = PortraitRequest(tuple(photos), preset, weights, largest, size, background, settings)
     _write(request, out, sheet, unmarked, credentials, force, Engine(engine, address, workers))
+=======
+    from mien.pipelines.describe import photo_files
+    from mien.pipelines.portrait import PortraitRequest, read_settings
+
+    settings = read_settings(preset, given or (), refine)
+    request = PortraitRequest(tuple(photo_files(photos)), preset, weights, largest, size, background, settings)
+    _write(request, out, sheet, unmarked, credentials, force)
+>>>>>>> 048e596 (Review and study work under a path of a proxy; thirty kinds of trouble that users report are mended and tested)
 
 
 def _write(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.apps.cli.options import LOOPBACK, Host, NewKey, Port, key_made, needing
+from mien.apps.cli.options import LOOPBACK, Host, NewKey, Port, PublicAddress, key_made, needing
 from mien.apps.cli.output import echo
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def run(
     store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
     host: Host = LOOPBACK,
     port: Port = DEFAULT_PORT,
+    address: PublicAddress = None,
     keys: Annotated[
         Path | None, typer.Option("--keys", help="File of hashed keys; then participants need an invitation.")
     ] = None,
@@ -104,7 +105,7 @@ def run(
     from mien.apps.web.settings import ServiceSettings
     from mien.pipelines.study import open_answers
 
-    settings = ServiceSettings.make({"host": host, "port": port, "keys": keys}, where="study run")
+    settings = ServiceSettings.make({"host": host, "port": port, "address": address, "keys": keys}, where="study run")
     settings.access_keys("study run OUT")  # refused before the pages are loaded
     with needing("study", "study"):
         from mien.apps.study.app import create_study

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 import mien
 from mien.apps.review.face_page import changes_of, face_page
 from mien.apps.web.keys import Keys
-from mien.apps.web.settings import LOOPBACK_NAMES, ServiceSettings
+from mien.apps.web.settings import ServiceSettings
 from mien.core.errors import MienError, RequestError
 from mien.pipelines.review import Review, Reviewer, TakenError
 
@@ -74,9 +74,16 @@ def create_app(review: Review, settings: ServiceSettings, *, by: str | None = No
 
     ``RequestError`` for an address that others can reach and no keys. With keys a person's name is that of the key.
     """
-    keys = settings.access_keys()
+    keys, root = settings.access_keys(), settings.public_path
     pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, trim_blocks=True)
-    app = FastAPI(title="mien data review", version=mien.__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="mien data review",
+        version=mien.__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
     app.mount("/static", StaticFiles(directory=HERE / "static"))
 
     def page(template: str, status: int = 200, /, **values: object) -> HTMLResponse:
@@ -86,21 +93,21 @@ def create_app(review: Review, settings: ServiceSettings, *, by: str | None = No
         """Who asks. Someone without key, or without a name, is sent where it is asked for."""
         holder = keys.holder(request.cookies.get(KEY, "")) if keys else None
         if keys and holder is None:
-            raise HTTPException(303, headers={"Location": "/key"})
+            raise HTTPException(303, headers={"Location": f"{root}/key"})
         name = holder or by or unquote(request.cookies.get(NAME, "")).strip()
         seat = request.cookies.get(SEAT, "")
         if not name or not 16 <= len(seat) <= 64:
-            raise HTTPException(303, headers={"Location": "/name"})
+            raise HTTPException(303, headers={"Location": f"{root}/name"})
         return Reviewer(seat, name[:NAME_LETTERS])
 
     app.state.reviewer_of = reviewer_of
-    _add_faces(app, review, page)
-    _add_access(app, keys, by, page)
+    _add_faces(app, review, page, root)
+    _add_access(app, keys, by, page, settings)
     _add_errors(app, settings, page, guarded=keys is not None)
     return app
 
 
-def _add_faces(app: FastAPI, review: Review, page: Page) -> None:
+def _add_faces(app: FastAPI, review: Review, page: Page, root: str) -> None:
     """The pages on which faces are looked at and decided."""
 
     @app.get("/")
@@ -118,9 +125,9 @@ def _add_faces(app: FastAPI, review: Review, page: Page) -> None:
         try:
             if action not in ACTIONS:
                 raise RequestError(f"do: '{action}' given; allowed: {', '.join(ACTIONS)}")
-            return _back(_act(review, reviewer, action, face, form))
+            return _back(root, _act(review, reviewer, action, face, form))
         except TakenError:
-            return _back("taken")
+            return _back(root, "taken")
         except RequestError as error:
             if not review.has(face):
                 return page("broken", 422, error=str(error))
@@ -141,15 +148,15 @@ def _add_faces(app: FastAPI, review: Review, page: Page) -> None:
         return Response("ok", media_type="text/plain")
 
 
-def _add_access(app: FastAPI, keys: Keys | None, by: str | None, page: Page) -> None:
+def _add_access(app: FastAPI, keys: Keys | None, by: str | None, page: Page, settings: ServiceSettings) -> None:
     """The pages on which a reviewer gives a name, and a key where one is needed."""
 
     @app.get("/name")
     def ask_name(request: Request) -> Response:
         if keys and keys.holder(request.cookies.get(KEY, "")) is None:
-            return RedirectResponse("/key", 303)
+            return RedirectResponse(f"{settings.public_path}/key", 303)
         if by or keys:
-            return _seated(request)
+            return _seated(request, settings)
         return page("name", name=unquote(request.cookies.get(NAME, "")), error="")
 
     @app.post("/name")
@@ -159,7 +166,7 @@ def _add_access(app: FastAPI, keys: Keys | None, by: str | None, page: Page) -> 
             return page(
                 "name", 422, name=name[:NAME_LETTERS], error=f"A name of 1 to {NAME_LETTERS} letters is wanted."
             )
-        return _cookie(_seated(request), NAME, quote(name), hidden=False)
+        return _cookie(_seated(request, settings), settings, NAME, quote(name), hidden=False)
 
     @app.get("/key")
     def ask_key() -> Response:
@@ -170,7 +177,7 @@ def _add_access(app: FastAPI, keys: Keys | None, by: str | None, page: Page) -> 
         key = form.get("key", "").strip()
         if keys is None or keys.holder(key) is None:
             return page("key", 401, error="This key is not known here.")
-        return _cookie(_seated(request), KEY, key)
+        return _cookie(_seated(request, settings), settings, KEY, key)
 
 
 def _add_errors(app: FastAPI, settings: ServiceSettings, page: Page, *, guarded: bool) -> None:
@@ -217,28 +224,32 @@ def _act(review: Review, reviewer: Reviewer, action: str, face: str, form: dict[
 def _stranger(request: Request, settings: ServiceSettings, *, guarded: bool) -> Response | None:
     """The refusal of a request that comes through another site's page; None: it may pass."""
     host = request.headers.get("host", "")
-    if not guarded and urlsplit(f"//{host}").hostname not in (
-        *(n.strip("[]") for n in LOOPBACK_NAMES),
-        settings.host,
-        "testserver",
-    ):
+    known = {name.strip("[]") for name in (*settings.host_names, "testserver")}
+    if not guarded and urlsplit(f"//{host}").hostname not in known:
         return Response("another name than that of this page; open it as localhost", 421)
     origin = request.headers.get("origin")
-    if request.method == "POST" and origin is not None and urlsplit(origin).netloc != host:
+    own = (host, urlsplit(settings.address or "").netloc)
+    if request.method == "POST" and origin is not None and urlsplit(origin).netloc not in own:
         return Response("this form was sent from another site", 403)
     return None
 
 
-def _back(said: str) -> RedirectResponse:
-    return RedirectResponse(f"/?said={said}", 303)
+def _back(root: str, said: str) -> RedirectResponse:
+    return RedirectResponse(f"{root}/?said={said}", 303)
 
 
-def _seated(request: Request) -> RedirectResponse:
+def _seated(request: Request, settings: ServiceSettings) -> RedirectResponse:
     """To the faces, under the id that this browser has or gets."""
     seat = request.cookies.get(SEAT, "")
-    return _cookie(RedirectResponse("/", 303), SEAT, seat if 16 <= len(seat) <= 64 else secrets.token_urlsafe(24))
+    response = RedirectResponse(f"{settings.public_path}/", 303)
+    return _cookie(response, settings, SEAT, seat if 16 <= len(seat) <= 64 else secrets.token_urlsafe(24))
 
 
-def _cookie(response: RedirectResponse, name: str, value: str, *, hidden: bool = True) -> RedirectResponse:
-    response.set_cookie(name, value, max_age=YEAR_SECONDS, httponly=hidden, samesite="strict")
+def _cookie(
+    response: RedirectResponse, settings: ServiceSettings, name: str, value: str, *, hidden: bool = True
+) -> RedirectResponse:
+    response.set_cookie(
+        name, value, max_age=YEAR_SECONDS, path=settings.cookie_path, httponly=hidden, samesite="strict",
+        secure=settings.over_tls(None),
+    )  # fmt: skip
     return response

@@ -51,6 +51,7 @@ def create_app(settings: ServiceSettings | None = None, *, specs: Sequence[Model
 
     app = FastAPI(
         title="mien", version=mien.__version__, summary=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None,
+        redirect_slashes=False,  # the address of a redirect would be a guess behind a proxy
         servers=[{"url": settings.address}] if settings.address else None,
         dependencies=[Depends(routes.known_query)],
     )  # fmt: skip
@@ -98,6 +99,8 @@ def _say_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 400:  # JSON that no reader takes: nested too deep, or bytes that are no text
+            return refusal(400, "body: not JSON that can be read", dict(error.headers or {}))
         said = {404: "no such address", 405: "no such method here"}.get(error.status_code, str(error.detail))
         return refusal(error.status_code, said, dict(error.headers or {}))
 

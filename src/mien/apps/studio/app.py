@@ -86,7 +86,9 @@ def create_app(settings: ServiceSettings | None = None, *, specs: Sequence[Model
         yield
         state.stop()
 
-    app = FastAPI(title="mien studio", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="mien studio", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     app.state.studio = state
     routes.add(app, state)
     gr.mount_gradio_app(

@@ -69,9 +69,17 @@ def create_study(folder: Path, answers: AnswerStore, settings: ServiceSettings) 
         yield
         answers.store.close()
 
-    app = FastAPI(title="mien study", summary=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="mien study",
+        summary=ABOUT,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
     cookie = f"mien_study_{answers.study[:8]}"
-    _add_pages(app, design, answers, cookie)
+    _add_pages(app, design, answers, cookie, settings)
     _add_trials(app, folder, design, answers, cookie)
     _add_files(app)
     _say_errors(app, design)
@@ -83,23 +91,23 @@ def _html(name: str, design: Design, status: int = 200, **values: Any) -> HTMLRe
     return HTMLResponse(page(name, design, **values), status, SECURITY)
 
 
-def _to(path: str) -> RedirectResponse:
-    return RedirectResponse(path, 303)
-
-
 async def _form(request: Request) -> dict[str, str]:
     """The fields of a form that a browser sent."""
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
     return {name: values[0] for name, values in fields.items()}
 
 
-def _remember(response: Response, request: Request, cookie: str, code: str) -> Response:
-    secure = request.url.scheme == "https"
-    response.set_cookie(cookie, code, max_age=COOKIE_SECONDS, httponly=True, samesite="lax", secure=secure)
-    return response
+def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str, settings: ServiceSettings) -> None:
+    def _to(path: str) -> RedirectResponse:
+        return RedirectResponse(settings.public_path + path, 303)
 
+    def _remember(response: Response, request: Request, code: str) -> Response:
+        response.set_cookie(
+            cookie, code, max_age=COOKIE_SECONDS, path=settings.cookie_path, httponly=True, samesite="lax",
+            secure=settings.over_tls(request.url.scheme),
+        )  # fmt: skip
+        return response
 
-def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str) -> None:
     def who(request: Request) -> tuple[str, Participant | None]:
         code = request.cookies.get(cookie, "")
         return code, answers.find(code) if code else None
@@ -119,14 +127,14 @@ def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str) 
         fields = await _form(request)
         if fields.get("agree") != "yes":
             return consent(422, wrong="agree")
-        return _remember(_to("/ready"), request, cookie, await _in_thread(answers.begin))
+        return _remember(_to("/ready"), request, await _in_thread(answers.begin))
 
     @app.post("/resume")
     async def resume(request: Request) -> Response:
         code = tidy((await _form(request)).get("code", ""))
         if await _in_thread(answers.find, code) is None:
             return consent(422, wrong="code", code=code)
-        return _remember(_to("/"), request, cookie, code)
+        return _remember(_to("/"), request, code)
 
     @app.get("/ready")
     def ready(request: Request) -> Response:
@@ -155,7 +163,7 @@ def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str) 
     def closed() -> Response:
         return _html("closed", design, 401)
 
-    _add_withdrawal(app, answers, cookie)
+    _add_withdrawal(app, answers, cookie, settings)
 
 
 def _about(answers: AnswerStore, person: Participant) -> dict[str, Any]:
@@ -172,7 +180,7 @@ def _about(answers: AnswerStore, person: Participant) -> dict[str, Any]:
     }
 
 
-def _add_withdrawal(app: FastAPI, answers: AnswerStore, cookie: str) -> None:
+def _add_withdrawal(app: FastAPI, answers: AnswerStore, cookie: str, settings: ServiceSettings) -> None:
     design = answers.design
 
     @app.get("/withdraw")
@@ -187,7 +195,7 @@ def _add_withdrawal(app: FastAPI, answers: AnswerStore, cookie: str) -> None:
         if not await _in_thread(answers.withdraw, code):
             return _html("withdraw", design, 422, code=code, person=None, wrong=True)
         response = _html("gone", design)
-        response.delete_cookie(cookie)
+        response.delete_cookie(cookie, settings.cookie_path)
         return response
 
 

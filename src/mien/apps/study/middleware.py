@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 from mien.apps.web.auth import Headers, HTTPRejection, Scope
 from mien.apps.web.keys import Keys
 from mien.apps.web.middleware import AuthMiddleware
+from mien.apps.web.settings import ServiceSettings
 
 KEY_COOKIE = "mien_study_key"
 CLOSED_PATH = "/closed"
@@ -28,18 +29,20 @@ class StudyMiddleware(AuthMiddleware):
         if self.keys is None:
             self.check_host(scope, headers)
         elif scope["path"] not in self.without_key and not scope["path"].startswith("/static/"):
-            _let_in(self.keys, scope, headers)
+            _let_in(self.keys, self.settings, scope, headers)
         if scope["method"] not in SAFE_METHODS:
             self.check_origin(headers)
         self.check_length(headers, self.limit(scope))
 
 
-def _let_in(keys: Keys, scope: Scope, headers: Headers) -> None:
+def _let_in(keys: Keys, settings: ServiceSettings, scope: Scope, headers: Headers) -> None:
     given = parse_qs(scope["query_string"].decode("latin-1")).get("key", [""])[0]
     if given and keys.holder(given) is not None and scope["method"] == "GET":
-        secure = "; Secure" if scope.get("scheme") == "https" else ""
-        cookie = f"{KEY_COOKIE}={given}; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000{secure}"
-        raise HTTPRejection(303, "welcome", {"Location": "/" + scope["path"].lstrip("/"), "Set-Cookie": cookie})
+        secure = "; Secure" if settings.over_tls(scope.get("scheme")) else ""
+        cookie = f"{KEY_COOKIE}={given}; Path={settings.cookie_path}; HttpOnly; SameSite=Lax; Max-Age=2592000{secure}"
+        raise HTTPRejection(
+            303, "welcome", {"Location": f"{settings.public_path}/{scope['path'].lstrip('/')}", "Set-Cookie": cookie}
+        )
     if keys.holder(cookie_of(headers.get(b"cookie", ""), KEY_COOKIE)) is None:
         if scope["method"] not in SAFE_METHODS or scope["path"].startswith("/api/"):
             raise HTTPRejection(401, "key: not given or not known; wanted: the whole address of the invitation")

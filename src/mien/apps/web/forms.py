@@ -146,6 +146,8 @@ def sentence(errors: Sequence[Mapping[str, Any]], form: type[Form] | None = None
     kind = str(first["type"])
     if kind == "json_invalid":
         return f"body: not JSON ({context.get('error', 'unreadable')})"
+    if kind == "model_attributes_type":
+        return f"{name}: {given} given; a JSON object is wanted"
     if kind == "missing":
         return f"{name}: not given"
     if kind == "extra_forbidden":

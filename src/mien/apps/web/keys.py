@@ -31,7 +31,7 @@ class Keys:
     def read(cls, path: Path) -> Keys:
         """Read a file of lines ``NAME sha256:HEX``. ``RequestError`` names the first line of another form."""
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()  # editors of Windows write a mark before
         except (OSError, ValueError) as error:
             message = f"--keys: {path} cannot be read; make it with: mien serve --keys {path} --new-key NAME"
             raise RequestError(message) from error

@@ -85,7 +85,11 @@ class AuthMiddleware(RequestPolicy):
             if given not in allowed:
                 said = f"{given!r} given" if given else "not given"
                 named = allowed if allowed == JSON else MAIN_TYPES
-                raise HTTPRejection(415, f"Content-Type: {said}; allowed: {', '.join(named)}")
+                way = "" if allowed == JSON else "; the photo alone is the body (curl --data-binary @photo.jpg)"
+                raise HTTPRejection(415, f"Content-Type: {said}; allowed: {', '.join(named)}{way}")
+            packed = headers.get(b"content-encoding", "identity").strip().lower()
+            if packed != "identity":
+                raise HTTPRejection(415, f"Content-Encoding: {packed!r} given; bodies are sent as they are")
             if not given.startswith(("image/", *JSON)) and headers.get(b"sec-fetch-site") == "cross-site":
                 # A browser sends such a type without asking this service first whether the page may.
                 raise HTTPRejection(403, "origin: a page of another site must say Content-Type: image/...")

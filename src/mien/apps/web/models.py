@@ -178,7 +178,7 @@ def _portraits(pipeline: Any, job: PhotoJob) -> list[Picture]:
 
     faces = pipeline.faces(job.photo, largest=bool(job.options.get("largest")))
     if not faces:
-        raise PhotoError("no_face", "photo: no face found")
+        raise PhotoError("no_face", "photo: no face found; is it upright?")
     found = [pipeline.portrait(job.photo, face, SIZE_PX) for face in faces]
     return [Picture(one.on(WHITE), one.row(k, "photo", k), ABOUT) for k, one in enumerate(found)]
 

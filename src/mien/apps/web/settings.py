@@ -61,6 +61,15 @@ class ServiceSettings(Config):
         return urlsplit(self.address or "").path
 
     @property
+    def cookie_path(self) -> str:
+        """To which addresses of its host a browser sends the cookies of these pages."""
+        return f"{self.public_path}/"
+
+    def over_tls(self, scheme: str | None) -> bool:
+        """Whether browsers reach it over TLS: as the address says, or else the scheme of a request."""
+        return (urlsplit(self.address).scheme if self.address else scheme) == "https"
+
+    @property
     def host_names(self) -> tuple[str, ...]:
         """The names of this server, in small letters, as browsers may call it."""
         return (*LOOPBACK_NAMES, self.host.lower(), urlsplit(self.address or "").hostname or "localhost")

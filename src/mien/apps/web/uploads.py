@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from mien.core.errors import PhotoError
+from mien.core.filekinds import what_it_is
 from mien.core.formats import TYPES, WORDS
 from mien.core.photos import PhotoFile, decode_photo_file, photo_size
 
@@ -31,4 +32,6 @@ def _read(read: Callable[..., Answer], data: bytes, megapixels: int) -> Answer:
     except PhotoError as error:
         if error.reason != "not_an_image":
             raise
-        raise PhotoError(error.reason, f"photo: not a picture that can be read; allowed: {WORDS}") from error
+        kind = what_it_is(data)
+        said = f", it is {kind}" if kind else ""
+        raise PhotoError(error.reason, f"photo: not a picture that can be read{said}; allowed: {WORDS}") from error

@@ -65,10 +65,15 @@ def _is_walkable(entry: os.DirEntry[str]) -> bool:
     return not entry.name.startswith(".") and entry.name not in _SKIPPED_DIRECTORIES and entry.is_dir()
 
 
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+
+
 def existing_directory(source_dir: Path, looked_for: str) -> Path:
     """``source_dir`` itself, or a SourceError that says what the format looks for."""
     if not source_dir.is_dir():
         what = "is a file" if source_dir.exists() else "does not exist"
+        if source_dir.suffix.lower() in ARCHIVES:
+            what += " (an archive: unpack it first)"
         raise SourceError(f"{source_dir}: {what}; looked for a directory with {looked_for}")
     return source_dir
 

@@ -16,7 +16,7 @@ function fetched(id) {
     const image = new Image();
     image.alt = "";
     image.draggable = false;
-    image.src = `/picture/${id}`;
+    image.src = `picture/${id}`;
     const ready = image.decode().then(() => image);
     ready.catch(() => pictures.delete(id));
     pictures.set(id, ready);
@@ -152,7 +152,7 @@ async function run() {
   await practise();
   for (let place = about.place, done = false; !done; ) {
     progress(place);
-    const trial = await post("/api/show", { place });
+    const trial = await post("api/show", { place });
     if (trial.done) break;
     place = trial.place;
     progress(place);
@@ -161,7 +161,7 @@ async function run() {
     // A card is read, not recognised: it stays.
     const reply = await ask(what, about.exposure_ms !== null && !trial.card);
     pictures.delete(trial.picture);
-    ({ place, done } = await post("/api/answer", { place, ...reply }));
+    ({ place, done } = await post("api/answer", { place, ...reply }));
     at("face").replaceChildren();
     if (!done && place % about.rest_every === 0) {
       progress(place);
@@ -169,7 +169,7 @@ async function run() {
     }
   }
   progress(about.total);
-  location.replace("/done");
+  location.replace("done");
 }
 
-run().catch(() => overlay("That did not work", "Your answers so far are kept.", "To the first page").then(() => location.replace("/")));
+run().catch(() => overlay("That did not work", "Your answers so far are kept.", "To the first page").then(() => location.replace("./")));
