@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,9 +40,10 @@ def proxied(make: Callable[[str], Any], *, keep_host: bool, path: str = "/mien")
                     if name not in OF_THE_HOP:
                         self.send_header(name, value)
                 self.end_headers()  # the end of the connection is the end of the body
-                for part in got.iter_bytes():
-                    self.wfile.write(part)
-                    self.wfile.flush()
+                with suppress(ConnectionError):  # the browser left
+                    for part in got.iter_bytes():
+                        self.wfile.write(part)
+                        self.wfile.flush()
 
         do_GET = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815
 

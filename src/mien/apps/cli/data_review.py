@@ -11,18 +11,28 @@ from mien.apps.cli.options import LOOPBACK, Host, Port, PublicAddress, needing
 from mien.apps.cli.output import echo
 
 DEFAULT_PORT = 8002
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--what",
+        help="Label to check: sex, age, an attribute, or 'attributes': all. May be given again. (sex, age)",
+        show_default=False,
+    ),
+]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Where decisions are kept: DEST/review.sqlite, or postgresql+psycopg://USER@HOST/DATABASE.",
+        show_default=False,
+    ),
+]
 
 
 def review(
     dest: Annotated[Path, typer.Argument(help="A dataset that 'mien data prepare' made.", show_default=False)],
-    what: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--what",
-            help="Label to check: sex, age, an attribute, or 'attributes': all. May be given again. (sex, age)",
-            show_default=False,
-        ),
-    ] = None,
+    what: Labels = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="Only the N most suspicious faces.", show_default=False)
     ] = None,
@@ -30,15 +40,7 @@ def review(
         str | None,
         typer.Option("--by", metavar="NAME", help="Who reviews; the page asks if not given.", show_default=False),
     ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            "--store",
-            metavar="URL",
-            help="Where decisions are kept: DEST/review.sqlite, or postgresql+psycopg://USER@HOST/DATABASE.",
-            show_default=False,
-        ),
-    ] = None,
+    store: StoreUrl = None,
     host: Host = LOOPBACK,
     port: Port = DEFAULT_PORT,
     address: PublicAddress = None,

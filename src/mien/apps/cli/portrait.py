@@ -61,21 +61,13 @@ def portrait(
     pictures and the manifest that you asked for. Portraits are synthetic and say so in their metadata; they are no
     evidence of how a person looks.
     """
-<<<<<<< HEAD
+    from mien.pipelines.describe import photo_files
     from mien.pipelines.engine import Engine
     from mien.pipelines.portrait import PortraitRequest, read_settings
 
     settings = read_settings(preset, given or (), refine)
-    request = PortraitRequest(tuple(photos), preset, weights, largest, size, background, settings)
-    _write(request, out, sheet, unmarked, credentials, force, Engine(engine, address, workers))
-=======
-    from mien.pipelines.describe import photo_files
-    from mien.pipelines.portrait import PortraitRequest, read_settings
-
-    settings = read_settings(preset, given or (), refine)
     request = PortraitRequest(tuple(photo_files(photos)), preset, weights, largest, size, background, settings)
-    _write(request, out, sheet, unmarked, credentials, force)
->>>>>>> 048e596 (Review and study work under a path of a proxy; thirty kinds of trouble that users report are mended and tested)
+    _write(request, out, sheet, unmarked, credentials, force, Engine(engine, address, workers))
 
 
 def _write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any, Literal
@@ -79,7 +80,7 @@ def create_study(folder: Path, answers: AnswerStore, settings: ServiceSettings) 
         redirect_slashes=False,
     )
     cookie = f"mien_study_{answers.study[:8]}"
-    _add_pages(app, design, answers, cookie, settings)
+    _add_pages(app, design, answers, _Way(settings, cookie))
     _add_trials(app, folder, design, answers, cookie)
     _add_files(app)
     _say_errors(app, design)
@@ -97,19 +98,33 @@ async def _form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in fields.items()}
 
 
-def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str, settings: ServiceSettings) -> None:
-    def _to(path: str) -> RedirectResponse:
-        return RedirectResponse(settings.public_path + path, 303)
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where participants are sent, and the cookie that knows them again."""
 
-    def _remember(response: Response, request: Request, code: str) -> Response:
+    settings: ServiceSettings
+    cookie: str
+
+    def to(self, path: str) -> RedirectResponse:
+        """To another page of the study."""
+        return RedirectResponse(self.settings.public_path + path, 303)
+
+    def remember(self, response: Response, request: Request, code: str) -> Response:
+        """``response``, with which the browser keeps ``code``."""
         response.set_cookie(
-            cookie, code, max_age=COOKIE_SECONDS, path=settings.cookie_path, httponly=True, samesite="lax",
-            secure=settings.over_tls(request.url.scheme),
+            self.cookie, code, max_age=COOKIE_SECONDS, path=self.settings.cookie_path, httponly=True, samesite="lax",
+            secure=self.settings.over_tls(request.url.scheme),
         )  # fmt: skip
         return response
 
+    def forget(self, response: Response) -> None:
+        """Have the browser forget it."""
+        response.delete_cookie(self.cookie, self.settings.cookie_path)
+
+
+def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, way: _Way) -> None:
     def who(request: Request) -> tuple[str, Participant | None]:
-        code = request.cookies.get(cookie, "")
+        code = request.cookies.get(way.cookie, "")
         return code, answers.find(code) if code else None
 
     def consent(status: int = 200, **values: Any) -> HTMLResponse:
@@ -120,27 +135,27 @@ def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str, 
         _, person = who(request)
         if person is None:
             return consent()
-        return _to("/done" if person.finished else "/ready")
+        return way.to("/done" if person.finished else "/ready")
 
     @app.post("/begin")
     async def begin(request: Request) -> Response:
         fields = await _form(request)
         if fields.get("agree") != "yes":
             return consent(422, wrong="agree")
-        return _remember(_to("/ready"), request, await _in_thread(answers.begin))
+        return way.remember(way.to("/ready"), request, await _in_thread(answers.begin))
 
     @app.post("/resume")
     async def resume(request: Request) -> Response:
         code = tidy((await _form(request)).get("code", ""))
         if await _in_thread(answers.find, code) is None:
             return consent(422, wrong="code", code=code)
-        return _remember(_to("/"), request, code)
+        return way.remember(way.to("/"), request, code)
 
     @app.get("/ready")
     def ready(request: Request) -> Response:
         code, person = who(request)
         if person is None:
-            return _to("/")
+            return way.to("/")
         left = answers.real_on_left(person)
         return _html("ready", design, code=code, person=person, real_left=left, practice=len(design.of("practice")))
 
@@ -148,7 +163,7 @@ def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str, 
     def trials(request: Request) -> Response:
         _, person = who(request)
         if person is None or person.finished:
-            return _to("/")
+            return way.to("/")
         about, left = json.dumps(_about(answers, person)), answers.real_on_left(person)
         return _html("trials", design, about=about, real_left=left, person=person)
 
@@ -156,14 +171,14 @@ def _add_pages(app: FastAPI, design: Design, answers: AnswerStore, cookie: str, 
     def done(request: Request) -> Response:
         code, person = who(request)
         if person is None or not person.finished:
-            return _to("/")
+            return way.to("/")
         return _html("done", design, code=code, person=person)
 
     @app.get(CLOSED_PATH)
     def closed() -> Response:
         return _html("closed", design, 401)
 
-    _add_withdrawal(app, answers, cookie, settings)
+    _add_withdrawal(app, answers, way)
 
 
 def _about(answers: AnswerStore, person: Participant) -> dict[str, Any]:
@@ -180,12 +195,12 @@ def _about(answers: AnswerStore, person: Participant) -> dict[str, Any]:
     }
 
 
-def _add_withdrawal(app: FastAPI, answers: AnswerStore, cookie: str, settings: ServiceSettings) -> None:
+def _add_withdrawal(app: FastAPI, answers: AnswerStore, way: _Way) -> None:
     design = answers.design
 
     @app.get("/withdraw")
     def ask(request: Request) -> Response:
-        code = request.cookies.get(cookie, "")
+        code = request.cookies.get(way.cookie, "")
         person = answers.find(code) if code else None
         return _html("withdraw", design, code=code if person else "", person=person)
 
@@ -195,7 +210,7 @@ def _add_withdrawal(app: FastAPI, answers: AnswerStore, cookie: str, settings: S
         if not await _in_thread(answers.withdraw, code):
             return _html("withdraw", design, 422, code=code, person=None, wrong=True)
         response = _html("gone", design)
-        response.delete_cookie(cookie, settings.cookie_path)
+        way.forget(response)
         return response
 
 
