@@ -11,7 +11,7 @@ from mien.core.contract import FaceRequest
 from mien.core.records import UInt8Image
 from mien.faces.pose import YAW_UNIT_DEGREES
 from mien.generators.imagine.density import Condition, Float64Array
-from mien.generators.painter.people import PaintedImagine, conditions_of
+from mien.generators.painter.people import PaintedImagine, aimed_years, conditions_of
 
 # What is asked for, in degrees; a studio's photographs turn less, so about a quarter of it is what comes out.
 ANGLES_DEGREES: Mapping[str, float] = {"left": -60, "half left": -30, "ahead": 0, "half right": 30, "right": 60}
@@ -64,9 +64,9 @@ def expressing(makes: PaintedImagine, features: Float64Array, name: str) -> Vari
 
 def aged(makes: PaintedImagine, features: Float64Array, years: float, male: bool | float | None) -> Variation:
     """Of so many years."""
-    sex = male if isinstance(male, bool) else None
-    settled = makes.age_solver.solve(features, (years - CLOSE_YEARS, years + CLOSE_YEARS), sex)
-    return Variation(f"{years:g} years", settled, {"age": years / 100})
+    sex, within = male if isinstance(male, bool) else None, aimed_years((years - CLOSE_YEARS, years + CLOSE_YEARS))
+    settled = makes.age_solver.solve(features, within, sex)
+    return Variation(f"{years:g} years", settled, {"age": sum(within) / 200})
 
 
 def drawn(
