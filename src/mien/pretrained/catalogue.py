@@ -60,7 +60,7 @@ MODELS: tuple[ForeignModel, ...] = (
         author="David Sandberg",
         converter="mien.pretrained.facenet:convert",
         half=True,  # embedding cosine to the float32 network: 0.999998
-        converted_sha256="92a17b2bc5d2fd3c5e85360224cb031efd9e0978d7950a4e194bb4055bfd2b86",
+        converted_sha256="a2c481cb028853af0401fc57ba4bbcb80272687ab8a2e90c94d3a79d8b6bfe7d",
     ),
     ForeignModel(
         name="dlib-resnet",

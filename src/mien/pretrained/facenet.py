@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -248,11 +249,18 @@ def convert(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _bottleneck(graph: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Folded in double precision by NumPy: in single precision the last bit depends on the processor."""
     norm = "Bottleneck/BatchNorm"
-    # "Const" is gamma, which was not trained.
-    gain = graph[f"{norm}/Const"] / (graph[f"{norm}/moving_variance"] + 1e-3).sqrt()  # 512
-    bias = graph[f"{norm}/beta"] - graph[f"{norm}/moving_mean"] * gain
-    return {"bottleneck.weight": graph["Bottleneck/weights"].T * gain[:, None], "bottleneck.bias": bias}
+    gamma, variance, beta, mean, weights = (
+        graph[name].double().numpy()
+        for name in (
+            *(f"{norm}/{one}" for one in ("Const", "moving_variance", "beta", "moving_mean")),
+            "Bottleneck/weights",
+        )
+    )
+    gain = gamma / np.sqrt(variance + 1e-3)  # 512; gamma was not trained
+    folded = {"bottleneck.weight": weights.T * gain[:, None], "bottleneck.bias": beta - mean * gain}
+    return {name: torch.from_numpy(np.ascontiguousarray(value)).float() for name, value in folded.items()}
 
 
 def _path(path: str) -> str:
