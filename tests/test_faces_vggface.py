@@ -321,7 +321,10 @@ def test_a_pickle_that_torch_warns_of_is_refused_in_silence(tmp_path: Path, netw
     path = _pth(tmp_path / "a.pth", network, pickle_protocol=4, _use_new_zipfile_serialization=False)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        with pytest.raises(WeightsError, match="neither safetensors nor a state dict of PyTorch that can be read$"):
+        with pytest.raises(
+            WeightsError,
+            match="neither safetensors nor a state dict of PyTorch that can be read: it is a pickle of Python$",
+        ):
             vggface_files.read(path)
         assert seen == []
         with pytest.raises(Exception, match="Weights only load failed"):

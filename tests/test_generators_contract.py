@@ -77,7 +77,7 @@ def of_paper_mixture(folder: Path) -> Maker:
     tensors, about = to_tensors(ClassMixture(gaussians, np.ones(2), "pool", (FEATURES,)))
     tensors["mean_face"] = torch.zeros(1, 8, 8, 3, dtype=torch.uint8)
     save_weights(folder / "mixture.safetensors", tensors, {"model": MODEL, "version": "tiny", **about})
-    settings = PaperMixture(decoder=write_tiny_weights(folder / "crowd.safetensors"))
+    settings = PaperMixture(render="decode", decoder=write_tiny_weights(folder / "crowd.safetensors"))
 
     def make(seed: int, first: int, count: int, size_px: int = 32) -> list[UInt8Image]:
         request = ImagineRequest(

@@ -74,7 +74,7 @@ SETTINGS = (
 def heads() -> Planted:
     """Attribute heads: deaf ones, boastful ones, labels dealt anew."""
     sound = HEADS.made(N)
-    people = tuple(f"{k // 4} {int(sound.truths.female[k])}" for k in range(N))
+    people = tuple(f"{k // 4} {int(sound.labels.female[k])}" for k in range(N))
     sound = replace(sound, people=people)
     dealt = np.r_[RANDOM.permutation(100), np.arange(100, N)]
 
@@ -200,14 +200,17 @@ def clusters() -> Planted:
     """A map: features in which nothing gathers, and labels dealt anew."""
     points, labels = of_clusters.two_clouds(150, gap=6)
     people = tuple(map(str, range(150)))
-    some = AttributeLabels(("Youth", "Bald"), np.arange(150), labels[:, [0, 0]], people, ("train",) * 150, False)
-    some.marked[:, 1] ^= np.arange(150) < 6
+    names = ("Youth", "Bald", "Bangs", "Smiling", "Child", "Black")  # each gathers less than the one before
+    some = AttributeLabels(names, np.arange(150), labels[:, [0] * len(names)], people, ("train",) * 150, False)
+    for column in range(len(names)):
+        some.marked[:, column] ^= np.arange(150) < 9 * column
 
     def told(values: Any, of: AttributeLabels) -> Report:
         return tsne_report(values.astype(np.float32), of, "pool", NOWHERE, seed=0, perplexity=10, k=5)
 
-    dealt = replace(some, marked=some.marked[RANDOM.permutation(150)])
-    return told(points, some), {"noise": told(RANDOM.standard_normal(points.shape), some), "dealt": told(points, dealt)}
+    draws = np.random.default_rng(4)
+    dealt = replace(some, marked=some.marked[draws.permutation(150)])
+    return told(points, some), {"noise": told(draws.standard_normal(points.shape), some), "dealt": told(points, dealt)}
 
 
 def pairs() -> Planted:
