@@ -249,7 +249,7 @@ def convert(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _bottleneck(graph: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Folded in double precision by NumPy: in single precision the last bit depends on the processor."""
+    """Folded in double precision by NumPy: in single precision the last bit differed between two machines."""
     norm = "Bottleneck/BatchNorm"
     gamma, variance, beta, mean, weights = (
         graph[name].double().numpy()
