@@ -21,11 +21,10 @@ from mien.training.enlarger import (
     EnlargerTrainingConfig,
     enlarger_networks,
     generator_cost,
-    halved,
     held_out_gain,
+    pooled,
     preview_sheet,
     train_enlarger,
-    weighted,
 )
 from mien.training.logbook import read_logbook
 from mien.training.loop import LoopSettings
@@ -157,11 +156,43 @@ def test_patches_lie_inside_the_photo_where_they_can() -> None:
     assert shares.mean() > 0.6  # anywhere it would be a quarter
 
 
-def test_a_weighted_mean_counts_rows_of_weight() -> None:
-    values = torch.tensor([[1.0, 3.0], [10.0, 10.0]])
-    assert float(weighted(values, torch.tensor([1.0, 0.0]))) == 2
-    assert float(weighted(values, torch.tensor([1.0, 1.0]))) == 6
-    assert float(weighted(values, torch.zeros(2))) == 0
+def test_means_over_squares_forgive_detail_that_lies_elsewhere() -> None:
+    board = (torch.arange(64).view(8, 8) + torch.arange(8)[:, None]) % 2 * 2.0 - 1
+    images = torch.stack([board, -board])[:, None]
+    assert (pooled(images[:1], 1) - pooled(images[1:], 1)).abs().mean() == 2
+    assert (pooled(images[:1], 2) - pooled(images[1:], 2)).abs().mean() == 0
+
+
+def test_a_grown_network_begins_as_the_one_it_grew_from() -> None:
+    small = EnlargerTrainingConfig(enlarger=EnlargerConfig(channels=8, blocks=1, deep_channels=8, deep_blocks=1))
+    torch.manual_seed(3)
+    before = enlarger_networks(small, 0)["enlarger"]
+    for parameter in before.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    sizes = {"blocks": 2, "deep_blocks": 3, "fine_channels": 4}
+    grown = small.model_copy(update={"enlarger": small.enlarger.model_copy(update=sizes)})
+    after = enlarger_networks(grown, 1, {"enlarger": before.state_dict()})["enlarger"]
+    images, noise = torch.rand(2, 3, 8, 8) * 2 - 1, torch.randn(2, 1, 16, 16)
+    assert torch.allclose(after(images, noise), before(images), atol=1e-6)
+    after(images, noise).square().mean().backward()
+    for name in ("chance", "fine_out"):
+        weight: Any = after.get_submodule(name).weight
+        assert float(weight.grad.abs().max()) > 0, f"{name} learns from the first step"
+
+
+def test_a_fine_stage_draws_from_noise() -> None:
+    network = EnlargerNetwork(CONFIG.enlarger.model_copy(update={"fine_channels": 4}))
+    for layer in (network.chance, network.fine_out):
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    torch.nn.init.normal_(network.out.weight, std=0.3)
+    small = stream(0, "photos").integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
+    enlarger = Enlarger(network, "1")
+    same = enlarger.enlarge(small)
+    assert (enlarger.enlarge(small) == same).all()
+    one, other = (enlarger.enlarge(small, [stream(k, "a"), stream(k, "b")]) for k in (1, 2))
+    assert (one != other).any((1, 2, 3)).all()
+    alone = enlarger.enlarge(small[1:], [stream(1, "b")])
+    assert (alone[0] == one[1]).all(), "a picture does not depend on those beside it"
 
 
 def _terms(batch: dict[str, Any], step: int = 0) -> dict[str, float]:
@@ -185,7 +216,7 @@ def test_the_truth_teaches_photographs_only_and_consistency_drawn_faces_only() -
     assert _terms({**batch, "small": given})["consistency"] == terms["consistency"]
     assert _terms({**batch, "small": given})["pixels"] != terms["pixels"]
     made = bicubic(to_tensor(batch["small"][2:]))  # an untrained enlarger
-    expected = (halved(made) - to_tensor(batch["small"][2:])).abs().mean()
+    expected = (pooled(made) - to_tensor(batch["small"][2:])).abs().mean()
     assert terms["consistency"] == pytest.approx(float(expected), rel=1e-4)
 
 
@@ -207,7 +238,7 @@ def test_it_learns_what_bicubic_blurs_and_writes_its_weights(tmp_path: Path) -> 
     enlarger = Enlarger.load(tmp_path / "weights.safetensors")
     assert enlarger.version == "enlarger-0k"
     assert outcome.images == 480
-    small = to_photos(halved(to_tensor(photo)))
+    small = to_photos(pooled(to_tensor(photo)))
     errors = [
         np.abs(made[0].astype(int) - photo).mean()
         for made in (enlarger.enlarge(small), to_photos(bicubic(to_tensor(small))))

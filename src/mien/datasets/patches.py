@@ -7,7 +7,8 @@ at the size at which its photo was taken (``native_px``, at most that of the cro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,8 @@ class DetailRules(Config):
     least_px: int = 160  # size of the crop in pixels of the photo
     sharpness: tuple[float, float] = (40.0, 600.0)  # the catalogue's; above it is mostly noise and ringing
     faces: int = 3000  # at most, drawn at random
+    sources: tuple[str, ...] = ()  # nothing: all
+    of_each: int | None = None  # at most so many of one source, drawn at random
     patch_px: int = 96  # of the large picture
     inside: float = 0.85  # share of a patch that must lie inside its photo
     blurred: float = 0.5  # share of the halves that are blurred, by a Gaussian of up to ...
@@ -65,7 +68,8 @@ def detailed_rows(data: FaceDataset, split: str, rules: DetailRules, seed: int =
     rows = [
         row
         for row in data.rows(split).tolist()
-        if (sharpness := data.faces[row].sharpness) is not None
+        if (not rules.sources or data.faces[row].source in rules.sources)
+        and (sharpness := data.faces[row].sharpness) is not None
         and low <= sharpness <= high
         and native_px(data, row) >= max(rules.least_px, rules.patch_px)
     ]
@@ -74,8 +78,20 @@ def detailed_rows(data: FaceDataset, split: str, rules: DetailRules, seed: int =
             f"{data.dest}: no sharp face in the split '{split}' whose crop has {rules.least_px} px of its photo; photos"
             " of a higher resolution are wanted"
         )
-    chosen = stream(seed, "detailed", split).permutation(len(rows))[: rules.faces]
-    return np.sort(np.array(rows, np.int64)[chosen])
+    chosen = stream(seed, "detailed", split).permutation(len(rows))
+    if rules.of_each is not None:
+        chosen = _few_of_each([data.faces[rows[place]].source for place in chosen], chosen, rules.of_each)
+    return np.sort(np.array(rows, np.int64)[chosen[: rules.faces]])
+
+
+def _few_of_each(sources: Sequence[str], places: Rows, most: int) -> Rows:
+    seen: Counter[str] = Counter()
+    kept = []
+    for source, place in zip(sources, places.tolist(), strict=True):
+        seen[source] += 1
+        if seen[source] <= most:
+            kept.append(place)
+    return np.array(kept, np.int64)
 
 
 def detailed(data: FaceDataset, rows: Rows, on_progress: OnProgress | None = None) -> Detailed:

@@ -36,6 +36,21 @@ class PatchCritic(nn.Module):
         return scores
 
 
+class PyramidCritic(nn.Module):
+    """Images N 3 H W -> the scores of a patch critic at each of ``levels`` sizes, each half the last."""
+
+    def __init__(self, levels: int, widths: Sequence[int] = (32, 64, 128)) -> None:
+        super().__init__()
+        self.critics = nn.ModuleList(PatchCritic(widths) for _ in range(levels))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        scores = []
+        for critic in self.critics:
+            scores.append(critic(images))
+            images = functional.avg_pool2d(images, 2)
+        return scores
+
+
 class FeatureCritic(nn.Module):
     """Feature maps by tap name (N C h w) -> scores by tap name (N 1 h' w')."""
 

@@ -3,11 +3,15 @@
 Not of a paper. A residual on bicubic interpolation, as in Kim et al. (VDSR, 2016); blocks without normalisation and a
 pixel shuffle at the end, as in Lim et al. (EDSR, 2017). Most of the work is done at half the size of the input, where
 it is cheap and sees more of the face at once. The last layer starts at zero: an untrained enlarger is bicubic.
+
+A network without chance in it can only repeat itself where it invents: it draws a weave, or smooth skin. One with a
+*fine* stage is given noise (as in Karras et al., StyleGAN, 2019), out of which pores and strands are made.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -23,6 +27,7 @@ from mien.core.layers import SLOPE
 from mien.core.memory import keep_freed_memory
 from mien.core.precision import has_fast_bf16
 from mien.core.records import UInt8Image
+from mien.core.seeding import stream
 
 MODEL = "enlarger"
 FACTOR = 2
@@ -37,6 +42,7 @@ class EnlargerConfig(Config):
     deep_blocks: int = 4
     deepest_channels: int = 0  # at a quarter; 0: not so deep
     deepest_blocks: int = 0
+    fine_channels: int = 0  # at the size of the output, where noise comes in; 0: no such stage
 
 
 class EnlargerNetwork(nn.Module):
@@ -54,34 +60,54 @@ class EnlargerNetwork(nn.Module):
             self.deepest = nn.Sequential(*(_Block(config.deepest_channels) for _ in range(config.deepest_blocks)))
             self.up_again = nn.Conv2d(config.deepest_channels, 4 * config.deep_channels, 1)
         self.near = nn.Sequential(*(_Block(config.channels) for _ in range(config.blocks)))
-        self.out = nn.Conv2d(config.channels, 3 * FACTOR**2, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias if self.out.bias is not None else torch.empty(0))
+        self.out = _zero(nn.Conv2d(config.channels, 3 * FACTOR**2, 3, padding=1))
+        if config.fine_channels:
+            self.chance = _zero(nn.Conv2d(FACTOR**2, config.channels, 1))
+            self.rise = nn.Conv2d(config.channels, FACTOR**2 * config.fine_channels, 3, padding=1)
+            self.fine = nn.Conv2d(config.fine_channels + 1, config.fine_channels, 3, padding=1)
+            self.fine_out = _zero(nn.Conv2d(config.fine_channels, 3, 3, padding=1))
 
-    def forward(self, images: Tensor) -> Tensor:
-        return bicubic(images) + self.detail(images.to(self.head.weight.dtype)).float()
+    def forward(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
+        """``noise`` (N 1 2H 2W, standard normal) is what a fine stage makes detail of; ``None``: none."""
+        kind = self.head.weight.dtype
+        return bicubic(images) + self.detail(images.to(kind), None if noise is None else noise.to(kind)).float()
 
-    def detail(self, images: Tensor) -> Tensor:
+    def detail(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
         """What is added to the bicubic image (N 3 2H 2W)."""
         x = self.head(images)  # N C H W
+        if self.config.fine_channels:
+            count, _, height, width = images.shape
+            chance = images.new_zeros(count, 1, FACTOR * height, FACTOR * width) if noise is None else noise
+            x = x + self.chance(functional.pixel_unshuffle(chance, FACTOR))
         y = self.down(x)  # N D H/2 W/2
         if self.config.deepest_channels:
             y = y + functional.pixel_shuffle(self.up_again(self.deepest(self.down_again(y))), 2)
         x = self.near(x + functional.pixel_shuffle(self.up(self.deep(y)), 2))
-        return functional.pixel_shuffle(self.out(x), FACTOR)
+        detail: Tensor = functional.pixel_shuffle(self.out(x), FACTOR)
+        if self.config.fine_channels:
+            z = functional.leaky_relu(functional.pixel_shuffle(self.rise(x), FACTOR), SLOPE)  # N F 2H 2W
+            z = functional.leaky_relu(self.fine(torch.cat([z, chance], 1)), SLOPE)
+            detail = detail + self.fine_out(z)
+        return detail
 
 
 class _Block(nn.Module):
-    """x + conv(leaky(conv(x))), 3 x 3."""
+    """x + conv(leaky(conv(x))), 3 x 3; at first x alone, so that a network may grow by a block."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = _zero(nn.Conv2d(channels, channels, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.conv2(functional.leaky_relu(self.conv1(x), SLOPE))
         return x + y
+
+
+def _zero(layer: nn.Conv2d) -> nn.Conv2d:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
 
 
 def bicubic(images: Tensor) -> Tensor:
@@ -113,8 +139,8 @@ class Enlarger:
         return cls(network, str(metadata["version"]), device)
 
     @torch.inference_mode()
-    def enlarge(self, photos: UInt8Image) -> UInt8Image:
-        """Photos (N H W 3, H and W even) -> N 2H 2W 3.
+    def enlarge(self, photos: UInt8Image, draws: Sequence[np.random.Generator] | None = None) -> UInt8Image:
+        """Photos (N H W 3, H and W even) -> N 2H 2W 3. ``draws``: each photo's own chance (``None``: the same for all).
 
         One at a time: a picture does not depend on those beside it, and the layers stay in the processor's cache.
         """
@@ -124,5 +150,7 @@ class Enlarger:
         count, height, width = photos.shape[:3]
         made = np.empty((count, FACTOR * height, FACTOR * width, 3), np.uint8)
         for row in range(count):
-            made[row] = to_photos(self.network(to_tensor(photos[row]).to(self.device)))[0]
+            one = stream(0, "grain") if draws is None else draws[row]
+            noise = torch.from_numpy(one.standard_normal((1, 1, FACTOR * height, FACTOR * width), np.float32))
+            made[row] = to_photos(self.network(to_tensor(photos[row]).to(self.device), noise.to(self.device)))[0]
         return made

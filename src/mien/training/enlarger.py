@@ -1,8 +1,8 @@
 """Training the enlarger (``generators/enlarger.py``) on patches of sharp photographs and of drawn faces.
 
 Photographed patches have a truth: L1 and the relative L1 of the encoder's first maps (the perceptual loss). Drawn ones
-have none: what they become, halved by area, is to be what was given. On both a critic asks for the look of photographs
-(Ledig et al., SRGAN, 2017).
+have none: what they become, made small by area, is to be what was given. On both a critic asks for the look of
+photographs (Ledig et al., SRGAN, 2017), at one size or several.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mien.core.images import sheet, to_photos, to_tensor
 from mien.core.losses import hinge_discriminator, hinge_generator
 from mien.core.records import UInt8Image
 from mien.core.seeding import torch_seed
-from mien.generators.critic import PatchCritic
+from mien.generators.critic import PyramidCritic
 from mien.generators.enlarger import FACTOR, MODEL, EnlargerConfig, EnlargerNetwork, bicubic
 from mien.training.ema import EmaConfig
 from mien.training.loop import BatchAt, Hook, LoopSettings, Outcome, train
@@ -46,6 +46,10 @@ class EnlargerTrainingConfig(Config):
     perceptual: float = 0.1
     critic: float = 0.01  # at 0.1 grain grows into speckles on ears and backgrounds
     consistency: float = 1.0
+    pixels_over: int = 1  # L1 of means over so many pixels a side: above 1 detail may lie elsewhere than in the truth
+    consistency_over: int = FACTOR  # the same for drawn patches
+    critic_levels: int = 1  # sizes at which a critic looks, each half the last
+    critic_widths: tuple[int, ...] = (32, 64, 128)
     critic_from: float = 0.15  # share of the run after which the critic works
     drawn_share: float = 0.375  # of a batch
     data: str = ""  # fingerprint
@@ -54,24 +58,18 @@ class EnlargerTrainingConfig(Config):
     images_before: int = 0  # patches seen by the networks that this run starts with
 
 
-def halved(images: Tensor) -> Tensor:
-    """Half the height and width, by area."""
-    return functional.avg_pool2d(images, FACTOR)
+def pooled(images: Tensor, over: int = FACTOR) -> Tensor:
+    """Means over squares of ``over`` pixels a side."""
+    return functional.avg_pool2d(images, over) if over > 1 else images
 
 
-def weighted(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean over N (values: N ..., weights: N); 0 where all weights are."""
-    each = values.flatten(1).mean(1)
-    return (each * weights).sum() / weights.sum().clamp_min(1e-6)
-
-
-def maps_apart(made: Mapping[str, Tensor], real: Mapping[str, Tensor], weights: Tensor) -> Tensor:
-    """Relative L1 of feature maps over the rows of weight 1, compared channels last (docs/models.md says why)."""
+def maps_apart(made: Mapping[str, Tensor], real: Mapping[str, Tensor]) -> Tensor:
+    """Relative L1 of feature maps, compared channels last (docs/models.md says why)."""
     terms = []
     for name in TAPS:
         ours, theirs = made[name].permute(0, 2, 3, 1), real[name].permute(0, 2, 3, 1)
         size = theirs.abs().mean(dtype=torch.float32).clamp_min(1e-6)
-        terms.append(weighted((ours - theirs).abs().float(), weights) / size)
+        terms.append((ours - theirs).abs().mean(dtype=torch.float32) / size)
     return torch.stack(terms).mean()
 
 
@@ -79,18 +77,24 @@ def generator_cost(config: EnlargerTrainingConfig) -> Any:
     """The enlarger's objective."""
 
     def cost(networks: Networks, batch: Batch, noise: torch.Generator, info: StepInfo) -> Terms:
-        large, small, known = to_tensor(batch["large"]), to_tensor(batch["small"]), batch["known"]
-        made = networks["enlarger"](small)
+        large, small, known = to_tensor(batch["large"]), to_tensor(batch["small"]), batch["known"] > 0
+        chance = torch.randn(len(large), 1, *large.shape[2:], generator=noise, device=large.device)
+        made = networks["enlarger"](small, chance)
+        ours, truth, over = made[known], large[known], config.pixels_over
         encoder: Any = networks["encoder"]
-        with torch.no_grad():
-            real_maps = encoder(large, TAPS)
-        terms = {
-            "pixels": config.pixels * weighted((made - large).abs(), known),
-            "perceptual": config.perceptual * maps_apart(encoder(made, TAPS), real_maps, known),
-            "consistency": config.consistency * weighted((halved(made) - small).abs(), 1 - known),
-        }
+        terms = {}
+        if len(ours):
+            with torch.no_grad():
+                real_maps = encoder(truth, TAPS)
+            terms["pixels"] = config.pixels * (pooled(ours, over) - pooled(truth, over)).abs().mean()
+            terms["perceptual"] = config.perceptual * maps_apart(encoder(ours, TAPS), real_maps)
+        if len(ours) < len(made):
+            coarse, over = made[~known], config.consistency_over
+            drawn = pooled(small[~known], over // FACTOR)
+            terms["consistency"] = config.consistency * (pooled(coarse, over) - drawn).abs().mean()
         if info.progress >= config.critic_from:
-            terms["critic"] = config.critic * hinge_generator(networks["critic"](made))
+            scores = [hinge_generator(part) for part in networks["critic"](made)]
+            terms["critic"] = config.critic * torch.stack(scores).mean()
         shared: dict[str, Any] = batch["shared"]
         shared["made"], shared["large"] = made.detach(), large
         return terms
@@ -102,7 +106,8 @@ def critic_cost(networks: Networks, batch: Batch, noise: torch.Generator, info: 
     """The critic's objective, on the patches of the enlarger's turn."""
     shared: dict[str, Any] = batch["shared"]
     critic = networks["critic"]
-    return {"hinge": hinge_discriminator(critic(shared["large"]), critic(shared["made"]))}
+    sizes = zip(critic(shared["large"]), critic(shared["made"]), strict=True)
+    return {"hinge": torch.stack([hinge_discriminator(real, made) for real, made in sizes]).mean()}
 
 
 def enlarger_networks(
@@ -111,7 +116,8 @@ def enlarger_networks(
     """The networks of a new run; ``initial`` gives weights by network, those that do not fit start at random."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(seed, "weights"))
-        networks: dict[str, nn.Module] = {"enlarger": EnlargerNetwork(config.enlarger), "critic": PatchCritic()}
+        critic = PyramidCritic(config.critic_levels, config.critic_widths)
+        networks: dict[str, nn.Module] = {"enlarger": EnlargerNetwork(config.enlarger), "critic": critic}
     for name, network in networks.items():
         own = network.state_dict()
         given = (initial or {}).get(name, {})
@@ -148,7 +154,7 @@ def preview_sheet(photos: Sequence[UInt8Image], drawn: UInt8Image) -> Callable[[
     def draw(networks: Networks, step: int) -> UInt8Image:
         tiles: list[UInt8Image] = []
         for truth in photos:
-            tiles += [*_both(networks, halved(to_tensor(truth))), truth]
+            tiles += [*_both(networks, pooled(to_tensor(truth))), truth]
         for picture in drawn:
             tiles += _both(networks, to_tensor(picture))
         return sheet(tiles, columns=6)
@@ -159,8 +165,10 @@ def preview_sheet(photos: Sequence[UInt8Image], drawn: UInt8Image) -> Callable[[
 def _both(networks: Networks, small: Tensor) -> list[UInt8Image]:
     network = networks["enlarger"]
     on = small.to(next(network.parameters()).device)
+    large = bicubic(on)
+    chance = torch.randn(large[:, :1].shape, generator=torch.Generator().manual_seed(0)).to(on.device)
     with torch.no_grad():
-        return [*to_photos(bicubic(on)), *to_photos(network(on))]
+        return [*to_photos(large), *to_photos(network(on, chance))]
 
 
 def held_out_gain(photos: Sequence[UInt8Image], encoder: Any, every: int) -> Hook:
@@ -170,12 +178,12 @@ def held_out_gain(photos: Sequence[UInt8Image], encoder: Any, every: int) -> Hoo
         ratios, gains = [], []
         for truth in photos:
             real = to_tensor(truth)
-            small = to_tensor(to_photos(halved(real)))
+            small = to_tensor(to_photos(pooled(real)))
             real_maps = encoder(real, TAPS)
             errors, apart = [], []
             for made in (bicubic(small), networks["enlarger"](small)):
                 errors.append(float((made.clamp(-1, 1) - real).square().mean()))
-                apart.append(float(maps_apart(encoder(made, TAPS), real_maps, torch.ones(1))))
+                apart.append(float(maps_apart(encoder(made, TAPS), real_maps)))
             gains.append(10 * np.log10(errors[0] / max(errors[1], 1e-12)))
             ratios.append(apart[1] / max(apart[0], 1e-12))
         return {"psnr_gain_db": float(np.mean(gains)), "perceptual_ratio": float(np.mean(ratios))}

@@ -13,6 +13,7 @@ from mien.core.limits import DRAWN_AGES_YEARS
 from mien.core.records import Labels, MadeFace
 from mien.generators.imagine.density import Condition
 from mien.generators.painter.people import PaintedImagine, conditions_of, painted
+from mien.generators.painter.renderer import PainterRenderer
 
 NAME = "crowd-painter"
 CLOSE_YEARS = 0.5  # an age is asked for within so much
@@ -46,9 +47,15 @@ class PainterCrowd:
 
     def looking(self, look: str) -> Self:
         """The same people in another look of photographs; networks are shared."""
+        return self._by(self.renderer.looking(look))
+
+    def unfinished(self) -> Self:
+        """The same people as they are painted, without the finisher."""
+        return self._by(self.renderer.unfinished())
+
+    def _by(self, renderer: PainterRenderer) -> Self:
         imagine = self.imagine
-        other = type(imagine)(imagine.density, self.renderer.looking(look), imagine.density_version)
-        return type(self)(other)
+        return type(self)(type(imagine)(imagine.density, renderer, imagine.density_version))
 
     @property
     def size_px(self) -> int:

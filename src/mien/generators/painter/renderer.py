@@ -196,19 +196,19 @@ class PainterRenderer:
                     begun = np.stack([np.zeros_like(pictures[0]) if k is None else pictures[k] for k in places])
                     noise = start * self.basis.encode(to_tensor(begun).to(self.device)) + (1 - start) * noise
                 tokens = sample(self.painter, self._given(rows, faces, own).to(self.device), noise, start=start)
-                photos = self._finished(
-                    to_photos(self.basis.decode(tokens).clamp(-1, 1)), own_cloth=pictures is not None
-                )
+                painted = to_photos(self.basis.decode(tokens).clamp(-1, 1))
+                photos = self._finished(painted, faces, own_cloth=pictures is not None)
                 for photo, place in zip(photos, places, strict=True):
                     if place is not None:
                         made[place] = photo
         return [picture for picture in made if picture is not None]
 
-    def _finished(self, painted: UInt8Image, *, own_cloth: bool) -> UInt8Image:
+    def _finished(self, painted: UInt8Image, faces: Sequence[FaceRequest | None], *, own_cloth: bool) -> UInt8Image:
         """``own_cloth``: what is behind a repainted photo stays."""
         if self.finisher is None:
             return painted
-        side, large = self.size_px, self.finisher.enlarge(painted)
+        draws = [stream(0, "grain") if one is None else stream(one.seed, "grain", one.index) for one in faces]
+        side, large = self.size_px, self.finisher.enlarge(painted, draws)
         if self.look == "studio" and not own_cloth:
             large = np.stack([evened(picture) for picture in large])
         return large if side == large.shape[1] else np.stack([resize(picture, side, side) for picture in large])

@@ -10,9 +10,15 @@ from mien.pipelines.train.request import Trained, TrainRequest, finished, loop_s
 from mien.pipelines.train.settings import EnlargerSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from mien.core.progress import OnStage
     from mien.core.records import UInt8Image
     from mien.datasets.batches import FaceDataset
     from mien.datasets.patches import Detailed, DetailRules
+    from mien.generators.crowd.sampler import Crowd
 
 DRAWN_AGES_YEARS = (1.0, 90.0)
 PREVIEWED, PREVIEWED_DRAWN = 6, 9
@@ -24,8 +30,8 @@ def train_enlarger_preset(request: TrainRequest) -> Trained:
     from mien.datasets.batches import FaceDataset
     from mien.datasets.patches import DetailRules, detailed_rows, patch_batches
     from mien.faces.encoder import load_encoder
+    from mien.pipelines.crowd import load_crowd
     from mien.training.enlarger import EnlargerTrainingConfig, held_out_gain, preview_sheet, train_enlarger
-    from mien.training.state import initial_weights
 
     own, out = settings_of(request, EnlargerSettings), request.out
     settings = loop_settings(
@@ -36,8 +42,10 @@ def train_enlarger_preset(request: TrainRequest) -> Trained:
     dataset = FaceDataset.open(request.data)
     rules = DetailRules() if own.faces is None else DetailRules(faces=own.faces)
     seen, held_out = _faces(dataset, detailed_rows(dataset, "train", rules, seed), rules, seed)
-    pictures, drawn_by = _drawn(own.drawn, own.crowd, seed, out)
-    initial, before = (None, 0) if request.start_from is None else initial_weights(request.start_from)
+    with progress_bars() as bars:
+        makes = load_crowd(weights=None if own.crowd is None else str(own.crowd)) if own.drawn else None
+        pictures, drawn_by = drawn_faces(makes, own.drawn, seed, out, bars)
+    initial, before = begun_with(request.start_from)
     encoder = load_encoder("facenet").network
     config = EnlargerTrainingConfig(
         data=dataset.fingerprint(),
@@ -74,7 +82,7 @@ def _faces(dataset: FaceDataset, rows: Any, rules: DetailRules, seed: int) -> tu
     return seen, held_out
 
 
-def _drawn(count: int, crowd: Path | None, seed: int, out: Path) -> tuple[UInt8Image, str]:
+def drawn_faces(makes: Crowd | None, count: int, seed: int, out: Path, on_stage: OnStage) -> tuple[UInt8Image, str]:
     """Faces of a crowd (N S S 3) and what drew them; kept in OUT, so that a run that goes on need not draw again."""
     import io
 
@@ -82,22 +90,33 @@ def _drawn(count: int, crowd: Path | None, seed: int, out: Path) -> tuple[UInt8I
 
     from mien.core.files import write_bytes
     from mien.generators.crowd.sampler import CHUNK
-    from mien.pipelines.crowd import load_crowd
 
-    if not count:
+    if makes is None or not count:
         return np.zeros((0, 128, 128, 3), np.uint8), ""
-    makes = load_crowd(weights=None if crowd is None else str(crowd))
-    version = str(getattr(makes.generator, "version", ""))
+    version = makes.generator.version
     kept = out / f"drawn-{version}-{seed}-{count}.npy"
     if kept.is_file():
         return np.asarray(np.load(kept)), version
-    with progress_bars() as bars:
-        bar, made = bars("faces drawn"), []
-        for first in range(0, count, CHUNK):
-            part = makes.sample(min(CHUNK, count - first), age=DRAWN_AGES_YEARS, seed=seed, first=first)
-            made += [face.image for face in part]
-            bar(len(made), count)
+    bar, made = on_stage("faces drawn"), []
+    for first in range(0, count, CHUNK):
+        part = makes.sample(min(CHUNK, count - first), age=DRAWN_AGES_YEARS, seed=seed, first=first)
+        made += [face.image for face in part]
+        bar(len(made), count)
     pictures, file = np.stack(made), io.BytesIO()
     np.save(file, pictures)
     write_bytes(kept, file.getvalue())
     return pictures, version
+
+
+def begun_with(start_from: Path | None) -> tuple[dict[str, Mapping[str, Tensor]] | None, int]:
+    """The networks of another RUN or of a weights file, and how many patches they saw."""
+    from mien.core.checkpoints import load_weights
+    from mien.generators.enlarger import MODEL
+    from mien.training.state import initial_weights
+
+    if start_from is None:
+        return None, 0
+    if start_from.is_dir():
+        return initial_weights(start_from)
+    tensors, about = load_weights(start_from, model=MODEL)
+    return {"enlarger": tensors}, int(about.get("patches_seen", 0))
