@@ -126,6 +126,8 @@ def test_training_on_a_packed_folder_and_going_on_with_another_painter(
         "1",
         "--precision",
         "fp32",
+        "--set",
+        "restless=0",
     )
     done = cli_here(*words, "--out", str(tmp_path / "a"), "--steps", "3")
     assert done.exit_code == 0, done.output

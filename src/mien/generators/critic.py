@@ -18,15 +18,16 @@ from mien.core.layers import SLOPE
 
 
 class PatchCritic(nn.Module):
-    """Images N 3 H W -> scores N 1 H/8 W/8."""
+    """Images N 3 H W -> scores N 1 H/8 W/8, as large as they like to be where they are not ``bounded``."""
 
-    def __init__(self, widths: Sequence[int] = (32, 64, 128)) -> None:
+    def __init__(self, widths: Sequence[int] = (32, 64, 128), *, bounded: bool = True) -> None:
         super().__init__()
         channels = [3, *widths]
         self.steps = nn.ModuleList(
             spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in itertools.pairwise(channels)
         )
-        self.out = spectral_norm(nn.Conv2d(channels[-1], 1, 3, padding=1))
+        last = nn.Conv2d(channels[-1], 1, 3, padding=1)
+        self.out = spectral_norm(last) if bounded else last
 
     def forward(self, images: Tensor) -> Tensor:
         x = images
@@ -37,11 +38,14 @@ class PatchCritic(nn.Module):
 
 
 class PyramidCritic(nn.Module):
-    """Images N 3 H W -> the scores of a patch critic at each of ``levels`` sizes, each half the last."""
+    """Images N 3 H W -> the scores of a patch critic at each of ``levels`` sizes, each half the last.
+
+    Their last layers are free: under the norm of all layers scores stay near 0, and nothing is learned from them.
+    """
 
     def __init__(self, levels: int, widths: Sequence[int] = (32, 64, 128)) -> None:
         super().__init__()
-        self.critics = nn.ModuleList(PatchCritic(widths) for _ in range(levels))
+        self.critics = nn.ModuleList(PatchCritic(widths, bounded=False) for _ in range(levels))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         scores = []

@@ -11,7 +11,7 @@ import numpy as np
 from mien.core.contract import WHOLE_CROP, FaceRequest, complete
 from mien.core.limits import DRAWN_AGES_YEARS
 from mien.core.records import Labels, MadeFace
-from mien.generators.imagine.density import Condition
+from mien.generators.imagine.density import Condition, Float64Array
 from mien.generators.painter.people import PaintedImagine, conditions_of, painted
 from mien.generators.painter.renderer import PainterRenderer
 
@@ -67,13 +67,21 @@ class PainterCrowd:
         if not requests:
             return []
         wanted = [complete(request, DRAWN_AGES_YEARS) for request in requests]
-        pairs = zip(requests, wanted, strict=True)
-        rows = [self.imagine.features(self._condition(labels), [request])[0] for request, labels in pairs]
-        photos = self.renderer.draw(np.stack(rows), requests, asked=[told(labels) for labels in wanted])
+        photos = self.renderer.draw(self._features(requests, wanted), requests, asked=[told(one) for one in wanted])
         return [
             MadeFace(photo, labels, request.seed, request.index, self.name, self.version)
             for photo, labels, request in zip(photos, wanted, requests, strict=True)
         ]
+
+    def changes(self, requests: Sequence[FaceRequest], wanted: Sequence[Labels]) -> tuple[Float64Array, Float64Array]:
+        """Codes (N K) of faces with the labels ``wanted``, and how much their pictures change at last (N)."""
+        features = self._features(requests, wanted)
+        changed = self.renderer.changes(features, requests, [told(one) for one in wanted])
+        return self.renderer.codes(features).double().numpy(), changed
+
+    def _features(self, requests: Sequence[FaceRequest], wanted: Sequence[Labels]) -> Float64Array:
+        pairs = zip(requests, wanted, strict=True)
+        return np.stack([self.imagine.features(self._condition(labels), [request])[0] for request, labels in pairs])
 
     def _condition(self, labels: Labels) -> Condition:
         wanted: dict[str, bool | float] = {"Male": labels.sex == "male", **labels.attributes}

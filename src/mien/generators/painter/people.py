@@ -19,6 +19,7 @@ from mien.attributes.person import PersonReader, packaged_person_reader
 from mien.core.checkpoints import WEIGHTS, load_weights
 from mien.core.contract import FaceRequest
 from mien.core.records import UInt8Image
+from mien.core.seeding import stream
 from mien.generators.imagine.density import AGE, Condition, FaceDensity, Float64Array
 from mien.generators.imagine.mien import TEMPERATURE, Imagine, adults
 from mien.generators.imagine.weights import MODEL, from_tensors
@@ -43,6 +44,7 @@ MOST_YEARS = 8.0  # of one of them
 LOG_ODDS = 2.0  # by which a face is to be of a sex
 WRONG_SEX_YEARS = 20.0  # what a face read as of the other sex costs, in years of age
 SMALLEST = 1e-9
+TRIES = 4  # to draw a face that the painter can paint
 
 
 class PaintedImagine(Imagine):
@@ -53,7 +55,25 @@ class PaintedImagine(Imagine):
     def features(
         self, condition: Condition, requests: Sequence[FaceRequest], *, temperature: float = TEMPERATURE
     ) -> Float64Array:
-        """Encoder features (N F) of one face for each request, read as of the age and sex of the condition."""
+        """Encoder features (N F) of one face for each request, read as of the age and sex of the condition.
+
+        Who would become a caricature (``unrest.py``) is drawn again, at most ``TRIES`` times in all; the calmest stays.
+        """
+        rows, unrest = self._drawn(condition, requests, temperature), self.renderer.unrest
+        if unrest is None:
+            return rows
+        for attempt in range(1, TRIES):
+            found = unrest.of(self.renderer.codes(rows))
+            restless = np.flatnonzero(found > unrest.most)
+            others = [_again(requests[int(k)], attempt) for k in restless]
+            if not others:
+                break
+            again = self._drawn(condition, others, temperature)
+            calmer = unrest.of(self.renderer.codes(again)) < found[restless]
+            rows[restless[calmer]] = again[calmer]
+        return rows
+
+    def _drawn(self, condition: Condition, requests: Sequence[FaceRequest], temperature: float) -> Float64Array:
         condition = adults(condition, self.density)
         look = f"look {self.renderer.look}"
         known = {look: True} if look in self.density.probes.names else {}
@@ -87,6 +107,11 @@ class PaintedImagine(Imagine):
     def age_solver(self) -> AgeSolver:
         """What brings features to an age and a sex."""
         return AgeSolver(self.density, packaged_person_reader())
+
+
+def _again(request: FaceRequest, attempt: int) -> FaceRequest:
+    draws = stream(request.seed, "again", request.index, attempt)
+    return replace(request, seed=int(draws.integers(2**31)))
 
 
 def aimed_years(ages_years: tuple[float, float]) -> tuple[float, float]:
@@ -136,13 +161,16 @@ class AgeSolver:
 
 
 def painted(
-    weights: str | os.PathLike[str] | None = None, look: str = "studio", device: str | None = None
+    weights: str | os.PathLike[str] | None = None,
+    look: str = "studio",
+    device: str | None = None,
+    painter: str | os.PathLike[str] | None = None,
 ) -> PaintedImagine:
-    """The density over the painter's codes (the packaged one, or ``weights``) and the painter."""
+    """The density over the painter's codes (the packaged one, or ``weights``) and the painter (or ``painter``)."""
     path = weights or WEIGHTS / DENSITY
     tensors, metadata = load_weights(path, model=MODEL)
     density = from_tensors(tensors, metadata, name=str(path))
-    return PaintedImagine(density, PainterRenderer.load(look=look, device=device), str(metadata["version"]))
+    return PaintedImagine(density, PainterRenderer.load(painter, look=look, device=device), str(metadata["version"]))
 
 
 def conditions_of(wanted: Mapping[str, bool | float], ages_years: tuple[float, float] | None) -> dict[str, float]:

@@ -28,6 +28,7 @@ from mien.generators.painter.basis import PatchBasis
 from mien.generators.painter.network import Given, Painter, PainterConfig
 from mien.generators.painter.sampling import sample
 from mien.generators.painter.scenes import Scene, Scenes
+from mien.generators.painter.unrest import Unrest
 
 MODEL = "painter"
 FINISHER = "painter-enlarger.safetensors"
@@ -68,6 +69,7 @@ class PainterRenderer:
         self.sources: list[str] = list(about["sources"])
         self.scale: dict[str, list[float]] = dict(about["scale"])  # condition -> mean, deviation
         self.asked: dict[str, float] = dict(about["asked"])  # conditions of every picture
+        self.unrest: Unrest | None = None  # which codes become caricatures
         self.scene: Scene | None = None  # of every picture; None: each borrows its own
         self.pinned: frozenset[str] = frozenset()  # of ``asked``: what no scene may say otherwise
         self._trained, self._finished_by = str(about["version"]), "" if finisher is None else f"+{finisher.version}"
@@ -99,7 +101,9 @@ class PainterRenderer:
         load_into(basis, under("basis.", tensors), name=f"{where}: basis")
         scenes = Scenes.of(tensors, about.get("scene_conditions", ()), about.get("scene_looks", ()))
         finisher = Enlarger.load(WEIGHTS / FINISHER, device=device) if (WEIGHTS / FINISHER).is_file() else None
-        return cls(painter, basis, under("frame.", tensors), about, look, scenes, device, finisher)
+        made = cls(painter, basis, under("frame.", tensors), about, look, scenes, device, finisher)
+        made.unrest = Unrest.read(tensors)
+        return made
 
     def at(self, size_px: int | None) -> Self:
         """The same pictures at the size that was painted, or twice that (``None``, where there is a finisher)."""
@@ -173,6 +177,22 @@ class PainterRenderer:
         return self._painted(features, requests, asked, small, np.asarray(kept, np.float64))
 
     @torch.no_grad()
+    def changes(
+        self, features: Any, requests: Sequence[FaceRequest], asked: Sequence[Mapping[str, float]] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """How much each picture that ``draw`` makes changes in the last step (N; ``unrest.py``). Nothing is drawn."""
+        codes, found = self.codes(features), np.zeros(len(requests))
+        for page in in_fixed_rows(list(requests), ROWS):
+            places = [None if entry is None else entry[0] for entry in page]
+            given, noise = self._begun(codes, requests, asked, places)
+            told: list[Tensor] = []
+            sample(self.painter, given, noise, on_end=told.append)
+            for value, place in zip(told[0].tolist(), places, strict=True):
+                if place is not None:
+                    found[place] = value
+        return found
+
+    @torch.no_grad()
     def _painted(
         self,
         features: Any,
@@ -189,19 +209,30 @@ class PainterRenderer:
             for page in in_fixed_rows([requests[int(k)] for k in chosen], ROWS):
                 places = [None if entry is None else int(chosen[entry[0]]) for entry in page]
                 faces = [None if entry is None else entry[1] for entry in page]
-                rows = torch.stack([torch.zeros_like(codes[0]) if k is None else codes[k] for k in places])
-                own = [{} if asked is None or k is None else asked[k] for k in places]
-                noise = self._noise(faces).to(self.device)
+                given, noise = self._begun(codes, requests, asked, places)
                 if pictures is not None:
                     begun = np.stack([np.zeros_like(pictures[0]) if k is None else pictures[k] for k in places])
                     noise = start * self.basis.encode(to_tensor(begun).to(self.device)) + (1 - start) * noise
-                tokens = sample(self.painter, self._given(rows, faces, own).to(self.device), noise, start=start)
+                tokens = sample(self.painter, given, noise, start=start)
                 painted = to_photos(self.basis.decode(tokens).clamp(-1, 1))
                 photos = self._finished(painted, faces, own_cloth=pictures is not None)
                 for photo, place in zip(photos, places, strict=True):
                     if place is not None:
                         made[place] = photo
         return [picture for picture in made if picture is not None]
+
+    def _begun(
+        self,
+        codes: Tensor,
+        requests: Sequence[FaceRequest],
+        asked: Sequence[Mapping[str, float]] | None,
+        places: Sequence[int | None],
+    ) -> tuple[Given, Tensor]:
+        """What is known of the faces of one batch, and their noise; a place that is ``None`` is of nobody."""
+        faces = [None if k is None else requests[k] for k in places]
+        rows = torch.stack([torch.zeros_like(codes[0]) if k is None else codes[k] for k in places])
+        own = [{} if asked is None or k is None else asked[k] for k in places]
+        return self._given(rows, faces, own).to(self.device), self._noise(faces).to(self.device)
 
     def _finished(self, painted: UInt8Image, faces: Sequence[FaceRequest | None], *, own_cloth: bool) -> UInt8Image:
         """``own_cloth``: what is behind a repainted photo stays."""

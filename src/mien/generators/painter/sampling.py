@@ -38,11 +38,13 @@ def sample(
     guidance: float = GUIDANCE,
     start: float = 0.0,
     on_step: Callable[[int, int], None] | None = None,
+    on_end: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Tokens (N T C) that begin as ``noise`` (N T C) at time ``start`` and end clean.
 
     ``guidance`` 1 follows what is known as it is, more exaggerates it. ``start`` above 0 wants ``noise`` to be a
-    picture's own tokens mixed with noise: ``start * tokens + (1 - start) * normals``.
+    picture's own tokens mixed with noise: ``start * tokens + (1 - start) * normals``. ``on_end`` is told by how much
+    the network changed its mind in the last step: the mean square (N) of what the clean tokens changed by.
     """
     x, left = noise, given.open(painter.config.sources)
     before: Tensor | None = None
@@ -56,6 +58,8 @@ def sample(
         toward = clean if before is None else clean + _bend(grid[number - 2], here, there) * (clean - before)
         keep = (1 - there) / (1 - here)  # of the noise
         x = keep * x + (there - here * keep) * toward if there < 1 else clean
+        if on_end is not None and before is not None and there >= 1:
+            on_end((clean - before).square().mean((1, 2)))
         before = clean
         if on_step is not None:
             on_step(number, len(grid) - 1)

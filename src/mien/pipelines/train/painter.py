@@ -45,6 +45,7 @@ def train_painter_preset(request: TrainRequest) -> Trained:
     The data are a dataset, or a folder of ``packed``, which ``--set pack=MIB`` writes.
     """
     from mien.pipelines.train.packed import is_packed, read_packed
+    from mien.pipelines.train.unrest import add_unrest
     from mien.training.painter import PainterTrainingConfig, held_out_cost, train_painter
 
     own, out = settings_of(request, PainterSettings), request.out
@@ -69,7 +70,12 @@ def train_painter_preset(request: TrainRequest) -> Trained:
         resume=bool(request.resume),
     )
     prepared.export(out, outcome.shown["painter"].state_dict(), config.painter, outcome.images + begun.images)
-    return Trained(out / "painter.safetensors", finished(outcome, out).remarks)
+    weights, remarks = out / "painter.safetensors", finished(outcome, out).remarks
+    if not own.restless:
+        return Trained(weights, remarks)
+    with progress_bars() as bars:
+        share = add_unrest(weights, out / "density.safetensors", own.restless, settings.seed, bars)
+    return Trained(weights, (*remarks, f"caricatures: {share:.0%} of how restless a picture is are predicted"))
 
 
 def _from_dataset(request: TrainRequest, own: PainterSettings, other: Begun | None) -> tuple[Prepared, Begun]:

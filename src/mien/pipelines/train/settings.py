@@ -147,6 +147,7 @@ class PainterSettings(Config):
     channels: int = Field(default=96, ge=1, le=768, description="numbers a patch of 16 px")
     width: int = Field(default=288, ge=24, description="of the transformer")
     depth: int = Field(default=10, ge=1, description="blocks of the transformer")
+    restless: int = Field(default=800, ge=0, description="faces painted to predict which become caricatures; 0: none")
     heads: int = Field(default=6, ge=1, description="heads of a block; a divisor of the width")
     components: int = Field(default=8, ge=1, description="Gaussians of the density")
     pack: float | None = Field(
