@@ -93,17 +93,20 @@ def test_a_look_is_a_score_that_tells_its_photographs() -> None:
 
 
 def test_a_studio_is_sharp_plain_and_looks_ahead() -> None:
-    #        sharp and plain, blurred, turned away, before a wall of books, grey, half outside its photograph
+    # sharp and plain, blurred, turned away, before a wall of books, grey, half outside its photograph, red cloth
     columns = {
-        "valid": np.array([1, 1, 1, 1, 1, 0.5], np.float32),
-        "grey": np.array([0, 0, 0, 0, 1, 0], np.float32),
-        "sharpness": np.array([5, 1, 5, 5, 5, 5], np.float32),
-        "yaw": np.array([0, 0, 0.9, 0, 0, 0], np.float32),
-        "bg_std": np.array([0.1, 0.1, 0.1, 1, 0.1, 0.1], np.float32),
+        "valid": np.array([1, 1, 1, 1, 1, 0.5, 1], np.float32),
+        "grey": np.array([0, 0, 0, 0, 1, 0, 0], np.float32),
+        "sharpness": np.array([5, 1, 5, 5, 5, 5, 5], np.float32),
+        "yaw": np.array([0, 0, 0.9, 0, 0, 0, 0], np.float32),
+        "bg_std": np.array([0.1, 0.1, 0.1, 1, 0.1, 0.1, 0.1], np.float32),
+        "bg_r": np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.8], np.float32),
+        "bg_g": np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, -0.7], np.float32),
+        "bg_b": np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, -0.7], np.float32),
     }
     columns["sharpness"][1:2] = 1
-    spread = {name: np.concatenate([values, values[1:2].repeat(6)]) for name, values in columns.items()}
-    looks = {name: np.flatnonzero(has[:6]).tolist() for name, has in masks_of_looks(spread).items()}
+    spread = {name: np.concatenate([values, values[1:2].repeat(7)]) for name, values in columns.items()}
+    looks = {name: np.flatnonzero(has[:7]).tolist() for name, has in masks_of_looks(spread).items()}
     assert looks == {"studio": [0], "natural": [3], "news": [1]}
 
 

@@ -16,6 +16,7 @@ CORNER = (40 / 128, 18 / 128)  # height and width of the upper corners, where th
 GREY = 0.03  # mean difference of neighbouring colour channels under which a photograph is grey
 WHOLE = 0.97  # least share of a crop that lies inside its photograph
 PLAIN = 0.45  # of ``bg_std``: under it a background is plain
+LOUD = 0.7  # difference of the background's strongest and weakest colour (of 2) above which it is no studio's
 AHEAD_DEGREES = 14.0
 OF_PLAIN = 2.5
 YOUNG, OLD, OF_SELDOM = 0.16, 0.52, 1.8  # ages in centuries, as the conditions have them
@@ -55,15 +56,16 @@ def photo_conditions(
 def masks_of_looks(columns: Mapping[str, Float32Array]) -> dict[str, npt.NDArray[np.bool_]]:
     """Look -> which of N photographs have it, of the columns of ``photo_conditions`` and their ``valid``.
 
-    All are in colour and whole. ``studio``: sharp, looking ahead, before something plain; ``natural``: sharp, before
-    anything else; ``news``: what is not sharp. Sharp is what the sharper half is.
+    All are in colour and whole. ``studio``: sharp, looking ahead, before something plain and not loud (a red cloth);
+    ``natural``: sharp, before anything that is not plain; ``news``: what is not sharp. Sharp is the sharper half.
     """
     known = {name: np.nan_to_num(values) for name, values in columns.items()}
     whole = (known["valid"] > WHOLE) & (known["grey"] < 0.5)
     sharp = known["sharpness"] > np.median(known["sharpness"])
     ahead, plain = np.abs(known["yaw"]) * YAW_UNIT_DEGREES < AHEAD_DEGREES, known["bg_std"] < PLAIN
+    quiet = np.ptp(np.stack([known[name] for name in ("bg_r", "bg_g", "bg_b")]), 0) < LOUD
     return {
-        "studio": whole & sharp & ahead & plain,
+        "studio": whole & sharp & ahead & plain & quiet,
         "natural": whole & sharp & ~plain & (np.abs(known["yaw"]) < 1),
         "news": whole & ~sharp,
     }
