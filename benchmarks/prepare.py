@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -32,16 +31,17 @@ CHANGES = 5.0  # levels of noise, so that two variants of a face are two picture
 LINE_YEARS = 2005
 
 
-def variants(seed: int = 0) -> list[bytes]:
-    """``VARIANTS`` JPEGs of ``FACES`` faces."""
+def variants(count: int = VARIANTS, seed: int = 0) -> list[bytes]:
+    """``count`` JPEGs of ``FACES`` faces, or of a quarter as many where those are fewer."""
     import mien
 
-    faces = [face.image for face in mien.load("crowd", preset="mien").sample(FACES, seed=seed)]
+    people = min(FACES, max(count // 4, 1))
+    faces = [face.image for face in mien.load("crowd", preset="mien").sample(people, seed=seed)]
     draws, found = np.random.default_rng(seed), []
-    for number in range(VARIANTS):
+    for number in range(count):
         photo = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
-        face = cv2.resize(faces[number % FACES], (WIDTH, WIDTH))
-        face = face[:, ::-1] if number // FACES % 2 else face
+        face = cv2.resize(faces[number % people], (WIDTH, WIDTH))
+        face = face[:, ::-1] if number // people % 2 else face
         warp = np.float32([[1, draws.normal(0, 0.06), 0], [draws.normal(0, 0.06), 1, 0]])
         bent = cv2.warpAffine(np.ascontiguousarray(face), warp, (WIDTH, WIDTH), borderMode=cv2.BORDER_REFLECT_101)
         light = draws.normal(0, CHANGES, (6, 6, 3)).astype(np.float32)
@@ -141,23 +141,29 @@ class Placed:
         return Pose(0.0, 0.0, 0.0)
 
 
+def peak_mib() -> int:
+    """The most memory that this program held. (``ru_maxrss`` would begin with what its parent held.)"""
+    told = Path("/proc/self/status").read_text()
+    return int(told.partition("VmHWM:")[2].split()[0]) // 1024
+
+
 def work(kind: str, source: Path, dest: Path, networks: bool) -> None:
     """Prepare in this process, and print what it cost."""
     from mien.datasets import chunks, sources
     from mien.datasets.filters import rules_of
-    from mien.datasets.prepare import Job, prepare
+    from mien.datasets.prepare import SourceJob, prepare
 
     began, used = time.perf_counter(), time.process_time()
     found = sources.find(kind)
     photos = tuple(found.rows(source, None))
     listed = time.process_time() - used
-    job = Job(kind, kind, found.licence, rules_of(found), photos, found.false_is_absent, CROP_PX)
+    job = SourceJob(kind, kind, found.licence, rules_of(found), photos, found.false_is_absent, CROP_PX)
     done = prepare(job, dest, load_finder=chunks.Networks if networks else Placed)
     told = {
         "photos": done.photos, "kept": done.kept, "dropped": done.dropped, "resumed": done.resumed,
         "seconds": round(time.perf_counter() - began, 1), "processor_seconds": round(time.process_time() - used, 1),
         "listing_processor_seconds": round(listed, 1),
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_mib": peak_mib(),
         "steps": {name: round(seconds, 1) for name, seconds in done.steps.items()},
     }  # fmt: skip
     print(json.dumps(told))
@@ -172,7 +178,11 @@ def prepared(words: Sequence[str], stop_at: int = 0, dest: Path | None = None) -
             process.send_signal(signal.SIGKILL)
         time.sleep(0.05)
     out, _ = process.communicate()
-    return json.loads(out) if out.strip() else {"killed": True}
+    if process.returncode == -signal.SIGKILL:
+        return {"killed": True}
+    if process.returncode:
+        raise SystemExit(f"{' '.join(words)}: the run ended with status {process.returncode}")
+    return dict(json.loads(out))
 
 
 def measured(kind: str, rows: int, jpegs: Sequence[bytes], networks: bool, killed: bool) -> Iterator[dict[str, Any]]:
@@ -204,9 +214,10 @@ def main() -> None:
     parser.add_argument("--killed", action="store_true", help="also kill a run half way, and go on with it")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     args = parser.parse_args()
-    jpegs, found = variants(), []
+    sizes = args.rows or [10_000, 20_000]
+    jpegs, found = variants(min(VARIANTS, max(sizes))), []
     for kind in args.format or list(FORMATS):
-        for rows in args.rows or [10_000, 20_000]:
+        for rows in sizes:
             for one in measured(kind, rows, jpegs, args.networks, args.killed):
                 print(json.dumps(one), flush=True)
                 found.append(one)

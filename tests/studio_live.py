@@ -60,13 +60,13 @@ def ready(one: Visit, tab: str, query: str = "") -> Any:
 
     A page whose stream of events broke while it was opened stays empty; as a person would, it is opened once more.
     """
-    shown = {"imagine": "#imagine-board .chip", "portrait": "#portrait-drop .drop"}[tab]
+    shown = {"imagine": "#imagine-board .chip", "portrait": "#portrait-drop .drop", "edit": "#edit-drop .drop"}[tab]
     with one.page.expect_response("**/queue/join**"):
         page = one.open(f"?tab={tab}{query}")
     if not _seen(page, shown, PATIENCE_MS / 3):
         one.open(f"?tab={tab}{query}")
         page.wait_for_selector(shown)
-    last = {"imagine": "imagine-board", "portrait": "portrait-cards"}[tab]
+    last = {"imagine": "imagine-board", "portrait": "portrait-cards", "edit": "edit-card"}[tab]
     page.wait_for_selector(f"#{last}[data-ready], #{last} [data-ready]", state="attached")
     page.wait_for_timeout(2000)
     return page

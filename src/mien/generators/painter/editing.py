@@ -33,13 +33,16 @@ from mien.generators.painter.renderer import LARGEST, PainterRenderer
 
 STEPS, START = 12, 0.15  # later starts keep more of the photograph, and age nobody
 STRENGTHS = (1.0, 1.7, 2.6)  # of guidance; more draws caricatures
-CHROMA = 0.6  # of a change: what is exaggerated turns lips green before it is as old as was asked
+CHROMA, SKIN_CHROMA = 0.6, 0.3  # of a change: exaggerated colour is blotches on skin before it is as old as was asked
 MUCH, SPREAD = 50.0, 0.02  # a change, of 255, beyond which details of the photograph go; seen through such a blur
 # Where a change counts, in shares of the aligned crop: an ellipse, whole inside the first and gone outside the second.
 CENTRE, HALF = (0.50, 0.48), (0.40, 0.50)
 WHOLE, GONE = 0.80, 1.15
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 SKIN = (0.26, 0.34)  # half axes of the ellipse whose mean colour stays
+# Of the head: half axes within which all of it is person, more likely person, and outside of which nothing is.
+SURE, LIKELY, BEYOND = (0.24, 0.34), (0.34, 0.46), (0.46, 0.575)
+HEAD_PX, HEAD_ROUNDS, HEAD_EDGE_PX = 128, 3, 1.5
 
 
 @torch.no_grad()
@@ -99,7 +102,7 @@ def changes(
 ) -> Float32Array:
     """What each of K strengths changes in an aligned crop (S S 3): K S S 3, added to values of 0 to 255.
 
-    The mean colour of the face stays, and what is far from the head: light is no matter of who somebody is.
+    The mean colour of the face stays, and what is no part of the head: light is no matter of who somebody is.
     """
     keep_freed_memory()
     side, size = renderer.basis.size_px, len(crop)
@@ -115,11 +118,27 @@ def changes(
     grey = grown @ LUMA
     much = np.stack([cv2.GaussianBlur(np.abs(one), (0, 0), SPREAD * size) for one in grey])
     stays = np.exp(-np.square(much / MUCH))[..., None]  # of the photograph's own details
-    grown = grey[..., None] + CHROMA * (grown - grey[..., None])
     skin = ellipse(size, SKIN, 0.9, 1.1)[..., None]
+    grown = grey[..., None] + (CHROMA + skin * (SKIN_CHROMA - CHROMA)) * (grown - grey[..., None])
     tone = (grown * skin).sum((1, 2), keepdims=True) / skin.sum()
     grown = grown - (1 - stays) * (crop.astype(np.float32) - first)
-    return np.asarray((grown - tone) * ellipse(size, HALF, WHOLE, GONE)[..., None], np.float32)
+    return np.asarray((grown - tone) * (ellipse(size, HALF, WHOLE, GONE) * head(crop))[..., None], np.float32)
+
+
+def head(crop: UInt8Image) -> Float32Array:
+    """(S S) of an aligned crop (S S 3): 1 on the person, 0 beside, soft between; else old hair shines on a background.
+
+    GrabCut (Rother, Kolmogorov and Blake, 2004), begun with where heads are in the crop.
+    """
+    small = np.ascontiguousarray(resize(crop, HEAD_PX, HEAD_PX))
+    marks = np.full((HEAD_PX, HEAD_PX), cv2.GC_BGD, np.uint8)
+    for half, mark in ((BEYOND, cv2.GC_PR_BGD), (LIKELY, cv2.GC_PR_FGD), (SURE, cv2.GC_FGD)):
+        marks[ellipse(HEAD_PX, half, 1, 1 + 1e-6) > 0] = mark
+    cv2.setRNGSeed(0)  # its clusters begin at random
+    cv2.grabCut(small, marks, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), HEAD_ROUNDS, cv2.GC_INIT_WITH_MASK)
+    person = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
+    soft = cv2.GaussianBlur(person, (0, 0), HEAD_EDGE_PX)
+    return np.asarray(cv2.resize(soft, (len(crop), len(crop)), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def ellipse(size: int, half: tuple[float, float], whole: float, gone: float) -> Float32Array:
