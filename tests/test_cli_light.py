@@ -33,6 +33,8 @@ REFUSED = {
     "evaluate attributes --data NOWHERE --out OUT --split spare": "allowed: train, validation, test",
     "evaluate attributes --data NOWHERE --out OUT --encoder arcface": "allowed: facenet, vgg-face",
     "evaluate imagine --data NOWHERE --out OUT --slow 2": "NOWHERE: no prepared dataset",
+    "evaluate imagine --data NOWHERE --out OUT --slow-method invert": "--slow-method: invert given; only --slow",
+    "evaluate imagine --data NOWHERE --out OUT --slow-method x": "--slow-method: 'x' given; allowed: mixture, invert",
     "evaluate imagine --data NOWHERE --out OUT --slow-steps 9": "--slow-steps: 9 given; only --slow uses it",
     "evaluate portrait --data NOWHERE --out OUT --preset paper": "paper has no packaged weights",
     "experiment inversion --mixture NOWHERE --out OUT": "NOWHERE: no such weights file",

@@ -12,6 +12,7 @@ from mien.attributes.age_sex import AgeSexPredictions
 from mien.core.errors import RequestError
 from mien.core.progress import silent
 from mien.core.records import UInt8Image
+from mien.evaluation import edit
 from mien.evaluation.edit import FACE, HEAD, EditedFaces, EditTask, inside, judge_edits
 from mien.evaluation.report import ReportProvenance
 from mien.pipelines.evaluate_requests import EditEvaluation
@@ -92,6 +93,23 @@ def test_an_edit_that_did_nothing_keeps_everybody_and_obeys_nobody() -> None:
     assert found["Smiling changed, edit", "attribute as asked"] == 0
     turned = EditedFaces("edit", smile.asked, faces([20, 30], [255, 0], [0, 100], [0, 255]), smile.male, there)
     assert figures(photos, photos, turned)["Smiling changed, edit", "attribute as asked"] == 1
+
+
+def test_an_edit_without_a_face_is_nobody_and_obeys_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grey squares in which the judges still read whatever was asked for."""
+    photos = faces([20, 30], [255, 0], [0, 100], [255, 0])
+    monkeypatch.setattr(edit, "detects", lambda crops, **_: np.array([crop[0, 0, 0] == 90 for crop in crops]))
+    grey = faces([20, 30], [0, 255], [0, 100], [0, 255])
+    grey[:, 0, 0] = 127
+    man, there = np.array([True, False]), np.array([False, True])
+    for task in (EditTask("a", years=60.0), EditTask("b", other_sex=True), EditTask("c", attribute="Smiling")):
+        found, sound = (
+            figures(photos, photos, EditedFaces("edit", task, images, man, there))
+            for images in (grey, np.where(grey == 127, 90, grey).astype(np.uint8))
+        )
+        shares = [key for key in found if key[0] != "photo" and "before" not in key[1] and sound[key] in (0.5, 1.0)]
+        assert len(shares) >= 3
+        assert {found[key] for key in shares} == {0}
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,11 @@ from mien.core.images import encode_jpeg, to_photos
 from mien.core.seeding import stream
 from mien.datasets import catalog
 from mien.datasets.catalog import CatalogRow
-from mien.evaluation import features
+from mien.evaluation import crowd, features, imagine_variety
 from mien.evaluation.faces import FaceRow
 from mien.evaluation.features import unknown_labels
 from mien.evaluation.imagine import MadeFaces, RealFaces, judge_imagine, ratio_interval
+from mien.evaluation.imagine_mean import CONTROLS, controls, pattern
 from mien.evaluation.imagine_sets import (
     LEAST,
     MOST,
@@ -42,6 +43,7 @@ from mien.generators.imagine.density import Condition
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
 from mien.papers.deepface_2016.descent import Descent
 from mien.pipelines import imagine as imagine_pipeline
+from mien.pipelines.evaluate_requests import SLOW_METHODS
 
 SIDE, PEOPLE, SAMPLES = 32, 24, 3
 COLUMNS = {name: NAMES.index(name) for name in ("Male", "Smiling", "Bald", "Eyeglasses")}
@@ -83,6 +85,19 @@ def painted(crops, sets):
         for name, there in one.wanted.items():
             flat[place, NAMES.index(name)] = 255 * there
     return flat.reshape(crops.shape)
+
+
+def sees(crops, *, progress=None):
+    """A stand-in for the cascades: a face is what is neither flat nor salt and pepper."""
+    if progress is not None:
+        progress(len(crops))
+    return np.array([8 < crop.std() < 100 for crop in crops])
+
+
+@pytest.fixture(autouse=True)
+def _sees(monkeypatch):
+    for module in (crowd, imagine_variety):
+        monkeypatch.setattr(module, "detects", sees)
 
 
 @given(st.sets(st.sampled_from(NAMES)), st.sampled_from(["male", "female", None]), st.integers(0, 99))
@@ -151,12 +166,11 @@ def _judged():
         MadeFaces("deaf", tuple(range(PEOPLE)), deaf),
         MadeFaces("slow", (0, 1, 2), obedient[:3, :2]),
     ]
-    return (
-        judge_imagine(methods, sets, real, PixelJudges(), title="t", provenance=ReportProvenance()),
-        methods,
-        sets,
-        real,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (crowd, imagine_variety):
+            patch.setattr(module, "detects", sees)
+        report = judge_imagine(methods, sets, real, PixelJudges(), title="t", provenance=ReportProvenance())
+    return report, methods, sets, real
 
 
 def value(report, label, subject):
@@ -184,6 +198,52 @@ def test_one_face_for_everybody_shows_as_that(judged):
         label = f"distance from the mean face, {space}"
         assert value(report, label, "deaf") < value(report, label, "real") / 3  # the painted pixels alone
         assert value(report, label, "obedient") == pytest.approx(value(report, label, "real"), rel=0.05)
+
+
+def test_grey_noise_and_the_mean_face_are_no_other_face_than_the_mean(judged):
+    """The controls stand in the same table, and fail; the share in which a face is found comes first."""
+    section = next(part for part in judged[0].sections if part.title == "How far from the mean face?")
+    assert section.figures[0].label == "a face is found (cascades)"
+    table = {(one.label, one.subject): one.value for one in section.figures}
+    for space in ("pixels", "pattern of light", "identity"):
+        other = f"a face, and not near the mean one, {space}"
+        assert [table[other, control] for control in CONTROLS[::2]] == [0, 0]
+        assert table[other, "real"] > 0.9
+        assert table[other, "obedient"] > 0.5
+        assert table[f"distance from the mean face, {space}", "control: the mean face"] == pytest.approx(0, abs=1e-6)
+        assert np.isnan(table[f"distance from the mean face, {space}", "control: grey"])
+    assert table["a face, and not near the mean one, pixels", "deaf"] == 0
+    assert [table["a face is found (cascades)", one] for one in CONTROLS[::2]] == [0, 1]
+
+
+def test_the_cascades_find_no_face_in_grey_and_in_noise(monkeypatch):
+    from mien.core.progress import silent
+    from mien.evaluation import detection
+
+    monkeypatch.setattr(crowd, "detects", detection.detects)
+    checked = controls(np.full((128, 128, 3), 99, np.uint8), PixelJudges(), silent)
+    assert checked.faces.crops[1].std() > 60
+    assert checked.detected.tolist() == [False, False, False]
+
+
+def test_brightness_and_contrast_change_no_pattern_of_light():
+    crop = crops_of(1, 3)[0]
+    washed_out = (60 + crop // 4).astype(np.uint8)
+    assert float(pattern(crop) @ pattern(washed_out)) > 0.98
+    assert float(pattern(crop) @ pattern(255 - crop)) < -0.98
+    assert not pattern(np.full((32, 32, 3), 90, np.uint8)).any()
+
+
+def test_pictures_without_a_face_have_no_attribute_and_are_one_face(judged):
+    _, methods, sets, real = judged
+    broken = methods[0].crops.copy()
+    broken[..., 2:, :, :] = 255 * (broken[..., 2:, :, :] > 127)  # the judge of attributes reads the first row alone
+    made = [replace(methods[0], name="noise", crops=broken, sheets=broken[:8])]
+    report = judge_imagine(made, sets, real, PixelJudges(), title="t", provenance=ReportProvenance())
+    assert value(report, "wanted attributes", "noise") == 0
+    for label in ("similarity, one", "similarity, two", "similarity, a sheet"):
+        assert value(report, label, "noise") == 1
+        assert value(report, label.replace("similarity", "distance"), "noise") == 0
 
 
 def test_a_whole_sheet_is_judged_by_itself(judged):
@@ -345,7 +405,7 @@ def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_cro
     monkeypatch.setattr(imagine_pictures, "rows_at_once", lambda _: 3)
     sets = [AttributeSet(row_of(k), {"Male": bool(k % 2), "Smiling": True}) for k in range(2)]
     own = np.zeros((2, 64, 64, 3), np.uint8)
-    made = slow_methods(sets, own, None, 5, 3, tmp_path, silent)
+    made = slow_methods(sets, own, SLOW_METHODS, None, 5, 3, tmp_path, silent)
     assert [one.name for one in made] == [
         "paper (cGMM, inverted)", "paper (photo, inverted)", "paper (visualise)",
         "paper (cGMM, inverted, anchored)", "paper (photo, inverted, anchored)", "paper (visualise, anchored)",
@@ -362,11 +422,13 @@ def test_slow_methods_make_the_faces_of_the_command_line_in_the_place_of_the_cro
     ]
     assert [sorted(each) for each in asked[3][1]] == [["Smiling", "female"], ["Male", "Smiling"]]
     asked.clear()
-    again = slow_methods(sets, own, None, 5, 3, tmp_path, silent)
+    again = slow_methods(sets, own, SLOW_METHODS, None, 5, 3, tmp_path, silent)
     assert asked == [], "what was made is read"
     assert all((a.crops == b.crops).all() and a.seconds == b.seconds for a, b in zip(again, made, strict=True))
-    slow_methods(sets, own, None, 6, 3, tmp_path, silent)
+    slow_methods(sets, own, SLOW_METHODS, None, 6, 3, tmp_path, silent)
     assert len(asked) == 8, "other steps, other pictures"
+    some = slow_methods(sets, own, ("invert",), None, 5, 3, tmp_path, silent)
+    assert [one.name for one in some] == ["paper (photo, inverted)", "paper (photo, inverted, anchored)"]
 
 
 def marked(place, *present, sex="male"):

@@ -268,6 +268,20 @@ def test_a_picture_that_has_converged_ends_and_stays() -> None:
     assert not torch.equal(done.pictures[0], done.pictures[1])
 
 
+def test_jitter_reaches_every_place_down_and_across() -> None:
+    config = MIEN.model_copy(update={"steps": 60, "anchor": 0.0})
+    room = canvas_px(SIZE, config) - SIZE
+    places: list[tuple[int, int]] = []
+
+    def objective(window: Tensor, offsets: Offsets) -> Tensor:
+        places.extend(offsets)
+        return window.square().mean((1, 2, 3))
+
+    descend(objective, picture(SIZE + room), SIZE, config, draws(7))
+    assert room == 2
+    assert set(places) == {(y, x) for y in range(room + 1) for x in range(room + 1)}
+
+
 def test_convergence_looks_at_means_so_that_jitter_does_not_end_a_descent() -> None:
     config = DescentConfig(patience=10, tolerance=0.02)
     steps = np.arange(40)

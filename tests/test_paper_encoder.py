@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from test_papers_as_printed import batch_norm, same, spread
 
 from mien.core.errors import WeightsError
 from mien.core.images import to_tensor
@@ -40,6 +42,32 @@ def test_the_encoder_is_the_discriminators_network_with_noise_as_its_output() ->
     assert encoder.hidden.weight.shape == (5000, 4096)
     with pytest.raises(ValueError, match="want N 3 64 64"):
         encoder(torch.zeros(2, 3, 32, 32))
+
+
+def test_the_encoder_layer_by_layer() -> None:
+    encoder = NoiseEncoder(SMALL).train()
+    w = spread(encoder)
+    image = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(2)).clamp(-1, 1)
+    x = image
+    for k in range(3):
+        x = F.conv2d(x, w[f"convolutions.{k}.weight"], w[f"convolutions.{k}.bias"], padding=1)
+        x = batch_norm(x.unfold(2, 2, 2).unfold(3, 2, 2).amax((4, 5)), w, f"norms.{k}").relu()
+    x = batch_norm(F.linear(x.flatten(1), w["hidden.weight"], w["hidden.bias"]), w, "hidden_norm").relu()
+    same(encoder(image), F.linear(x, w["output.weight"], w["output.bias"]).tanh())
+
+
+def test_the_generator_is_told_the_photos_own_labels() -> None:
+    told: list[torch.Tensor] = []
+
+    class Listens(torch.nn.Module):
+        def forward(self, noise: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            told.append(labels)
+            return noise
+
+    batch = batch_of(SancheGenerator(SMALL), 0)
+    networks: Any = {"encoder": torch.nn.Identity(), "generator": Listens()}
+    reconstruction_cost(networks, batch, torch.Generator(), INFO)
+    assert torch.equal(told[0], batch["labels"])
 
 
 def test_the_cost_is_zero_where_both_images_are_identical() -> None:

@@ -142,6 +142,70 @@ def test_whitened_activations_have_unit_covariance() -> None:
     assert np.cov(codes.numpy().T) == pytest.approx(np.eye(3), abs=0.02)
 
 
+Weights = dict[str, torch.Tensor]
+
+
+def linear(x: torch.Tensor, w: Weights, name: str) -> torch.Tensor:
+    return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+
+def lstm(x: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor], w: Weights, name: str) -> tuple[torch.Tensor, ...]:
+    """One step of a cell without peepholes: the new (h, c)."""
+    h, c = state
+    gates = x @ w[f"{name}.weight_ih"].T + w[f"{name}.bias_ih"] + h @ w[f"{name}.weight_hh"].T + w[f"{name}.bias_hh"]
+    i, f, g, o = gates.chunk(4, 1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def filters(h: torch.Tensor, w: Weights, name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Equations 19 to 26 once more, in loops: F_Y and F_X (N 4 8 each), and gamma (N)."""
+    raw, size, grid = linear(h, w, name), SMALL.size_px, SMALL.patch_px
+    found = torch.zeros(2, len(h), grid, size)
+    for n, (x, y, variance, stride, _) in enumerate(raw.tolist()):
+        step = (size - 1) / (grid - 1) * math.exp(stride)
+        for axis, centre in enumerate((y, x)):
+            for k in range(grid):
+                mean = (size + 1) / 2 * (centre + 1) + (k + 1 - grid / 2 - 0.5) * step
+                row = [math.exp(-((a - mean) ** 2) / (2 * math.exp(variance))) for a in range(1, size + 1)]
+                found[axis, n, k] = torch.tensor(row) / max(sum(row), 1e-8)
+    return found[0], found[1], raw[:, 4].exp()
+
+
+def test_one_pass_equals_equations_3_to_8_written_anew() -> None:
+    """The error image, both states, the condition, gamma on the way in and out, and the codes' cost of all glimpses."""
+    network, draws = Draw(SMALL), torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for value in network.parameters():
+            value.copy_(torch.randn(value.shape, generator=draws) * 0.3)
+    w = {name: value.clone() for name, value in network.state_dict().items()}
+    image, y = torch.rand(2, 3, 8, 8, generator=draws), torch.randn(2, 2, generator=draws)
+    noise = torch.randn(3, 2, 3, generator=draws)
+    canvas = w["first_canvas"].reshape(8, 3, 8).permute(1, 0, 2).expand(2, 3, 8, 8)
+    first = [state.expand(2, -1) for state in w["first_states"]]
+    encoder: tuple[torch.Tensor, ...] = (first[0], first[1])
+    decoder: tuple[torch.Tensor, ...] = (first[2], first[3])
+    cost = torch.zeros(2)
+    for drawn in noise:
+        down, across, gamma = filters(decoder[0], w, "to_read")
+        assert float((gamma - 1).abs().min()) > 0.01, "else it could stand anywhere"
+        seen = [
+            torch.einsum("nkh,nchw,nlw->nkcl", down, part, across).flatten(1) * gamma[:, None]
+            for part in (image, image - canvas.sigmoid())
+        ]
+        encoder = lstm(torch.cat([*seen, decoder[0], y], 1), encoder, w, "encoder")  # type: ignore[arg-type]
+        mean, log_deviation = linear(encoder[0], w, "to_code").chunk(2, 1)
+        cost = cost + 0.5 * (mean**2 + (2 * log_deviation).exp() - 2 * log_deviation - 1).sum(1)
+        code = mean + log_deviation.exp() * drawn
+        decoder = lstm(torch.cat([code, y], 1), decoder, w, "decoder")  # type: ignore[arg-type]
+        down, across, gamma = filters(decoder[0], w, "to_write")
+        colours = linear(decoder[0], w, "to_patch").reshape(2, 4, 3, 4)
+        canvas = canvas + torch.einsum("nkh,nkcl,nlw->nchw", down, colours, across) / gamma[:, None, None, None]
+    logits, found = network(image, y, noise)
+    assert torch.allclose(logits, canvas, atol=1e-4)
+    assert torch.allclose(found, cost, rtol=1e-4)
+
+
 def toy(count: int) -> dict[str, np.ndarray]:
     """Left or right half bright, as the condition says; the colour is nobody's to know."""
     draws = stream(0, "pictures")

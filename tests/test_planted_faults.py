@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from planted_faults import FAULTS, HELD_OUT, SOURCE, Fault, noticed
+from planted_faults import ALL, FAULTS, LAST_DAY, SOURCE, Fault, noticed
 
 
 def test_every_fault_can_be_planted() -> None:
     """The line that a fault replaces is still there, once; a fault that cannot be planted proves nothing."""
-    for fault in (*FAULTS, *HELD_OUT):
+    for fault in ALL:
         assert (SOURCE / fault.file).read_text().count(fault.old) == 1, fault.name
         assert fault.old != fault.new
-    assert len(FAULTS) + len(HELD_OUT) == 30
+    assert len({fault.name for fault in ALL}) == len(ALL) == 40
 
 
 @pytest.mark.parametrize("fault", [FAULTS[3], FAULTS[8], FAULTS[13]], ids=lambda fault: fault.name)
 def test_tests_notice(fault: Fault) -> None:
     assert noticed(fault, ("test_papers_as_printed.py",)) is not None
+
+
+def test_tests_notice_a_fault_of_draw() -> None:
+    assert noticed(LAST_DAY[2], ("test_papers_draw.py",)) is not None
 
 
 def test_what_changes_nothing_survives() -> None:

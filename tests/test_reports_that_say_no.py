@@ -19,6 +19,7 @@ import test_evaluation_attributes as of_heads
 import test_evaluation_clusters as of_clusters
 import test_evaluation_portrait as of_portraits
 import test_evaluation_verification as of_pairs
+from study_tiny import design_of
 from test_metrics_that_say_no import worse
 
 import mien.evaluation
@@ -43,6 +44,9 @@ from mien.evaluation.labels import AttributeLabels
 from mien.evaluation.portrait import Made
 from mien.evaluation.portrait_report import judge_portraits
 from mien.evaluation.report import Figure, Report, ReportProvenance, Section
+from mien.evaluation.study.design import REAL
+from mien.evaluation.study.results import study_report
+from mien.evaluation.study.simulate import Truth, simulate
 from mien.evaluation.verification import draw_pairs
 
 Planted = tuple[Report, Mapping[str, Report]]  # the sound one, and each plant's
@@ -57,7 +61,6 @@ ELSEWHERE = {
     "mien.evaluation.crowd.judge_crowd": "tests/test_metrics_that_say_no.py",
     "mien.evaluation.imagine.judge_imagine": "tests/test_metrics_that_say_no.py",
     "mien.evaluation.dataset.dataset_report": "`data report`: counts of a catalogue",
-    "mien.evaluation.study.results.study_report": "`study`: answers of people",
 }
 BESIDE = ("photo", "paper", "drawn from a normal", "shuffled labels")  # columns that others are read beside
 # Figures that describe a run or repeat a print: nothing is better or worse about them.
@@ -277,6 +280,21 @@ def rates() -> Planted:
     return told(0.5), {"learns nothing": told(1.0)}
 
 
+def studies() -> Planted:
+    """Answers of people: of such as tell every made face, and of such as call everything real."""
+    design, same = design_of(pool=24, trials_a_model=8), {"a": 0.0, "b": 0.0}
+
+    def told(truth: Truth) -> Report:
+        sessions = simulate(design, truth, 12, 3)
+        shown = np.zeros((8, 8, 3), np.uint8)
+        return study_report(
+            design, sessions, withdrawn=0, picture=lambda _: shown, provenance=NOWHERE, simulated=True, rounds=50
+        )
+
+    told_apart, leaning = Truth({"a": 2.5, "b": 1.5}), Truth(same, lean=1.2)
+    return told(Truth(same)), {"told apart": told(told_apart), "leaning": told(leaning)}
+
+
 PLANTS: Mapping[str, Callable[[], Planted]] = {
     "mien.evaluation.attributes.examine": heads,
     "mien.evaluation.age_sex.examine": judge_of_age_and_sex,
@@ -290,6 +308,7 @@ PLANTS: Mapping[str, Callable[[], Planted]] = {
     "mien.evaluation.experiments.tsne.tsne_report": clusters,
     "mien.evaluation.experiments.unfreezing.unfreezing_report": unfrozen,
     "mien.evaluation.experiments.verification.verification_report": pairs,
+    "mien.evaluation.study.results.study_report": studies,
 }
 
 
@@ -300,7 +319,7 @@ def figures_of(report: Report) -> dict[tuple[str, str], Figure]:
 def silent_figures(good: Report, plants: Mapping[str, Report]) -> list[str]:
     """The figures of a report that no plant makes clearly worse or, where neither side is better, moves."""
     planted, found = [figures_of(report) for report in plants.values()], []
-    real = {label: figure for (label, subject), figure in figures_of(good).items() if subject == "photo"}
+    real = {label: figure for (label, subject), figure in figures_of(good).items() if subject in ("photo", REAL)}
     for (label, subject), figure in figures_of(good).items():
         others = [table[label, subject] for table in planted if (label, subject) in table]
         if subject in BESIDE or label.startswith(SETTINGS):

@@ -16,6 +16,7 @@ from mien.attributes import NAMES
 from mien.core.images import sheet
 from mien.core.progress import OnStage, counted
 from mien.core.records import Float32Array, UInt8Image
+from mien.evaluation.detection import detects
 from mien.evaluation.features import IDENTITY, Judges
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section
@@ -56,6 +57,7 @@ class EditedFaces:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
+    lost: npt.NDArray[np.bool_]  # N: the cascades find no face, where they find one on the photo
     identity: Float32Array  # N D
     years: Float32Array  # N
     female: npt.NDArray[np.bool_]  # N
@@ -67,16 +69,18 @@ def judge_edits(
     provenance: ReportProvenance, on_stage: OnStage,
 ) -> Report:  # fmt: skip
     """Judge edits of ``photos`` (N S S 3) beside ``others`` (N S S 3), second photos of the same people."""
-    with counted(on_stage("edits judged"), 3 * len(photos) * (2 + len(edits))) as advance:
+    with counted(on_stage("edits judged"), len(photos) * (1 + 4 * (2 + len(edits)))) as advance:
+        known = detects(photos, progress=advance)
 
         def look(images: UInt8Image) -> _Seen:
             read = judges.estimate(images, advance)
             scores = judges.attributes(images, advance, races=False).scores
-            return _Seen(judges.identity(images, advance), read.ages_years, read.is_female, scores)
+            lost = known & ~detects(images, progress=advance)
+            return _Seen(lost, judges.identity(images, advance), read.ages_years, read.is_female, scores)
 
         own, second = look(photos), look(others)
         seen = [look(edit.images) for edit in edits]
-    figures = [*_identity(PHOTO, own, own, second)[1:]]
+    figures = _identity(PHOTO, own, own, second)
     for edit, one in zip(edits, seen, strict=True):
         figures += _identity(edit.subject, one, own, second)
     asked: list[Figure] = []
@@ -92,9 +96,10 @@ def judge_edits(
 
 
 IDENTITY_TEXT = (
-    f"Distance of dlib's features, one person under {SAME_PERSON}: of the edited photo to the photo itself, and to a "
-    "second photo of the person, beside what the unedited photo has to that one. Age and sex are part of who somebody "
-    "is, so a strong edit that costs nothing here did nothing."
+    "An edit in which the cascades find no face, though they find one on the photo, fails: it is nobody, and nothing "
+    f"in it is as asked. Distance of dlib's features, one person under {SAME_PERSON}: of the edited photo to the photo "
+    "itself, and to a second photo of the person, beside what the unedited photo has to that one. Age and sex are part "
+    "of who somebody is, so a strong edit that costs nothing here did nothing."
 )
 ASKED_TEXT = (
     "Years, sex and attributes as mien's judges read them, which no edit was made with. The judges err on photographs, "
@@ -107,13 +112,14 @@ STAYED_TEXT = (
 
 
 def _identity(subject: str, one: _Seen, own: _Seen, second: _Seen) -> list[Figure]:
-    found = []
+    kept = proportion(int((~one.lost).sum()), len(one.lost))
+    found = [_figure(kept, "7cascades", "a face is found, as on the photo (cascades)", subject, unit="%")]
     for label, beside in (("the photo itself", own), ("the second photo", second)):
         apart = np.linalg.norm(one.identity - beside.identity, axis=1)
-        share = proportion(int((apart < SAME_PERSON).sum()), len(apart))
+        share = proportion(int(((apart < SAME_PERSON) & ~one.lost).sum()), len(apart))
         found.append(_figure(share, IDENTITY, f"one person with {label}", subject, unit="%"))
         found.append(_figure(mean_interval(apart), IDENTITY, f"distance to {label}, mean", subject, better="lower"))
-    return found if subject != PHOTO else [found[0], *found[2:]]
+    return found if subject != PHOTO else found[3:]
 
 
 def _obeyed(edit: EditedFaces, one: _Seen, own: _Seen) -> list[Figure]:
@@ -127,14 +133,14 @@ def _obeyed(edit: EditedFaces, one: _Seen, own: _Seen) -> list[Figure]:
             _figure(mean_interval(before), "judge", "years off before the edit, mean", subject, better=""),
         ]
     if asked.other_sex:
-        right = int((one.female == ~edit.male).sum())
+        right = int(((one.female == ~edit.male) & ~one.lost).sum())
         found.append(_figure(proportion(right, count), "judge", "of the sex asked for", subject, unit="%"))
     elif not asked.attribute:
-        kept = int((one.female == own.female).sum())
+        kept = int(((one.female == own.female) & ~one.lost).sum())
         found.append(_figure(proportion(kept, count), "judge", "sex read as on the photo", subject, unit="%"))
     if asked.attribute:
         place = NAMES.index(asked.attribute)
-        right = int(((one.scores[:, place] > 0.5) == edit.there).sum())
+        right = int((((one.scores[:, place] > 0.5) == edit.there) & ~one.lost).sum())
         was = int(((own.scores[:, place] > 0.5) == edit.there).sum())
         found += [
             _figure(proportion(right, count), "judge", "attribute as asked", subject, unit="%"),
@@ -178,6 +184,6 @@ def _sheet(photos: UInt8Image, edits: Sequence[EditedFaces]) -> ReportPicture:
 def _summary(edits: Sequence[EditedFaces], seen: Sequence[_Seen], own: _Seen) -> str:
     parts = []
     for edit, one in zip(edits, seen, strict=True):
-        same = float((np.linalg.norm(one.identity - own.identity, axis=1) < SAME_PERSON).mean())
+        same = float(((np.linalg.norm(one.identity - own.identity, axis=1) < SAME_PERSON) & ~one.lost).mean())
         parts.append(f"{edit.subject}: {same:.0%} one person, {one.years.mean():.0f} years")
     return f"{len(own.years)} people. " + "; ".join(parts) + "."

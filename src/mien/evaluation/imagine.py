@@ -22,9 +22,10 @@ from mien.core.records import Float32Array, UInt8Image
 from mien.core.seeding import stream
 from mien.evaluation import crowd_likeness
 from mien.evaluation.crowd import MEMORY_SAMPLES, judge_faces
-from mien.evaluation.crowd_judged import JudgedFaces, Memory, slug_of
+from mien.evaluation.crowd_judged import Memory, slug_of
 from mien.evaluation.faces import Faces
-from mien.evaluation.features import IDENTITY, Judges, unknown_labels
+from mien.evaluation.features import Judges, unknown_labels
+from mien.evaluation.imagine_mean import controls, from_mean
 from mien.evaluation.imagine_sets import AttributeSet, obeyed
 from mien.evaluation.imagine_variety import MethodPredictions, RealPairs, figure_of, real_pairs, sheet_identity, variety
 from mien.evaluation.metrics import metric_name
@@ -80,12 +81,13 @@ def judge_imagine(
     sheets = {
         one.name: sheet_identity(one.name, one.sheets, judges, on_stage) for one in methods if one.sheets is not None
     }
+    mean_face = np.rint(np.mean(real.other_half.crops, axis=0, dtype=np.float64)).astype(np.uint8)
     parts = (
+        crowd_likeness.detection({name: one.judged for name, one in answers.items()}, {}),
         _wanted(answers, sets),
         _attributes(answers, sets),
-        crowd_likeness.detection({name: one.judged for name, one in answers.items()}, {}),
         variety(answers, sets, other, [real_pairs(one, judges, on_stage) for one in real.alike], sheets),
-        _from_mean(answers, real.other_half, other),
+        from_mean(answers, mean_face, controls(mean_face, judges, on_stage)),
         crowd_likeness.likeness(whole, other, k=3),
         crowd_likeness.memory(memories, None, {}),
         *_speed(methods),
@@ -101,9 +103,11 @@ def _answers(made: MadeFaces, judges: Judges, on_stage: OnStage) -> MethodPredic
     with counted(on_stage(f"{made.name}: attributes"), len(flat)) as on_advance:
         found = judges.attributes(flat, on_advance, races=False).found
     identity = judged.identity.astype(np.float64)
+    seen = np.ones_like(judged.detected) if made.name == "real" else judged.detected  # a photograph shows a face
     return MethodPredictions(
         made.places,
         made.crops,
+        seen.reshape(samples, descriptions).T,
         found.reshape(samples, descriptions, -1).swapaxes(0, 1),
         identity.reshape(samples, descriptions, -1).swapaxes(0, 1),
         judged,
@@ -112,8 +116,14 @@ def _answers(made: MadeFaces, judges: Judges, on_stage: OnStage) -> MethodPredic
 
 def _shares(one: MethodPredictions, sets: Sequence[AttributeSet], shift: int = 0) -> Float64Array:
     """P: the share of the wanted attributes of each description found on its faces, or on those ``shift`` away."""
-    hits = obeyed(np.roll(one.found, shift, 0), [sets[place] for place in one.places])
+    hits = _hits(one, sets, shift)
     return np.array([answer.mean() for answer in hits])
+
+
+def _hits(one: MethodPredictions, sets: Sequence[AttributeSet], shift: int = 0) -> list[BoolArray]:
+    """For each of P descriptions whether each face has each attribute (K W). What shows no face has none."""
+    hits = obeyed(np.roll(one.found, shift, 0), [sets[place] for place in one.places])
+    return [answer & face[:, None] for answer, face in zip(hits, np.roll(one.face, shift, 0), strict=True)]
 
 
 def ratio_interval(made: Float64Array, real: Float64Array, *, rounds: int = 500) -> Interval:
@@ -145,11 +155,11 @@ def _wanted(answers: Mapping[str, MethodPredictions], sets: Sequence[AttributeSe
     return Section(
         "Are they what was asked for?",
         "The share of the wanted attributes of a description that the judge of attributes finds on its faces, mean "
-        "over descriptions (bootstrap intervals over them). The judge learned from pixels of real faces and shares "
-        "nothing with the features that the faces were made from. It misses attributes of photographs, too: read the "
-        "shares beside the real ones, and beside the share in which the attributes of another description are found on "
-        "the same faces, which is what common attributes give to a method that does not listen. Nothing is asked for "
-        "that one of the methods cannot be told.",
+        "over descriptions (bootstrap intervals over them). A picture in which the cascades find no face has none. The "
+        "judge learned from pixels of real faces and shares nothing with the features that the faces were made from. "
+        "It misses attributes of photographs, too: read the shares beside the real ones, and beside the share in which "
+        "the attributes of another description are found on the same faces, which is what common attributes give to a "
+        "method that does not listen. Nothing is asked for that one of the methods cannot be told.",
         tuple(figures),
     )
 
@@ -159,7 +169,7 @@ def _attributes(answers: Mapping[str, MethodPredictions], sets: Sequence[Attribu
     counts: dict[str, dict[tuple[str, bool], list[float]]] = {}
     for name, one in answers.items():
         asked = [sets[place] for place in one.places]
-        for described, hits in zip(asked, obeyed(one.found, asked), strict=True):
+        for described, hits in zip(asked, _hits(one, sets), strict=True):
             for share, pair in zip(hits.mean(0), described.wanted.items(), strict=True):
                 counts.setdefault(name, {}).setdefault(pair, []).append(float(share))
     order = sorted(counts["real"], key=lambda pair: (-len(counts["real"][pair]), NAMES.index(pair[0])))
@@ -173,30 +183,6 @@ def _attributes(answers: Mapping[str, MethodPredictions], sets: Sequence[Attribu
         "Attribute by attribute",
         "The share of faces on which the judge finds the attribute, of those whose description has it.",
         tables=(ReportTable(columns, tuple(rows)),),
-    )
-
-
-def _from_mean(answers: Mapping[str, MethodPredictions], other_half: Faces, other: JudgedFaces) -> Section:
-    """(d) How far from the mean face?"""
-    mean_crop = np.mean(other_half.crops, axis=0, dtype=np.float64)
-    mean_identity = other.identity.astype(np.float64).mean(0)
-    figures = []
-    for name, one in answers.items():
-        flat = one.crops.reshape(-1, *one.crops.shape[2:])
-        pixels = np.array([np.sqrt(np.mean((crop - mean_crop) ** 2)) / 255 for crop in flat])
-        apart = np.linalg.norm(one.identity - mean_identity, axis=2)
-        for key, space, label, values in (
-            ("from-mean", "pixels", "distance from the mean face, pixels", pixels.reshape(apart.shape)),
-            ("from-mean", IDENTITY, "distance from the mean face, identity", apart),
-        ):
-            interval = mean_interval(values.mean(1))
-            figures.append(figure_of(key, space, label, name, interval, "", "near the real one"))
-    return Section(
-        "How far from the mean face?",
-        'The paper says of its own faces: "each resultant image is very close to the mean image". Here is how far each '
-        "face is from the mean of as many real faces: root mean square over pixels, in shares of the range, and in "
-        "dlib's features. Noise is far away in pixels, too.",
-        tuple(figures),
     )
 
 

@@ -53,7 +53,9 @@ def judged(request: ImagineEvaluation, on_stage: OnStage) -> Report:
         methods += drawn_methods(request.draw, papers, chosen, real.own.crops, samples, seed, on_stage)
     if request.slow:
         some, own = chosen[: request.slow], real.own.crops[: request.slow]
-        methods += slow_methods(some, own, request.mixture, request.slow_steps, seed, request.out / KEPT, on_stage)
+        methods += slow_methods(
+            some, own, request.slow_methods, request.mixture, request.slow_steps, seed, request.out / KEPT, on_stage
+        )
     provenance = replace(
         about,
         model=f"{makes.version}; the paper's mixture: {papers_about.get('version')}",

@@ -7,7 +7,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,14 @@ KEPT = "pictures"  # a directory in that of the report
 def slow_methods(
     chosen: Sequence[AttributeSet],
     own: UInt8Image,
+    wanted: Collection[str],
     mixture: Path | None,
     steps: int | None,
     seed: int,
     kept: Path,
     on_stage: OnStage,
 ) -> list[MadeFaces]:
-    """The paper's methods that optimise pictures, each with its settings, and with ours, which have an anchor.
+    """The ``wanted`` methods of the paper that optimise pictures, with its settings, and with ours, which are anchored.
 
     Picture k of description p is picture p * K + k of `mien imagine WORDS --method ... --seed`; ``own`` (P S S 3) are
     the photographs described, whose activations are inverted. What was made lies in the directory ``kept`` and is read
@@ -50,7 +51,7 @@ def slow_methods(
     return [
         made
         for settings, added in (("paper", ""), ("mien", ", anchored"))
-        for made in _with_settings(settings, added, chosen, own, mixture, steps, seed, kept, on_stage)
+        for made in _with_settings(settings, added, chosen, own, wanted, mixture, steps, seed, kept, on_stage)
     ]
 
 
@@ -59,6 +60,7 @@ def _with_settings(
     added: str,
     chosen: Sequence[AttributeSet],
     own: UInt8Image,
+    wanted: Collection[str],
     mixture: Path | None,
     steps: int | None,
     seed: int,
@@ -91,7 +93,7 @@ def _with_settings(
         (f"paper (visualise{added})", "visualise", classes, 1, WHOLE_CROP, visualiser.version),
     )
     found = []
-    for name, method, make, each, frame, version in ways:
+    for name, method, make, each, frame, version in (way for way in ways if way[1] in wanted):
         key = json.dumps([method, each, own.shape[1], seed, config.model_dump(), version])
 
         def file(places: range, key: str = key, method: str = method, each: int = each) -> Path:

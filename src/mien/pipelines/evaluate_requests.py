@@ -14,6 +14,7 @@ JUDGES = ("mien", "attributes")
 ENCODERS = ("facenet", "vgg-face")
 SPLITS = ("train", "validation", "test")
 AGES, ATTRIBUTES = (20.0, 40.0, 60.0, 75.0), ("Smiling", "Eyeglasses")  # of edits
+SLOW_METHODS = ("mixture", "invert", "visualise")  # that optimise pictures
 SLOW_STEPS = 60  # of 150 of our settings: the activations are nearly as near, in two fifths of the time
 QUICK = {True: "yes: too few faces to quote", False: "no"}
 
@@ -145,6 +146,7 @@ class ImagineEvaluation(ReportRequest):
     sets: int = 300  # descriptions
     samples: int = 4  # faces for each
     slow: int = 0  # descriptions of which the methods that optimise pictures are judged
+    slow_methods: tuple[str, ...] = SLOW_METHODS
     slow_steps: int | None = None  # of those methods
     weights: Path | None = None  # of `mien train mixture`
     decoder: Path | None = None  # of `mien train crowd`
@@ -155,8 +157,14 @@ class ImagineEvaluation(ReportRequest):
 
     def check(self) -> None:
         """See ``ReportRequest``."""
+        for method in self.slow_methods:
+            if method not in SLOW_METHODS:
+                raise RequestError(f"--slow-method: '{method}' given; allowed: {', '.join(SLOW_METHODS)}")
         if not self.slow:
-            for option, value in (("--slow-steps", self.slow_steps), ("--mixture", self.mixture)):
+            some = " ".join(self.slow_methods) if self.slow_methods != SLOW_METHODS else None
+            for option, value in (
+                ("--slow-steps", self.slow_steps), ("--slow-method", some), ("--mixture", self.mixture),
+            ):  # fmt: skip
                 if value is not None:
                     raise RequestError(f"{option}: {value} given; only --slow uses it")
         ReportRequest.check(self)

@@ -169,6 +169,10 @@ def imagine(
             min=0,
         ),
     ] = 0,
+    slow_method: Annotated[
+        list[str] | None,
+        typer.Option(help="With --slow: mixture, invert or visualise; may be given again.", show_default="all three"),
+    ] = None,
     slow_steps: Annotated[
         int | None,
         typer.Option(help="With --slow: steps of those methods, at most.", min=1, show_default="400; ours 60"),
@@ -188,10 +192,11 @@ def imagine(
 ) -> None:
     """Judge faces made from words: attributes, detection, variety, distance from the mean, memorisation."""
     from mien.pipelines.evaluate import evaluate_imagine
-    from mien.pipelines.evaluate_requests import ImagineEvaluation
+    from mien.pipelines.evaluate_requests import SLOW_METHODS, ImagineEvaluation
 
     request = ImagineEvaluation(
-        data=data, out=out, force=force, sets=sets, samples=samples, slow=slow, slow_steps=slow_steps, weights=weights,
+        data=data, out=out, force=force, sets=sets, samples=samples, slow=slow,
+        slow_methods=tuple(dict.fromkeys(slow_method or SLOW_METHODS)), slow_steps=slow_steps, weights=weights,
         decoder=decoder, mixture=mixture, draw=draw, seed=seed, quick=quick,
     )  # fmt: skip
     report(evaluate_imagine, request)
