@@ -33,7 +33,7 @@ demo: $(VENV)/.runtime  ## Install mien and make a sheet of 64 labelled faces (u
 
 test: lint models  ## Set up everything, then ruff, mypy and the whole test suite.
 	OMP_NUM_THREADS=1 MIEN_REQUIRE_MODELS=$(MODELS_REQUIRED) COVERAGE_CORE=$(COVERAGE_CORE) \
-		$(BIN)/python -m pytest -n $(TEST_WORKERS) $(COVERAGE) $(PYTEST_ARGS)
+		$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(COVERAGE) $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## ruff and mypy, changing nothing.
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ import numpy as np
 
 from mien.attributes.age_sex import AgeSexJudge
 from mien.core.checkpoints import load_weights, save_weights
-from mien.core.contract import requests_for
+from mien.core.contract import make, requests_for
 from mien.core.records import Labels, UInt8Image
 from mien.evaluation.detection import detection_rate
 from mien.evaluation.faces import Faces, dataset_rows, read_faces, shuffled
@@ -31,7 +31,7 @@ AGES = tuple(range(2, 93, 6))
 
 def faces_of(crowd: MienCrowd, labels: Sequence[Labels], seed: int) -> UInt8Image:
     """The images of one face for each of ``labels``."""
-    return np.stack([face.image for face in crowd.make(requests_for(labels, seed))])
+    return np.stack([face.image for face in make(crowd, requests_for(labels, seed))])
 
 
 def with_sampling(crowd: MienCrowd, sampling: SamplingConfig) -> MienCrowd:

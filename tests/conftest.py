@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +18,9 @@ from typing import Any
 import browsing
 import hypothesis
 import platformdirs
+import processes
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner, Result
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -35,11 +36,14 @@ RERUNS = 2  # of a test in the browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test in the browser that waited in vain is run again, and the summary says so.
+    """Files with slow tests come first: no worker is left with one when the others have ended.
 
+    A test in the browser that waited in vain is run again, and the summary says so.
     Gradio (6.31) loses the answer of an event now and then when its stream of answers is just being closed; a page then
     waits for ever. Only such waits are run again: what is wrong on a page fails at once.
     """
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in slow)
     for item in items:
         if item.get_closest_marker("browser") is not None:
             item.add_marker(pytest.mark.flaky(reruns=RERUNS, only_rerun="Timeout.*exceeded"))
@@ -100,13 +104,20 @@ def made_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     With them lie ``manifest.jsonl`` (``file, sex, age``) and ``labels.csv``, which the source ``folder`` reads. They
     stand in for photographs wherever a test needs a face: no photograph of a person is in the repository.
     """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made-faces"  # one for all workers
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            _make_faces(folder.with_name("faces-in-the-making")).rename(folder)
+    return folder
+
+
+def _make_faces(folder: Path) -> Path:
     import mien
     from mien.core.images import write_png
     from mien.core.records import Sex
 
-    if not (CHECKOUT / "src" / "mien" / "weights" / "crowd-mien.safetensors").is_file():
-        pytest.skip("no faces to test with: src/mien/weights/crowd-mien.safetensors is not there yet")
-    folder = tmp_path_factory.mktemp("made-faces")
+    folder.mkdir(exist_ok=True)
     crowd = mien.load("crowd", preset="mien")
     rows: list[dict[str, object]] = []
     sexes: tuple[Sex, ...] = ("female", "male")
@@ -122,23 +133,18 @@ def made_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the real command line in a process of its own: ``cli("crowd", "--count", 4, cwd=..., env={...})``."""
+def cli() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Run the command line in a process of its own: ``cli("crowd", "--count", 4, cwd=..., env={...})``."""
+    nursery = processes.Nursery()
 
     def run(
         *words: object, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mien", *map(str, words)],
-            cwd=cwd,
-            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **(env or {})}
+        return nursery.run([str(word) for word in words], cwd, environment, timeout)
 
-    return run
+    yield run
+    nursery.close()
 
 
 @pytest.fixture(scope="session")

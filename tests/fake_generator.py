@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
+from torch import Tensor
 
 from mien.core.contract import WHOLE_CROP, FaceRequest, complete
-from mien.core.records import MadeFace
+from mien.core.images import to_tensor
+from mien.core.limits import check_size
+from mien.core.records import Labels, UInt8Image
 from mien.core.seeding import sample_generator
 
 
@@ -22,16 +26,21 @@ class FakeGenerator:
     frame: tuple[float, float, float] = WHOLE_CROP
     look: str = "studio"
 
-    def looking(self, look: str) -> FakeGenerator:
+    def looking(self, look: str) -> Self:
         """The same discs in negative."""
         return self if look == self.look else replace(self, look=look, version=f"{self.version}-{look}")
 
-    def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
-        """One disc for each request, in order."""
-        return [self._one(request) for request in requests]
+    def at(self, size_px: int | None) -> Self:
+        """There is one size."""
+        check_size(size_px, (self.size_px,))
+        return self
 
-    def _one(self, request: FaceRequest) -> MadeFace:
-        labels = complete(request, (10.0, 80.0))
+    def draw(self, requests: Sequence[FaceRequest]) -> tuple[Tensor, list[Labels]]:
+        """One disc for each request, in order."""
+        labels = [complete(request, (10.0, 80.0)) for request in requests]
+        return to_tensor(np.stack([self._one(*pair) for pair in zip(requests, labels, strict=True)])), labels
+
+    def _one(self, request: FaceRequest, labels: Labels) -> UInt8Image:
         size = self.size_px
         image = sample_generator(request.seed, request.index).integers(0, 60, (size, size, 3)).astype(np.uint8)
         across, down = np.meshgrid(np.arange(size), np.arange(size))
@@ -40,4 +49,4 @@ class FakeGenerator:
         image[disc] += np.array([180, 120, 60] if labels.sex == "female" else [60, 120, 180], np.uint8)
         if self.look != "studio":
             image = 255 - image
-        return MadeFace(image, labels, request.seed, request.index, self.name, self.version)
+        return image

@@ -6,10 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
+import torch
 from fake_generator import FakeGenerator
 from imagine_tiny import tiny_density
 
@@ -30,8 +31,11 @@ class Squares:
 
     version, size_px = "1", 8
 
-    def draw(self, features: Any, requests: Any, styles: Any = None) -> list[Any]:
-        return [np.full((8, 8, 3), 9, np.uint8) for _ in requests]
+    def at(self, size_px: int | None) -> Self:
+        return self
+
+    def draw(self, features: Any, requests: Any, styles: Any = None) -> torch.Tensor:
+        return torch.full((len(requests), 3, 8, 8), -0.9)
 
 
 @pytest.fixture(scope="module")

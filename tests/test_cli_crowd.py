@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from crowd_tiny import VERSION, tiny_crowd, write_tiny_weights
+from torch import Tensor
 
 import mien.apps.cli as command_line
 from mien.core.contract import FaceRequest
@@ -19,7 +20,7 @@ from mien.core.errors import RequestError
 from mien.core.files import stage_bytes
 from mien.core.images import caption
 from mien.core.photos import png_texts, read_photo
-from mien.core.records import MadeFace
+from mien.core.records import Labels
 from mien.generators.crowd.mien import MienCrowd
 from mien.generators.crowd.sampler import Crowd
 from mien.pipelines.request import parse_ages
@@ -132,13 +133,13 @@ def test_faces_are_overwritten_only_by_force(run: Run, weights: Path, tmp_path: 
 def test_an_interrupted_run_names_what_lies_there(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def make(self: MienCrowd, requests: Sequence[FaceRequest]) -> list[MadeFace]:
+    def draw(self: MienCrowd, requests: Sequence[FaceRequest]) -> tuple[Tensor, list[Labels]]:
         if requests[0].index >= 64:
             raise KeyboardInterrupt
         return whole(self, requests)
 
-    whole = MienCrowd.make
-    monkeypatch.setattr(MienCrowd, "make", make)
+    whole = MienCrowd.draw
+    monkeypatch.setattr(MienCrowd, "draw", draw)
     assert run("crowd", "--count", 99, "--seed", 4, "--weights", weights, "--out", tmp_path)[0] != 0
     assert [row["file"] for row in rows_of(tmp_path)] == sorted(path.name for path in tmp_path.glob("*.png"))
     assert len(rows_of(tmp_path)) == 64

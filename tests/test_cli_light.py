@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
+import processes
 import pytest
 
+Run = Callable[[str], "subprocess.CompletedProcess[str]"]
+
 HEAVY = ("torch", "cv2", "scipy", "polars", "pyarrow", "sklearn", "matplotlib", "cleanlab", "fastapi", "gradio")
-SCRIPT = f"""
-import atexit, sys
-atexit.register(lambda: sys.stdout.write("loaded: " + " ".join(m for m in {HEAVY!r} if m in sys.modules)))
-from mien.apps.cli import main
-main()
-"""
 REPORTS = ("evaluate crowd", "evaluate judge", "evaluate attributes", "evaluate imagine", "evaluate portrait",
            *(f"experiment {name}" for name in ("distribution", "tsne", "activations", "verification", "unfreezing",
                                                "likeness", "ablation")))  # fmt: skip
@@ -48,12 +47,23 @@ REFUSED = {
 LISTED = ("--version", "--help", "attributes", "models list", "evaluate crowd --help")
 
 
-def run(words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", SCRIPT, *words.split()], capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A command in a process that has loaded no more than the command line; at its end it tells what it loaded."""
+    folder = tmp_path_factory.mktemp("telling")
+    (folder / "telling.py").write_text(
+        "import atexit, sys\n"
+        f"heavy = {HEAVY!r}\n"
+        "tell = lambda: sys.stdout.write('loaded: ' + ' '.join(m for m in heavy if m in sys.modules))\n"
+        "atexit.register(tell)\n"
+    )
+    nursery = processes.Nursery(["mien.apps.cli", "telling"], {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])})
+    yield lambda words: nursery.run(words.split(), None, os.environ, 60)
+    nursery.close()
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_a_refusal_is_one_line_and_loads_nothing_heavy(words: str) -> None:
+def test_a_refusal_is_one_line_and_loads_nothing_heavy(run: Run, words: str) -> None:
     done = run(words)
     assert REFUSED[words] in done.stderr, done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
@@ -62,7 +72,7 @@ def test_a_refusal_is_one_line_and_loads_nothing_heavy(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", LISTED)
-def test_a_listing_loads_nothing_heavy(words: str) -> None:
+def test_a_listing_loads_nothing_heavy(run: Run, words: str) -> None:
     done = run(words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("loaded: ")
@@ -71,7 +81,7 @@ def test_a_listing_loads_nothing_heavy(words: str) -> None:
 @pytest.mark.parametrize(
     "words", ["portrait NOWHERE.jpg --out OUT", "describe NOWHERE.jpg", "describe NOWHERE.jpg --json"]
 )
-def test_photos_that_cannot_be_read_load_no_network(words: str) -> None:
+def test_photos_that_cannot_be_read_load_no_network(run: Run, words: str) -> None:
     done = run(words)
     assert "mien: NOWHERE.jpg: cannot be read (No such file or directory)\n" in done.stderr
     assert done.returncode == 1

@@ -18,6 +18,7 @@ import mien.datasets.features
 import mien.datasets.patches
 import mien.faces.encoder
 from mien.core.errors import RequestError, TrainingError
+from mien.core.images import to_tensor
 from mien.core.seeding import stream
 from mien.datasets.patches import Detailed
 from mien.generators.enlarger import Enlarger
@@ -69,7 +70,7 @@ def test_a_run_its_weights_and_one_that_goes_on(cli_here: Run, small: tuple[str,
     done = cli_here(*words, "--out", str(first), "--steps", "2")
     assert done.exit_code == 0, done.output
     enlarger = Enlarger.load(first / "weights.safetensors")
-    assert enlarger.enlarge(np.zeros((1, 16, 16, 3), np.uint8)).shape == (1, 32, 32, 3)
+    assert enlarger.enlarge(torch.zeros(1, 3, 16, 16)).shape == (1, 3, 32, 32)
     assert list((first / "previews").iterdir())
 
     again = cli_here(*words, "--out", str(first), "--steps", "2")
@@ -110,6 +111,6 @@ def test_the_painters_finisher_learns_from_photographs_that_it_paints_over(
     assert np.load(next(run.glob("drawn-*.npy"))).shape == (2, 128, 128, 3)
     enlarger = Enlarger.load(run / "weights.safetensors")
     assert enlarger.network.config.fine_channels > 0
-    assert enlarger.enlarge(painted[:1]).shape == (1, 256, 256, 3)
+    assert enlarger.enlarge(to_tensor(painted[:1])).shape == (1, 3, 256, 256)
     refused = cli_here("train", "enlarger", "--preset", "painter", *words, "--out", str(run), "--set", "crowd=x")
     assert "crowd" in str(refused.exception)

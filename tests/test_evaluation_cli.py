@@ -112,9 +112,9 @@ def test_a_peer_is_judged_on_requests_that_both_can_answer(cli_here, dataset, fa
     class Knows10To50(FakeGenerator):
         ages_years = (10.0, 50.0)
 
-        def make(self, requests):
+        def draw(self, requests):
             asked.setdefault(self.name, []).extend(request.labels.age_years for request in requests)
-            return FakeGenerator.make(self, requests)
+            return FakeGenerator.draw(self, requests)
 
     class KnowsAll(Knows10To50):
         ages_years = (1.0, 100.0)

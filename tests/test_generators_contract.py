@@ -138,7 +138,7 @@ def test_one_person_is_redrawn_by_either_renderer(made: Callable[[], Imagine]) -
     features = np.zeros(len(makes.density.frame.mean))
     photo = stream(1, "photo").integers(0, 256, (32, 32, 3), np.uint8)
     pictures = makes.redrawn(Condition({"Male": True}), features, requests, photo, 0.3)
-    assert [picture.shape for picture in pictures] == [(32, 32, 3)] * 2
+    assert pictures.shape == (2, 3, 32, 32)
     assert not np.array_equal(pictures[0], pictures[1])
     alone = makes.redrawn(Condition({"Male": True}), features, requests[1:], photo, 0.3)[0]
     assert np.array_equal(alone, pictures[1])

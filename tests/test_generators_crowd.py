@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mien.core import contract
 from mien.core.checkpoints import load_weights, save_weights
-from mien.core.contract import FaceRequest, requests_for
+from mien.core.contract import FaceRequest, make, requests_for
 from mien.core.errors import RequestError, WeightsError
 from mien.core.limits import age_range
 from mien.core.records import Labels
@@ -60,7 +60,7 @@ def test_faces_come_in_order_with_their_labels(crowd: Crowd) -> None:
         assert (face.image.shape, face.image.dtype) == ((size, size, 3), np.uint8)
         assert face.labels.sex in ("female", "male")
         assert 15 <= (face.labels.age_years or 0) <= 75
-    assert crowd.generator.make([]) == []
+    assert make(crowd.generator, []) == []
 
 
 def test_a_face_is_the_same_whatever_count_first_and_batch(crowd: Crowd) -> None:
@@ -79,8 +79,8 @@ def test_a_face_is_the_same_whatever_count_first_and_batch(crowd: Crowd) -> None
 def test_order_and_neighbours_do_not_change_a_face(order: list[int], count: int) -> None:
     labels = [Labels("female" if k % 2 else "male", 20.0 + k) for k in range(24)]
     requests = requests_for(labels, seed=8)
-    whole = WHOLE.setdefault("faces", MIEN.make(requests))
-    for place, face in zip(order, MIEN.make([requests[k] for k in order[:count]]), strict=False):
+    whole = WHOLE.setdefault("faces", make(MIEN, requests))
+    for place, face in zip(order, make(MIEN, [requests[k] for k in order[:count]]), strict=False):
         assert np.array_equal(face.image, whole[place].image)
 
 
@@ -133,8 +133,8 @@ def test_the_paper_refuses_labels_that_it_was_never_told() -> None:
 def test_calibrated_ages_are_asked_of_the_density_but_told_as_asked() -> None:
     sampling = CONFIG.sampling.model_copy(update={"ages_asked": (0.0, 50.0, 100.0), "ages_given": (0.0, 60.0, 100.0)})
     calibrated = MienCrowd(MIEN.decoder, MIEN.density, CONFIG.model_copy(update={"sampling": sampling}), VERSION)
-    (found,) = calibrated.make([FaceRequest(1, 0, Labels("male", 50.0))])
-    (expected,) = MIEN.make([FaceRequest(1, 0, Labels("male", 60.0))])
+    (found,) = make(calibrated, [FaceRequest(1, 0, Labels("male", 50.0))])
+    (expected,) = make(MIEN, [FaceRequest(1, 0, Labels("male", 60.0))])
     assert np.array_equal(found.image, expected.image)
     assert found.labels.age_years == 50.0
 
@@ -142,7 +142,7 @@ def test_calibrated_ages_are_asked_of_the_density_but_told_as_asked() -> None:
 def test_without_temperature_and_grain_chance_is_gone() -> None:
     sampling = CONFIG.sampling.model_copy(update={"temperature": 0.0, "grain": 0.0})
     mean = MienCrowd(MIEN.decoder, MIEN.density, CONFIG.model_copy(update={"sampling": sampling}), VERSION)
-    one, other = mean.make([FaceRequest(1, 0, Labels("male", 50.0)), FaceRequest(2, 16, Labels("male", 50.0))])
+    one, other = make(mean, [FaceRequest(1, 0, Labels("male", 50.0)), FaceRequest(2, 16, Labels("male", 50.0))])
     assert np.array_equal(one.image, other.image)
 
 

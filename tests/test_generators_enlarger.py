@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 from crowd_tiny import tiny_crowd, write_tiny_weights
-from fake_generator import FakeGenerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagine_tiny import write_tiny_density
+from test_generators_paper import small_paper_crowd
 
 from mien.core.checkpoints import WEIGHTS, save_weights
-from mien.core.contract import Generator
+from mien.core.contract import Generator, make, requests_for
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_photos, to_tensor
+from mien.core.records import Labels
 from mien.core.seeding import stream
 from mien.generators.crowd.sampler import Crowd
-from mien.generators.enlarged import EnlargedGenerator, generator_at
 from mien.generators.enlarger import MODEL, Enlarger, EnlargerConfig, EnlargerNetwork, bicubic
 from mien.generators.imagine.mien import Imagine
 
@@ -34,17 +34,17 @@ def network(trained: bool = True) -> EnlargerNetwork:
     return made
 
 
-def photos(count: int = 3, size: int = 16) -> np.ndarray:
-    return stream(0, "photos").integers(0, 256, (count, size, size, 3)).astype(np.uint8)
+def pictures(count: int = 3, size: int = 16) -> torch.Tensor:
+    return to_tensor(stream(0, "photos").integers(0, 256, (count, size, size, 3)).astype(np.uint8))
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 9).map(lambda n: 2 * n), st.integers(1, 9).map(lambda n: 2 * n))
 def test_twice_the_size_and_bicubic_before_it_has_learned(height: int, width: int) -> None:
-    small = stream(1, "photos").integers(0, 256, (1, height, width, 3)).astype(np.uint8)
+    small = to_tensor(stream(1, "photos").integers(0, 256, (1, height, width, 3)).astype(np.uint8))
     made = Enlarger(network(trained=False), "0").enlarge(small)
-    assert made.shape == (1, 2 * height, 2 * width, 3)
-    assert (made == to_photos(bicubic(to_tensor(small)))).all()
+    assert made.shape == (1, 3, 2 * height, 2 * width)
+    assert (made - bicubic(small)).abs().max() < 1e-5
 
 
 def test_bicubic_keeps_places_and_greys() -> None:
@@ -57,18 +57,18 @@ def test_bicubic_keeps_places_and_greys() -> None:
 
 def test_a_picture_is_the_same_alone_and_among_others() -> None:
     enlarger = Enlarger(network(), "1")
-    small = photos(3)
+    small = pictures(3)
     together = enlarger.enlarge(small)
     assert (together != Enlarger(network(trained=False), "0").enlarge(small)).any()  # it does something
     assert (enlarger.enlarge(small) == together).all()
     assert (enlarger.enlarge(small[1:2])[0] == together[1]).all()
-    assert enlarger.enlarge(small[:0]).shape == (0, 32, 32, 3)
+    assert enlarger.enlarge(small[:0]).shape == (0, 3, 32, 32)
 
 
-@pytest.mark.parametrize("shape", [(1, 15, 16, 3), (16, 16, 3)])
+@pytest.mark.parametrize("shape", [(1, 3, 15, 16), (3, 16, 16)])
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(RequestError, match="the enlarger wants N H W 3 with even H and W"):
-        Enlarger(network(), "1").enlarge(np.zeros(shape, np.uint8))
+    with pytest.raises(RequestError, match="the enlarger wants N 3 H W with even H and W"):
+        Enlarger(network(), "1").enlarge(torch.zeros(shape))
 
 
 def test_weights_come_back(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_weights_come_back(tmp_path: Path) -> None:
     save_weights(path, made.state_dict(), about | {"config": TINY.model_dump(mode="json")})
     loaded = Enlarger.load(path)
     assert loaded.version == "enlarger-7k"
-    assert (loaded.enlarge(photos()) == Enlarger(made, "").enlarge(photos())).all()
+    assert (loaded.enlarge(pictures()) == Enlarger(made, "").enlarge(pictures())).all()
     save_weights(path, made.state_dict(), about)
     with pytest.raises(WeightsError, match="no 'config'"):
         Enlarger.load(path)
@@ -85,8 +85,7 @@ def test_weights_come_back(tmp_path: Path) -> None:
 
 def test_the_packaged_enlarger_is_small() -> None:
     assert (WEIGHTS / f"{MODEL}.safetensors").stat().st_size < 1.5e6
-    face = np.zeros((1, 128, 128, 3), np.uint8)
-    assert Enlarger.load().enlarge(face).shape == (1, 256, 256, 3)
+    assert Enlarger.load().enlarge(torch.zeros(1, 3, 128, 128)).shape == (1, 3, 256, 256)
 
 
 def test_a_crowd_has_two_sizes_and_the_small_one_stays_as_it_is() -> None:
@@ -109,13 +108,20 @@ def test_a_crowd_has_two_sizes_and_the_small_one_stays_as_it_is() -> None:
         crowd.at(100)
 
 
-def test_only_whole_crops_are_enlarged() -> None:
-    tight = FakeGenerator(frame=(0.1, 0.1, 0.8))
+def test_the_papers_crowd_has_one_size() -> None:
+    with pytest.raises(RequestError, match="size: 128 px given; allowed: 16$"):
+        Crowd(small_paper_crowd()).at(128)
 
-    with pytest.raises(RequestError, match="size: 32 px given; allowed: 16$"):
-        generator_at(tight, 32)
-    assert isinstance(generator_at(FakeGenerator(), 32), EnlargedGenerator)
-    assert EnlargedGenerator(FakeGenerator(), Enlarger(network(), "1")).make([]) == []
+
+def test_pictures_stay_float_until_the_end() -> None:
+    requests = requests_for([Labels("female", 30.0)] * 3, seed=1)
+    crowd = tiny_crowd().at(64)
+    drawn, labels = crowd.draw(requests)
+    assert (drawn.shape, drawn.dtype, labels) == ((3, 3, 64, 64), torch.float32, [r.labels for r in requests])
+    plain = crowd.at(32).draw(requests)[0]
+    assert torch.equal(drawn, Enlarger.load().enlarge(plain)), "what is enlarged was not rounded before"
+    assert ((127.5 * plain + 127.5).frac() > 0.01).float().mean() > 0.5
+    assert np.array_equal(np.stack([face.image for face in make(crowd, requests)]), to_photos(drawn))
 
 
 def test_faces_from_words_are_enlarged_unless_asked(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_a_small_run_learns_and_its_weights_make_faces(tmp_path: Path) -> None:
     assert line["values"] == {"detection rate (n 6)": 1.0}
 
     crowd = PaperCrowd.load(tmp_path / "weights.safetensors")
-    made = crowd.make(requests_for([Labels("female", 30.0)] * 20 + [Labels("male", 30.0)] * 20, seed=3))
+    made = contract.make(crowd, requests_for([Labels("female", 30.0)] * 20 + [Labels("male", 30.0)] * 20, seed=3))
     red = np.array([face.image[..., 0].mean() for face in made])
     assert red[:20].mean() > red[20:].mean() + 40  # the label is obeyed
     with pytest.raises(WeightsError, match="no such weights file"):
@@ -170,7 +170,7 @@ def maker(request: pytest.FixtureRequest) -> contract.Generator:
 def test_generators_answer_in_order_with_labels(maker: contract.Generator) -> None:
     assert isinstance(maker, contract.Generator)
     wanted = [Labels("male", 61.0), Labels(), Labels("female")]
-    made = maker.make(requests_for(wanted, seed=5, first=30))
+    made = contract.make(maker, requests_for(wanted, seed=5, first=30))
     assert [face.index for face in made] == [30, 31, 32]
     assert {(face.seed, face.model, face.model_version) for face in made} == {(5, maker.name, maker.version)}
     assert made[0].labels == wanted[0]
@@ -180,27 +180,27 @@ def test_generators_answer_in_order_with_labels(maker: contract.Generator) -> No
         assert face.image.dtype == np.uint8
         assert face.labels.sex in ("female", "male")
         assert face.labels.age_years is not None
-    assert maker.make([]) == []
+    assert contract.make(maker, []) == []
 
 
 def test_a_face_depends_on_seed_index_and_labels_alone(maker: contract.Generator) -> None:
-    whole = maker.make(requests_for([Labels("female", 30.0)] * 40, seed=5))
+    whole = contract.make(maker, requests_for([Labels("female", 30.0)] * 40, seed=5))
     for index in (0, 17, 39):
-        (alone,) = maker.make([FaceRequest(5, index, Labels("female", 30.0))])
+        (alone,) = contract.make(maker, [FaceRequest(5, index, Labels("female", 30.0))])
         assert np.array_equal(alone.image, whole[index].image)
-    backwards = maker.make(requests_for([Labels("female", 30.0)] * 40, seed=5)[::-1])
+    backwards = contract.make(maker, requests_for([Labels("female", 30.0)] * 40, seed=5)[::-1])
     assert all(np.array_equal(a.image, b.image) for a, b in zip(backwards[::-1], whole, strict=True))
     images = [face.image.tobytes() for face in whole]
     assert len(set(images)) == 40
-    (other_seed,) = maker.make([FaceRequest(6, 0, Labels("female", 30.0))])
-    (other_label,) = maker.make([FaceRequest(5, 0, Labels("male", 30.0))])
+    (other_seed,) = contract.make(maker, [FaceRequest(6, 0, Labels("female", 30.0))])
+    (other_label,) = contract.make(maker, [FaceRequest(5, 0, Labels("male", 30.0))])
     assert not np.array_equal(other_seed.image, whole[0].image)
     assert not np.array_equal(other_label.image, whole[0].image)
 
 
 def test_asking_for_what_would_be_drawn_gives_the_same_face(maker: contract.Generator) -> None:
-    (drawn,) = maker.make([FaceRequest(5, 9)])
-    (asked,) = maker.make([FaceRequest(5, 9, drawn.labels)])
+    (drawn,) = contract.make(maker, [FaceRequest(5, 9)])
+    (asked,) = contract.make(maker, [FaceRequest(5, 9, drawn.labels)])
     assert np.array_equal(drawn.image, asked.image)
 
 
@@ -255,7 +255,7 @@ def test_networks_of_every_kind_of_age_are_trained_and_loaded(ages: Ages, number
     crowd = PaperCrowd.load(tmp_path / "w.safetensors")
 
     def face(years: float) -> np.ndarray:
-        return crowd.make([FaceRequest(1, 0, Labels("female", years))])[0].image
+        return contract.make(crowd, [FaceRequest(1, 0, Labels("female", years))])[0].image
 
     assert not np.array_equal(face(15), face(70))
     assert np.array_equal(face(31), face(39)) == (ages != "years")  # of one bin

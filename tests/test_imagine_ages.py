@@ -9,8 +9,19 @@ import mien
 from mien.attributes import understand_all
 from mien.attributes.age_sex import AgeSexJudge
 from mien.generators.imagine.density import Condition
+from mien.generators.imagine.mien import Imagine
 
-COUNT = 12
+COUNT = 8  # two batches of the painter
+
+
+@pytest.fixture(scope="module")
+def makes() -> Imagine:
+    return mien.load("imagine").at(128)
+
+
+@pytest.fixture(scope="module")
+def judge() -> AgeSexJudge:
+    return AgeSexJudge.load()
 
 
 @pytest.mark.parametrize(
@@ -24,12 +35,8 @@ COUNT = 12
     ],
 )
 def test_people_are_of_the_age_asked_for(
-    words: str, ages_years: tuple[float, float] | None, low: float, high: float
+    makes: Imagine, judge: AgeSexJudge, words: str, ages_years: tuple[float, float] | None, low: float, high: float
 ) -> None:
-    people = (
-        mien.load("imagine")
-        .at(128)
-        .sample(Condition(understand_all(words).attributes, ages_years), count=COUNT, seed=5)
-    )
-    ages = AgeSexJudge.load().estimate(np.stack([person.image for person in people])).ages_years
+    people = makes.sample(Condition(understand_all(words).attributes, ages_years), count=COUNT, seed=5)
+    ages = judge.estimate(np.stack([person.image for person in people])).ages_years
     assert low <= float(np.median(ages)) <= high

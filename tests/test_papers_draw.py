@@ -14,7 +14,7 @@ from typer.testing import Result
 
 from mien.core.contract import FaceRequest
 from mien.core.errors import RequestError, WeightsError
-from mien.core.images import in_crop
+from mien.core.images import in_crop, to_photos
 from mien.core.photos import read_photo
 from mien.core.progress import silent
 from mien.core.seeding import sample_generator, stream
@@ -236,11 +236,11 @@ def test_a_toy_is_learned_and_the_weights_draw_it(tmp_path: Path) -> None:
     assert math.log(2) / 2 < float(terms["latent"]) < 6  # the colour costs a bit, and no more than some
     renderer = DrawRenderer.load(tmp_path / "weights.safetensors")
     requests = [FaceRequest(1, index) for index in range(8)]
-    drawn = renderer.draw(data["condition"][:8], requests)
+    drawn = to_photos(renderer.draw(data["condition"][:8], requests))
     for picture, where in zip(drawn, data["condition"][:8, 0], strict=True):
         halves = picture[:, :4].mean(), picture[:, 4:].mean()
         assert (halves[1] > halves[0] + 20) == (where > 0)
-    alone = renderer.draw(data["condition"][5:6], requests[5:6])[0]
+    alone = to_photos(renderer.draw(data["condition"][5:6], requests[5:6]))[0]
     assert np.array_equal(alone, drawn[5])  # whoever else was asked for
     assert len(renderer.stages(data["condition"][:1], requests[:1])[0]) == 3
 
@@ -328,7 +328,8 @@ def test_a_report_judges_draw_on_the_mixture_and_on_photographs(
     assert mixed.crops.shape == own.crops.shape == (18, 2, 32, 32, 3)
     renderer = DrawRenderer.load(path)
     target = Known().target(("Smiling", "Male"), sample_generator(5, 17 * 2 + 1))
-    alone = renderer.draw(target[None], [FaceRequest(5, 17 * 2 + 1)])[0]
+    alone = to_photos(renderer.draw(target[None], [FaceRequest(5, 17 * 2 + 1)]))[0]
     assert np.array_equal(mixed.crops[17, 1], in_crop(alone, renderer.frame, 32))
     photo = seen(None, photos[3:4], "pool")
-    assert np.array_equal(own.crops[3, 0], in_crop(renderer.draw(photo, [FaceRequest(5, 6)])[0], renderer.frame, 32))
+    alone = to_photos(renderer.draw(photo, [FaceRequest(5, 6)]))[0]
+    assert np.array_equal(own.crops[3, 0], in_crop(alone, renderer.frame, 32))

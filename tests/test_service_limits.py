@@ -88,9 +88,9 @@ def test_too_many_jobs_are_told_to_come_again(tmp_path: Path) -> None:
     stay = threading.Event()
 
     class Stays(FakeGenerator):
-        def make(self, requests: Any) -> Any:
+        def draw(self, requests: Any) -> Any:
             stay.wait(20)
-            return FakeGenerator.make(self, requests)
+            return FakeGenerator.draw(self, requests)
 
     settings = ServiceSettings(direct_faces=1, jobs_waiting=2, jobs=tmp_path)
     with TestClient(create_app(settings, specs=[fake_crowd(Stays())])) as client:

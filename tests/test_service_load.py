@@ -21,12 +21,13 @@ from typing import Any
 import pytest
 from fake_generator import FakeGenerator
 from service_live import FAKES, fake_crowd, fake_describe, live
+from torch import Tensor
 
 from mien.apps.service.jobs import ATTEMPTS, JobStore
 from mien.apps.web.models import MODEL_SPECS
 from mien.apps.web.settings import ServiceSettings
 from mien.core.contract import FaceRequest
-from mien.core.records import MadeFace
+from mien.core.records import Labels
 
 CLIENTS = 200
 
@@ -36,9 +37,9 @@ class SlowGenerator(FakeGenerator):
 
     PAGE_SECONDS = 0.1
 
-    def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
+    def draw(self, requests: Sequence[FaceRequest]) -> tuple[Tensor, list[Labels]]:
         time.sleep(self.PAGE_SECONDS * -(-len(requests) // 16))
-        return FakeGenerator.make(self, requests)
+        return FakeGenerator.draw(self, requests)
 
 
 async def ask(port: int, body: bytes, times: int, seen: Counter[int]) -> None:

@@ -42,17 +42,20 @@ _NUMBER = rf"(?<![:.\d\w])(\d{{1,3}}){_NO_AGE}"
 _PART = rf"(?:({'|'.join(_PARTS)})(?:[-\s]+(?:to|or)[-\s]+({'|'.join(_PARTS)}))?[-\s]+)?"
 _DECADE = rf"(?:in\s+)?{_WHOSE}{_PART}({'|'.join(_DECADES)}|[2-9]0\s?'?s|[2-9]0[-\s]?(?:something|odd)s?)\b"
 _TO = r"\s*(?:-|\u2013|\u2014|to|and|or|until|till)\s*"
+_YOUNG = "boy|girl|child|kid|lad|lass|son|daughter|brother|sister|schoolboy|schoolgirl|nephew|niece"
 _ROUGHLY = "about|around|approximately|approx|roughly|circa|nearly|almost|maybe|perhaps|probably|some"
 
 
 def with_digits(text: str) -> str:
-    """ "twenty-five" -> "25". One to nine are left alone where no years follow: "one woman"."""
+    """ "twenty-five" -> "25". One to nine are left alone where they tell no age: "one woman", "a mother of three"."""
     units, tens, teens = "|".join(_UNITS), "|".join(_TENS), "|".join(set(_SMALL) - set(_UNITS))
     text = re.sub(r"\b(?:\d{1,2}|six|nine|ten|a\s+few)[-\s]+months?(?:[-\s]+olds?)?\b", "baby", text)
     text = re.sub(
         rf"\b({tens})(?:[-\s]({units}))?(?=ish\b|\b)", lambda m: str(_TENS[m[1]] + (_UNITS[m[2]] if m[2] else 0)), text
     )
-    return re.sub(rf"\b(?:({teens})\b|({units})(?=[-\s]+(?:years?|yrs?)\b))", lambda m: str(_SMALL[m[1] or m[2]]), text)
+    text = re.sub(rf"\b(?:({teens})\b|({units})(?=[-\s]+(?:years?|yrs?)\b))", lambda m: str(_SMALL[m[1] or m[2]]), text)
+    aged = rf"\b((?:{_YOUNG})\s+of|aged?)((?:\s+(?:{_ROUGHLY}))?\s+)({units})\b"  # "a boy of six", "aged about four"
+    return re.sub(aged, lambda m: f"{m[1]}{m[2]}{_UNITS[m[3]]}", text)
 
 
 @dataclass(frozen=True, slots=True)

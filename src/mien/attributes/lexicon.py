@@ -42,12 +42,13 @@ _MEANINGS: Mapping[str, str] = {
     # Who
     "Male": """man | men | gentleman | gentlemen | guy | dude | fellow | bloke | chap | lad | mister | masculine |
         father | dad | daddy | uncle | husband | brother | son | king | prince | wizard | monk | priest | lord | actor |
-        waiter""",
+        waiter | fella | groom | bridegroom | nephew | grandson | boyfriend | widower | knight | duke | cowboy | sir""",
     "not Male": """female | woman | women | womanly | lady | ladies | feminine | gal | lass | mother | mom | mum |
         mama | aunt | auntie | wife | sister | daughter | queen | princess | witch | nun | goddess | actress |
-        waitress | barmaid | madam | housewife""",
-    "Male, Senior": "grandfather | grandpa | granddad | grandad",
-    "not Male, Senior": "grandmother | grandma | granny | grandmom | nana",
+        waitress | barmaid | madam | housewife | bride | niece | granddaughter | girlfriend | widow | duchess |
+        ballerina""",
+    "Male, Senior": "grandfather | grandpa | granddad | grandad | gramps",
+    "not Male, Senior": "grandmother | grandma | granny | grandmom | nana | nan | gran",
     "Male, Child": "boy | schoolboy",
     "not Male, Child": "girl | schoolgirl",
     "Child, Male": "little boy | young boy | small boy",
@@ -71,7 +72,9 @@ _MEANINGS: Mapping[str, str] = {
     "Curly Hair": "curls | curly | afro | curled hair | frizzy hair", "Wavy Hair": "wavy | waves",
     "Receding Hairline": "balding | receding hair | thinning hair | receding",
     "Bangs": "fringe", "Sideburns": "muttonchops | mutton chops",
-    "Wearing Hat": """hat | cap | headwear | beanie | baseball cap | bonnet | beret | fedora | cowboy hat | top hat""",
+    "Wearing Hat": """hat | cap | headwear | beanie | baseball cap | bonnet | beret | fedora | cowboy hat | top hat |
+        bowler | bowler hat | straw hat | sun hat | sunhat | bucket hat | bobble hat | woolly hat | party hat |
+        panama | panama hat | trilby | sombrero | flat cap | peaked cap""",
     "not Wearing Hat": "bareheaded",
     # Eyes
     "Eyeglasses": "glasses | spectacle | spectacled | specs | bespectacled | wearing glasses | reading glasses",

@@ -1,8 +1,9 @@
-"""What every generator of mien promises.
+"""What every generator and renderer of mien promises.
 
-1. ``make`` answers every request with one face, in order, of ``size_px`` x ``size_px`` px, with the labels it was made
-   for (what a request left unknown is drawn, and told).
+1. ``draw`` answers every request with one picture, in order, of ``size_px`` x ``size_px`` px; a generator says which
+   labels it was drawn for (what a request left unknown is drawn, and told).
 2. A face depends on (seed, index, labels) and on nothing else: not on the other requests, their number or their order.
+3. Pictures are float tensors (N 3 S S, -1 to 1) from one network to the next; ``make`` rounds them once, at the end.
 
 ``tests/test_generators_crowd.py`` and ``tests/test_generators_paper.py`` hold them to it.
 """
@@ -11,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from mien.core.records import Labels, MadeFace
 from mien.core.seeding import stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WHOLE_CROP = (0.0, 0.0, 1.0)
 
@@ -30,7 +34,7 @@ class FaceRequest:
 
 @runtime_checkable
 class Generator(Protocol):
-    """Makes faces from requests."""
+    """Draws faces from requests."""
 
     @property
     def name(self) -> str:
@@ -52,9 +56,54 @@ class Generator(Protocol):
         """Which square of mien's aligned crop the images show: left, top, side in shares of the crop's side."""
         ...
 
-    def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
-        """One face for each request, in order."""
+    def at(self, size_px: int | None) -> Self:
+        """The same faces at ``size_px`` (``None``: its own size); networks are shared. ``RequestError`` for others."""
         ...
+
+    def looking(self, look: str) -> Self:
+        """The same people in another look of photographs. ``RequestError`` where there is none of that name."""
+        ...
+
+    def draw(self, requests: Sequence[FaceRequest]) -> tuple[Tensor, list[Labels]]:
+        """One picture (N 3 S S, about -1 to 1) for each request, in order, and what each was drawn for."""
+        ...
+
+
+class Renderer(Protocol):
+    """Draws encoder features (``generators/imagine/mien.DecoderRenderer``)."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same features give another picture."""
+        ...
+
+    @property
+    def size_px(self) -> int:
+        """Height and width of the pictures."""
+        ...
+
+    def at(self, size_px: int | None) -> Self:
+        """The same pictures at ``size_px`` (``None``: its own size). ``RequestError`` names the sizes there are."""
+        ...
+
+    def draw(
+        self, features: Any, requests: Sequence[FaceRequest], styles: Sequence[FaceRequest] | None = None
+    ) -> Tensor:
+        """Features N F -> pictures N 3 S S, about -1 to 1. Style and grain are of ``styles``, or else ``requests``."""
+        ...
+
+
+def make(generator: Generator, requests: Sequence[FaceRequest]) -> list[MadeFace]:
+    """One face for each request, in order: the only place where a generator's pictures are rounded."""
+    from mien.core.images import to_photos
+
+    if not requests:
+        return []
+    pictures, labels = generator.draw(requests)
+    return [
+        MadeFace(photo, wanted, request.seed, request.index, generator.name, generator.version)
+        for photo, wanted, request in zip(to_photos(pictures), labels, requests, strict=True)
+    ]
 
 
 def requests_for(labels: Sequence[Labels], seed: int, first: int = 0) -> list[FaceRequest]:

@@ -14,16 +14,17 @@ import io
 import os
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 import PIL.PngImagePlugin
 
 from mien.core.errors import PhotoError, RequestError
 from mien.core.files import write_bytes
-from mien.core.records import UInt8Image
+from mien.core.records import Float32Array, UInt8Image
 
 if TYPE_CHECKING:
     import torch
@@ -40,9 +41,20 @@ def is_grey(photo: UInt8Image, *, tolerance: int = 8) -> bool:
 
 def resize(photo: UInt8Image, height: int, width: int) -> UInt8Image:
     """Resize a photo; area average when it shrinks, bicubic when it grows."""
-    smaller = height * width < photo.shape[0] * photo.shape[1]
+    return np.asarray(_resized(photo, height, width), np.uint8)
+
+
+def _resized(pixels: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+    smaller = height * width < pixels.shape[0] * pixels.shape[1]
     method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(photo, (width, height), interpolation=method), np.uint8)
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=method))
+
+
+def resize_tensor(pictures: torch.Tensor, side: int) -> torch.Tensor:
+    """Pictures (N 3 S S, -1 to 1) as ``resize`` makes photos, not rounded: N 3 ``side`` ``side``."""
+    if pictures.shape[-1] == side:
+        return pictures
+    return from_values(np.stack([_resized(values, side, side) for values in to_values(pictures)]))
 
 
 def in_crop(photo: UInt8Image, frame: tuple[float, float, float], size: int) -> UInt8Image:
@@ -150,14 +162,24 @@ def to_tensor(photos: UInt8Image | torch.Tensor) -> torch.Tensor:
     return batch.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1)  # N 3 H W
 
 
-def to_photos(tensor: torch.Tensor) -> UInt8Image:
-    """Tensor (N 3 H W, -1 to 1, clipped) -> photos (N H W 3 uint8), rounded to nearest."""
-    import torch
-
+def to_values(tensor: torch.Tensor) -> Float32Array:
+    """Tensor (N 3 H W, -1 to 1, clipped) -> N H W 3 float32, 0 to 255: photos before they are rounded."""
     if tensor.ndim != 4 or tensor.shape[1] != 3 or not tensor.is_floating_point():
         raise RequestError(f"a tensor of shape {tuple(tensor.shape)}, {tensor.dtype}; wanted N 3 H W, floating")
-    values = ((tensor.detach().to(torch.float32).clamp(-1, 1) + 1) * 127.5).round()
-    return np.ascontiguousarray(values.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+    values = (tensor.detach().float().clamp(-1, 1) + 1) * 127.5
+    return np.ascontiguousarray(values.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def from_values(values: Float32Array) -> torch.Tensor:
+    """N H W 3 float32, 0 to 255 -> N 3 H W float32, -1 to 1: undoes ``to_values``."""
+    import torch
+
+    return torch.from_numpy(np.require(values, np.float32, ["C", "W"])).permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def to_photos(tensor: torch.Tensor) -> UInt8Image:
+    """Tensor (N 3 H W, -1 to 1, clipped) -> photos (N H W 3 uint8), rounded to nearest."""
+    return np.rint(to_values(tensor)).astype(np.uint8)
 
 
 def to_unit(tensor: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import difflib
 import numbers
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -47,6 +47,17 @@ def check_faces(count: object, first: object, seed: object, prefix: str = "", mo
     whole_number(count, f"{prefix}count", 1, most, words=words)
     whole_number(first, "first", 0, SEED_LIMIT - 1 - MOST_FACES, words="0 and more, below 2^63 - 1,000,000")
     check_seed(seed, f"{prefix}seed")
+
+
+def check_size(size_px: int | None, allowed: Sequence[int]) -> None:
+    """``RequestError`` for a size that there is not; ``None`` is one that is not given."""
+    if size_px is not None and size_px not in allowed:
+        raise RequestError(f"size: {size_px} px given; allowed: {', '.join(map(str, allowed))}")
+
+
+def refuse_look(look: str, name: str) -> NoReturn:
+    """``RequestError``: the generator ``name`` has one look."""
+    raise RequestError(f"look: '{look}' given; {name} has one look")
 
 
 def check_yes_no(value: object, option: str) -> None:

@@ -140,15 +140,8 @@ def _marks(faces: HeldOutPredictions, fitted: Calibration, usual: npt.NDArray[np
         for k in order
     )
     columns = (
-        "attribute",
-        "marked",
-        "majority",
-        "accuracy",
-        "balanced",
-        "AUC",
-        "average precision",
-        "calibration err.",
-    )
+        "attribute", "marked", "majority", "accuracy", "balanced", "AUC", "average precision", "calibration err.",
+    )  # fmt: skip
     picture = ReportPicture(
         "balanced-accuracy",
         "Balanced accuracy of each attribute; a guess has 50 %.",

@@ -73,6 +73,31 @@ def labels(judged: Mapping[str, JudgedFaces]) -> Section:
     )
 
 
+def _sweep_figures(name: str, sweep: Sweep, people: int) -> list[Figure]:
+    ages = f"ages{sweep.asked_years[0]:g}-{sweep.asked_years[-1]:g}"
+    correlations = [metrics.rank_correlation(sweep.asked_years, sweep.judged_years[:, i]) for i in range(people)]
+    gap = np.abs(sweep.mean_years - np.asarray(sweep.asked_years))
+    kept = (sweep.female == sweep.asked_female[None]).ravel()
+
+    def full(metric: str, n: int) -> str:
+        return metrics.metric_name(f"age-sweep-{metric}-{ages}", "judge-age-sex", n)
+
+    rises, far = "steps in which the mean judged age rises", "mean distance of the curve from the diagonal"
+    alike = "rank correlation of asked and judged age, one face's noise"
+    return [
+        Figure(full("monotone", people), rises, name, sweep.monotone, people, unit="%", better="higher"),
+        Figure.of(
+            mean_interval(correlations), name=full("rank-correlation", people), label=alike, subject=name,
+            better="higher",
+        ),
+        Figure(full("gap", people), far, name, float(gap.mean()), people, unit="years", better="lower"),
+        Figure.of(
+            proportion(int(kept.sum()), len(kept)), name=full("sex-kept", len(kept)),
+            label="sex as asked along the sweep", subject=name, unit="%", better="higher",
+        ),
+    ]  # fmt: skip
+
+
 def age_sweep(sweeps: Mapping[str, Sweep]) -> Section:
     """The age control (the paper's figure 10): does the judged age rise with the age asked for?"""
     figures: list[Figure] = []
@@ -80,45 +105,7 @@ def age_sweep(sweeps: Mapping[str, Sweep]) -> Section:
     rows: list[tuple[str | int | float | None, ...]] = []
     for name, sweep in sweeps.items():
         people = sweep.judged_years.shape[1]
-        ages = f"ages{sweep.asked_years[0]:g}-{sweep.asked_years[-1]:g}"
-        correlations = [metrics.rank_correlation(sweep.asked_years, sweep.judged_years[:, i]) for i in range(people)]
-        gap = np.abs(sweep.mean_years - np.asarray(sweep.asked_years))
-        kept = (sweep.female == sweep.asked_female[None]).ravel()
-        figures += [
-            Figure(
-                metrics.metric_name(f"age-sweep-monotone-{ages}", "judge-age-sex", people),
-                "steps in which the mean judged age rises",
-                name,
-                sweep.monotone,
-                people,
-                unit="%",
-                better="higher",
-            ),
-            Figure.of(
-                mean_interval(correlations),
-                name=metrics.metric_name(f"age-sweep-rank-correlation-{ages}", "judge-age-sex", people),
-                label="rank correlation of asked and judged age, one face's noise",
-                subject=name,
-                better="higher",
-            ),
-            Figure(
-                metrics.metric_name(f"age-sweep-gap-{ages}", "judge-age-sex", people),
-                "mean distance of the curve from the diagonal",
-                name,
-                float(gap.mean()),
-                people,
-                unit="years",
-                better="lower",
-            ),
-            Figure.of(
-                proportion(int(kept.sum()), len(kept)),
-                name=metrics.metric_name(f"age-sweep-sex-kept-{ages}", "judge-age-sex", len(kept)),
-                label="sex as asked along the sweep",
-                subject=name,
-                unit="%",
-                better="higher",
-            ),
-        ]
+        figures += _sweep_figures(name, sweep, people)
         rows += [(name, age, float(mean)) for age, mean in zip(sweep.asked_years, sweep.mean_years, strict=True)]
         plot = plots.bands(
             sweep.asked_years,

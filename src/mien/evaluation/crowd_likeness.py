@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +117,20 @@ def likeness(judged: Mapping[str, JudgedFaces], other: JudgedFaces, *, k: int) -
     )
 
 
+def _nearness(name: str, one: Memory, real: Memory) -> Iterator[Figure]:
+    """How near faces are to training faces, each figure followed by that of the real ones."""
+    found, n = metrics.memorisation(one.distances, real.distances, threshold=COPY_DISTANCE), len(one.distances)
+    below = f"below{COPY_DISTANCE:g}", f"nearer than {COPY_DISTANCE:g}, where copies lie"
+    for metric, label, made_value, real_value, unit in (
+        ("median", "median distance to the nearest training face", found.made_median, found.real_median, ""),
+        ("below-real-p1", "nearer than 99 % of the real held-out faces are", found.share_nearer, 0.01, "%"),
+        (*below, found.share_below, found.real_share_below, "%"),
+    ):
+        full = metrics.metric_name(f"nearest-training-{metric}", IDENTITY, n)
+        yield Figure(full, label, name, made_value, n, unit=unit)
+        yield Figure(full, label, "real", real_value, len(real.distances), unit=unit)
+
+
 def memory(
     memories: Mapping[str, Memory], crops: FetchCrops | None, own: Mapping[str, UInt8Image], *, shown_faces: int = 12
 ) -> Section:
@@ -127,35 +141,9 @@ def memory(
     for name, one in memories.items():
         if real is None or name == "real":
             continue
-        found = metrics.memorisation(one.distances, real.distances, threshold=COPY_DISTANCE)
-        n = len(one.distances)
-        for metric, label, made_value, real_value, unit in (
-            (
-                "nearest-training-median",
-                "median distance to the nearest training face",
-                found.made_median,
-                found.real_median,
-                "",
-            ),
-            (
-                "nearest-training-below-real-p1",
-                "nearer than 99 % of the real held-out faces are",
-                found.share_nearer,
-                0.01,
-                "%",
-            ),
-            (
-                f"nearest-training-below{COPY_DISTANCE:g}",
-                f"nearer than {COPY_DISTANCE:g}, where copies lie",
-                found.share_below,
-                found.real_share_below,
-                "%",
-            ),
-        ):
-            full = metrics.metric_name(metric, IDENTITY, n)
-            figures.append(Figure(full, label, name, made_value, n, unit=unit))
-            if not any(figure.name == full and figure.subject == "real" for figure in figures):
-                figures.append(Figure(full, label, "real", real_value, len(real.distances), unit=unit))
+        for figure in _nearness(name, one, real):
+            if figure.subject != "real" or figure.name not in {each.name for each in figures if each.subject == "real"}:
+                figures.append(figure)
         if crops is not None and name in own:
             order = np.argsort(one.distances, kind="stable")[:shown_faces]
             near = crops(one.nearest[order])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -22,11 +23,10 @@ from torch import Tensor, nn
 from mien.core.checkpoints import WEIGHTS, load_into, load_weights
 from mien.core.config import Config
 from mien.core.errors import RequestError, WeightsError
-from mien.core.images import to_photos, to_tensor
 from mien.core.layers import SLOPE
+from mien.core.limits import check_size
 from mien.core.memory import keep_freed_memory
 from mien.core.precision import has_fast_bf16
-from mien.core.records import UInt8Image
 from mien.core.seeding import stream
 
 MODEL = "enlarger"
@@ -139,18 +139,37 @@ class Enlarger:
         return cls(network, str(metadata["version"]), device)
 
     @torch.inference_mode()
-    def enlarge(self, photos: UInt8Image, draws: Sequence[np.random.Generator] | None = None) -> UInt8Image:
-        """Photos (N H W 3, H and W even) -> N 2H 2W 3. ``draws``: each photo's own chance (``None``: the same for all).
+    def enlarge(self, pictures: Tensor, draws: Sequence[np.random.Generator] | None = None) -> Tensor:
+        """Pictures (N 3 H W in [-1, 1], H and W even) -> N 3 2H 2W, about in [-1, 1], not rounded.
+
+        ``draws``: each picture's own chance (``None``: the same for all).
 
         One at a time: a picture does not depend on those beside it, and the layers stay in the processor's cache.
         """
-        if photos.ndim != 4 or photos.shape[1] % 2 or photos.shape[2] % 2:
-            raise RequestError(f"photos of shape {photos.shape} given; the enlarger wants N H W 3 with even H and W")
+        if pictures.ndim != 4 or pictures.shape[2] % 2 or pictures.shape[3] % 2:
+            given = f"pictures of shape {tuple(pictures.shape)} given"
+            raise RequestError(f"{given}; the enlarger wants N 3 H W with even H and W")
         keep_freed_memory()
-        count, height, width = photos.shape[:3]
-        made = np.empty((count, FACTOR * height, FACTOR * width, 3), np.uint8)
-        for row in range(count):
-            one = stream(0, "grain") if draws is None else draws[row]
-            noise = torch.from_numpy(one.standard_normal((1, 1, FACTOR * height, FACTOR * width), np.float32))
-            made[row] = to_photos(self.network(to_tensor(photos[row]).to(self.device), noise.to(self.device)))[0]
-        return made
+        shown = pictures.clamp(-1, 1).to(self.device, memory_format=torch.channels_last)
+        height, width = FACTOR * shown.shape[2], FACTOR * shown.shape[3]
+        made = [shown.new_empty(0, 3, height, width)]
+        for row, one in enumerate(shown):
+            chance = stream(0, "grain") if draws is None else draws[row]
+            noise = torch.from_numpy(chance.standard_normal((1, 1, height, width), np.float32))
+            made.append(self.network(one[None], noise.to(self.device)))
+        return torch.cat(made)
+
+
+@lru_cache(maxsize=4)
+def packaged_enlarger(device: str = "cpu") -> Enlarger:
+    """The enlarger that travels with mien, loaded once for each device."""
+    return Enlarger.load(device=device)
+
+
+def enlarger_at(size_px: int | None, own_px: int, device: object) -> Enlarger | None:
+    """What makes pictures of ``size_px`` from those of ``own_px``; ``None``: they have that size.
+
+    ``RequestError`` for another size than these two.
+    """
+    check_size(size_px, (own_px, FACTOR * own_px))
+    return None if size_px in (None, own_px) else packaged_enlarger(str(device))

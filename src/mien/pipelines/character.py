@@ -72,6 +72,7 @@ def load_character(look: str = "studio", device: str | None = None) -> Character
 
 
 def _sampler(makes: PaintedImagine, request: FacesRequest) -> Sampler:
+    from mien.core.images import to_photos
     from mien.generators.imagine.density import Condition
     from mien.generators.painter.character import drawn, variations
 
@@ -85,7 +86,7 @@ def _sampler(makes: PaintedImagine, request: FacesRequest) -> Sampler:
     ahead = next(variation for variation in found if variation.name == "ahead")
 
     def make(first: int, number: int) -> list[UInt8Image]:
-        return drawn(sized, found[first : first + number], condition, one, ahead)
+        return list(to_photos(drawn(sized, found[first : first + number], condition, one, ahead)))
 
     each = {index: {"index": request.first, "variation": variation.name} for index, variation in enumerate(found)}
     return Sampler(make, ROWS_AT_ONCE, "character-painter", sized.version, {}, each=each)

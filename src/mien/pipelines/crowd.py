@@ -64,6 +64,7 @@ def load_crowd(
 
 def crowds(model: Crowd, requests: Sequence[FacesRequest]) -> list[list[MadeFace]]:
     """The faces of many requests, each with its seed, in one go of the generator for each size and look."""
+    from mien.core.contract import make
     from mien.core.limits import age_range
     from mien.generators.crowd.sampler import request_for
 
@@ -75,7 +76,7 @@ def crowds(model: Crowd, requests: Sequence[FacesRequest]) -> list[list[MadeFace
             for request in (requests[place] for place in places)
             for index in range(request.first, request.first + request.count)
         ]
-        made = iter(model.at(size).looking(look).generator.make(faces))
+        made = iter(make(model.at(size).looking(look).generator, faces))
         for place in places:
             pages[place] = list(islice(made, requests[place].count))
     return pages

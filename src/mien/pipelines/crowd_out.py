@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from mien.core.contract import FaceRequest
+from mien.core.contract import FaceRequest, make
 from mien.core.errors import RequestError
 from mien.core.progress import OnProgress
 from mien.pipelines.faces_out import RunOutput
@@ -113,7 +113,7 @@ def write_crowd(
             rows = [task.row(model) for task in chunk]
             names += [row["file"] for row in rows]
             missing = [place for place, row in enumerate(rows) if row["file"] not in done]
-            faces = model.generator.make([chunk[place].request for place in missing])
+            faces = make(model.generator, [chunk[place].request for place in missing])
             for future in last:
                 future.result()  # a full disk ends the run here; and no more than two chunks are ever held
             last = [

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import numpy as np
 
 from mien.attributes.vocabulary import WOMAN
+from mien.core.images import to_photos
 from mien.core.seeding import sample_generator, stream
 from mien.pipelines.edit_request import DEGREES, YEARS, EditRequest, link_of
 from mien.pipelines.pictures import Picture
@@ -75,7 +76,9 @@ class EditSampler:
         """The faces of a request. Those that come from one face keep its style and grain: only the face differs."""
         style = _style_of(request)
         styles = None if style is None else [style] * request.count
-        images = self.imagine.renderer.draw(self.features(request), _faces(request.seed, request.count), styles)
+        images = to_photos(
+            self.imagine.renderer.draw(self.features(request), _faces(request.seed, request.count), styles)
+        )
         model, version = self.imagine.name, self.imagine.version
         about = {"model": model, "model_version": version, "made_by": urlencode(link_of(request))}
         return [
@@ -91,7 +94,7 @@ class EditSampler:
             mixture.target(request.names, None if request.means else sample_generator(request.seed, face.index))
             for face in faces
         ]
-        images = self.imagine.renderer.draw(np.stack(targets), faces)
+        images = to_photos(self.imagine.renderer.draw(np.stack(targets), faces))
         about: dict[str, Any] = {
             "model": "imagine-paper",
             "model_version": f"{version}+{self.imagine.renderer.version}",

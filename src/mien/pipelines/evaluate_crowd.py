@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 import mien
 from mien.core.checkpoints import WEIGHTS, load_weights
-from mien.core.contract import FaceRequest, Generator
+from mien.core.contract import FaceRequest, Generator, make
 from mien.core.errors import RequestError
 from mien.core.images import in_crop
 from mien.core.limits import AGES_YEARS
@@ -214,7 +214,7 @@ def _make(generator: Generator, requests: Sequence[FaceRequest], size: int, on_a
     """The images (N size size 3) of requests, in order, made a few hundred at a time."""
     images = np.empty((len(requests), size, size, 3), np.uint8)
     for start in range(0, len(requests), 256):
-        for place, face in enumerate(generator.make(requests[start : start + 256]), start):
+        for place, face in enumerate(make(generator, requests[start : start + 256]), start):
             images[place] = in_crop(face.image, generator.frame, size)
         on_advance(min(256, len(requests) - start))
     return images
@@ -278,7 +278,7 @@ def _knows(generator: Generator, labels: Labels) -> bool:
     """Whether a generator takes such labels, by trying one face."""
 
     try:
-        generator.make([FaceRequest(0, 0, labels)])
+        make(generator, [FaceRequest(0, 0, labels)])
     except RequestError:
         return False
     return True

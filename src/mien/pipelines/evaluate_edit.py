@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mien.attributes.sentences import Description
 from mien.core.contract import FaceRequest
-from mien.core.images import resize, to_tensor
+from mien.core.images import resize_tensor, to_photos, to_tensor
 from mien.core.progress import OnStage, counted
 from mien.core.records import UInt8Image
 from mien.evaluation import faces
@@ -97,6 +97,7 @@ def _remaking(editor: PainterEdits) -> EditWay:
         plan = makes.density.compile(Condition(wanted.attributes, wanted.ages_years))
         (features,), _ = who(editor.editor.encoder, to_tensor(crop))
         moved = makes.density.moved(features.astype(np.float64), plan)
-        return resize(makes.renderer.draw(moved[None], [FaceRequest(0, 0)])[0], len(crop), len(crop))
+        drawn = makes.renderer.draw(moved[None], [FaceRequest(0, 0)])
+        return np.asarray(to_photos(resize_tensor(drawn, len(crop)))[0])
 
     return remade

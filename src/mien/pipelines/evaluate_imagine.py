@@ -15,6 +15,7 @@ from mien.attributes import NAMES
 from mien.attributes.vocabulary import WOMAN
 from mien.core.contract import FaceRequest
 from mien.core.errors import DatasetError
+from mien.core.images import to_photos
 from mien.core.progress import OnStage, counted
 from mien.core.seeding import sample_generator
 from mien.evaluation import faces
@@ -153,7 +154,7 @@ def _mien(makes: Imagine, chosen: Sequence[AttributeSet], samples: int, seed: in
     with counted(on_stage("mien: whole sheets made"), len(some)) as on_advance:
         for place, one in enumerate(some):
             requests = [FaceRequest(seed, SHEET * place + k) for k in range(SHEET)]
-            sheets.append(np.stack(makes.renderer.draw(makes.features(Condition(one.wanted), requests), requests)))
+            sheets.append(to_photos(makes.renderer.draw(makes.features(Condition(one.wanted), requests), requests)))
             on_advance(1)
     return replace(
         made,
@@ -198,7 +199,7 @@ def _decoded(
             places = range(first, min(first + 16, count))
             rows = np.concatenate([features(place) for place in places])
             requests = [FaceRequest(seed, place * samples + k) for place in places for k in range(samples)]
-            drawn = np.stack(makes.renderer.draw(rows, requests))
+            drawn = to_photos(makes.renderer.draw(rows, requests))
             crops[first : places.stop] = drawn.reshape(len(places), samples, size, size, 3)
             on_advance(len(requests))
     return MadeFaces(name, tuple(range(count)), crops, time.monotonic() - begun)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mien.core.contract import FaceRequest
-from mien.core.images import in_crop
+from mien.core.images import in_crop, to_photos
 from mien.core.progress import OnStage, counted
 from mien.core.records import UInt8Image
 from mien.core.seeding import sample_generator
@@ -71,7 +71,7 @@ def _drawn(
             places = range(first, min(first + 16, count))
             rows = np.concatenate([features(place) for place in places])
             requests = [FaceRequest(seed, place * samples + k) for place in places for k in range(samples)]
-            drawn = [in_crop(picture, renderer.frame, size) for picture in renderer.draw(rows, requests)]
+            drawn = [in_crop(picture, renderer.frame, size) for picture in to_photos(renderer.draw(rows, requests))]
             crops[first : places.stop] = np.stack(drawn).reshape(len(places), samples, size, size, 3)
             advance(len(requests))
     return MadeFaces(name, tuple(range(count)), crops, time.monotonic() - begun)

@@ -148,10 +148,10 @@ def _methods(
         rows = np.concatenate(
             [makes.features(condition, [one]) for condition, one in zip(conditions, requests, strict=True)]
         )
-        drawn = {"mien": np.stack(makes.renderer.draw(rows, requests))}
+        drawn = {"mien": to_photos(makes.renderer.draw(rows, requests))}
         on_advance(len(chosen))
         means = np.stack([papers.target(_known(row, papers.gaussians.names)) for row in chosen])
-        drawn["cGMM, decoded"] = np.stack(makes.renderer.draw(means, requests))
+        drawn["cGMM, decoded"] = to_photos(makes.renderer.draw(means, requests))
         on_advance(len(chosen))
     theirs, mean_face, metadata = samplers.load_mixture(mixture)
     config = imagine_pictures.configuration(request.settings, request.steps, {})

@@ -156,14 +156,10 @@ def run_of(
     recipe = (FeatureSpec("window", READ[plan.encoder]),)
     config = AttributesConfig(
         heads=HeadsConfig(recipe=tuple(each.name for each in recipe), widths=(len(faces.moments[0]),)),
-        encoder=plan.encoder,
-        unfreeze_from=layer,
-        learning_rate=plan.rate,
-        encoder_rate=plan.encoder_rate / plan.rate,
-        lr_decay_per_layer=plan.decay if falling else 1.0,
-        balance=0.0,  # as the paper: no weights, so that probabilities are of marks as they come
-        unmarked_share=0.0,
-    )
+        encoder=plan.encoder, unfreeze_from=layer, learning_rate=plan.rate,
+        encoder_rate=plan.encoder_rate / plan.rate, lr_decay_per_layer=plan.decay if falling else 1.0,
+        balance=0.0, unmarked_share=0.0,  # as the paper: no weights, so that probabilities are of marks as they come
+    )  # fmt: skip
     settings = LoopSettings(
         steps=plan.steps, batch_size=plan.batch, seed=plan.seed, precision="auto", threads=torch.get_num_threads(),
         log_every=max(1, plan.steps // 20), tensorboard=False, checkpoint_minutes=None,

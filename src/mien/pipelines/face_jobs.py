@@ -60,6 +60,7 @@ class CrowdJob:
 
     def load(self) -> Callable[[int, int], Iterator[Picture]]:
         """Load the networks; gives the function from (first, number) to those faces."""
+        from mien.core.contract import make as make_faces
         from mien.pipelines.crowd_out import load_looks, tasks_of
 
         model = load_looks([self.look], self.preset, weights=self.weights, device=self.device, size_px=self.size_px)(
@@ -70,7 +71,7 @@ class CrowdJob:
             for start in range(first, first + number, CHUNK):
                 part = self.request.part(start, min(CHUNK, first + number - start))
                 tasks = list(tasks_of(part, self.request.seed or 0, look=self.look))
-                faces = model.generator.make([task.request for task in tasks])
+                faces = make_faces(model.generator, [task.request for task in tasks])
                 for task, face in zip(tasks, faces, strict=True):
                     yield Picture(face.image, task.row(model))
 

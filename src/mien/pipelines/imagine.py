@@ -127,7 +127,7 @@ def _like(request: ImagineRequest) -> Sampler:
 
     def make(first: int, number: int) -> list[UInt8Image]:
         requests = requests_for([Labels()] * number, request.seed, first)
-        return makes.redrawn(condition, features, requests, photo, request.setting("kept"))
+        return list(to_photos(makes.redrawn(condition, features, requests, photo, request.setting("kept"))))
 
     _, (again,) = who(encoder, to_tensor(make(0, 1)[0]))
     left = round(float(person @ again), 3)
@@ -257,8 +257,8 @@ def _mixture(request: ImagineRequest) -> Sampler:
     import numpy as np
 
     from mien.core.contract import FaceRequest
+    from mien.core.images import to_photos
     from mien.core.seeding import sample_generator
-    from mien.generators.enlarged import renderer_at
     from mien.generators.enlarger import FACTOR
     from mien.generators.imagine.mien import DecoderRenderer
     from mien.pipelines.imagine_pictures import Inverter
@@ -282,10 +282,10 @@ def _mixture(request: ImagineRequest) -> Sampler:
                 f"--set: render=decode wants a mixture of the layer pool, given one of '{mixture.layer}'"
             )
         decoder = DecoderRenderer.load(request.setting("decoder"), device=request.device or "cpu")
-        renderer = renderer_at(decoder, request.size_px or FACTOR * decoder.size_px)
+        renderer = decoder.at(request.size_px or FACTOR * decoder.size_px)
 
         def drawn(index: int) -> UInt8Image:
-            return np.asarray(renderer.draw(target(index)[None], [FaceRequest(request.seed, index)])[0])
+            return np.asarray(to_photos(renderer.draw(target(index)[None], [FaceRequest(request.seed, index)]))[0])
 
         return one_by_one(drawn, "imagine-paper", f"{version}+{renderer.version}", {"render": "decode"})
     config = _settings(request)

@@ -40,9 +40,10 @@ class DrawMaker:
         import numpy as np
 
         from mien.core.contract import FaceRequest
+        from mien.core.images import to_photos
 
         places = range(first, first + number)
         features = np.stack([self.target(index) for index in places])
-        found = self.renderer.stages(features, [FaceRequest(self.seed, index) for index in places])
-        self.canvases.update(zip(places, found, strict=True))
-        return [stages[-1] for stages in found]
+        stages = self.renderer.stages(features, [FaceRequest(self.seed, index) for index in places])
+        self.canvases |= {index: list(to_photos(canvases)) for index, canvases in zip(places, stages, strict=True)}
+        return [self.canvases[index][-1] for index in places]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mien.core.checkpoints import WEIGHTS
 from mien.core.errors import PhotoError, WeightsError
-from mien.core.images import resize, to_photos, to_tensor
+from mien.core.images import resize_tensor, to_photos, to_tensor
 from mien.core.limits import check_yes_no, whole_number
 from mien.core.photos import PhotoInput, photo_of
 from mien.core.records import Face, Float32Array, Pose, UInt8Image
@@ -24,7 +24,7 @@ from mien.faces.find import FaceFinder
 from mien.faces.landmarks import INPUT_PX, mesh_points
 from mien.faces.pose import pose
 from mien.faces.readers import FaceReaders
-from mien.generators.enlarged import packaged_enlarger
+from mien.generators.enlarger import packaged_enlarger
 from mien.generators.portrait.contract import PortraitDrawer
 from mien.generators.portrait.mien import MienPortrait
 from mien.generators.portrait.settings import RefineConfig
@@ -125,15 +125,15 @@ class PortraitPipeline:
         """
         crop = align.warp(photo, align.crop_transform(face.mesh, CROP_PX), CROP_PX)
         features, embedding = self.drawer.encode(to_tensor(crop), self.readers)
-        drawn, mask = self._drawn(features, size_px)
-        size = size_px or drawn.shape[0]
-        if drawn.shape[0] != size:
-            drawn = resize(drawn, size, size)
-            mask = np.asarray(align.whole_window(torch.from_numpy(mask)[None, None], size)[0, 0].numpy())
+        drawn, mask = self._drawn(features, size_px, size_px)
         return self._judged(face, crop, drawn, mask, embedding, size_px)
 
-    def _drawn(self, features: Tensor, size_px: int | None) -> tuple[UInt8Image, Float32Array]:
+    def _drawn(
+        self, features: Tensor, size_px: int | None, resized_px: int | None = None
+    ) -> tuple[UInt8Image, Float32Array]:
         image, mask = self.drawer.render(features, self.readers, size_px)
+        if resized_px not in (None, image.shape[-1]):
+            image, mask = resize_tensor(image, resized_px), align.whole_window(mask, resized_px)
         return to_photos(image)[0], np.asarray(mask[0, 0].numpy(), np.float32)
 
     @torch.inference_mode()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mien.core.checkpoints import save_weights
 from mien.core.config import Config
-from mien.core.images import sheet, to_tensor, to_unit
+from mien.core.images import sheet, to_photos, to_tensor, to_unit
 from mien.core.quantise import packed
 from mien.core.records import UInt8Image
 from mien.core.seeding import torch_seed
@@ -109,7 +109,7 @@ def preview_sheet(batch: Mapping[str, Any], columns: int = 8) -> Any:
         noises = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device) for seed in range(3)]
         again, _ = network(to_unit(to_tensor(photos)).to(device), known.to(device), noises[0])
         drawn = [list(network.stages(known.to(device), chance))[-1] for chance in noises[1:]]
-        tiles = [*photos, *(one for logits in (again, *drawn) for one in shown(logits))]
+        tiles = [*photos, *(one for logits in (again, *drawn) for one in to_photos(shown(logits)))]
         return sheet(tiles, len(photos))
 
     return draw

@@ -79,6 +79,18 @@ def _span(found: Interval) -> str:
     return f"{100 * found.low:.1f} to {100 * found.high:.1f} %"
 
 
+_SHARES = (
+    "faces of", "judged real", "95 % interval: other people and pictures", "Wilson, answers as if independent",
+    "pictures", "points below the real ones",
+)  # fmt: skip
+_TAKEN_FOR_REAL = (
+    "The error rate of the second paper's question: the share of generated faces that people judge to be photographs, "
+    "beside the share of photographs that they judge so. Generated faces that nobody can tell from photographs have "
+    "the same share, whatever it is. The interval says where the share would lie for other people and other pictures "
+    "of the same kind; Wilson's, which takes every answer for independent, is too narrow."
+)
+
+
 def _taken_for_real(data: JudgedTrials, drawn: Resampled) -> Section:
     figures = []
     rows: list[tuple[Cell, ...]] = []
@@ -119,33 +131,10 @@ def _taken_for_real(data: JudgedTrials, drawn: Resampled) -> Section:
                     better="lower",
                 )
             )
-    table = ReportTable(
-        (
-            "faces of",
-            "judged real",
-            "95 % interval: other people and pictures",
-            "Wilson, answers as if independent",
-            "pictures",
-            "points below the real ones",
-        ),
-        tuple(rows),
-    )
-    return Section(
-        "What was taken for real",
-        "The error rate of the second paper's question: the share of generated faces that people judge to be "
-        "photographs, beside the share of photographs that they judge so. Generated faces that nobody can tell from "
-        "photographs have the same share, whatever it is. The interval says where the share would lie for other people "
-        "and other pictures of the same kind; Wilson's, which takes every answer for independent, is too narrow.",
-        tuple(figures),
-        (table,),
-        (
-            ReportPicture(
-                "judged-real",
-                "Share judged real, with 95 % intervals",
-                plots.intervals(shares, x="judged real, %", times=100),
-            ),
-        ),
-    )
+    plot = plots.intervals(shares, x="judged real, %", times=100)
+    picture = ReportPicture("judged-real", "Share judged real, with 95 % intervals", plot)
+    table = ReportTable(_SHARES, tuple(rows))
+    return Section("What was taken for real", _TAKEN_FOR_REAL, tuple(figures), (table,), (picture,))
 
 
 def _told_apart(data: JudgedTrials, drawn: Resampled) -> Section:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import torch
@@ -14,15 +15,16 @@ from mien.core.checkpoints import load_into, load_weights, under
 from mien.core.config import Config
 from mien.core.contract import WHOLE_CROP, FaceRequest, complete, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
-from mien.core.images import to_photos
+from mien.core.limits import refuse_look
 from mien.core.memory import keep_freed_memory
 from mien.core.precision import device_named, has_fast_bf16
 from mien.core.quantise import unpacked
-from mien.core.records import Labels, MadeFace, UInt8Image
+from mien.core.records import Labels
 from mien.core.seeding import sample_generator
 from mien.generators.conditions import ATTRIBUTES, RACES, WIDTH, condition
 from mien.generators.decoder import Decoder, DecoderConfig
 from mien.generators.density import Density, DensityConfig, sample
+from mien.generators.enlarger import FACTOR, Enlarger, enlarger_at
 
 MODEL = "crowd-mien"
 ROWS = 16  # of a batch
@@ -60,7 +62,8 @@ class MienCrowd:
         self.decoder = decoder.eval().requires_grad_(False).to(device)
         self.density = density.eval().requires_grad_(False).to(device)
         self.config = config
-        self.version = version
+        self._trained = version
+        self.enlarger: Enlarger | None = None
         self.device = torch.device(device)
         self.precision = torch.bfloat16 if has_fast_bf16(self.device) else torch.float32
         _channels_last(self.decoder)
@@ -81,47 +84,58 @@ class MienCrowd:
         return cls(decoder, density, config, str(metadata["version"]), device_named(device))
 
     @property
+    def version(self) -> str:
+        """Of the weights, and of what enlarges their pictures."""
+        return self._trained + ("" if self.enlarger is None else f"+{self.enlarger.version}")
+
+    @property
     def size_px(self) -> int:
         """Height and width of the images."""
-        return self.config.decoder.size_px
+        return self.config.decoder.size_px * (1 if self.enlarger is None else FACTOR)
 
-    def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
-        """One face for each request, in order. ``RequestError`` for attributes that the density does not know."""
+    def at(self, size_px: int | None) -> Self:
+        """The same faces at the decoder's size (``None``) or twice that."""
+        other = copy.copy(self)
+        other.enlarger = enlarger_at(size_px, self.config.decoder.size_px, self.device)
+        return other
+
+    def looking(self, look: str) -> NoReturn:
+        """``RequestError``: there is one look."""
+        refuse_look(look, self.name)
+
+    def draw(self, requests: Sequence[FaceRequest]) -> tuple[Tensor, list[Labels]]:
+        """One picture for each request, in order. ``RequestError`` for attributes that the density does not know."""
         keep_freed_memory()
-        faces: dict[int, MadeFace] = {}
+        labels = [complete(request, self.drawn_ages_years) for request in requests]
+        pictures = torch.empty(len(requests), 3, self.size_px, self.size_px)
         for page in in_fixed_rows(requests, ROWS):
-            wanted = [complete(slot[1], self.drawn_ages_years) if slot else Labels() for slot in page]
-            photos = self._draw([slot[1] if slot else None for slot in page], wanted)
-            for row, slot in enumerate(page):
+            for slot, picture in zip(page, self._page(page, labels), strict=True):
                 if slot:
-                    position, request = slot
-                    faces[position] = MadeFace(
-                        photos[row], wanted[row], request.seed, request.index, self.name, self.version
-                    )
-        return [faces[position] for position in range(len(requests))]
+                    pictures[slot[0]] = picture if self.enlarger is None else self.enlarger.enlarge(picture[None])[0]
+        return pictures, labels
 
     @torch.inference_mode()
-    def _draw(self, page: list[FaceRequest | None], wanted: list[Labels]) -> UInt8Image:
+    def _page(self, page: list[tuple[int, FaceRequest] | None], labels: list[Labels]) -> Tensor:
         sampling, size = self.config.sampling, self.config.density.size
         noise = np.zeros((ROWS, size), np.float32)
         conditions = np.zeros((ROWS, WIDTH), np.float32)
         sides = [4 * 2 ** (k + 1) for k in range(len(self.decoder.blocks))]
         planes = [np.zeros((ROWS, 1, side, side), np.float32) for side in sides]
-        for row, request in enumerate(page):
-            if request is None:
+        for row, slot in enumerate(page):
+            if slot is None:
                 continue
+            position, request = slot
             draws = sample_generator(request.seed, request.index)
             noise[row] = draws.standard_normal(size, np.float32) * sampling.temperature
             for plane in planes:
                 plane[row, 0] = draws.standard_normal(plane.shape[2:], np.float32) * sampling.grain
-            conditions[row] = self._condition(wanted[row])
+            conditions[row] = self._condition(labels[position])
         codes = sample(
             self.density, self._on(noise), self._on(conditions), guidance=sampling.guidance, steps=sampling.steps
         )
         known, style = self.density.to_known(codes)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            images = self.decoder.decode(torch.cat([known, style], 1), [self._on(plane) for plane in planes])
-        return to_photos(images)
+            return self.decoder.decode(torch.cat([known, style], 1), [self._on(plane) for plane in planes])
 
     def _condition(self, labels: Labels) -> np.ndarray[Any, np.dtype[np.float32]]:
         unknown = set(labels.attributes) - set(ATTRIBUTES)

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Literal, Self
 
-from mien.core.contract import FaceRequest, Generator, complete
+from mien.core.contract import FaceRequest, Generator, complete, make
 from mien.core.errors import RequestError
 from mien.core.limits import age_range, check_attributes, check_faces
 from mien.core.records import Labels, MadeFace, Sex
 from mien.core.seeding import fresh_seed
 from mien.generators.conditions import ATTRIBUTES, RACES
-from mien.generators.enlarged import generator_at
 
 CHUNK = 64  # faces between two reports of progress
 
 Age = float | tuple[float, float]
-
-
-@runtime_checkable
-class Looking(Generator, Protocol):
-    """A generator that knows several looks of photographs."""
-
-    def looking(self, look: str) -> Generator:
-        """The same people in that look."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +29,11 @@ class Crowd:
 
         ``RequestError`` for another size.
         """
-        return type(self)(generator_at(self.generator, size_px))
+        return type(self)(self.generator.at(size_px))
 
     def looking(self, look: str | None) -> Self:
         """The same people in another look of photographs (``None``: as it is). ``RequestError`` where there is none."""
-        if look is None:
-            return self
-        if not isinstance(self.generator, Looking):
-            raise RequestError(f"look: '{look}' given; {self.generator.name} has one look")
-        return type(self)(self.generator.looking(look))
+        return self if look is None else type(self)(self.generator.looking(look))
 
     def sample(
         self,
@@ -80,7 +66,7 @@ class Crowd:
         requests = [request_for(wanted, ages, seed, index) for index in range(first, first + count)]
         made: list[MadeFace] = []
         for chunk in _chunks(requests):
-            made += self.generator.make(chunk)
+            made += make(self.generator, chunk)
             if progress is not None:
                 progress(len(chunk))
         return made
@@ -88,12 +74,12 @@ class Crowd:
     def faces(self, labels: Sequence[Labels], *, seed: int, first: int = 0) -> list[MadeFace]:
         """One face for each of ``labels``: faces ``first``, ``first + 1``, ... of ``seed``."""
         _check_labels(labels, seed, first)
-        return self.generator.make([FaceRequest(seed, first + k, wanted) for k, wanted in enumerate(labels)])
+        return make(self.generator, [FaceRequest(seed, first + k, wanted) for k, wanted in enumerate(labels)])
 
     def variants(self, labels: Sequence[Labels], *, seed: int, index: int) -> list[MadeFace]:
         """The same draw of chance under different labels: face ``index`` of ``seed`` for each of ``labels``."""
         _check_labels(labels, seed, index)
-        return self.generator.make([FaceRequest(seed, index, wanted) for wanted in labels])
+        return make(self.generator, [FaceRequest(seed, index, wanted) for wanted in labels])
 
 
 def _check_labels(labels: Sequence[Labels], seed: int, first: int) -> None:

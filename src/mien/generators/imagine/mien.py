@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +10,11 @@ from typing import Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mien.attributes import GROUPS, understand_all
 from mien.core.checkpoints import WEIGHTS, load_into, load_weights, under
-from mien.core.contract import FaceRequest, in_fixed_rows
+from mien.core.contract import FaceRequest, Renderer, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
 from mien.core.images import to_photos
 from mien.core.limits import age_range, check_attributes, check_faces
@@ -24,8 +26,7 @@ from mien.core.seeding import fresh_seed, sample_generator, stream
 from mien.generators.crowd.mien import MODEL as CROWD
 from mien.generators.crowd.mien import MienConfig
 from mien.generators.decoder import Decoder
-from mien.generators.enlarged import Renderer, renderer_at
-from mien.generators.enlarger import FACTOR
+from mien.generators.enlarger import FACTOR, Enlarger, enlarger_at
 from mien.generators.imagine.antithetic import GROUP, antithetic_normals
 from mien.generators.imagine.density import AGE, Condition, FaceDensity, Float64Array
 from mien.generators.imagine.weights import MODEL, from_tensors
@@ -67,7 +68,8 @@ class DecoderRenderer:
         self.grain = np.float32(grain)
         self.decoder = decoder.eval().requires_grad_(False).to(device)
         torch.nn.Module.to(self.decoder, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.version = version
+        self._trained = version
+        self.enlarger: Enlarger | None = None
         self.device = torch.device(device)
         self.precision = torch.bfloat16 if has_fast_bf16(self.device) else torch.float32
 
@@ -84,19 +86,30 @@ class DecoderRenderer:
         return cls(decoder, str(metadata["version"]), device, config.sampling.grain)
 
     @property
+    def version(self) -> str:
+        """Of the decoder, and of what enlarges its pictures."""
+        return self._trained + ("" if self.enlarger is None else f"+{self.enlarger.version}")
+
+    @property
     def size_px(self) -> int:
         """Height and width of the pictures."""
-        return self.decoder.config.size_px
+        return self.decoder.config.size_px * (1 if self.enlarger is None else FACTOR)
+
+    def at(self, size_px: int | None) -> Self:
+        """The same pictures at the decoder's size (``None``) or twice that; networks are shared."""
+        other = copy.copy(self)
+        other.enlarger = enlarger_at(size_px, self.decoder.config.size_px, self.device)
+        return other
 
     @torch.inference_mode()
     def draw(
         self, features: Float64Array, requests: Sequence[FaceRequest], styles: Sequence[FaceRequest] | None = None
-    ) -> list[UInt8Image]:
-        """Features N F -> N pictures. Style and grain belong to (seed, index) of ``styles``, or else ``requests``."""
+    ) -> Tensor:
+        """Features N F -> pictures N 3 S S. Style and grain are of ``styles``, or else of ``requests``."""
         keep_freed_memory()
         styles = requests if styles is None else styles
         config = self.decoder.config
-        pictures: dict[int, UInt8Image] = {}
+        pictures = torch.empty(len(requests), 3, self.size_px, self.size_px)
         sides = [4 * 2 ** (k + 1) for k in range(len(self.decoder.blocks))]
         for page in in_fixed_rows(requests, ROWS):
             known = np.repeat(self.decoder.mean.cpu().numpy()[None], ROWS, 0).astype(np.float32)
@@ -112,9 +125,11 @@ class DecoderRenderer:
                     plane[row, 0] = self.grain * draws.standard_normal(plane.shape[2:], np.float32)
             with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
                 on = [torch.from_numpy(values).to(self.device) for values in (known, style, *planes)]
-                images = to_photos(self.decoder(on[0], on[1], on[2:]))
-            pictures |= {slot[0]: images[row] for row, slot in enumerate(page) if slot is not None}
-        return [pictures[position] for position in range(len(requests))]
+                drawn = self.decoder(on[0], on[1], on[2:])
+            for slot, picture in zip(page, drawn, strict=True):
+                if slot is not None:
+                    pictures[slot[0]] = picture if self.enlarger is None else self.enlarger.enlarge(picture[None])[0]
+        return pictures
 
 
 class Imagine:
@@ -155,7 +170,7 @@ class Imagine:
 
         ``RequestError`` for another size.
         """
-        return type(self)(self.density, renderer_at(self.renderer, size_px), self.density_version)
+        return type(self)(self.density, self.renderer.at(size_px), self.density_version)
 
     def features(
         self, condition: Condition, requests: Sequence[FaceRequest], *, temperature: float = TEMPERATURE
@@ -171,17 +186,15 @@ class Imagine:
         ]
         return self.density.frame.features(np.stack(codes)) if codes else np.zeros((0, len(self.density.frame.mean)))
 
-    def pictures(
-        self, condition: Condition, features: Float64Array, requests: Sequence[FaceRequest]
-    ) -> list[UInt8Image]:
-        """The pictures of features (N F) that keep a condition."""
+    def pictures(self, condition: Condition, features: Float64Array, requests: Sequence[FaceRequest]) -> Tensor:
+        """The pictures (N 3 S S) of features (N F) that keep a condition."""
         return self.renderer.draw(features, requests)
 
     def redrawn(
         self, condition: Condition, features: Float64Array, requests: Sequence[FaceRequest], photo: UInt8Image,
         kept: float,
-    ) -> list[UInt8Image]:  # fmt: skip
-        """A picture of the same features (F) for each request, style and grain its own.
+    ) -> Tensor:  # fmt: skip
+        """A picture (N 3 T T) of the same features (F) for each request, style and grain its own.
 
         ``photo`` (S S 3) and how much of it is to be ``kept`` are for renderers that can begin with one.
         """
@@ -221,6 +234,6 @@ class Imagine:
         seed = fresh_seed() if seed is None else seed
         requests = [FaceRequest(seed, index) for index in range(first, first + count)]
         features = self.features(condition, requests, temperature=temperature)
-        pictures = self.pictures(condition, features, requests)
+        pictures = to_photos(self.pictures(condition, features, requests))
         together = zip(pictures, features, requests, strict=True)
         return [Imagined(image, row, request.seed, request.index) for image, row, request in together]

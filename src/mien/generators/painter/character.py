@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from torch import Tensor
 
 from mien.core.contract import FaceRequest
-from mien.core.records import UInt8Image
 from mien.faces.pose import YAW_UNIT_DEGREES
 from mien.generators.imagine.density import Condition, Float64Array
 from mien.generators.painter.people import PaintedImagine, aimed_years, conditions_of
@@ -71,8 +71,8 @@ def aged(makes: PaintedImagine, features: Float64Array, years: float, male: bool
 
 def drawn(
     makes: PaintedImagine, found: Sequence[Variation], condition: Condition, request: FaceRequest, scene_of: Variation
-) -> list[UInt8Image]:
-    """The pictures of variations, all in the scene of one of them, with the same draws."""
+) -> Tensor:
+    """The pictures (N 3 S S) of variations, all in the scene of one of them, with the same draws."""
     renderer = makes.renderer.asking(conditions_of(condition.attributes, None)).in_scene_of(scene_of.features, request)
     features = np.stack([one.features for one in found])
     return renderer.draw(features, [request] * len(found), asked=[one.asked for one in found])

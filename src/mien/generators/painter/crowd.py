@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
+from torch import Tensor
 
 from mien.core.contract import WHOLE_CROP, FaceRequest, complete
 from mien.core.limits import DRAWN_AGES_YEARS
-from mien.core.records import Labels, MadeFace
+from mien.core.records import Labels
 from mien.generators.imagine.density import Condition, Float64Array
 from mien.generators.painter.people import PaintedImagine, conditions_of, painted
 from mien.generators.painter.renderer import PainterRenderer
@@ -62,16 +63,11 @@ class PainterCrowd:
         """Height and width of the images."""
         return self.renderer.size_px
 
-    def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
-        """One face for each request, in order."""
-        if not requests:
-            return []
+    def draw(self, requests: Sequence[FaceRequest]) -> tuple[Tensor, list[Labels]]:
+        """One picture for each request, in order, and what each was drawn for."""
         wanted = [complete(request, DRAWN_AGES_YEARS) for request in requests]
-        photos = self.renderer.draw(self._features(requests, wanted), requests, asked=[told(one) for one in wanted])
-        return [
-            MadeFace(photo, labels, request.seed, request.index, self.name, self.version)
-            for photo, labels, request in zip(photos, wanted, requests, strict=True)
-        ]
+        asked = [told(one) for one in wanted]
+        return self.renderer.draw(self._features(requests, wanted), requests, asked=asked), wanted
 
     def changes(self, requests: Sequence[FaceRequest], wanted: Sequence[Labels]) -> tuple[Float64Array, Float64Array]:
         """Codes (N K) of faces with the labels ``wanted``, and how much their pictures change at last (N)."""

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mien.core.images import resize, to_photos, to_tensor
+from mien.core.images import resize, to_tensor, to_values
 from mien.core.memory import keep_freed_memory
 from mien.core.records import Float32Array, UInt8Image
 from mien.core.seeding import stream
@@ -108,12 +108,10 @@ def changes(
     side, size = renderer.basis.size_px, len(crop)
     plain = renderer.basis.encode(to_tensor(resize(crop, side, side)).to(renderer.device))
     edited = edited_tokens(renderer.painter, plain, before, after, strengths, stream(0, "edit"))
-    pictures = to_photos(renderer.basis.decode(torch.cat([plain, edited])).clamp(-1, 1))
+    pictures = renderer.basis.decode(torch.cat([plain, edited]))
     if renderer.finisher is not None:
-        pictures = np.concatenate([renderer.finisher.enlarge(picture[None]) for picture in pictures])
-    first, *others = (
-        cv2.resize(one.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC) for one in pictures
-    )
+        pictures = renderer.finisher.enlarge(pictures)
+    first, *others = (cv2.resize(one, (size, size), interpolation=cv2.INTER_CUBIC) for one in to_values(pictures))
     grown = np.stack(others) - first  # K S S 3
     grey = grown @ LUMA
     much = np.stack([cv2.GaussianBlur(np.abs(one), (0, 0), SPREAD * size) for one in grey])

@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mien.attributes.person import PersonReader, packaged_person_reader
 from mien.core.checkpoints import WEIGHTS, load_weights
@@ -88,16 +89,14 @@ class PaintedImagine(Imagine):
         within = aimed_years(ages)
         return np.stack([self.age_solver.solve(row, within, sex) for row in rows])
 
-    def pictures(
-        self, condition: Condition, features: Float64Array, requests: Sequence[FaceRequest]
-    ) -> list[UInt8Image]:
+    def pictures(self, condition: Condition, features: Float64Array, requests: Sequence[FaceRequest]) -> Tensor:
         """The painter is told the words, too."""
         return self.renderer.asking(conditions_of(condition.attributes, condition.ages_years)).draw(features, requests)
 
     def redrawn(
         self, condition: Condition, features: Float64Array, requests: Sequence[FaceRequest], photo: UInt8Image,
         kept: float,
-    ) -> list[UInt8Image]:  # fmt: skip
+    ) -> Tensor:  # fmt: skip
         """The photo painted anew, ``kept`` (0 to 1) of it staying."""
         rows, photos = np.repeat(features[None], len(requests), 0), np.repeat(photo[None], len(requests), 0)
         painter = self.renderer.asking(conditions_of(condition.attributes, condition.ages_years))

@@ -15,13 +15,13 @@ from torch import Tensor
 from mien.core.checkpoints import WEIGHTS, load_into, load_weights, under
 from mien.core.contract import FaceRequest, in_fixed_rows
 from mien.core.errors import RequestError, WeightsError
-from mien.core.images import resize, to_photos, to_tensor
+from mien.core.images import resize, resize_tensor, to_tensor
+from mien.core.limits import check_size
 from mien.core.memory import keep_freed_memory
 from mien.core.precision import device_named
 from mien.core.quantise import unpacked
 from mien.core.records import UInt8Image
 from mien.core.seeding import sample_generator, stream
-from mien.generators.enlarged import check_size
 from mien.generators.enlarger import FACTOR, Enlarger
 from mien.generators.painter.backdrop import evened
 from mien.generators.painter.basis import PatchBasis
@@ -45,7 +45,7 @@ def _check_look(look: str) -> None:
 
 
 class PainterRenderer:
-    """The trained painter with its basis and the frame of its codes; a ``generators.enlarged.Renderer``."""
+    """The trained painter with its basis and the frame of its codes; a ``core.contract.Renderer``."""
 
     def __init__(
         self,
@@ -151,8 +151,8 @@ class PainterRenderer:
         requests: Sequence[FaceRequest],
         styles: Sequence[FaceRequest] | None = None,
         asked: Sequence[Mapping[str, float]] | None = None,
-    ) -> list[UInt8Image]:
-        """Features N F -> N pictures. Noise, look and scene belong to ``styles``, or else to ``requests``.
+    ) -> Tensor:
+        """Features N F -> pictures N 3 S S. Noise, look and scene belong to ``styles``, or else to ``requests``.
 
         ``asked``: what is told of each picture alone, as in ``asking``.
         """
@@ -165,8 +165,8 @@ class PainterRenderer:
         pictures: UInt8Image,
         kept: npt.ArrayLike,
         asked: Sequence[Mapping[str, float]] | None = None,
-    ) -> list[UInt8Image]:
-        """Pictures (N S S 3) painted anew from a point on the way from noise to them (Meng et al., SDEdit, 2022).
+    ) -> Tensor:
+        """Photos (N S S 3) painted anew from a point on the way from noise to them (Meng et al., SDEdit, 2022).
 
         ``kept`` (N, in [0, 1)): how much of a picture stays: 0 nothing, 0.3 its layout, 0.7 all but small details.
         """
@@ -200,10 +200,10 @@ class PainterRenderer:
         asked: Sequence[Mapping[str, float]] | None,
         pictures: UInt8Image | None,
         kept: npt.NDArray[np.float64],
-    ) -> list[UInt8Image]:
+    ) -> Tensor:
         keep_freed_memory()
         codes = self.codes(features)
-        made: list[UInt8Image | None] = [None] * len(requests)
+        made = torch.empty(len(requests), 3, self.size_px, self.size_px)
         for start in map(float, np.unique(kept)):
             chosen = np.flatnonzero(kept == start)
             for page in in_fixed_rows([requests[int(k)] for k in chosen], ROWS):
@@ -214,12 +214,11 @@ class PainterRenderer:
                     begun = np.stack([np.zeros_like(pictures[0]) if k is None else pictures[k] for k in places])
                     noise = start * self.basis.encode(to_tensor(begun).to(self.device)) + (1 - start) * noise
                 tokens = sample(self.painter, given, noise, start=start)
-                painted = to_photos(self.basis.decode(tokens).clamp(-1, 1))
-                photos = self._finished(painted, faces, own_cloth=pictures is not None)
-                for photo, place in zip(photos, places, strict=True):
-                    if place is not None:
-                        made[place] = photo
-        return [picture for picture in made if picture is not None]
+                kept_rows = [row for row, place in enumerate(places) if place is not None]
+                painted = self.basis.decode(tokens)[kept_rows]
+                painted = self._finished(painted, [f for f in faces if f is not None], own_cloth=pictures is not None)
+                made[[place for place in places if place is not None]] = painted.to(made.device)
+        return made
 
     def _begun(
         self,
@@ -234,15 +233,12 @@ class PainterRenderer:
         own = [{} if asked is None or k is None else asked[k] for k in places]
         return self._given(rows, faces, own).to(self.device), self._noise(faces).to(self.device)
 
-    def _finished(self, painted: UInt8Image, faces: Sequence[FaceRequest | None], *, own_cloth: bool) -> UInt8Image:
+    def _finished(self, painted: Tensor, faces: Sequence[FaceRequest], *, own_cloth: bool) -> Tensor:
         """``own_cloth``: what is behind a repainted photo stays."""
         if self.finisher is None:
             return painted
-        draws = [stream(0, "grain") if one is None else stream(one.seed, "grain", one.index) for one in faces]
-        side, large = self.size_px, self.finisher.enlarge(painted, draws)
-        if self.look == "studio" and not own_cloth:
-            large = np.stack([evened(picture) for picture in large])
-        return large if side == large.shape[1] else np.stack([resize(picture, side, side) for picture in large])
+        large = self.finisher.enlarge(painted, [stream(one.seed, "grain", one.index) for one in faces])
+        return resize_tensor(evened(large) if self.look == "studio" and not own_cloth else large, self.size_px)
 
     def _noise(self, faces: Sequence[FaceRequest | None]) -> Tensor:
         shape = (self.basis.tokens, self.basis.channels)

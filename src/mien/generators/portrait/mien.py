@@ -12,16 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mien.core.checkpoints import WEIGHTS, built, load_weights, under
 from mien.core.errors import WeightsError
-from mien.core.images import to_photos, to_tensor
+from mien.core.images import to_photos
 from mien.core.memory import keep_freed_memory
 from mien.core.quantise import unpacked
-from mien.core.records import UInt8Image
 from mien.faces import align
 from mien.faces.readers import FaceReaders
 from mien.generators.crowd.mien import MODEL as CROWD
@@ -104,7 +102,7 @@ class MienPortrait:
     def render(self, features: Tensor, readers: FaceReaders, size_px: int | None, /) -> tuple[Tensor, Tensor]:
         """The neutral portrait of the person, drawn again until ``readers`` see that person in it: ``refine``.
 
-        No noise: one photo, one portrait. The enlarger and the mask read pixels, so it is rounded before each of them.
+        No noise: one photo, one portrait. The mask is read from rounded pixels.
         """
         keep_freed_memory()
         decoder = self.decoder
@@ -112,30 +110,30 @@ class MienPortrait:
         wanted: Tensor = readers.encoder.network.embed(person)  # type: ignore[operator]
         code = self.neutraliser((person - decoder.mean) / decoder.deviation)
         code = refined(code, self._planes(1), decoder, readers, wanted.float().clone(), self.refine)
-        photos = self._enlarged(to_photos(decoder.decode(code, self._planes(1))), size_px)
-        return to_tensor(photos), torch.from_numpy(person_mask(photos[0]))[None, None]
+        picture = self._enlarged(decoder.decode(code, self._planes(1)).float(), size_px)
+        return picture, torch.from_numpy(person_mask(to_photos(picture)[0]))[None, None]
 
     @torch.inference_mode()
     def as_read(self, crop: Tensor, readers: FaceReaders, /) -> Tensor:
         """The decoder's picture of the features as they are, with the neutral style: for comparison."""
-        return to_tensor(self._enlarged(self.draw(read(readers, crop, ("pool",))["pool"], neutral=False), None))
+        return self._enlarged(self.draw(read(readers, crop, ("pool",))["pool"], neutral=False), None)
 
     @torch.no_grad()
-    def draw(self, features: Tensor, *, neutral: bool = True) -> UInt8Image:
-        """Features (N 1792) of aligned crops -> portraits (N S S 3), neither refined nor enlarged.
+    def draw(self, features: Tensor, *, neutral: bool = True) -> Tensor:
+        """Features (N 1792) of aligned crops -> portraits (N 3 S S), neither refined nor enlarged.
 
         ``neutral`` False leaves the features as they are, with the neutral style.
         """
         keep_freed_memory()
         decoder, side = self.decoder, self.decoder.config.size_px
         known = (features.float() - decoder.mean) / decoder.deviation
-        made = [np.zeros((0, side, side, 3), np.uint8)]
+        made = [known.new_zeros(0, 3, side, side)]
         for start in range(0, len(known), ROWS):
             part = known[start : start + ROWS]
             rows = torch.cat([part, part.new_zeros(ROWS - len(part), part.shape[1])])
             code = self.neutraliser(rows) if neutral else self.neutraliser.code(rows)
-            made.append(to_photos(decoder.decode(code, self._planes(ROWS)))[: len(part)])
-        return np.concatenate(made)
+            made.append(decoder.decode(code, self._planes(ROWS))[: len(part)].float())
+        return torch.cat(made)
 
     @torch.no_grad()
     def person(self, features: Tensor) -> Tensor:
@@ -151,9 +149,9 @@ class MienPortrait:
         """What enlarges pictures of this size; ``None``: they are as the decoder draws them, or smaller."""
         return None if size_px is not None and size_px <= self.decoder.config.size_px else self.enlarger
 
-    def _enlarged(self, photos: UInt8Image, size_px: int | None) -> UInt8Image:
+    def _enlarged(self, pictures: Tensor, size_px: int | None) -> Tensor:
         enlarger = self._enlarger_at(size_px)
-        return photos if enlarger is None else enlarger.enlarge(photos)
+        return pictures if enlarger is None else enlarger.enlarge(pictures)
 
 
 def read(readers: FaceReaders, crops: Tensor, taps: tuple[str, ...]) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal, NoReturn, Self
 
 import numpy as np
 import torch
@@ -36,9 +36,9 @@ from mien.core.checkpoints import load_into, load_weights
 from mien.core.config import Config
 from mien.core.contract import FaceRequest, complete, in_fixed_rows
 from mien.core.errors import RequestError
-from mien.core.images import to_photos
+from mien.core.limits import check_size, refuse_look
 from mien.core.quantise import unpacked
-from mien.core.records import Labels, MadeFace, Sex
+from mien.core.records import Labels, Sex
 from mien.core.seeding import sample_generator
 
 MODEL = "crowd-paper"
@@ -170,25 +170,32 @@ class PaperCrowd:
         """Height and width of the images."""
         return self.generator.config.size_px
 
-    def make(self, requests: Sequence[FaceRequest]) -> list[MadeFace]:
-        """One face for each request, in order. Raises ``RequestError`` for labels other than sex and age."""
+    def at(self, size_px: int | None) -> Self:
+        """There is one size."""
+        check_size(size_px, (self.size_px,))
+        return self
+
+    def looking(self, look: str) -> NoReturn:
+        """``RequestError``: there is one look."""
+        refuse_look(look, self.name)
+
+    @torch.inference_mode()
+    def draw(self, requests: Sequence[FaceRequest]) -> tuple[Tensor, list[Labels]]:
+        """One picture for each request, in order. Raises ``RequestError`` for labels other than sex and age."""
         if any(request.labels.race is not None or request.labels.attributes for request in requests):
             raise RequestError("race, attributes: given; the preset 'paper' knows sex and age only")
-        faces: dict[int, MadeFace] = {}
+        pictures = torch.empty(len(requests), 3, self.size_px, self.size_px)
+        made_for = [complete(request, self.drawn_ages_years) for request in requests]
         width = self.generator.config.noise
         for page in in_fixed_rows(requests, self.rows):
             noise = np.zeros((self.rows, width), np.float32)
-            wanted = [complete(slot[1], self.drawn_ages_years) if slot else Labels("female", 30.0) for slot in page]
+            wanted = [made_for[slot[0]] if slot else Labels("female", 30.0) for slot in page]
             for row, slot in enumerate(page):
                 if slot:
                     noise[row] = sample_generator(slot[1].seed, slot[1].index).uniform(-1, 1, width)
             sexes, ages = [w.sex or "female" for w in wanted], [w.age_years or 0.0 for w in wanted]
             labels = encode_labels(sexes, ages, self.generator.config.ages)
-            photos = to_photos(self.generator(torch.from_numpy(noise), labels))
-            for row, slot in enumerate(page):
+            for slot, picture in zip(page, self.generator(torch.from_numpy(noise), labels), strict=True):
                 if slot:
-                    position, request = slot
-                    faces[position] = MadeFace(
-                        photos[row], wanted[row], request.seed, request.index, self.name, self.version
-                    )
-        return [faces[position] for position in range(len(requests))]
+                    pictures[slot[0]] = picture
+        return pictures, made_for

@@ -19,9 +19,9 @@ from torch import Tensor
 from mien.core.checkpoints import load_into, load_weights, under
 from mien.core.contract import FaceRequest, in_fixed_rows
 from mien.core.errors import WeightsError
-from mien.core.images import from_unit, to_photos
+from mien.core.images import from_unit
+from mien.core.limits import check_size
 from mien.core.quantise import unpacked
-from mien.core.records import UInt8Image
 from mien.core.seeding import stream
 from mien.faces.align import ENCODER_WINDOW
 from mien.papers.draw_gregor_2015.network import MODEL, Draw, DrawConfig
@@ -73,18 +73,23 @@ class DrawRenderer:
 
     def draw(
         self, features: Any, requests: Sequence[FaceRequest], styles: Sequence[FaceRequest] | None = None
-    ) -> list[UInt8Image]:
-        """Activations N F -> N pictures; the codes belong to ``styles``, or else to ``requests``."""
-        return [canvases[-1] for canvases in self.stages(features, requests, styles)]
+    ) -> Tensor:
+        """Activations N F -> pictures N 3 S S; the codes belong to ``styles``, or else to ``requests``."""
+        return self.stages(features, requests, styles)[:, -1]
+
+    def at(self, size_px: int | None) -> Self:
+        """There is one size."""
+        check_size(size_px, (self.size_px,))
+        return self
 
     @torch.inference_mode()
     def stages(
         self, features: Any, requests: Sequence[FaceRequest], styles: Sequence[FaceRequest] | None = None
-    ) -> list[list[UInt8Image]]:
-        """Activations N F -> the canvases c_1 ... c_T of each, as pictures."""
+    ) -> Tensor:
+        """Activations N F -> the canvases c_1 ... c_T of each, as pictures: N T 3 S S."""
         styles, config = requests if styles is None else styles, self.network.config
         known = self.whitening.codes(features)
-        found: dict[int, list[UInt8Image]] = {}
+        found = torch.empty(len(requests), config.glimpses, 3, config.size_px, config.size_px)
         for page in in_fixed_rows(requests, ROWS):
             condition = torch.zeros(ROWS, config.condition)
             codes = np.zeros((config.glimpses, ROWS, config.code), np.float32)
@@ -95,10 +100,12 @@ class DrawRenderer:
                     draws = stream(style.seed, "draw", style.index)
                     codes[:, row] = draws.standard_normal((config.glimpses, config.code), np.float32)
             canvases = [shown(logits) for logits in self.network.stages(condition, torch.from_numpy(codes))]
-            found |= {slot[0]: [one[row] for one in canvases] for row, slot in enumerate(page) if slot is not None}
-        return [found[position] for position in range(len(requests))]
+            for row, slot in enumerate(page):
+                if slot is not None:
+                    found[slot[0]] = torch.stack([one[row] for one in canvases])
+        return found
 
 
-def shown(logits: Tensor) -> UInt8Image:
-    """Canvases N 3 H W -> pictures: the expected intensities, not draws of them."""
-    return to_photos(from_unit(logits.sigmoid()))
+def shown(logits: Tensor) -> Tensor:
+    """Canvases N 3 H W -> pictures N 3 H W: the expected intensities, not draws of them."""
+    return from_unit(logits.sigmoid())

@@ -79,7 +79,7 @@ def painted_over(
     import numpy as np
 
     from mien.core.contract import FaceRequest
-    from mien.core.images import resize
+    from mien.core.images import resize, to_photos
     from mien.core.seeding import stream
     from mien.datasets.features import features
     from mien.faces.encoder import load_encoder
@@ -102,7 +102,7 @@ def painted_over(
         part = slice(start, min(start + BLOCK, len(rows)))
         true[part] = np.stack([resize(crop, large, large) for crop in data.decoded(rows[part])])
         requests = [FaceRequest(seed, int(row)) for row in rows[part]]
-        made[part] = np.stack(painter.repaint(known[part], requests, true[part], kept[part]))
+        made[part] = to_photos(painter.repaint(known[part], requests, true[part], kept[part]))
         bar(part.stop, len(rows))
     made.flush(), true.flush()
     for before, after in zip(parts, paths, strict=True):

@@ -118,11 +118,18 @@ def _seen(density: Any, renderer: Any, encoder: Encoder, drawn: int, seed: int, 
         if not count:
             continue
         label = f"drawn and seen, {number + 1} of 2"
-        more = drawn_and_seen(now, renderer.draw, pooled, count, seed + number, bars(label))
+        more = drawn_and_seen(now, _photos(renderer), pooled, count, seed + number, bars(label))
         codes, seen = np.concatenate([codes, more[0]]), np.concatenate([seen, more[1]])
         scores = density.probes.scores(density.frame.codes(seen))
         now = with_people(with_visible_probes(density, codes, scores), codes, _embedded(encoder, seen))
     return now, codes, scores
+
+
+def _photos(renderer: Any) -> Any:
+    """(features, requests) -> the pictures, rounded as they are written."""
+    from mien.core.images import to_photos
+
+    return lambda features, requests: to_photos(renderer.draw(features, requests))
 
 
 def with_light(density: Any, renderer: Any, data: FaceDataset, seed: int, on_progress: OnProgress | None = None) -> Any:
@@ -133,7 +140,7 @@ def with_light(density: Any, renderer: Any, data: FaceDataset, seed: int, on_pro
     rows = data.rows("train")
     rows = rows[stream(seed, "light").permutation(len(rows))[:PHOTOGRAPHS]]
     photographs = data.decoded(rows, renderer.size_px)
-    return with_nuisance(density, renderer.draw, photographs, LIGHT_DRAWN, seed, on_progress)
+    return with_nuisance(density, _photos(renderer), photographs, LIGHT_DRAWN, seed, on_progress)
 
 
 def _explained(codes: Any, seen: Any, density: Any) -> dict[str, float]:

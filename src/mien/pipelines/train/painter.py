@@ -7,6 +7,7 @@ the middle); looks (studio, natural, news) are linear scores of the codes, and s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,25 +126,17 @@ def prepare(
     import numpy as np
 
     from mien.attributes.person import packaged_person_reader
+    from mien.datasets import painted
     from mien.datasets.features import features
-    from mien.datasets.painted import (
-        emphasis,
-        masks_of_looks,
-        photo_conditions,
-        source_weights,
-        standardised,
-        valid_patches,
-    )
     from mien.faces.encoder import load_encoder
     from mien.generators.painter.scenes import MOST, fit_scenes
-    from mien.training.imagine import ImagineConfig, fit_components, fit_frame, fit_probes
-    from mien.training.looks import with_looks
+    from mien.training.imagine import fit_frame
     from mien.training.painter import PaintedSet
 
     encoder, both = load_encoder("facenet"), np.concatenate([rows, unseen])
     pixels = data.pixels(SIZE_PX, on_stage("crops"))
     values = features(data, encoder, both, on_progress=on_stage("features"))
-    weights = source_weights(data, rows)
+    weights = painted.source_weights(data, rows)
     if begun is None:
         frame = fit_frame(values[: len(rows)], (weights * len(rows)).astype(np.float32), own.code)
     else:
@@ -152,18 +145,18 @@ def prepare(
     names = [data.faces[int(row)].source for row in both]
     sources = tuple(sorted(set(names))) if begun is None else begun.sources_of(names)
     crops = np.ascontiguousarray(pixels[both])
-    columns = photo_conditions(data, both, crops)
+    columns = painted.photo_conditions(data, both, crops)
     photographed = tuple(columns)
-    valid = valid_patches(data, both)
+    valid = painted.valid_patches(data, both)
     columns["valid"] = valid.mean(1)
     columns |= _read(values, data, both)
     read = packaged_person_reader().read(values)[0]
     ages = np.where(np.isnan(data.ages_years[both]), read, data.ages_years[both]).astype(np.float32)
     columns["age"] = (ages / 100).astype(np.float32)
-    conditions, scale = standardised(columns, None if begun is None else begun.scale)
+    conditions, scale = painted.standardised(columns, None if begun is None else begun.scale)
     basis = _fitted_basis(crops[: len(rows)], own.channels) if begun is None else begun.basis
     tokens = tokens_of(basis, crops, out)
-    shown = weights * emphasis({name: values[: len(rows)] for name, values in columns.items()})
+    shown = weights * painted.emphasis({name: values[: len(rows)] for name, values in columns.items()})
     places = np.array([sources.index(name) for name in names], np.int64)
 
     def part(chosen: slice, share: npt.NDArray[np.float64] | None) -> PaintedSet:
@@ -172,13 +165,9 @@ def prepare(
 
     pairs = zip((data.faces[int(row)] for row in rows), ages, strict=False)
     faces = [replace(face, age_years=float(age)) for face, age in pairs]
-    fitted, known = ImagineConfig(axes=own.code, components=own.components, rounds=12), codes[: len(rows)]
-    looks = {look: has[: len(rows)] for look, has in masks_of_looks(columns).items()}
-    wide = weights * (1 + STUDIO * looks["studio"])  # what is asked for most is to be known best
-    components = fit_components(
-        known, (wide * len(rows) / wide.sum()).astype(np.float32), fitted, on_stage("Gaussians")
-    )
-    density = with_looks(_density(frame, components, fit_probes(known, faces, fitted)), known, looks)
+    known = codes[: len(rows)]
+    looks = {look: has[: len(rows)] for look, has in painted.masks_of_looks(columns).items()}
+    density = _density_of(frame, known, faces, weights, looks, own, on_stage)
     of_scene = {name: conditions[: len(rows), k] for k, name in enumerate(scale) if name in photographed}
     lenders = {look: np.flatnonzero(has)[:MOST].tolist() for look, has in looks.items()}
     scenes = fit_scenes(known.astype(np.float32), of_scene, ages, places.tolist(), lenders)
@@ -186,10 +175,22 @@ def prepare(
     return Prepared(part(begin, shown), part(rest, None), scale, sources, basis, density, scenes)
 
 
-def _density(frame: Frame, components: Any, probes: Any) -> FaceDensity:
-    from mien.generators.imagine.density import FaceDensity
+def _density_of(
+    frame: Frame, codes: npt.NDArray[Any], faces: Any, weights: npt.NDArray[np.float64],
+    looks: Mapping[str, npt.NDArray[np.bool_]], own: PainterSettings, on_stage: OnStage,
+) -> FaceDensity:  # fmt: skip
+    """The density over codes (N K) of ``faces``; what is asked for most is to be known best."""
+    import numpy as np
 
-    return FaceDensity(frame, components, probes, STRICTNESS)
+    from mien.generators.imagine.density import FaceDensity
+    from mien.training.imagine import ImagineConfig, fit_components, fit_probes
+    from mien.training.looks import with_looks
+
+    config = ImagineConfig(axes=own.code, components=own.components, rounds=12)
+    wide = weights * (1 + STUDIO * looks["studio"])
+    shares = (wide * len(codes) / wide.sum()).astype(np.float32)
+    components = fit_components(codes, shares, config, on_stage("Gaussians"))
+    return with_looks(FaceDensity(frame, components, fit_probes(codes, faces, config), STRICTNESS), codes, looks)
 
 
 def _read(values: npt.NDArray[Any], data: FaceDataset, rows: Rows) -> dict[str, npt.NDArray[np.float32]]:
