@@ -21,16 +21,10 @@ from mien.evaluation.attributes_metrics import (
     average_precision,
     balanced_accuracy,
     calibration_error,
+    quick_scores,
     scores,
 )
 from mien.evaluation.report import ReportProvenance
-
-
-@pytest.fixture(autouse=True)
-def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bootstrap as short as its ends can be told apart."""
-    monkeypatch.setattr("mien.evaluation.attributes.ROUNDS", 20)
-
 
 faces = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2, max_size=60)
 
@@ -66,6 +60,17 @@ def test_each_figure_uses_its_own_threshold_and_the_majority_is_that_of_training
     assert found.majority[0] == 0.5
     assert found.share[0] == 0.5
     assert found.n == 4
+
+
+def test_the_quick_scores_of_a_bootstrap_are_those_of_the_report() -> None:
+    random = np.random.default_rng(0)
+    probabilities, marks = random.random((40, 5)).round(1), random.random((40, 5)) < 0.4  # with ties
+    marks[:, 3], marks[:, 4] = True, False  # one kind of face
+    thresholds = {"accuracy_threshold": random.random(5), "balanced_threshold": random.random(5)}
+    found = scores(probabilities, marks, usual=np.zeros(5), **thresholds)
+    wanted = (found.accuracy, found.balanced_accuracy, found.auc)
+    for quick, slow in zip(quick_scores(probabilities, marks, **thresholds), wanted, strict=True):
+        np.testing.assert_allclose(quick, slow, rtol=1e-12)
 
 
 def made(n: int = 120, seed: int = 3) -> HeldOutPredictions:

@@ -89,9 +89,7 @@ def heads() -> Planted:
     deaf = replace(own, probabilities=np.full_like(own.probabilities, 0.3), present=np.zeros_like(own.present),
                    female=np.full_like(own.female, 0.9), age_years=np.full_like(own.age_years, 30))  # fmt: skip
     boasting = replace(own, probabilities=np.where(own.probabilities[dealt] > 0.5, 0.99, 0.01).astype(np.float32))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attributes, "ROUNDS", 3)  # of the bootstrap, which costs the time
-        return told(own), {"always the same": told(deaf), "dealt anew and sure": told(boasting)}
+    return told(own), {"always the same": told(deaf), "dealt anew and sure": told(boasting)}
 
 
 def judge_of_age_and_sex() -> Planted:

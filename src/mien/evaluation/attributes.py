@@ -16,7 +16,7 @@ from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.errors import TooFewError
 from mien.core.seeding import stream
 from mien.evaluation import plots
-from mien.evaluation.attributes_metrics import Scores, balanced_accuracy, scores
+from mien.evaluation.attributes_metrics import Scores, balanced_accuracy, quick_scores, scores
 from mien.evaluation.metrics import area_under_curve, metric_name
 from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section, shown
 from mien.evaluation.statistics import Interval, mean_interval, proportion
@@ -105,8 +105,11 @@ def _marks(faces: HeldOutPredictions, fitted: Calibration, usual: npt.NDArray[np
     drawn = []
     for k in range(ROUNDS):
         sample = rows[stream(0, "bootstrap", k).integers(0, len(rows), len(rows))]
-        again = _scores(faces.readings, faces.labels, sample, fitted, usual)
-        drawn.append((again.accuracy.mean(), _mean(again.balanced_accuracy), _mean(again.auc)))
+        again = quick_scores(
+            faces.readings.probabilities[sample], faces.labels.attributes[sample],
+            accuracy_threshold=fitted.accuracy_threshold, balanced_threshold=fitted.balanced_threshold,
+        )  # fmt: skip
+        drawn.append([_mean(each) for each in again])
     low, high = np.percentile(np.array(drawn), [2.5, 97.5], axis=0)
 
     def figure(metric: str, label: str, value: float, unit: str, better: Better, spread: int | None = None) -> Figure:

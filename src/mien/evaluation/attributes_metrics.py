@@ -57,6 +57,27 @@ def scores(
     )
 
 
+def quick_scores(
+    probabilities: npt.ArrayLike, marks: npt.ArrayLike, *, accuracy_threshold: npt.ArrayLike,
+    balanced_threshold: npt.ArrayLike,
+) -> tuple[Float64Array, Float64Array, Float64Array]:  # fmt: skip
+    """Accuracy, balanced accuracy and area under the curve (A each) as ``scores`` has them, all attributes at once.
+
+    A bootstrap asks for them hundreds of times. The area is Mann and Whitney's U over the number of pairs.
+    """
+    from scipy.stats import rankdata
+
+    probabilities, truth = np.asarray(probabilities, np.float64), np.asarray(marks) > 0.5
+    right = (probabilities >= np.asarray(balanced_threshold, np.float64)) == truth
+    marked = truth.sum(0)
+    others = len(truth) - marked
+    ranks = (rankdata(probabilities, axis=0) * truth).sum(0)
+    with np.errstate(invalid="ignore"):  # no face, or no other face, is marked: 0 / 0
+        balanced = ((right & truth).sum(0) / marked + (right & ~truth).sum(0) / others) / 2
+        area = (ranks - marked * (marked + 1) / 2) / (marked * others)
+    return ((probabilities >= np.asarray(accuracy_threshold, np.float64)) == truth).mean(0), balanced, area
+
+
 def balanced_accuracy(predictions: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """The mean of the shares that are right among the marked and among the others; NaN with one class only."""
     from sklearn.metrics import balanced_accuracy_score
