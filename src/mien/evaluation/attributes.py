@@ -16,8 +16,8 @@ from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.errors import TooFewError
 from mien.core.seeding import stream
 from mien.evaluation import plots
-from mien.evaluation.attributes_metrics import Scores, balanced_accuracy, quick_scores, scores
-from mien.evaluation.metrics import area_under_curve, metric_name
+from mien.evaluation.attributes_metrics import Scores, quick_scores, scores
+from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section, shown
 from mien.evaluation.statistics import Interval, mean_interval, proportion
 
@@ -99,17 +99,22 @@ def _scores(
     )
 
 
+def _quick_scores(
+    readings: HeadPredictions, labels: FaceLabels, chosen: npt.NDArray[np.int64], fitted: Calibration
+) -> tuple[npt.NDArray[np.float64], ...]:
+    return quick_scores(
+        readings.probabilities[chosen], labels.attributes[chosen],
+        accuracy_threshold=fitted.accuracy_threshold, balanced_threshold=fitted.balanced_threshold,
+    )  # fmt: skip
+
+
 def _marks(faces: HeldOutPredictions, fitted: Calibration, usual: npt.NDArray[np.float64]) -> tuple[Section, Scores]:
     rows = np.flatnonzero(faces.labels.marked)
     found = _scores(faces.readings, faces.labels, rows, fitted, usual)
     drawn = []
     for k in range(ROUNDS):
         sample = rows[stream(0, "bootstrap", k).integers(0, len(rows), len(rows))]
-        again = quick_scores(
-            faces.readings.probabilities[sample], faces.labels.attributes[sample],
-            accuracy_threshold=fitted.accuracy_threshold, balanced_threshold=fitted.balanced_threshold,
-        )  # fmt: skip
-        drawn.append([_mean(each) for each in again])
+        drawn.append([_mean(each) for each in _quick_scores(faces.readings, faces.labels, sample, fitted)])
     low, high = np.percentile(np.array(drawn), [2.5, 97.5], axis=0)
 
     def figure(metric: str, label: str, value: float, unit: str, better: Better, spread: int | None = None) -> Figure:
@@ -198,16 +203,11 @@ def _people(faces: HeldOutPredictions, fitted: Calibration) -> Section:
         if len(rows) < FEWEST:
             lines.append((label, len(rows), None, None, None, None))
             continue
-        probabilities, truth = readings.probabilities[rows], labels.attributes[rows] > 0.5
-        accuracy = float(((probabilities >= fitted.accuracy_threshold) == truth).mean())
-        both = np.minimum(truth.sum(0), (~truth).sum(0)) >= FEWEST_OF_A_KIND
-        columns = np.flatnonzero(both)
-        said = probabilities >= fitted.balanced_threshold
-        balanced = np.array([balanced_accuracy(said[:, k], truth[:, k]) for k in columns])
-        area = np.array([area_under_curve(probabilities[:, k], truth[:, k]) for k in columns])
-        lines.append(
-            (label, len(rows), _cell(accuracy, "%"), _cell(_mean(balanced), "%"), _cell(_mean(area)), len(columns))
-        )
+        truth = labels.attributes[rows] > 0.5
+        both = np.flatnonzero(np.minimum(truth.sum(0), (~truth).sum(0)) >= FEWEST_OF_A_KIND)
+        accuracy, balanced, area = _quick_scores(readings, labels, rows, fitted)
+        shares = (_cell(_mean(accuracy), "%"), _cell(_mean(balanced[both]), "%"), _cell(_mean(area[both])))
+        lines.append((label, len(rows), *shares, len(both)))
     table = ReportTable(("people", "n", "accuracy", "balanced", "AUC", "attributes that count"), tuple(lines))
     return Section(
         "Groups of people",
