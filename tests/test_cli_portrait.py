@@ -83,7 +83,7 @@ def test_portraits_of_made_faces(
         assert (row["photo"], row["face"], row["model"]) == (str(photo), 0, "portrait-mien")
         assert abs(row["pose"]["yaw_degrees"]) < 10
         assert -1 <= row["identity_similarity"] <= 1
-        assert "+refined-8+enlarger-" in row["model_version"]
+        assert "+refined-8b+enlarger-" in row["model_version"]
         with PIL.Image.open(tmp_path / "made" / row["file"]) as image:
             assert (image.size, image.mode) == ((192, 192), "RGB")
             assert min(image.getpixel((1, 1))) >= 252  # white, but for the watermark

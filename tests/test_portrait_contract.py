@@ -78,6 +78,10 @@ def test_every_preset_keeps_the_contract(preset: str) -> None:
     again, same = drawer.render(features, readers, None)
     assert torch.equal(again, image)  # one photo, one portrait
     assert torch.equal(same, mask)
+    both, masks = drawer.render(torch.cat([features, features + 1]), readers, None)
+    assert torch.allclose(both[:1], image, atol=1e-5)
+    assert not torch.allclose(both[1:], image, atol=1e-5)
+    assert masks.shape == (2, 1, drawer.size_px, drawer.size_px)
     plain = drawer.as_read(crop, readers)
     assert plain is None or plain.shape == image.shape
 

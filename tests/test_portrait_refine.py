@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mien.core.records import Pose
 from mien.core.seeding import stream
 from mien.faces.pose import angles_degrees, mean_shape, pose, rotation_of_pose
 from mien.faces.readers import FaceReaders
 from mien.generators.decoder import Decoder, DecoderConfig
-from mien.generators.portrait import refine
+from mien.generators.portrait import mien, refine
+from mien.generators.portrait.mien import MienPortrait
+from mien.generators.portrait.neutral import NeutralConfig, Neutraliser
 from mien.generators.portrait.refine import darkness, mouth_gap, refined, tones
 from mien.generators.portrait.settings import RefineConfig
 
@@ -87,6 +89,7 @@ class Eye:
     """Reads the colours of quarters of the picture: six values, and their first three as embedding."""
 
     name, input_size, taps = "eye", 16, ("pool", "embedding")
+    network: nn.Module
 
     def __call__(self, images: Tensor, taps: object) -> dict[str, Tensor]:
         pooled = torch.nn.functional.adaptive_avg_pool2d(images, (1, 2)).flatten(1)
@@ -115,7 +118,24 @@ def test_refined_pictures_are_read_as_the_person_and_rows_do_not_mix() -> None:
         assert torch.equal(still, code)
 
 
+def test_faces_refined_together_are_those_refined_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    torch.manual_seed(0)
+    maker = MienPortrait(Decoder(SMALL), Neutraliser(NeutralConfig(features=6, style=2)), "1")
+    maker.refine = RefineConfig(steps=12, rate=0.2, turn=0.0, mouth=0.0, dark=0.0, tone=0.0)
+    monkeypatch.setattr(mien, "AT_ONCE", 2)
+    eye = Eye()
+    eye.network = nn.Module()
+    readers = FaceReaders(eye, None)  # type: ignore[arg-type]
+    codes, people = torch.randn(3, 8), nn.functional.normalize(torch.randn(3, 3))
+    together = maker._refined(codes, people, readers)
+    for row in range(3):
+        alone = maker._refined(codes[row : row + 1], people[row : row + 1], readers)
+        assert torch.allclose(together[row : row + 1], alone, atol=1e-4)
+        assert float((alone - codes[row : row + 1]).abs().max()) > 0.1
+
+
 def test_whatever_makes_another_picture_is_another_version() -> None:
-    assert RefineConfig().version == "refined-8"
+    assert RefineConfig().version == "refined-8b"
     assert RefineConfig(steps=0, rate=1.0).version == ""
-    assert RefineConfig(steps=3, rate=0.05, tone=0.0).version == "refined-3-rate-0.05-tone-0"
+    assert RefineConfig(steps=3, rate=0.05, tone=0.0).version == "refined-3b-rate-0.05-tone-0"

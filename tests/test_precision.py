@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from training_toy import toy_arguments
 
 from mien.core.errors import RequestError
-from mien.core.precision import chosen_precision, fast_autocast, has_fast_bf16
+from mien.core.precision import cast_once, chosen_precision, fast_autocast, has_fast_bf16
 from mien.training.loop import train
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -41,6 +42,24 @@ def test_features_are_read_in_the_chosen_arithmetic(units: bool) -> None:
     with fast_autocast():
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (torch.bfloat16 if units else torch.float32)
+
+
+def test_weights_that_are_cast_once_give_the_same_bits(units: bool) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5)).requires_grad_(False)
+    quick, partly = cast_once(network, nn.Conv2d, nn.Linear), cast_once(network, nn.Conv2d)
+    assert (quick is network) != units
+    assert partly[3].weight is network[3].weight
+    assert {tensor.dtype for tensor in network.parameters()} == {torch.float32}
+    assert {tensor.dtype for tensor in quick.parameters()} == {torch.bfloat16 if units else torch.float32}
+    made = []
+    for each in (network, quick, partly):
+        shown = torch.linspace(-1, 1, 2 * 3 * 64).view(2, 3, 8, 8).requires_grad_(True)
+        with fast_autocast():
+            answer = each(shown).float()
+        made.append((answer, *torch.autograd.grad(answer.square().sum(), [shown])))
+    for other in made[1:]:
+        assert all(torch.equal(one, same) for one, same in zip(made[0], other, strict=True))
 
 
 def test_a_run_uses_and_notes_the_chosen_arithmetic(units: bool, tmp_path: Path) -> None:

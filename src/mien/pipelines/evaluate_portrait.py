@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from mien.pipelines.portrait import WHITE
 from mien.pipelines.portrait_model import CROP_PX, PortraitPipeline
 
 PORTRAIT = "portrait"
+AT_ONCE = 8
 
 
 def judged(request: PortraitEvaluation, on_stage: OnStage) -> Report:
@@ -69,22 +69,23 @@ def _kept(
         crops = faces.read_faces(data, kept.rows, CROP_PX, progress=advance).crops
     made = []
     with counted(on_stage("portraits of all ages made"), len(crops)) as advance:
-        for crop in crops:
-            made.append(over(*maker.of_crop(crop), WHITE))
-            advance(1)
+        for start in range(0, len(crops), AT_ONCE):
+            some = maker.of_crops(crops[start : start + AT_ONCE])
+            made += [over(*one, WHITE) for one in some]
+            advance(len(some))
     with counted(on_stage("years and hats judged"), 2 * len(crops)) as advance:
         return judge_kept(kept, crops, PORTRAIT, np.stack(made), judges, advance)
 
 
-def _portraits(name: str, maker: PortraitPipeline, crops: Sequence[UInt8Image] | UInt8Image, on_stage: OnStage) -> Made:
+def _portraits(name: str, maker: PortraitPipeline, crops: UInt8Image, on_stage: OnStage) -> Made:
     """A portrait on white of each crop, in pairs, and the masks."""
     images, masks = [], []
     with counted(on_stage(f"{name}: portraits made"), len(crops)) as advance:
-        for crop in crops:
-            drawn, mask = maker.of_crop(crop)
-            images.append(over(drawn, mask, WHITE))
-            masks.append(mask)
-            advance(1)
+        for start in range(0, len(crops), AT_ONCE):
+            some = maker.of_crops(crops[start : start + AT_ONCE])
+            images += [over(*one, WHITE) for one in some]
+            masks += [mask for _, mask in some]
+            advance(len(some))
     pictures, cut = np.stack(images), np.stack(masks)
     return Made(
         name,

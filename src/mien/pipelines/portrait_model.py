@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
@@ -43,6 +44,16 @@ CROP_PX = 256
 SAME_BY_ENCODER = 0.436  # cosine of FaceNet's embeddings of aligned crops, at equal error on LFW
 FAR_TURNED_DEGREES = 45.0
 FEW_PX = 30.0  # between the outer corners of the eyes, in the photo
+
+
+@dataclass(frozen=True, slots=True)
+class PortraitSubject:
+    """What a portrait is drawn of, and judged by."""
+
+    face: Face
+    crop: UInt8Image  # S S 3, aligned
+    features: Tensor  # 1 F
+    embedding: Tensor  # 1 512
 
 
 class PortraitPipeline:
@@ -107,50 +118,60 @@ class PortraitPipeline:
         if size_px is not None:
             whole_number(size_px, "size_px", LEAST_PX, LARGEST_PX)
         shown = photo_of(photo).photo
-        return [self.portrait(shown, face, size_px) for face in self.faces(shown, largest=largest)]
+        return self.portraits([self.read(shown, face) for face in self.faces(shown, largest=largest)], size_px)
 
     def of_crop(self, crop: UInt8Image, size_px: int | None = None) -> tuple[UInt8Image, Float32Array]:
         """Aligned crop (S S 3) -> what is drawn (T T 3) and the mask (T T in [0, 1]), as ``portrait``, unjudged."""
-        return self._drawn(self.drawer.encode(to_tensor(crop), self.readers)[0], size_px)
+        return self.of_crops([crop], size_px)[0]
+
+    def of_crops(
+        self, crops: Sequence[UInt8Image] | UInt8Image, size_px: int | None = None
+    ) -> list[tuple[UInt8Image, Float32Array]]:
+        """``of_crop`` of each: together in less time than one by one."""
+        features = [self.drawer.encode(to_tensor(crop), self.readers)[0] for crop in crops]
+        return self._drawn(torch.cat(features), size_px)
 
     def as_read(self, crop: UInt8Image) -> UInt8Image | None:
         """Aligned crop (S S 3) -> the decoder's picture of it before it is made neutral; ``None``: no such thing."""
         drawn = self.drawer.as_read(to_tensor(crop), self.readers)
         return None if drawn is None else to_photos(drawn)[0]
 
+    def read(self, photo: UInt8Image, face: Face) -> PortraitSubject:
+        """What a portrait of a face of a photo is drawn of. ``PhotoError`` for landmarks that do not span a face."""
+        crop = align.warp(photo, align.crop_transform(face.mesh, CROP_PX), CROP_PX)
+        return PortraitSubject(face, crop, *self.drawer.encode(to_tensor(crop), self.readers))
+
     def portrait(self, photo: UInt8Image, face: Face, size_px: int | None = None) -> Portrait:
         """The portrait of one face of a photo, ``size_px`` high and wide (``None``: as the preset draws it).
 
         Raises ``PhotoError`` for landmarks that do not span a face.
         """
-        crop = align.warp(photo, align.crop_transform(face.mesh, CROP_PX), CROP_PX)
-        features, embedding = self.drawer.encode(to_tensor(crop), self.readers)
-        drawn, mask = self._drawn(features, size_px, size_px)
-        return self._judged(face, crop, drawn, mask, embedding, size_px)
+        return self.portraits([self.read(photo, face)], size_px)[0]
+
+    def portraits(self, faces: Sequence[PortraitSubject], size_px: int | None = None) -> list[Portrait]:
+        """The portrait of each face, as ``portrait``: together in less time than one by one."""
+        if not faces:
+            return []
+        drawn = self._drawn(torch.cat([face.features for face in faces]), size_px, size_px)
+        return [self._judged(face, *one, size_px) for face, one in zip(faces, drawn, strict=True)]
 
     def _drawn(
         self, features: Tensor, size_px: int | None, resized_px: int | None = None
-    ) -> tuple[UInt8Image, Float32Array]:
-        image, mask = self.drawer.render(features, self.readers, size_px)
-        if resized_px not in (None, image.shape[-1]):
-            image, mask = resize_tensor(image, resized_px), align.whole_window(mask, resized_px)
-        return to_photos(image)[0], np.asarray(mask[0, 0].numpy(), np.float32)
+    ) -> list[tuple[UInt8Image, Float32Array]]:
+        """Features (N F) -> N pictures and masks."""
+        images, masks = self.drawer.render(features, self.readers, size_px)
+        if resized_px not in (None, images.shape[-1]):
+            images, masks = resize_tensor(images, resized_px), align.whole_window(masks, resized_px)
+        return list(zip(to_photos(images), np.asarray(masks[:, 0].numpy(), np.float32), strict=True))
 
     @torch.inference_mode()
-    def _judged(
-        self,
-        face: Face,
-        crop: UInt8Image,
-        drawn: UInt8Image,
-        mask: Float32Array,
-        embedding: Tensor,
-        size_px: int | None,
-    ) -> Portrait:
+    def _judged(self, of: PortraitSubject, drawn: UInt8Image, mask: Float32Array, size_px: int | None) -> Portrait:
+        face, crop = of.face, of.crop
         before = pose(face.mesh)
         shown = to_tensor(over(drawn, mask, WHITE))
         encoder = self.readers.encoder
         read = encoder(align.encoder_window(shown, encoder.input_size), ("embedding",))["embedding"]
-        similarity = float((read * embedding).sum())
+        similarity = float((read * of.embedding).sum())
         distance = None
         if self.judge is not None:
             codes = self.judge(torch.cat([dlib_crop(to_tensor(crop)), dlib_crop(shown)]))["embedding"]

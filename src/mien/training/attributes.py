@@ -323,6 +323,8 @@ def validation_hook(
                 "ages": torch.from_numpy(labels.ages_years[part]),
             }
             info = StepInfo(step, step, 0, len(part), 0.0)
+            device = next(networks["heads"].parameters()).device
+            seen = {name: torch.as_tensor(value).to(device) for name, value in seen.items()}
             for name, value in measured(networks, seen, torch.Generator(), info).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(part)
         return {name: value / len(rows) for name, value in sums.items()}

@@ -107,8 +107,7 @@ class PortraitPaperConfig(Config):
 
 def photos_of(batch: Batch) -> Tensor:
     """The batch's input photos as N 3 S S, -1 to 1."""
-    photo: Tensor = batch["photo"]
-    return to_tensor(photo.cpu().numpy()).to(photo.device)
+    return to_tensor(batch["photo"])
 
 
 def in_pixels(points: Tensor, size: float, frame: float = FRAME_PX) -> Tensor:

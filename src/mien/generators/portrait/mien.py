@@ -6,21 +6,26 @@ of ``mien train portrait --preset mien`` carries its own where it is another.
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import math
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mien.core.checkpoints import WEIGHTS, built, load_weights, under
 from mien.core.errors import WeightsError
 from mien.core.images import to_photos
 from mien.core.memory import keep_freed_memory
+from mien.core.precision import cast_once
 from mien.core.quantise import unpacked
 from mien.faces import align
+from mien.faces.encoder import Encoder
 from mien.faces.readers import FaceReaders
 from mien.generators.crowd.mien import MODEL as CROWD
 from mien.generators.decoder import Decoder, DecoderConfig
@@ -32,6 +37,7 @@ from mien.generators.portrait.silhouette import person_mask
 
 MODEL = "portrait-mien"
 ROWS = 8  # of a batch, so that a portrait does not depend on how many others are made
+AT_ONCE = 8  # portraits refined together; more are hardly faster
 PACKAGED_CROWD = WEIGHTS / "crowd-mien.safetensors"
 
 
@@ -52,6 +58,7 @@ class MienPortrait:
         self.decoder = decoder.eval().requires_grad_(False)
         self.neutraliser = neutraliser.eval().requires_grad_(False)
         self.version, self.enlarger, self.refine = version, enlarger, refine or RefineConfig()
+        self._fast: tuple[Encoder, FaceReaders, Decoder] | None = None  # for refining: an encoder, and copies of both
 
     @classmethod
     def load(
@@ -100,18 +107,36 @@ class MienPortrait:
 
     @torch.no_grad()
     def render(self, features: Tensor, readers: FaceReaders, size_px: int | None, /) -> tuple[Tensor, Tensor]:
-        """The neutral portrait of the person, drawn again until ``readers`` see that person in it: ``refine``.
+        """Neutral portraits of people, drawn again until ``readers`` see these people in them: ``refine``.
 
         No noise: one photo, one portrait. The mask is read from rounded pixels.
         """
         keep_freed_memory()
-        decoder = self.decoder
-        person = self.person(features).float().clone()  # of inference mode: refining takes gradients
-        wanted: Tensor = readers.encoder.network.embed(person)  # type: ignore[operator]
-        code = self.neutraliser((person - decoder.mean) / decoder.deviation)
-        code = refined(code, self._planes(1), decoder, readers, wanted.float().clone(), self.refine)
-        picture = self._enlarged(decoder.decode(code, self._planes(1)).float(), size_px)
-        return picture, torch.from_numpy(person_mask(to_photos(picture)[0]))[None, None]
+        decoder, encoder = self.decoder, readers.encoder
+        people = self.person(features).float().clone()  # of inference mode: refining takes gradients
+        wanted: Tensor = encoder.network.embed(people).float().clone()  # type: ignore[operator]
+        codes = self.neutraliser((people - decoder.mean) / decoder.deviation)
+        if self.refine.steps:
+            codes = self._refined(codes, wanted, readers)
+        drawn = torch.cat([decoder.decode(code, self._planes(1)).float() for code in codes.split(1)])
+        pictures = self._enlarged(drawn, size_px)
+        masks = [torch.from_numpy(person_mask(photo))[None] for photo in to_photos(pictures)]
+        return pictures, torch.stack(masks)
+
+    def _refined(self, codes: Tensor, wanted: Tensor, readers: FaceReaders) -> Tensor:
+        """Codes (N F + S) refined in parts of about one size, of at most ``AT_ONCE``: half the time of one by one."""
+        if self._fast is None or self._fast[0] is not readers.encoder:
+            encoder = copy.copy(readers.encoder)
+            encoder.network = cast_once(encoder.network, nn.Conv2d)  # type: ignore[misc]
+            decoder = cast_once(self.decoder, nn.Conv2d, nn.Linear)
+            self._fast = (readers.encoder, replace(readers, encoder=encoder), decoder)
+        _, quick, decoder = self._fast
+        parts = math.ceil(len(codes) / AT_ONCE)
+        made = [
+            refined(code, self._planes(len(code)), decoder, quick, embedding, self.refine)
+            for code, embedding in zip(codes.tensor_split(parts), wanted.tensor_split(parts), strict=True)
+        ]
+        return torch.cat(made)
 
     @torch.inference_mode()
     def as_read(self, crop: Tensor, readers: FaceReaders, /) -> Tensor:

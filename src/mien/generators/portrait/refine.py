@@ -86,17 +86,18 @@ def refined(
 ) -> Tensor:
     """Codes (N F + S) as ``Decoder.decode`` reads them, moved so that their pictures show the people of ``embedding``.
 
-    ``embedding`` (N 512) is the people's. Each row is refined by itself: the same in any batch.
+    ``embedding`` (N 512) is the people's. Each row is refined by itself; other rows beside it move it by rounding only.
+    ``decoder`` and the encoder may be copies by ``cast_once``.
     """
-    with torch.no_grad():
-        first = tones(decoder.decode(code, planes).float()).clone()
-    wanted = Wanted(embedding, code[:, : decoder.mean.numel()].clone(), first)
     moving = code.clone().requires_grad_(True)
     optimiser = torch.optim.Adam([moving], lr=config.rate, betas=(0.8, 0.95))
-    device = code.device
+    wanted: Wanted | None = None
     for _ in range(config.steps):
-        with torch.enable_grad(), fast_autocast(device):
-            cost = costs(decoder.decode(moving, planes).float(), readers, decoder, wanted, config)
+        with torch.enable_grad(), fast_autocast(code.device):
+            images = decoder.decode(moving, planes).float()
+            if wanted is None:  # the first picture has the tones that are to stay
+                wanted = Wanted(embedding, code[:, : decoder.mean.numel()].clone(), tones(images.detach()))
+            cost = costs(images, readers, decoder, wanted, config)
             (moving.grad,) = torch.autograd.grad(cost.float().sum(), [moving])
         optimiser.step()
     return moving.detach()

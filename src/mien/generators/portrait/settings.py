@@ -21,9 +21,12 @@ class RefineConfig(Config):
 
     @property
     def version(self) -> str:
-        """What of it makes another picture: ``refined-8``, ``refined-8-rate-0.05``; empty where nothing is refined."""
+        """What of it makes another picture: ``refined-8b``, ``refined-8b-rate-0.05``; empty where nothing is refined.
+
+        ``b``: some faces at once; before, one by one.
+        """
         if not self.steps:
             return ""
         usual = type(self)()
         others = [f"-{k}-{v:g}" for k, v in self.model_dump().items() if k != "steps" and v != getattr(usual, k)]
-        return f"refined-{self.steps}{''.join(others)}"
+        return f"refined-{self.steps}b{''.join(others)}"

@@ -226,7 +226,7 @@ class PaperPortrait:
         return encoder(loose, [ENCODER_TAP])[ENCODER_TAP], encoder(tight, ["embedding"])["embedding"]
 
     def render(self, features: Tensor, readers: FaceReaders, size_px: int | None, /) -> tuple[Tensor, Tensor]:
-        """Features (1 1792) -> the noisy face F_N (1 3 S S) and the mask W (1 1 S S)."""
+        """Features (N 1792) -> the noisy faces F_N (N 3 S S) and the masks W (N 1 S S)."""
         drawn = self.draw(features)
         return drawn.noisy, drawn.mask
 
