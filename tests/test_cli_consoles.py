@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,32 @@ def test_streams_that_lead_nowhere_change_no_status(line: str, status: int | Non
     assert done.stderr == said
     assert done.returncode in ((0, 1) if status is None else (status,))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("columns", ["0", "1"])
+def test_a_console_that_says_it_has_no_columns_gets_tables(columns: str) -> None:
+    for words in ("attributes", "models list", "crowd --help"):
+        done = shell(f"{MIEN} {words}", COLUMNS=columns)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert max(len(line) for line in done.stdout.decode().splitlines()) == 40
+        assert len(done.stdout) > 500
+
+
+def test_a_directory_that_is_gone_and_no_room_for_temporary_files_stop_no_command(tmp_path: Path) -> None:
+    done = shell(f"cd {tmp_path}; mkdir a; cd a; rmdir ../a; {MIEN} attributes", TMPDIR="/nonexistent")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout) > 500
+
+
+def test_ctrl_c_while_the_command_line_loads_leaves_no_traceback() -> None:
+    code = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "sys.meta_path.insert(0, type('Stop', (), {'find_spec': staticmethod(lambda name, *_: "
+        "os.kill(os.getpid(), signal.SIGINT) if name == 'typer' else None)}));"
+        "from mien.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_a_closed_stream_is_not_the_next_file(tmp_path: Path) -> None:

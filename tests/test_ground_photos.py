@@ -19,7 +19,7 @@ import pytest
 from mien.core import formats, photos
 from mien.core.errors import PhotoError, RequestError
 from mien.core.images import encode_jpeg, encode_png
-from mien.core.photos import decode_photo, decode_photo_file, photo_of, photo_size, png_texts, read_photo
+from mien.core.photos import check_photo, decode_photo, decode_photo_file, photo_of, photo_size, png_texts, read_photo
 from mien.core.records import UInt8Image
 
 
@@ -219,6 +219,53 @@ def test_a_film_in_a_photo_is_told_of_and_a_gain_map_is_no_second_photo() -> Non
 
 
 # Silence
+
+
+def ycbcr_tiff(image: UInt8Image, across: int, down: int) -> bytes:
+    """An uncompressed TIFF as scanners write it: units of ``across`` x ``down`` brightnesses and two colours."""
+    height, width = image.shape[:2]
+    values = np.asarray(PIL.Image.fromarray(image).convert("YCbCr"))
+    blocks = values.reshape(height // down, down, width // across, across, 3)
+    light = blocks[..., 0].transpose(0, 2, 1, 3).reshape(height // down, width // across, across * down)
+    colour = blocks[..., 1:].mean((1, 3)).round().astype(np.uint8)
+    data = np.concatenate([light, colour], 2).tobytes()
+    tags = {256: width, 257: height, 259: 1, 262: 6, 277: 3, 278: height, 279: len(data), 284: 1}
+    place = 8 + 2 + 12 * (len(tags) + 3) + 4
+    entries = {tag: (4, 1, value.to_bytes(4, "little")) for tag, value in tags.items()}
+    entries[258] = (3, 3, place.to_bytes(4, "little"))  # bits: 8, 8, 8
+    entries[273] = (4, 1, (place + 6).to_bytes(4, "little"))
+    entries[530] = (3, 2, struct.pack("<2H", across, down))
+    listed = b"".join(struct.pack("<HHI", tag, *entries[tag][:2]) + entries[tag][2] for tag in sorted(entries))
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + listed + bytes(4)
+    return head + struct.pack("<3H", 8, 8, 8) + data
+
+
+@pytest.mark.parametrize(("across", "down"), [(1, 1), (2, 1), (2, 2)])
+def test_a_tiff_of_brightness_and_colour_is_read_unless_it_is_cut(
+    across: int, down: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image = slopes()
+    data = ycbcr_tiff(image, across, down)
+    assert np.abs(decode_photo(data).astype(int) - image).mean() < 3
+    with pytest.raises(PhotoError, match="damaged or cut short"):
+        decode_photo(data[: len(data) // 2])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_photo_that_an_option_names_is_looked_at_before_networks_load(tmp_path: Path) -> None:
+    page, film = tmp_path / "page.jpg", tmp_path / "film.gif"
+    page.write_bytes(b"<!doctype html>no photo")
+    frames = [PIL.Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(film, save_all=True, append_images=frames[1:])
+    assert check_photo(film, "--like") == "an animation: its first frame is read"
+    for path, said in (
+        (page, f"--like: {page}: not an image that can be read: it is an HTML page"),
+        (tmp_path, f"--like: {tmp_path}: cannot be read (Is a directory)"),
+        (tmp_path / "none.jpg", f"--like: {tmp_path}/none.jpg given; there is no such file"),
+    ):
+        with pytest.raises(RequestError) as caught:
+            check_photo(path, "--like")
+        assert str(caught.value).startswith(said)
 
 
 def test_damaged_tiffs_say_nothing_on_the_terminal() -> None:

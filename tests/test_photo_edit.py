@@ -250,6 +250,16 @@ WRONG = [
 ]
 
 
+def test_what_is_no_photo_is_told_before_networks_load(cli_here: Callable[..., Any], tmp_path: Path) -> None:
+    page = tmp_path / "page.jpg"
+    page.write_bytes(b"<!doctype html>no photo")
+    for option, words in (("PHOTO", ("edit", page, "--age", "60")), ("--like", ("imagine", "smiling", "--like", page))):
+        result = cli_here(*words, "--out", tmp_path / "made")
+        assert isinstance(result.exception, RequestError)
+        assert str(result.exception).startswith(f"{option}: {page}: not an image that can be read: it is an HTML page")
+        assert not (tmp_path / "made").exists()
+
+
 @pytest.mark.parametrize(("words", "message"), WRONG)
 def test_wrong_words_are_named(cli_here: Callable[..., Any], words: tuple[str, ...], message: str) -> None:
     result = cli_here("edit", "nowhere.jpg", *words, "--out", "made")

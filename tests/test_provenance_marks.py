@@ -138,6 +138,29 @@ def test_a_spoilt_self_made_credential_is_set_aside_and_made_anew(
     assert stat.S_IMODE((folder / KEY).stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("how", ["its end cut", "the root gone", "a bit of the root", "of another time"])
+def test_a_self_made_chain_that_cannot_sign_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The leaf is whole and fits its key, and yet nothing could be signed with it."""
+    monkeypatch.delenv(certificate.VARIABLE, raising=False)
+    monkeypatch.setattr(certificate, "own_folder", lambda: tmp_path)
+    if how == "of another time":  # by a clock that was wrong
+        monkeypatch.setattr(certificate, "VALID_DAYS", -1)
+    before = credential()
+    monkeypatch.setattr(certificate, "VALID_DAYS", 3650)
+    data = before.certificates
+    leaf = data[: data.index(b"-----END") + len("-----END CERTIFICATE-----\n")]
+    flipped = data[:-120] + (b"B" if data[-120:-119] == b"A" else b"A") + data[-119:]
+    spoilt = {"its end cut": data[:-40], "the root gone": leaf, "a bit of the root": flipped, "of another time": data}
+    (tmp_path / CERTIFICATE).write_bytes(spoilt[how])
+    made = credential()
+    assert made.key != before.key
+    assert (tmp_path / CERTIFICATE).read_bytes() == made.certificates
+    assert len(list(tmp_path.glob("damaged-*"))) == 1
+    assert credential() == made
+
+
 def test_a_command_goes_on_with_a_spoilt_certificate(
     cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

@@ -58,13 +58,16 @@ def test_a_head_of_a_job_and_of_what_is_not_there(client: TestClient) -> None:
     [("POST", "/v1/crowd?count=3", "count", "none"),
      ("POST", "/v1/describe?with_etnicity=true", "with_etnicity", "with_ethnicity"),
      ("GET", "/v1/jobs/x?verbose=1", "verbose", "none"), ("DELETE", "/v1/jobs/x?force", "force", "none"),
-     ("GET", "/v1/jobs/x/result?a%00=1", "a", "none")],
+     ("GET", "/v1/jobs/x/result?a%00=1", "a", "none"), ("GET", "/healthz?verbose", "verbose", "none"),
+     ("GET", "/readyz?x=1", "x", "none"), ("GET", "/metrics?name[]=a", "name[]", "none"),
+     ("GET", "/docs?v=2", "v", "none"), ("GET", "/docs/docs.js?v=2", "v", "none"),
+     ("GET", "/openapi.json?v=3", "v", "none")],
 )  # fmt: skip
 def test_an_unknown_parameter_is_refused_as_an_unknown_field(
     client: TestClient, method: str, path: str, name: str, allowed: str
 ) -> None:
     kind = {"Content-Type": "application/json" if "crowd" in path else "image/png"}
-    answer = client.request(method, path, content=b"{}", headers=kind)
+    answer = client.request(method, path, content=b"{}" if method == "POST" else b"", headers=kind)
     assert answer.status_code == 422
     assert answer.json()["error"].startswith(name)
     assert answer.json()["error"].endswith(f": no such parameter here; allowed: {allowed}")
@@ -75,6 +78,15 @@ def test_a_name_is_the_same_in_capitals_and_with_its_final_dot(client: TestClien
     assert client.get("/healthz", headers={"Host": host}).status_code == 200
     for wrong in ("localhost.evil.example", "evil.example.", "localhost..", ".localhost", "localhost@evil.example"):
         assert client.get("/healthz", headers={"Host": wrong}).status_code == 421, wrong
+
+
+def test_no_header_makes_a_request_one_of_the_tests() -> None:
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    headers = {"Host": "testserver", "X-Forwarded-For": "testclient"}
+    wrap: Any = ProxyHeadersMiddleware
+    app = wrap(create_app(specs=FAKES), trusted_hosts="*")  # as uvicorn has it on this machine
+    assert TestClient(app, base_url="http://127.0.0.1:8000").get("/healthz", headers=headers).status_code == 421
 
 
 def test_an_address_is_a_whole_one() -> None:
@@ -168,6 +180,9 @@ def test_the_studio_follows_no_forwarded_host() -> None:
             assert answer.status_code == 200
             assert "evil.example" not in answer.text
         assert config_of(client.get("/", headers=forged).text)["root"] == "http://localhost:7860"
+        for path in ("/healthz?x=1", "/pictures/a/b.png?x=1"):
+            refused = client.get(path)
+            assert (refused.status_code, refused.json()["error"]) == (422, "x: no such parameter here; allowed: none")
         for path in ("/", "/healthz", "/config", "/theme.css"):
             head = client.head(path)
             assert (head.status_code, head.content) == (200, b""), path

@@ -137,6 +137,16 @@ def test_a_pipe_is_read_as_a_file_is(tmp_path: Path) -> None:
     writer.join()
 
 
+def test_a_photo_of_several_whose_rest_is_spoilt_is_read() -> None:
+    """A phone's MPO: its second picture cut or gone, its index of pictures wrong."""
+    shown = PIL.Image.fromarray(np.full((24, 32, 3), (200, 60, 40), np.uint8))
+    data = saved(shown, "MPO", save_all=True, append_images=[shown.rotate(90, expand=True)])
+    index = data.index(b"MPF\0")
+    spoilt = [bytes(data[: index + at]) + b"\xff" * 4 + data[index + at + 4 :] for at in range(0, 60, 4)]
+    for one in (data[:-100], data[: data.index(b"\xff\xd9") + 2], *spoilt):
+        assert np.abs(decode_photo(one).astype(int) - (200, 60, 40)).max() < 8
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9000), (9000, 2)])
 def test_slivers_are_photos_too(shape: tuple[int, int]) -> None:
     flat = np.full((*shape, 3), 90, np.uint8)
@@ -314,6 +324,17 @@ def test_what_clients_send_by_habit_is_refused_in_words(
     answer = client.post(path, content=data, headers={"Content-Type": "application/json", **headers})
     assert answer.status_code == status
     assert said in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "name"),
+    [("crowd", b'{"age": "20-35", "count": 1, "age": "40"}', "age"),
+     ("crowd", '{"count": 1, "count": 1}'.encode("utf-16"), "count"),
+     ("cast", b'{"rows": [{"name": "a", "sex": "f", "sex": "m"}]}', "sex")],
+)  # fmt: skip
+def test_a_field_that_is_given_twice_is_refused(client: TestClient, path: str, body: bytes, name: str) -> None:
+    answer = client.post(f"/v1/{path}", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()) == (422, {"error": f"{name}: given 2 times; once is wanted"})
 
 
 def test_an_event_of_the_studio_that_changes_nothing_empties_nothing() -> None:

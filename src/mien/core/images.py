@@ -98,6 +98,19 @@ def decode_crop(data: bytes, size: int | None = None) -> UInt8Image:
     return photo if size is None or photo.shape[:2] == (size, size) else resize(photo, size, size)
 
 
+def decode_by_libtiff(data: bytes) -> UInt8Image | None:
+    """The pixels of a TIFF as libtiff reads them, without a word on the terminal; ``None``: it is damaged."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    return None if found is None else np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)
+
+
 def encode_png(photo: UInt8Image, metadata: Mapping[str, str] | None = None) -> bytes:
     """PNG bytes of a photo with text chunks ``metadata``, the same bytes for the same pixels."""
     info = PIL.PngImagePlugin.PngInfo()

@@ -11,6 +11,7 @@ import io
 import logging
 import os
 import re
+import stat
 import struct
 import warnings
 import zlib
@@ -27,7 +28,7 @@ import PIL.ImageOps
 from mien.core.errors import PhotoError, RequestError
 from mien.core.filekinds import what_it_is
 from mien.core.formats import PILLOW_NAMES
-from mien.core.images import is_grey
+from mien.core.images import decode_by_libtiff, is_grey
 from mien.core.records import UInt8Image
 
 MAX_PIXELS = 120_000_000  # about 360 MB decoded; a 30,000 x 30,000 bomb is refused before it is decoded
@@ -41,6 +42,7 @@ MOST_TEXT_BYTES = 2**20  # of all text chunks of a PNG together, unpacked
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 AVIF_BRANDS = frozenset({b"avif", b"avis"})
 FILM = re.compile(rb"MotionPhoto_Data|(MotionPhoto|MicroVideo)(=\"|>)1")
+TIFF_PHOTOMETRIC, TIFF_YCBCR = 262, 6  # a tag and its value
 GAIN_MAP = re.compile(rb"hdrgm:|urn:iso:std:iso:ts:21496")  # the second picture of an "Ultra HDR" photo is no photo
 ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 
@@ -83,6 +85,21 @@ def file_bytes(path: str | os.PathLike[str]) -> bytes:
     if len(data) > MAX_FILE_BYTES:
         raise PhotoError("too_large", f"{path}: more than {MAX_FILE_BYTES // 2**20} MiB")
     return data
+
+
+def check_photo(path: str | os.PathLike[str], option: str) -> str:
+    """What the file of a photo that ``option`` names holds beside it (``PhotoFile.remark``); told before networks load.
+
+    ``RequestError`` where there is no such file, or none that can be read.
+    """
+    if not os.path.exists(path):
+        raise RequestError(f"{option}: {path} given; there is no such file")
+    if stat.S_ISFIFO(os.stat(path).st_mode):  # it can be read once alone
+        return ""
+    try:
+        return read_photo_file(path).remark
+    except PhotoError as error:
+        raise RequestError(f"{option}: {error}") from error
 
 
 def _hint(path: str) -> str:
@@ -192,7 +209,15 @@ def _decoded(data: bytes, name: str, most_pixels: int) -> PhotoFile:
     kind = str(image.format)
     comment = image.info.get("comment", b"")
     words = comment.decode("latin-1") if isinstance(comment, bytes) else str(comment)
-    return PhotoFile(_rgb8(image, name), kind, _remark(image, kind, data), words)
+    photo = decode_by_libtiff(data) if _is_raw_ycbcr(image) else None
+    photo = _rgb8(image, name) if photo is None else photo
+    return PhotoFile(photo, kind, _remark(image, kind, data), words)
+
+
+def _is_raw_ycbcr(image: PIL.Image.Image) -> bool:
+    """Whether it is a TIFF as some scanners write it: YCbCr, not packed, which Pillow opens and cannot unpack."""
+    tags = getattr(image, "tag_v2", {})
+    return tags.get(TIFF_PHOTOMETRIC) == TIFF_YCBCR and image.info.get("compression") == "raw"
 
 
 def _open(data: bytes, name: str, most_pixels: int) -> PIL.Image.Image:

@@ -121,7 +121,7 @@ def checked_settings(preset: str, method: str, given: Mapping[str, Any], said: I
         uses = ", ".join(f"--{name}" for name in (*options, *SHARED, "set"))
         raise RequestError(f"--{unused[0]}: {whose} does not use it; it uses {uses}")
     for option in ("like", "photo"):
-        if (photo := given.get(option)) is not None and not photo.is_file():
+        if (photo := given.get(option)) is not None and not photo.exists():
             raise RequestError(f"--{option}: {photo} given; there is no such file")
     return own
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from mien.core.files import write_json
+from mien.core.foreign import json_of
 
 CHECKED = "checked.json"
 _LENGTH_BYTES = 8  # a file of weights says first how long its header is
@@ -62,7 +62,7 @@ def _digest(path: Path) -> str:
 def said_of(path: Path) -> dict[str, Any]:
     """The metadata that mien wrote into a file of weights; empty where there is none that can be read."""
     try:
-        said = json.loads(_header(path)["__metadata__"]["mien"])
+        said = json_of(_header(path)["__metadata__"]["mien"])
     except (ValueError, KeyError, TypeError):
         return {}
     return said if isinstance(said, dict) else {}
@@ -71,7 +71,7 @@ def said_of(path: Path) -> dict[str, Any]:
 def _header(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-        header = json.loads(file.read(length)) if length < path.stat().st_size else None
+        header = json_of(file.read(length)) if length < path.stat().st_size else None
     return {**header, "": length} if isinstance(header, dict) else {}
 
 
@@ -88,7 +88,7 @@ def _whole_bytes(path: Path) -> int | None:
 
 def _read(cache: Path) -> dict[str, dict[str, object]]:
     try:
-        found = json.loads((cache / CHECKED).read_text(encoding="utf-8"))
+        found = json_of((cache / CHECKED).read_bytes())
     except (OSError, ValueError):
         return {}
     return {name: about for name, about in found.items() if isinstance(about, dict)} if isinstance(found, dict) else {}

@@ -70,16 +70,22 @@ def credential(folder: str | os.PathLike[str] | None = None) -> Credential:
 
 
 def _whole(place: Path) -> Credential | None:
-    """The self-made credential, if it lies there and its key belongs to its certificates."""
+    """The credential that lies there as it was made: a leaf in its time, its root, and the key of the leaf."""
     from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+    now = datetime.datetime.now(datetime.UTC)
     try:
         found = read(place, str(place))
-        chain = x509.load_pem_x509_certificates(found.certificates)
-        if load_pem_private_key(found.key, None).public_key() == chain[0].public_key():
+        leaf, root = x509.load_pem_x509_certificates(found.certificates)
+        for one in (leaf, root):
+            one.verify_directly_issued_by(root)
+        written = b"".join(one.public_bytes(Encoding.PEM) for one in (leaf, root))
+        own = load_pem_private_key(found.key, None).public_key() == leaf.public_key()
+        if own and written == found.certificates and leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
             return found
-    except (RequestError, ValueError, TypeError):
+    except (RequestError, ValueError, TypeError, InvalidSignature):
         pass
     return None
 

@@ -20,6 +20,8 @@ app = typer.Typer(
     help="Makes faces: crowds with sex and age under control, frontal portraits, faces from words.",
 )
 
+LEAST_COLUMNS = 40  # of a console, for tables and help
+
 # One module a line; each has `register(app)`.
 COMMANDS = (
     "crowd",
@@ -69,6 +71,8 @@ _WORDS_NOT_UNDERSTOOD: Any = typer.BadParameter.__mro__[2]
 def main() -> None:
     """Run the command line; a MienError or a misused option becomes one line on stderr and its exit status."""
     ready_streams()
+    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) < LEAST_COLUMNS:
+        os.environ["COLUMNS"] = str(LEAST_COLUMNS)  # containers say 0, and tables would be empty
     # Threads that wait by spinning make torch ten times slower beside any other busy process; read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     leave(_run())
@@ -80,6 +84,8 @@ def _run() -> int:
 
     try:
         status = app(prog_name="mien", standalone_mode=False)  # the code of a typer.Exit, else None
+        if status == 130:  # typer has taken the Ctrl-C for itself
+            warn("interrupted")
         return status if isinstance(status, int) else 0
     except MienError as error:
         warn(error)

@@ -56,15 +56,17 @@ def _write(
     request: PhotoEditRequest, out: Path, sheet: bool, unmarked: bool, credentials: Path | None, force: bool
 ) -> None:
     """Make and write the pictures."""
-    from mien.core.errors import RequestError
+    from mien.core.photos import check_photo
     from mien.core.progress import progress_bars
     from mien.pipelines.faces_out import check_out, opened
 
     photo = Path(str(request.photo))
-    if not photo.is_file():
-        raise RequestError(f"PHOTO: {photo} given; there is no such file")
+    remark = check_photo(photo, "PHOTO")
     check_out(out, force=force, inputs=[photo])
-    for line in (f"understood: {request.understood}" if request.understood else "", request.left_out):
+    for line in (
+        f"understood: {request.understood}" if request.understood else "", request.left_out,
+        f"{photo}: {remark}" if remark else "",
+    ):  # fmt: skip
         if line:
             echo(line, err=True)
 

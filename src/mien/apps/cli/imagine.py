@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -112,6 +113,7 @@ def imagine(
     read = _read(text, avoid, age, count, drawn, wordless=method == "invert" or like is not None)
     if bulk is None:
         check_out(Path(out), force=force)
+    _look_at({"--like": like, "--photo": photo})
     say_understood(read)
 
     from mien.pipelines.imagine import ImagineRequest
@@ -127,6 +129,15 @@ def imagine(
 
     job = ImagineJob(request, count, Marking(not unmarked, credentials))
     return write_bulk(job, out, bulk, seed, force=force, resume=resume)
+
+
+def _look_at(photos: Mapping[str, Path | None]) -> None:
+    """``RequestError`` for a photo of an option that cannot be read; tell what it holds beside its first picture."""
+    from mien.core.photos import check_photo
+
+    for option, path in photos.items():
+        if path is not None and (remark := check_photo(path, option)):
+            echo(f"{path}: {remark}", err=True)
 
 
 def _read(text: str, avoid: str, age: str | None, count: int, seed: int, *, wordless: bool) -> Read:

@@ -19,6 +19,7 @@ from mien.apps.web.auth import OPEN_PATHS
 from mien.apps.web.forms import plain, sentence
 from mien.apps.web.middleware import JSON, AuthMiddleware
 from mien.apps.web.models import ModelSpec, chosen
+from mien.apps.web.query import fields_once, known_query
 from mien.apps.web.settings import ServiceSettings
 from mien.apps.web.uploads import PHOTO_TYPES
 from mien.apps.web.worker import FullError, UnavailableError
@@ -51,9 +52,10 @@ def create_app(settings: ServiceSettings | None = None, *, specs: Sequence[Model
 
     app = FastAPI(
         title="mien", version=mien.__version__, summary=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None,
+        openapi_url=None,  # docs_page has it
         redirect_slashes=False,  # the address of a redirect would be a guess behind a proxy
         servers=[{"url": settings.address}] if settings.address else None,
-        dependencies=[Depends(routes.known_query)],
+        dependencies=[Depends(known_query), Depends(fields_once)],
     )  # fmt: skip
     app.state.service = service
     routes.add(app, service)

@@ -7,7 +7,7 @@ from importlib.resources import files as resources
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 
 from mien.apps.web.auth import OPEN_PATHS
 
@@ -36,7 +36,11 @@ def add(app: FastAPI, *, keys_wanted: bool) -> None:
     async def docs() -> Response:
         return Response(page, media_type="text/html; charset=utf-8", headers=HEADERS)
 
+    async def document() -> Response:
+        return JSONResponse(app.openapi())
+
     app.get(PAGE, include_in_schema=False)(docs)
+    app.get(DOCUMENT, include_in_schema=False)(document)
     for name, (package, kind) in FILES.items():
         app.get(f"{PAGE}/{name}", include_in_schema=False)(_file(resources(package).joinpath(name).read_bytes(), kind))
     if keys_wanted:

@@ -58,20 +58,6 @@ def add(app: FastAPI, service: Service) -> None:
     _health(app, service)
 
 
-async def known_query(request: Request) -> None:
-    """``RequestError`` for a parameter of the query that the route does not know."""
-    if not request.url.path.startswith("/v1/"):
-        return
-    allowed = [field.alias for field in request.scope["route"].dependant.query_params]
-    unknown = next((name for name in request.query_params if name not in allowed), None)
-    if unknown is not None:
-        raise RequestError(f"{unknown}: no such parameter here; allowed: {', '.join(allowed) or 'none'}")
-    names = [name for name, _ in request.query_params.multi_items()]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise RequestError(f"{twice}: given {names.count(twice)} times; once is wanted")
-
-
 def _faces(app: FastAPI, service: Service, spec: ModelSpec) -> None:
     assert spec.form is not None
     settings = service.settings

@@ -6,13 +6,14 @@ import asyncio
 import re
 from urllib.parse import quote, unquote
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from mien.apps.studio.crowd_cast import MOST_FACES as MOST_CAST_FACES
 from mien.apps.studio.state import StudioState
 from mien.apps.web.cast import read_cast_file
 from mien.apps.web.forms import plain
+from mien.apps.web.query import known_query
 from mien.apps.web.settings import MIB
 from mien.apps.web.uploads import photo_of
 from mien.core.errors import CellsError, PhotoError, RequestError
@@ -65,10 +66,15 @@ def add(app: FastAPI, state: StudioState) -> None:
     for handler in (take_photo, take_cast):
         handler.__annotations__["request"] = Request
     picture.__annotations__.update(token=str, name=str)
-    app.post("/photos", response_model=None)(take_photo)
-    app.post("/casts", response_model=None)(take_cast)
-    app.get("/pictures/{token}/{name}", response_model=None)(picture)
-    app.get("/healthz")(healthz)
+    known = [Depends(known_query)]
+    app.post("/photos", response_model=None, dependencies=known)(take_photo)
+    app.post("/casts", response_model=None, dependencies=known)(take_cast)
+    app.get("/pictures/{token}/{name}", response_model=None, dependencies=known)(picture)
+    app.get("/healthz", dependencies=known)(healthz)
+
+    @app.exception_handler(RequestError)
+    async def wrong(request: Request, error: RequestError) -> Response:
+        return _refused(422, plain(str(error)))
 
 
 async def _body(request: Request, limit: int) -> bytes | None:
