@@ -115,7 +115,6 @@ def imagine(
         check_out(Path(out), force=force)
     _look_at({"--like": like, "--photo": photo})
     say_understood(read)
-
     from mien.pipelines.imagine import ImagineRequest
 
     described = read.request.description
