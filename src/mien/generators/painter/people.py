@@ -38,7 +38,7 @@ WORDS_YEARS = {
 }
 # Of the painter: who is to look of the first age is to be read as of the second. It pulls ages to the middle.
 LOOKED_YEARS = (1.0, 8.0, 14.0, 20.0, 28.0, 35.0, 43.0, 50.0, 58.0, 70.0, 80.0)
-AIMED_YEARS = (1.0, 6.6, 10.4, 15.5, 27.5, 40.5, 52.0, 58.5, 65.0, 79.0, 87.0)
+AIMED_YEARS = (1.0, 6.2, 10.1, 14.2, 25.0, 39.5, 52.6, 58.7, 65.5, 76.8, 87.0)
 MARGIN, MOST_MARGIN_YEARS = 0.25, 3.0  # share of a range of ages that is kept from either end
 ROUNDS = 12  # of bringing a code to what is to be read from it
 MOST_YEARS = 8.0  # of one of them
