@@ -7,13 +7,13 @@ import numpy as np
 from mien.datasets.pairs import pair_batches
 
 
-def pictures(count: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Photographs whose pixels say where they are, and halves one lighter than theirs; drawn ones of one grey."""
+def pictures(count: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Photographs whose pixels say where they are, and halves one lighter than theirs."""
     rows, columns = np.mgrid[0:64, 0:64]
     photographs = np.stack([np.stack([rows, columns, np.full((64, 64), 20 * k)], 2) for k in range(count)])
     painted = photographs[:, ::2, ::2].copy()
     painted[..., 2] += 1
-    return painted.astype(np.uint8), photographs.astype(np.uint8), np.full((2, 32, 32, 3), 200, np.uint8)
+    return painted.astype(np.uint8), photographs.astype(np.uint8)
 
 
 def test_both_show_the_same_place_of_the_same_face() -> None:
@@ -37,14 +37,3 @@ def test_batches_depend_on_the_seed_and_the_step_and_are_mirrored_at_times() -> 
     ascending = [bool(patch[0, 0, 1] < patch[0, -1, 1]) for patch in at(0)["large"]]
     assert any(ascending)
     assert not all(ascending)
-
-
-def test_the_last_rows_are_drawn_and_have_no_truth() -> None:
-    batch = pair_batches(*pictures(), batch_size=8, seed=1, drawn_share=0.5, patch_px=48)(0)
-    assert batch["known"].tolist() == [1.0] * 4 + [0.0] * 4
-    assert (batch["small"][4:] == 200).all()
-    assert (batch["small"][:4] != 200).any((1, 2, 3)).all()
-    assert (batch["large"][4:] != 200).any(), "photographs stand beside them, for the critic"
-    painted, photographs, drawn = pictures()
-    none = pair_batches(painted, photographs, drawn[:0], batch_size=8, seed=1, drawn_share=0.5, patch_px=48)(0)
-    assert (none["known"] == 1).all()

@@ -17,56 +17,33 @@ STEP_PX = 4  # patches begin at multiples of it: a network that halves twice see
 
 
 def pair_batches(
-    painted: UInt8Image,
-    photographs: UInt8Image,
-    drawn: UInt8Image,
-    batch_size: int,
-    seed: int,
-    drawn_share: float = 0.0,
-    patch_px: int = PATCH_PX,
+    painted: UInt8Image, photographs: UInt8Image, batch_size: int, seed: int, patch_px: int = PATCH_PX
 ) -> Callable[[int], dict[str, Any]]:
-    """``batch_at(step)`` of patches, as ``datasets.patches.patch_batches`` gives them; the last rows have no truth.
+    """``batch_at(step)`` of patches, as ``datasets.patches.patch_batches`` gives them, all with a truth.
 
     Args:
         painted: M s s 3; may be a memory map.
         photographs: M 2s 2s 3, of which ``painted`` are repainted halves.
-        drawn: K s s 3, painted faces of nobody; K may be 0.
-        drawn_share: share of a batch that is of ``drawn``; beside each stands a patch of another face.
         batch_size: pairs of a batch, each mirrored or not.
         seed: of the draws; a batch depends on it and on the step alone.
         patch_px: side of a photograph's patch, at most 2s.
     """
     side = min(patch_px // 2, painted.shape[1])
-    of_drawn = round(batch_size * drawn_share) if len(drawn) else 0
 
     def batch_at(step: int) -> dict[str, Any]:
         draws = stream(seed, "pairs", step)
         pairs = [_pair(painted, photographs, side, draws) for _ in range(batch_size)]
         small, large = (np.ascontiguousarray(np.stack(part)) for part in zip(*pairs, strict=True))
-        for row in range(batch_size - of_drawn, batch_size):
-            small[row] = _piece(drawn[int(draws.integers(len(drawn)))], side, draws)
-        known = np.arange(batch_size) < batch_size - of_drawn
-        return {"small": small, "large": large, "known": known.astype(np.float32), "shared": {}}
+        return {"small": small, "large": large, "known": np.ones(batch_size, np.float32), "shared": {}}
 
     return batch_at
-
-
-def _corner(size: int, side: int, draws: np.random.Generator) -> tuple[int, int]:
-    top, left = (STEP_PX * int(draws.integers(0, (size - side) // STEP_PX + 1)) for _ in range(2))
-    return top, left
-
-
-def _piece(picture: UInt8Image, side: int, draws: np.random.Generator) -> UInt8Image:
-    top, left = _corner(picture.shape[0], side, draws)
-    piece = np.asarray(picture[top : top + side, left : left + side])
-    return piece[:, ::-1] if draws.random() < 0.5 else piece
 
 
 def _pair(
     painted: UInt8Image, photographs: UInt8Image, side: int, draws: np.random.Generator
 ) -> tuple[UInt8Image, UInt8Image]:
     face = int(draws.integers(len(painted)))
-    top, left = _corner(painted.shape[1], side, draws)
+    top, left = (STEP_PX * int(draws.integers(0, (painted.shape[1] - side) // STEP_PX + 1)) for _ in range(2))
     small = np.asarray(painted[face, top : top + side, left : left + side])
     large = np.asarray(photographs[face, 2 * top : 2 * (top + side), 2 * left : 2 * (left + side)])
     if draws.random() < CLEAN:

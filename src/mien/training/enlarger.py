@@ -1,7 +1,7 @@
 """Training the enlarger (``generators/enlarger.py``) on patches of sharp photographs and of drawn faces.
 
 Photographed patches have a truth: L1 and the relative L1 of the encoder's first maps (the perceptual loss). Drawn ones
-have none: what they become, made small by area, is to be what was given. On both a critic asks for the look of
+have none: what they become, halved by area, is to be what was given. On both a critic asks for the look of
 photographs (Ledig et al., SRGAN, 2017), at one size or several.
 """
 
@@ -46,8 +46,6 @@ class EnlargerTrainingConfig(Config):
     perceptual: float = 0.1
     critic: float = 0.01  # at 0.1 grain grows into speckles on ears and backgrounds
     consistency: float = 1.0
-    pixels_over: int = 1  # L1 of means over so many pixels a side: above 1 detail may lie elsewhere than in the truth
-    consistency_over: int = FACTOR  # the same for drawn patches
     critic_levels: int = 1  # sizes at which a critic looks, each half the last
     critic_widths: tuple[int, ...] = (32, 64, 128)
     critic_from: float = 0.15  # share of the run after which the critic works
@@ -58,9 +56,9 @@ class EnlargerTrainingConfig(Config):
     images_before: int = 0  # patches seen by the networks that this run starts with
 
 
-def pooled(images: Tensor, over: int = FACTOR) -> Tensor:
-    """Means over squares of ``over`` pixels a side."""
-    return functional.avg_pool2d(images, over) if over > 1 else images
+def halved(images: Tensor) -> Tensor:
+    """Half the height and width, by area."""
+    return functional.avg_pool2d(images, FACTOR)
 
 
 def maps_apart(made: Mapping[str, Tensor], real: Mapping[str, Tensor]) -> Tensor:
@@ -80,18 +78,16 @@ def generator_cost(config: EnlargerTrainingConfig) -> Any:
         large, small, known = to_tensor(batch["large"]), to_tensor(batch["small"]), batch["known"] > 0
         chance = torch.randn(len(large), 1, *large.shape[2:], generator=noise, device=large.device)
         made = networks["enlarger"](small, chance)
-        ours, truth, over = made[known], large[known], config.pixels_over
+        ours, truth = made[known], large[known]
         encoder: Any = networks["encoder"]
         terms = {}
         if len(ours):
             with torch.no_grad():
                 real_maps = encoder(truth, TAPS)
-            terms["pixels"] = config.pixels * (pooled(ours, over) - pooled(truth, over)).abs().mean()
+            terms["pixels"] = config.pixels * (ours - truth).abs().mean()
             terms["perceptual"] = config.perceptual * maps_apart(encoder(ours, TAPS), real_maps)
         if len(ours) < len(made):
-            coarse, over = made[~known], config.consistency_over
-            drawn = pooled(small[~known], over // FACTOR)
-            terms["consistency"] = config.consistency * (pooled(coarse, over) - drawn).abs().mean()
+            terms["consistency"] = config.consistency * (halved(made[~known]) - small[~known]).abs().mean()
         if info.progress >= config.critic_from:
             scores = [hinge_generator(part) for part in networks["critic"](made)]
             terms["critic"] = config.critic * torch.stack(scores).mean()
@@ -154,7 +150,7 @@ def preview_sheet(photos: Sequence[UInt8Image], drawn: UInt8Image) -> Callable[[
     def draw(networks: Networks, step: int) -> UInt8Image:
         tiles: list[UInt8Image] = []
         for truth in photos:
-            tiles += [*_both(networks, pooled(to_tensor(truth))), truth]
+            tiles += [*_both(networks, halved(to_tensor(truth))), truth]
         for picture in drawn:
             tiles += _both(networks, to_tensor(picture))
         return sheet(tiles, columns=6)
@@ -178,7 +174,7 @@ def held_out_gain(photos: Sequence[UInt8Image], encoder: Any, every: int) -> Hoo
         ratios, gains = [], []
         for truth in photos:
             real = to_tensor(truth)
-            small = to_tensor(to_photos(pooled(real)))
+            small = to_tensor(to_photos(halved(real)))
             real_maps = encoder(real, TAPS)
             errors, apart = [], []
             for made in (bicubic(small), networks["enlarger"](small)):

@@ -50,10 +50,6 @@ class PainterCrowd:
         """The same people in another look of photographs; networks are shared."""
         return self._by(self.renderer.looking(look))
 
-    def unfinished(self) -> Self:
-        """The same people as they are painted, without the finisher."""
-        return self._by(self.renderer.unfinished())
-
     def _by(self, renderer: PainterRenderer) -> Self:
         imagine = self.imagine
         return type(self)(type(imagine)(imagine.density, renderer, imagine.density_version))

@@ -1,9 +1,7 @@
 """The painter's finisher: an enlarger that learns from photographs painted over, and takes brush strokes away.
 
 A photograph's tokens are noised in part and painted to the end, given the photograph's code: a picture of the same face
-with the painter's own faults. What it is to become is the photograph at twice the size. Faces of nobody, painted whole,
-are learned from as well: they have no truth, but are to look like photographs to the critic and stay as they are when
-made small.
+with the painter's own faults. What it is to become is the photograph at twice the size.
 """
 
 from __future__ import annotations
@@ -35,10 +33,8 @@ def train_finisher_preset(request: TrainRequest) -> Trained:
     from mien.datasets.pairs import pair_batches
     from mien.datasets.patches import DetailRules, detailed_rows
     from mien.faces.encoder import load_encoder
-    from mien.generators.crowd.sampler import Crowd
     from mien.generators.enlarger import EnlargerConfig
-    from mien.generators.painter.crowd import PainterCrowd
-    from mien.pipelines.train.enlarger import begun_with, drawn_faces
+    from mien.pipelines.train.enlarger import begun_with
     from mien.training.enlarger import EnlargerTrainingConfig, preview_sheet, train_enlarger
 
     own, out = settings_of(request, FinisherSettings), request.out
@@ -50,22 +46,20 @@ def train_finisher_preset(request: TrainRequest) -> Trained:
     rows = detailed_rows(data, "train", rules, settings.seed)
     with progress_bars() as bars:
         painted, photographs, version = painted_over(data, rows, settings.seed, out, bars)
-        crowd = Crowd(PainterCrowd.load().unfinished()) if own.drawn else None
-        drawn, _ = drawn_faces(crowd, own.drawn, settings.seed, out, bars)
     initial, before = begun_with(request.start_from)
     config = EnlargerTrainingConfig(
         enlarger=EnlargerConfig(blocks=3, deep_blocks=3, deepest_channels=144, deepest_blocks=4, fine_channels=16),
-        learning_rate=5e-4, pixels=0.7, pixels_over=2, perceptual=0.1, critic=0.1, critic_from=0.04, critic_levels=2,
-        critic_widths=(48, 96, 192), consistency_over=8, drawn_share=0.5, data=data.fingerprint(),
+        learning_rate=4e-4, pixels=0.5, perceptual=0.2, critic=0.04, critic_learning_rate=6e-4, critic_from=0.02,
+        critic_levels=2, critic_widths=(48, 96, 192), drawn_share=0.0, data=data.fingerprint(),
         rules=rules.model_dump(mode="json"), drawn_by=version, images_before=before,
     )  # fmt: skip
     outcome = train_enlarger(
-        pair_batches(painted, photographs, drawn, settings.batch_size, settings.seed, config.drawn_share),
+        pair_batches(painted, photographs, settings.batch_size, settings.seed),
         load_encoder("facenet").network,
         out,
         config,
         settings,
-        preview=preview_sheet([], np.ascontiguousarray(drawn[:PREVIEWED] if len(drawn) else painted[:PREVIEWED])),
+        preview=preview_sheet([], np.ascontiguousarray(painted[:PREVIEWED])),
         initial=initial,
         resume=bool(request.resume),
     )

@@ -137,7 +137,6 @@ class FinisherSettings(Config):
     least_px: int = Field(default=200, ge=64, le=256, description="least side of a crop in pixels of its photograph")
     sources: str = Field(default="", description="sources of the photographs, by commas; nothing: all")
     of_each: int = Field(default=900, ge=1, description="photographs of one source, at most")
-    drawn: int = Field(default=1500, ge=0, description="faces of nobody that are painted, to learn from as well")
 
 
 class PainterSettings(Config):
