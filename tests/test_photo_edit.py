@@ -190,6 +190,8 @@ def test_nobody_changes_sex_who_did_not_ask_for_it() -> None:
     path = [read(42, 1.0), read(66, 0.8), read(74, 0.1)]
     assert choose(path, before, old, 0.5) == 1, "a man of the age is no answer for a woman"
     assert choose(path, before, Condition({"Male": True}, (74.0, 76.0)), 0.5) == 2, "unless a man was asked for"
+    child = [read(25, 1.0), read(12, 0.3)]
+    assert choose(child, before, Condition({"Male": False}, (11.0, 13.0)), 0.5) == 1, "whose sex is not seen in a face"
 
 
 def solver(toward_men: float) -> Any:
@@ -210,7 +212,7 @@ def test_a_code_grows_old_and_its_sex_stays_where_it_was() -> None:
     assert found == pytest.approx([4.5, 4.5, 0.0], abs=1e-3)
     assert aged(solver(1.0), np.zeros(3), (75.0, 75.0), male=None) == pytest.approx([4.5, 0.0, 0.0], abs=1e-3)
     other = aged(solver(1.0), np.zeros(3), (30.0, 30.0), male=True)
-    assert other == pytest.approx([0.0, -7.0, 0.0], abs=1e-3), "log-odds of 2 for the other sex, at the same age"
+    assert other == pytest.approx([0.0, -10.0, 0.0], abs=1e-3), "as much of a man as she was of a woman"
 
 
 def test_a_code_goes_no_farther_than_there_are_people() -> None:

@@ -32,7 +32,7 @@ BEARDLESS_YEARS = 14.0
 SEX = "Male"
 ROUNDS, STEP_YEARS = 40, 4.0  # of bringing a code to an age, and the most of one of them
 CLOSE_ENOUGH = 0.01  # years and log-odds
-MOST_LOG_ODDS = 7.0  # of the person's own sex that are held
+MOST_LOG_ODDS = 7.0  # of a sex that are held, or reached
 MOST_DISTANCE = 12.0  # of a code, in standard deviations of the Gaussians' common covariance
 
 
@@ -131,11 +131,16 @@ def completed(condition: Condition, before: FaceRead) -> Condition:
     years = condition.ages_years or (said[0] if said else (before.years - STAY_YEARS, before.years + STAY_YEARS))
     if years[1] - years[0] < 2 * CLOSE_YEARS:
         years = (years[0] - CLOSE_YEARS, years[1] + CLOSE_YEARS)
-    if years[1] < BEARDLESS_YEARS or attributes.get(SEX) is False:
+    if not grown(years) or attributes.get(SEX) is False:
         attributes = {"No Beard": True, "Mustache": False, **attributes}
     if attributes.get("No Eyewear") is True:
         attributes = {"Eyeglasses": False, "Sunglasses": False, **attributes}
     return replace(condition, attributes={SEX: before.woman < 0.5, **attributes}, ages_years=years)
+
+
+def grown(ages_years: tuple[float, float]) -> bool:
+    """Whether these are years in which sex is seen in a face."""
+    return ages_years[1] >= BEARDLESS_YEARS
 
 
 def between(steps: Float32Array) -> list[tuple[float, Float32Array]]:
@@ -158,10 +163,10 @@ def applied(crop: UInt8Image, change: Float32Array) -> UInt8Image:
 def choose(reads: list[FaceRead], before: FaceRead, condition: Condition, least_similarity: float) -> int:
     """The place of the weakest change in which is read what was asked, among those that leave the same person.
 
-    Nobody's sex changes who did not ask for it, however much nearer the age would be.
+    No adult's sex changes who did not ask for it, however much nearer the age would be.
     """
     male = before.woman < 0.5
-    held = condition.attributes.get(SEX) is male
+    held = condition.attributes.get(SEX) is male and (condition.ages_years is None or grown(condition.ages_years))
 
     def stays(read: FaceRead) -> bool:
         other_sex = read.woman if male else 1 - read.woman
@@ -176,8 +181,9 @@ def aged(solver: AgeSolver, features: Float64Array, ages_years: tuple[float, flo
     """Features (F) near those given that are read as of an age within ``ages_years`` and of a sex.
 
     Newton's steps like those of ``AgeSolver``, but each meets both wishes at once (the nearest change under two linear
-    constraints): one after the other they undid one another, and old women became men. The log-odds of the person's
-    own sex stay as high as they were. It ends ``MOST_DISTANCE`` away: codes farther off are of nobody.
+    constraints): one after the other they undid one another, and old women became men. The log-odds of the sex that is
+    wanted become as high as those of the person's own are (of a child's, ``LOG_ODDS``). It ends ``MOST_DISTANCE`` away:
+    codes farther off are of nobody.
     """
     begin, metric, sign = torch.from_numpy(features), solver.metric, 1.0 if male else -1.0
     change = dual = torch.zeros(len(solver.axes), dtype=torch.float64)  # change = metric @ dual
@@ -188,7 +194,7 @@ def aged(solver: AgeSolver, features: Float64Array, ages_years: tuple[float, flo
         years, woman = solver.reader.answers(now[None].float())
         odds = -sign * woman.item()  # that the face is of the sex that is wanted
         if male is not None and not number:
-            least = max(LOG_ODDS, min(odds, MOST_LOG_ODDS))
+            least = max(LOG_ODDS, min(abs(odds), MOST_LOG_ODDS)) if grown(ages_years) else LOG_ODDS
         missing = min(max(years.item(), ages_years[0]), ages_years[1]) - years.item()
         wrong = max(0.0, least - odds)
         away = abs(missing) + wrong + OFF_YEARS * (male is not None and odds < 0)
