@@ -140,6 +140,9 @@ class FakeMaker:
     def of_crop(self, crop):
         return resize(crop, 64, 64), np.ones((64, 64), np.float32)
 
+    def of_crops(self, crops):
+        return [self.of_crop(crop) for crop in crops]
+
     def as_read(self, crop):
         return np.full((64, 64, 3), 99, np.uint8)
 
@@ -352,12 +355,15 @@ def test_load_portrait_gives_what_makes_portraits(monkeypatch, fakes, tmp_path):
     maker = PortraitPipeline(None, None, SimpleNamespace(mesh=None))
     asked = []
     monkeypatch.setattr(maker, "faces", lambda photo, largest: ["one", "two"][: 1 if largest else 2])
-    monkeypatch.setattr(maker, "portrait", lambda photo, face, size: asked.append((photo.shape, face, size)) or face)
+    monkeypatch.setattr(maker, "read", lambda photo, face: (photo.shape, face))
+    monkeypatch.setattr(
+        maker, "portraits", lambda faces, size: asked.append((faces, size)) or [who for _, who in faces]
+    )
     photo = np.zeros((20, 30, 3), np.uint8)
     write_png(tmp_path / "photo.png", photo)
     assert maker.make(photo, size_px=64) == ["one", "two"]
     assert maker.make(tmp_path / "photo.png", largest=True) == ["one"]
-    assert asked == [((20, 30, 3), "one", 64), ((20, 30, 3), "two", 64), ((20, 30, 3), "one", None)]
+    assert asked == [([((20, 30, 3), "one"), ((20, 30, 3), "two")], 64), ([((20, 30, 3), "one")], None)]
 
 
 @pytest.mark.models

@@ -154,7 +154,7 @@ def test_a_wrong_word_exits_with_2(cli: Callable[..., subprocess.CompletedProces
             1,
             "mien: out/00000.png: No space left on device\n",
         ),
-        ("KeyboardInterrupt", 130, ""),
+        ("KeyboardInterrupt", 130, "mien: interrupted\n"),
     ],
 )
 def test_errors_become_one_line_and_their_status(raised: str, status: int, line: str) -> None:

@@ -14,7 +14,7 @@ from crowd_tiny import tiny_networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.core.contract import FaceRequest
+from mien.core.contract import FaceRequest, make
 from mien.core.records import Labels
 from mien.core.seeding import stream
 from mien.generators.conditions import ATTRIBUTES, GROUPS, WIDTH, condition
@@ -252,7 +252,7 @@ def test_the_exported_file_makes_faces(tmp_path: Path) -> None:
     export(tmp_path / "weights.safetensors", *done, {"data": "abc"})
     crowd = MienCrowd.load(tmp_path / "weights.safetensors")
     assert crowd.version == "crowd-mien-12k-6k"
-    (face,) = crowd.make([FaceRequest(1, 0)])
+    (face,) = make(crowd, [FaceRequest(1, 0)])
     assert face.image.shape == (32, 32, 3)
     for loaded, saved in zip(crowd.decoder.parameters(), decoder.parameters(), strict=True):
         assert torch.allclose(loaded.float(), saved, rtol=5e-3, atol=2e-3)  # sampling is in bfloat16 where it is fast
