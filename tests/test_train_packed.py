@@ -140,6 +140,8 @@ def test_training_on_a_packed_folder_and_going_on_with_another_painter(
     stopped = cli_here(*words, "--out", str(tmp_path / "c"), "--steps", "3", "--minutes", "0")
     assert "--resume goes on" in str(stopped.exception)
     assert cli_here(*words, "--out", str(tmp_path / "c"), "--steps", "3", "--resume").exit_code == 0
+    few = cli_here(*words, "--set", "restless=3", "--out", str(tmp_path / "few"))
+    assert "restless: allowed are 0 (none), and 100 faces and more, given 3" in str(few.exception)
     refused = cli_here("train", "painter", "--data", str(tmp_path), "--out", str(tmp_path / "d"))
     assert "no prepared dataset" in str(refused.exception)
     data = (tmp_path / "packed" / FACES).read_bytes()

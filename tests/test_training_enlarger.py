@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mien.core.errors import DatasetError
+from mien.core.errors import DatasetError, RequestError
 from mien.core.images import to_photos, to_tensor
 from mien.core.seeding import stream
 from mien.datasets.patches import Detailed, DetailRules, detailed, detailed_rows, native_px, patch_batches
@@ -105,6 +105,7 @@ class FakeRow:
     sharpness: float | None
     photo_height: int = 200
     photo_width: int = 200
+    source: str = "a"
 
 
 @dataclass
@@ -141,6 +142,17 @@ def test_faces_count_at_the_size_of_their_photos_if_they_are_sharp() -> None:
     assert seen.inside[0].mean() == pytest.approx((200 * 0.8 / 256) ** 2, abs=0.05)
     with pytest.raises(DatasetError, match="no sharp face in the split 'test' whose crop has 160 px"):
         detailed_rows(FakeData([3.0], [80.0]), "test", DetailRules())  # type: ignore[arg-type]
+
+
+def test_faces_are_of_the_sources_that_are_asked_for_and_no_more_of_each_than_are_wanted() -> None:
+    data: Any = FakeData([1.0] * 8, [80.0] * 8)
+    for row, source in zip(data.faces, "aaaaabbc", strict=True):
+        row.source = source
+    assert detailed_rows(data, "train", DetailRules(sources=("b", "c"))).tolist() == [5, 6, 7]
+    few = detailed_rows(data, "train", DetailRules(of_each=2)).tolist()
+    assert [data.faces[row].source for row in few] == ["a", "a", "b", "b", "c"]
+    with pytest.raises(RequestError, match="sources: 'd' given; allowed: a, b, c"):
+        detailed_rows(data, "train", DetailRules(sources=("a", "d")))
 
 
 def test_patches_lie_inside_the_photo_where_they_can() -> None:

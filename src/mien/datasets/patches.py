@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.core.config import Config
-from mien.core.errors import DatasetError
+from mien.core.errors import DatasetError, RequestError
 from mien.core.progress import OnProgress
 from mien.core.records import UInt8Image
 from mien.core.seeding import stream
@@ -65,6 +65,9 @@ def native_px(data: FaceDataset, row: int) -> int:
 def detailed_rows(data: FaceDataset, split: str, rules: DetailRules, seed: int = 0) -> Rows:
     """The rows of ``split`` that ``rules`` take, ascending; ``DatasetError`` where there are none."""
     low, high = rules.sharpness
+    there = sorted({face.source for face in data.faces}) if rules.sources else []
+    if unknown := [name for name in rules.sources if name not in there]:
+        raise RequestError(f"sources: '{unknown[0]}' given; allowed: {', '.join(there)}")
     rows = [
         row
         for row in data.rows(split).tolist()

@@ -38,14 +38,11 @@ class PatchCritic(nn.Module):
 
 
 class PyramidCritic(nn.Module):
-    """Images N 3 H W -> the scores of a patch critic at each of ``levels`` sizes, each half the last.
+    """Images N 3 H W -> the scores of a patch critic at each of ``levels`` sizes, each half the last."""
 
-    Their last layers are free: under the norm of all layers scores stay near 0, and nothing is learned from them.
-    """
-
-    def __init__(self, levels: int, widths: Sequence[int] = (32, 64, 128)) -> None:
+    def __init__(self, levels: int, widths: Sequence[int] = (32, 64, 128), *, bounded: bool = True) -> None:
         super().__init__()
-        self.critics = nn.ModuleList(PatchCritic(widths, bounded=False) for _ in range(levels))
+        self.critics = nn.ModuleList(PatchCritic(widths, bounded=bounded) for _ in range(levels))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         scores = []

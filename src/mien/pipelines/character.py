@@ -86,7 +86,7 @@ def _sampler(makes: PaintedImagine, request: FacesRequest) -> Sampler:
     ahead = next(variation for variation in found if variation.name == "ahead")
 
     def make(first: int, number: int) -> list[UInt8Image]:
-        return list(to_photos(drawn(sized, found[first : first + number], condition, one, ahead)))
+        return list(to_photos(drawn(sized, found[first : first + number], condition, one, ahead, first)))
 
     each = {index: {"index": request.first, "variation": variation.name} for index, variation in enumerate(found)}
     return Sampler(make, ROWS_AT_ONCE, "character-painter", sized.version, {}, each=each)

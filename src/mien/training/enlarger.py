@@ -48,6 +48,7 @@ class EnlargerTrainingConfig(Config):
     consistency: float = 1.0
     critic_levels: int = 1  # sizes at which a critic looks, each half the last
     critic_widths: tuple[int, ...] = (32, 64, 128)
+    critic_bounded: bool = True  # its last layer, too: then scores stay near 0, and little is learned from them
     critic_from: float = 0.15  # share of the run after which the critic works
     drawn_share: float = 0.375  # of a batch
     data: str = ""  # fingerprint
@@ -112,7 +113,7 @@ def enlarger_networks(
     """The networks of a new run; ``initial`` gives weights by network, those that do not fit start at random."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(seed, "weights"))
-        critic = PyramidCritic(config.critic_levels, config.critic_widths)
+        critic = PyramidCritic(config.critic_levels, config.critic_widths, bounded=config.critic_bounded)
         networks: dict[str, nn.Module] = {"enlarger": EnlargerNetwork(config.enlarger), "critic": critic}
     for name, network in networks.items():
         own = network.state_dict()

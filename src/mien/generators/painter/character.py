@@ -70,9 +70,11 @@ def aged(makes: PaintedImagine, features: Float64Array, years: float, male: bool
 
 
 def drawn(
-    makes: PaintedImagine, found: Sequence[Variation], condition: Condition, request: FaceRequest, scene_of: Variation
-) -> Tensor:
-    """The pictures (N 3 S S) of variations, all in the scene of one of them, with the same draws."""
+    makes: PaintedImagine, found: Sequence[Variation], condition: Condition, request: FaceRequest, scene_of: Variation,
+    first: int = 0,
+) -> Tensor:  # fmt: skip
+    """The pictures (N 3 S S) of variations ``first`` and on, all in the scene of one of them, with the same draws."""
     renderer = makes.renderer.asking(conditions_of(condition.attributes, None)).in_scene_of(scene_of.features, request)
     features = np.stack([one.features for one in found])
-    return renderer.draw(features, [request] * len(found), asked=[one.asked for one in found])
+    places = [FaceRequest(request.seed, first + k) for k in range(len(found))]
+    return renderer.draw(features, places, [request] * len(found), asked=[one.asked for one in found])

@@ -156,7 +156,7 @@ class PainterRenderer:
 
         ``asked``: what is told of each picture alone, as in ``asking``.
         """
-        return self._painted(features, styles or requests, asked, None, np.zeros(len(requests)))
+        return self._painted(features, requests, styles or requests, asked, None, np.zeros(len(requests)))
 
     def repaint(
         self,
@@ -174,7 +174,7 @@ class PainterRenderer:
             raise RequestError(f"pictures of shape {pictures.shape} given; wanted N S S 3")
         own = self.basis.size_px
         small = np.stack([resize(picture, own, own) for picture in pictures])
-        return self._painted(features, requests, asked, small, np.asarray(kept, np.float64))
+        return self._painted(features, requests, requests, asked, small, np.asarray(kept, np.float64))
 
     @torch.no_grad()
     def changes(
@@ -197,6 +197,7 @@ class PainterRenderer:
         self,
         features: Any,
         requests: Sequence[FaceRequest],
+        styles: Sequence[FaceRequest],
         asked: Sequence[Mapping[str, float]] | None,
         pictures: UInt8Image | None,
         kept: npt.NDArray[np.float64],
@@ -208,16 +209,16 @@ class PainterRenderer:
             chosen = np.flatnonzero(kept == start)
             for page in in_fixed_rows([requests[int(k)] for k in chosen], ROWS):
                 places = [None if entry is None else int(chosen[entry[0]]) for entry in page]
-                faces = [None if entry is None else entry[1] for entry in page]
-                given, noise = self._begun(codes, requests, asked, places)
+                given, noise = self._begun(codes, styles, asked, places)
                 if pictures is not None:
                     begun = np.stack([np.zeros_like(pictures[0]) if k is None else pictures[k] for k in places])
                     noise = start * self.basis.encode(to_tensor(begun).to(self.device)) + (1 - start) * noise
                 tokens = sample(self.painter, given, noise, start=start)
-                kept_rows = [row for row, place in enumerate(places) if place is not None]
-                painted = self.basis.decode(tokens)[kept_rows]
-                painted = self._finished(painted, [f for f in faces if f is not None], own_cloth=pictures is not None)
-                made[[place for place in places if place is not None]] = painted.to(made.device)
+                filled = {row: place for row, place in enumerate(places) if place is not None}
+                painted = self.basis.decode(tokens)[list(filled)]
+                whose = [styles[place] for place in filled.values()]
+                painted = self._finished(painted, whose, own_cloth=pictures is not None)
+                made[list(filled.values())] = painted.to(made.device)
         return made
 
     def _begun(

@@ -50,7 +50,7 @@ def train_finisher_preset(request: TrainRequest) -> Trained:
     config = EnlargerTrainingConfig(
         enlarger=EnlargerConfig(blocks=3, deep_blocks=3, deepest_channels=144, deepest_blocks=4, fine_channels=16),
         learning_rate=4e-4, pixels=0.5, perceptual=0.2, critic=0.04, critic_learning_rate=6e-4, critic_from=0.02,
-        critic_levels=2, critic_widths=(48, 96, 192), drawn_share=0.0, data=data.fingerprint(),
+        critic_levels=2, critic_widths=(48, 96, 192), critic_bounded=False, drawn_share=0.0, data=data.fingerprint(),
         rules=rules.model_dump(mode="json"), drawn_by=version, images_before=before,
     )  # fmt: skip
     outcome = train_enlarger(

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from mien.attributes.vocabulary import NAMES
 from mien.core.config import Config
 
+FEW = 100  # painted faces: of fewer nothing is learned of caricatures
 EncoderName = Literal["facenet", "vgg-face"]
 
 
@@ -152,3 +153,10 @@ class PainterSettings(Config):
     pack: float | None = Field(
         default=None, gt=0, description="train nothing, and write RUN/packed: all that training needs, in so many MiB"
     )
+
+    @field_validator("restless")
+    @classmethod
+    def _enough(cls, value: int) -> int:
+        if 0 < value < FEW:
+            raise ValueError(f"allowed are 0 (none), and {FEW} faces and more")
+        return value
