@@ -14,8 +14,9 @@ from mien.attributes.person import packaged_person_reader
 from mien.core.contract import FaceRequest
 from mien.core.photos import read_photo
 from mien.generators.imagine.density import Condition
+from mien.generators.painter.ages import aimed_years
 from mien.generators.painter.character import AGES_YEARS, ANGLES_DEGREES, EXPRESSIONS, variations
-from mien.generators.painter.people import aimed_years, painted
+from mien.generators.painter.people import painted
 
 Run = Callable[..., Result]
 NAMES = [*ANGLES_DEGREES, *EXPRESSIONS, *(f"{years} years" for years in AGES_YEARS)]

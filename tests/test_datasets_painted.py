@@ -123,4 +123,4 @@ def test_plain_backgrounds_children_and_old_people_come_more_often() -> None:
         "bg_std": np.array([0.1, 0.9, 0.1, np.nan], np.float32),
         "age": np.array([0.3, 0.3, 0.08, 0.7], np.float32),
     }
-    assert emphasis(columns).tolist() == pytest.approx([2.5, 1.0, 4.5, 1.8])
+    assert emphasis(columns).tolist() == pytest.approx([2.5, 1.0, 6.25, 2.5])

@@ -30,8 +30,9 @@ from mien.core.seeding import stream
 from mien.generators.crowd.sampler import Crowd
 from mien.generators.imagine.density import Condition
 from mien.generators.imagine.mien import DecoderRenderer, Imagine
+from mien.generators.painter.ages import AgeSolver
 from mien.generators.painter.crowd import PainterCrowd
-from mien.generators.painter.people import AgeSolver, PaintedImagine
+from mien.generators.painter.people import PaintedImagine
 from mien.papers.deepface_2016.mixture import ClassMixture, Gaussians
 from mien.papers.deepface_2016.mixture_weights import MODEL, to_tensors
 from mien.pipelines.imagine import ImagineRequest, sampler_of

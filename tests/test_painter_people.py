@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +16,8 @@ from mien.attributes.reader import AttributeReader
 from mien.core.contract import FaceRequest
 from mien.faces.align import encoder_window
 from mien.generators.imagine.density import Components, Condition, FaceDensity, Frame, Probes
-from mien.generators.painter.people import AgeSolver, aimed_years, painted
+from mien.generators.painter.ages import AgeSolver, aimed_years
+from mien.generators.painter.people import painted
 
 
 def density(size: int = 6) -> FaceDensity:
@@ -51,6 +55,38 @@ def test_what_is_read_is_what_was_asked_for(age: float, male: bool) -> None:
 def test_who_is_as_asked_stays_as_they_are() -> None:
     begin = np.random.default_rng(1).standard_normal(6)
     assert np.array_equal(AgeSolver(density(), reader()).solve(begin, (0.0, 100.0)), begin)
+
+
+def solver(toward_men: float) -> AgeSolver:
+    """A reader of two numbers of a code: 10 years a unit of the first, and who is older is the more like a man."""
+
+    def answers(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return 30 + 10 * features[:, 0], 5 + features[:, 1] - toward_men * features[:, 0]
+
+    found = AgeSolver.__new__(AgeSolver)
+    found.axes = found.metric = torch.eye(3, dtype=torch.float64)
+    found.reader = cast(PersonReader, SimpleNamespace(answers=answers))
+    return found
+
+
+def test_a_code_grows_old_and_its_sex_stays_where_it_was() -> None:
+    """The nearest code of 75 years that is as much of a woman; where sex is left open it goes with age."""
+    found = solver(toward_men=1.0).solve(np.zeros(3), (75.0, 75.0), male=False)
+    assert found == pytest.approx([4.5, 4.5, 0.0], abs=1e-3)
+    assert solver(1.0).solve(np.zeros(3), (75.0, 75.0), male=None) == pytest.approx([4.5, 0.0, 0.0], abs=1e-3)
+    other = solver(1.0).solve(np.zeros(3), (30.0, 30.0), male=True)
+    assert other == pytest.approx([0.0, -10.0, 0.0], abs=1e-3), "as much of a man as she was of a woman"
+
+
+def test_a_childs_sex_is_held_loosely() -> None:
+    """It is not seen in a face: a code that is held as firmly as a grown-up's goes farther from who it is."""
+    child = solver(toward_men=-3.0).solve(np.zeros(3), (8.0, 8.0), male=False)
+    assert child == pytest.approx([-2.2, 2.1, 0.0], abs=1e-3), "0.5 log-odds, not the 5 of the beginning"
+
+
+def test_a_code_goes_no_farther_than_there_are_people() -> None:
+    far = solver(toward_men=0.0).solve(np.zeros(3), (500.0, 500.0), male=False)
+    assert 12 <= float(np.linalg.norm(far)) < 13
 
 
 def test_the_reader_of_persons_says_what_the_heads_say_of_the_same_features() -> None:

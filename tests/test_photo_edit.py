@@ -20,7 +20,7 @@ from mien.faces import align
 from mien.generators.imagine.density import Condition
 from mien.generators.painter.basis import PatchBasis
 from mien.generators.painter.editing import STRENGTHS, changes, edited_tokens, ellipse, head, laid_over, told
-from mien.generators.painter.editor import OFF_YEARS, FaceRead, aged, between, choose, completed, off
+from mien.generators.painter.editor import OFF_YEARS, FaceRead, between, choose, completed, off
 from mien.generators.painter.network import Given, Painter, PainterConfig
 from mien.generators.painter.renderer import PainterRenderer
 from mien.pipelines.load import load
@@ -192,32 +192,6 @@ def test_nobody_changes_sex_who_did_not_ask_for_it() -> None:
     assert choose(path, before, Condition({"Male": True}, (74.0, 76.0)), 0.5) == 2, "unless a man was asked for"
     child = [read(25, 1.0), read(12, 0.3)]
     assert choose(child, before, Condition({"Male": False}, (11.0, 13.0)), 0.5) == 1, "whose sex is not seen in a face"
-
-
-def solver(toward_men: float) -> Any:
-    """A reader of two numbers of a code: 10 years a unit of the first, and who is older is the more like a man."""
-
-    def answers(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return 30 + 10 * features[:, 0], 5 + features[:, 1] - toward_men * features[:, 0]
-
-    return SimpleNamespace(
-        axes=torch.eye(3, dtype=torch.float64), metric=torch.eye(3, dtype=torch.float64),
-        reader=SimpleNamespace(answers=answers),
-    )  # fmt: skip
-
-
-def test_a_code_grows_old_and_its_sex_stays_where_it_was() -> None:
-    """The nearest code of 75 years that is as much of a woman; where sex is left open it goes with age."""
-    found = aged(solver(toward_men=1.0), np.zeros(3), (75.0, 75.0), male=False)
-    assert found == pytest.approx([4.5, 4.5, 0.0], abs=1e-3)
-    assert aged(solver(1.0), np.zeros(3), (75.0, 75.0), male=None) == pytest.approx([4.5, 0.0, 0.0], abs=1e-3)
-    other = aged(solver(1.0), np.zeros(3), (30.0, 30.0), male=True)
-    assert other == pytest.approx([0.0, -10.0, 0.0], abs=1e-3), "as much of a man as she was of a woman"
-
-
-def test_a_code_goes_no_farther_than_there_are_people() -> None:
-    far = aged(solver(toward_men=0.0), np.zeros(3), (500.0, 500.0), male=False)
-    assert 12 <= float(np.linalg.norm(far)) < 13
 
 
 def test_changes_between_the_strengths_begin_near_nothing_and_end_at_the_strongest() -> None:

@@ -19,7 +19,7 @@ PLAIN = 0.45  # of ``bg_std``: under it a background is plain
 LOUD = 0.7  # difference of the background's strongest and weakest colour (of 2) above which it is no studio's
 AHEAD_DEGREES = 14.0
 OF_PLAIN = 2.5
-YOUNG, OLD, OF_SELDOM = 0.16, 0.52, 1.8  # ages in centuries, as the conditions have them
+YOUNG, OLD, OF_SELDOM = 0.16, 0.52, 2.5  # ages in centuries, as the conditions have them
 PATCHES = 8  # a side: the validity of a crop is told by patch
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from mien.core.contract import FaceRequest
 from mien.faces.pose import YAW_UNIT_DEGREES
 from mien.generators.imagine.density import Condition, Float64Array
-from mien.generators.painter.people import PaintedImagine, aimed_years, conditions_of
+from mien.generators.painter.ages import aimed_years
+from mien.generators.painter.people import PaintedImagine, conditions_of
 
 # What is asked for, in degrees; a studio's photographs turn less, so about a quarter of it is what comes out.
 ANGLES_DEGREES: Mapping[str, float] = {"left": -60, "half left": -30, "ahead": 0, "half right": 30, "right": 60}

@@ -1,25 +1,24 @@
 """Somebody on a photograph with age, sex or attributes changed, as little as makes what was asked be read.
 
-The code of the face is moved to what is asked (``density``, ``aged``), and the painter tells what that changes in the
+The code of the face is moved to what is asked (``density``, ``ages``), and the painter tells what that changes in the
 photograph at several strengths (``editing``). Of the changes between them the weakest is taken in which the heads read
 what was asked, as long as the encoder still sees the same person and the sex is not one that nobody asked for.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from mien.core.images import to_tensor
 from mien.core.records import Float32Array, UInt8Image
 from mien.faces.encoder import Encoder, who
 from mien.generators.imagine.density import AGE, Condition, Float64Array
+from mien.generators.painter.ages import WORDS_YEARS, aimed_years, grown
 from mien.generators.painter.editing import STRENGTHS, changes, told
-from mien.generators.painter.people import LOG_ODDS, SMALLEST, WORDS_YEARS, AgeSolver, PaintedImagine, aimed_years
+from mien.generators.painter.people import PaintedImagine
 
 VERSION = "edit.2"
 CLOSE_YEARS = 1.0  # of the age that one asked for: what a code is to be read as
@@ -28,12 +27,7 @@ CLEAR = 0.6  # the degree at which an attribute is there; 1 less it is not
 BETWEEN = 3  # changes that are looked at for each strength
 OFF_YEARS = 25.0  # what a wrong sex, or an attribute that is wholly off, costs
 NEAR_YEARS = 2.0  # a weaker change is taken that is off by so much more at most
-BEARDLESS_YEARS = 14.0
 SEX = "Male"
-ROUNDS, STEP_YEARS = 40, 4.0  # of bringing a code to an age, and the most of one of them
-CLOSE_ENOUGH = 0.01  # years and log-odds
-MOST_LOG_ODDS = 7.0  # of a sex that are held, or reached
-MOST_DISTANCE = 12.0  # of a code, in standard deviations of the Gaussians' common covariance
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +111,7 @@ class PhotoEditor:
         assert years is not None
         asked = years[1] < before.years - STAY_YEARS or years[0] > before.years + STAY_YEARS
         within = aimed_years(years) if asked else years
-        features = aged(self.makes.age_solver, features, within, male if isinstance(male, bool) else None)
+        features = self.makes.age_solver.solve(features, within, male if isinstance(male, bool) else None)
         return features, {name: float(value) for name, value in condition.attributes.items()} | {AGE: sum(within) / 200}
 
 
@@ -136,11 +130,6 @@ def completed(condition: Condition, before: FaceRead) -> Condition:
     if attributes.get("No Eyewear") is True:
         attributes = {"Eyeglasses": False, "Sunglasses": False, **attributes}
     return replace(condition, attributes={SEX: before.woman < 0.5, **attributes}, ages_years=years)
-
-
-def grown(ages_years: tuple[float, float]) -> bool:
-    """Whether these are years in which sex is seen in a face."""
-    return ages_years[1] >= BEARDLESS_YEARS
 
 
 def between(steps: Float32Array) -> list[tuple[float, Float32Array]]:
@@ -175,40 +164,6 @@ def choose(reads: list[FaceRead], before: FaceRead, condition: Condition, least_
     same = [k for k, read in enumerate(reads) if stays(read)] or [0]
     best = min(off(reads[k], condition) for k in same)
     return next(k for k in same if off(reads[k], condition) <= best + NEAR_YEARS)
-
-
-def aged(solver: AgeSolver, features: Float64Array, ages_years: tuple[float, float], male: bool | None) -> Float64Array:
-    """Features (F) near those given that are read as of an age within ``ages_years`` and of a sex.
-
-    Newton's steps like those of ``AgeSolver``, but each meets both wishes at once (the nearest change under two linear
-    constraints): one after the other they undid one another, and old women became men. The log-odds of the sex that is
-    wanted become as high as those of the person's own are (of a child's, ``LOG_ODDS``). It ends ``MOST_DISTANCE`` away:
-    codes farther off are of nobody.
-    """
-    begin, metric, sign = torch.from_numpy(features), solver.metric, 1.0 if male else -1.0
-    change = dual = torch.zeros(len(solver.axes), dtype=torch.float64)  # change = metric @ dual
-    best, nearest, least = features, math.inf, -math.inf
-    for number in range(ROUNDS):
-        change = change.detach().requires_grad_(True)
-        now = begin + change @ solver.axes
-        years, woman = solver.reader.answers(now[None].float())
-        odds = -sign * woman.item()  # that the face is of the sex that is wanted
-        if male is not None and not number:
-            least = max(LOG_ODDS, min(abs(odds), MOST_LOG_ODDS)) if grown(ages_years) else LOG_ODDS
-        missing = min(max(years.item(), ages_years[0]), ages_years[1]) - years.item()
-        wrong = max(0.0, least - odds)
-        away = abs(missing) + wrong + OFF_YEARS * (male is not None and odds < 0)
-        if away < nearest:
-            best, nearest = now.detach().numpy(), away
-        if max(abs(missing), wrong) < CLOSE_ENOUGH or (dual @ change).item() > MOST_DISTANCE**2:
-            break
-        lacks = [max(-STEP_YEARS, min(missing, STEP_YEARS)), -sign * min(wrong, LOG_ODDS)][: 1 + (male is not None)]
-        wishes = [years, woman][: len(lacks)]
-        slopes = torch.stack([torch.autograd.grad(one.sum(), change, retain_graph=True)[0] for one in wishes], 1)
-        inner = slopes.T @ metric @ slopes + SMALLEST * torch.eye(len(lacks), dtype=slopes.dtype)
-        dual = dual + slopes @ torch.linalg.solve(inner, slopes.new_tensor(lacks))
-        change = metric @ dual
-    return best
 
 
 def off(read: FaceRead, condition: Condition) -> float:
