@@ -103,6 +103,7 @@ def test_the_painters_finisher_learns_from_photographs_that_it_paints_over(
     words.remove("--set")
     run = tmp_path / "finisher"
     words += ["--set", "of_each=2", "--set", "sources=ffhq,london"]
+    monkeypatch.setattr("mien.training.enlarger.CRITIC_CHANNELS", {"2b": 4})  # what the stub of an encoder has
     done = cli_here("train", "enlarger", "--preset", "painter", *words, "--out", str(run), "--steps", "2")
     assert done.exit_code == 0, done.output
     painted, photographs = (np.load(next(run.glob(f"{what}-*.npy"))) for what in ("painted", "photographs"))

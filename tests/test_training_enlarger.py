@@ -16,6 +16,7 @@ from mien.core.errors import DatasetError, RequestError
 from mien.core.images import to_photos, to_tensor
 from mien.core.seeding import stream
 from mien.datasets.patches import Detailed, DetailRules, detailed, detailed_rows, native_px, patch_batches
+from mien.generators.critic import MixedCritic, PatchCritic
 from mien.generators.enlarger import Enlarger, EnlargerConfig, EnlargerNetwork, bicubic
 from mien.training.enlarger import (
     EnlargerTrainingConfig,
@@ -223,6 +224,33 @@ def test_the_truth_teaches_photographs_only_and_consistency_drawn_faces_only() -
     made = bicubic(to_tensor(batch["small"][2:]))  # an untrained enlarger
     expected = (halved(made) - to_tensor(batch["small"][2:])).abs().mean()
     assert terms["consistency"] == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_critic_judges_from_pixels_and_from_the_encoders_maps() -> None:
+    """Each of its scores from its own; the enlarger is told through the encoder, too."""
+    torch.manual_seed(0)
+    critic, encoder = MixedCritic((4, 8), {"2b": 4}, bounded=False).eval(), StubEncoder()
+    made = torch.rand(2, 3, 32, 32, requires_grad=True)
+    maps = encoder(made, ("2b",))
+    pixels, seen = critic(made, maps)
+    others = {"2b": encoder(torch.rand(2, 3, 32, 32), ("2b",))["2b"]}
+    assert torch.equal(critic(made, others)[0], pixels)
+    assert not torch.equal(critic(made, others)[1], seen)
+    (slope,) = torch.autograd.grad(seen.sum(), made)
+    assert slope.abs().max() > 0
+
+
+def test_a_critic_that_is_not_bounded_may_score_as_high_as_it_likes() -> None:
+    for bounded in (True, False):
+        critic = PatchCritic((4, 8), bounded=bounded).eval()
+        with torch.no_grad():
+            for layer in critic.modules():
+                if isinstance(layer, torch.nn.Conv2d) and layer.out_channels == 1:
+                    dict(layer.named_parameters())["parametrizations.weight.original" if bounded else "weight"].mul_(
+                        1000
+                    )
+        largest = float(critic(torch.rand(1, 3, 32, 32)).abs().max())
+        assert (largest < 50) == bounded, largest
 
 
 def test_it_learns_what_bicubic_blurs_and_writes_its_weights(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""The critics that sharpen a decoder: one on pixels, one on feature maps of the frozen encoder.
+"""The critics that sharpen a decoder or an enlarger: one on pixels, one on feature maps of the frozen encoder, or both.
 
-Both score patches (N 1 h w), with spectral normalisation (Miyato et al., 2018). The critic on features follows the
+They score patches (N 1 h w), with spectral normalisation (Miyato et al., 2018); where they are not ``bounded`` the last
+layer has none, and scores are as large as they like. The critic on features follows the
 idea of projected GANs (Sauer et al., 2021): a fixed network's maps are a better place to judge from than pixels when
 images are few.
 """
@@ -37,33 +38,31 @@ class PatchCritic(nn.Module):
         return scores
 
 
-class PyramidCritic(nn.Module):
-    """Images N 3 H W -> the scores of a patch critic at each of ``levels`` sizes, each half the last."""
-
-    def __init__(self, levels: int, widths: Sequence[int] = (32, 64, 128), *, bounded: bool = True) -> None:
-        super().__init__()
-        self.critics = nn.ModuleList(PatchCritic(widths, bounded=bounded) for _ in range(levels))
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        scores = []
-        for critic in self.critics:
-            scores.append(critic(images))
-            images = functional.avg_pool2d(images, 2)
-        return scores
-
-
 class FeatureCritic(nn.Module):
     """Feature maps by tap name (N C h w) -> scores by tap name (N 1 h' w')."""
 
-    def __init__(self, channels: Mapping[str, int], width: int = 64) -> None:
+    def __init__(self, channels: Mapping[str, int], width: int = 64, *, bounded: bool = True) -> None:
         super().__init__()
-        self.heads = nn.ModuleDict({name: _head(count, width) for name, count in channels.items()})
+        self.heads = nn.ModuleDict({name: _head(count, width, bounded) for name, count in channels.items()})
 
     def forward(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: head(maps[name]) for name, head in self.heads.items()}
 
 
-def _head(channels: int, width: int) -> nn.Sequential:
+class MixedCritic(nn.Module):
+    """Images N 3 H W and their feature maps -> the scores of the pixels, then those of each tap's maps."""
+
+    def __init__(self, widths: Sequence[int], channels: Mapping[str, int], *, bounded: bool = True) -> None:
+        super().__init__()
+        self.pixels = PatchCritic(widths, bounded=bounded)
+        self.maps = FeatureCritic(channels, bounded=bounded)
+
+    def forward(self, images: Tensor, maps: Mapping[str, Tensor]) -> list[Tensor]:
+        return [self.pixels(images), *self.maps(maps).values()]
+
+
+def _head(channels: int, width: int, bounded: bool) -> nn.Sequential:
+    last = nn.Conv2d(width, 1, 1)
     return nn.Sequential(
         spectral_norm(nn.Conv2d(channels, width, 1)),
         nn.LeakyReLU(SLOPE),
@@ -71,5 +70,5 @@ def _head(channels: int, width: int) -> nn.Sequential:
         nn.LeakyReLU(SLOPE),
         spectral_norm(nn.Conv2d(width, width, 3, padding=1)),
         nn.LeakyReLU(SLOPE),
-        spectral_norm(nn.Conv2d(width, 1, 1)),
+        spectral_norm(last) if bounded else last,
     )

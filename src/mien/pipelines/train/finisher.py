@@ -35,7 +35,7 @@ def train_finisher_preset(request: TrainRequest) -> Trained:
     from mien.faces.encoder import load_encoder
     from mien.generators.enlarger import EnlargerConfig
     from mien.pipelines.train.enlarger import begun_with
-    from mien.training.enlarger import EnlargerTrainingConfig, preview_sheet, train_enlarger
+    from mien.training.enlarger import CRITIC_CHANNELS, EnlargerTrainingConfig, preview_sheet, train_enlarger
 
     own, out = settings_of(request, FinisherSettings), request.out
     settings = loop_settings(request, steps=5000, batch_size=6, preview_every=250, checkpoint_minutes=4.0)
@@ -50,8 +50,8 @@ def train_finisher_preset(request: TrainRequest) -> Trained:
     config = EnlargerTrainingConfig(
         enlarger=EnlargerConfig(blocks=3, deep_blocks=3, deepest_channels=144, deepest_blocks=4, fine_channels=16),
         learning_rate=4e-4, pixels=0.5, perceptual=0.2, critic=0.04, critic_learning_rate=6e-4, critic_from=0.02,
-        critic_levels=2, critic_widths=(48, 96, 192), critic_bounded=False, drawn_share=0.0, data=data.fingerprint(),
-        rules=rules.model_dump(mode="json"), drawn_by=version, images_before=before,
+        critic_widths=(48, 96, 192), critic_maps=tuple(CRITIC_CHANNELS), critic_bounded=False, drawn_share=0.0,
+        data=data.fingerprint(), rules=rules.model_dump(mode="json"), drawn_by=version, images_before=before,
     )  # fmt: skip
     outcome = train_enlarger(
         pair_batches(painted, photographs, settings.batch_size, settings.seed),
