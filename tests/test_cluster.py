@@ -179,6 +179,19 @@ def test_a_command_on_the_cluster_writes_what_it_writes_here(
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
 
 
+@pytest.mark.models
+def test_imagined_faces_on_the_cluster_are_those_of_here(
+    nodes: Nodes, models_cache: Path, cli_here: Callable[..., Result], tmp_path: Path
+) -> None:
+    del models_cache
+    words = ("imagine", "a smiling woman", "--count", 3, "--seed", 4, "--set", "renderer=decoder", "--shard-faces", 2)
+    for name, engine in (("here", ("--engine", "local")), ("there", ("--engine", "ray", "--workers", 1))):
+        result = cli_here(*words, "--shards", "parquet", "--unmarked", "--out", tmp_path / name, *engine)
+        assert result.exit_code == 0, result.exception
+    assert len(contents(tmp_path / "here")) == 3, "two shards and what they are"
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+
+
 def test_a_node_is_killed_and_nothing_is_lost_or_twice(nodes: Nodes, weights: Path, tmp_path: Path) -> None:
     job = CrowdJob(FacesRequest(count=192, seed=9), "mien", weights=weights, marking=Marking(wanted=False))
     traced, form = Traced(job, tmp_path / "trace"), ShardFormat("tar", 8)

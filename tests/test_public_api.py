@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +180,22 @@ def test_every_error_is_in_the_one_tree() -> None:
     assert all(issubclass(value, errors.MienError) for value in public)
     assert {value.exit_status for value in public} == {1, 2}
     assert errors.PhotoError("empty", "a.jpg: 0 bytes").reason == "empty"
+
+
+def test_help_is_shown_as_it_is_written(command_tree: object) -> None:
+    """Brackets are markup in help texts: `mien[cluster]` is told, not `mien`."""
+    from rich.text import Text
+
+    def texts(command: Any) -> Iterator[str]:
+        yield command.help or ""
+        yield from (parameter.help or "" for parameter in command.params if hasattr(parameter, "help"))
+        for child in getattr(command, "commands", {}).values():
+            yield from texts(child)
+
+    found = list(texts(command_tree))
+    assert len(found) > 200
+    assert [text for text in found if Text.from_markup(text).plain != text.replace("\\[", "[")] == []
+    assert Text.from_markup("pip install 'mien[cluster]'").plain != "pip install 'mien[cluster]'", "what it looks for"
 
 
 def test_every_command_has_help(cli_here: Callable[..., Result], command_tree: object) -> None:

@@ -26,7 +26,7 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Go on where a run into OUT ended: faces that lie there as asked for stay.")
 ]
 EngineName = Annotated[
-    str, typer.Option("--engine", help="Who does the work: local, or ray (a cluster; pip install 'mien[cluster]').")
+    str, typer.Option("--engine", help="Who does the work: local, or ray (a cluster; pip install 'mien\\[cluster]').")
 ]
 Address = Annotated[
     str | None,
