@@ -2,7 +2,7 @@
 
 Each point is a command line in a process of its own, start included, one thread, under a memory limit of 8 GB: seconds
 of the processor (other work on the machine does not count), seconds of the clock, and the most memory it held.
-Photos are faces that mien made (128 px), so nothing of anybody is needed.
+Photos are faces that mien made (128 px), so nothing of anybody is needed. `--plot growth.png` draws what was measured.
 """
 
 from __future__ import annotations
@@ -59,14 +59,37 @@ def measured(words: Sequence[str], limit_bytes: int | None = LIMIT_BYTES) -> dic
     }
 
 
+def plotted(points: Sequence[dict[str, Any]], path: Path) -> None:
+    """Seconds of the processor and the most memory against the number, a line a command; beside linear growth."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    seconds, memory = figure.subplots(1, 2)
+    for name in COMMANDS:
+        own = sorted((one["count"], one) for one in points if one["command"] == name and not one["exit_status"])
+        counts = [count for count, _ in own]
+        seconds.plot(counts, [point["cpu_seconds"] for _, point in own], "o-", label=name)
+        memory.plot(counts, [point["peak_mib"] for _, point in own], "o-", label=name)
+    ends = [min(point["count"] for point in points), max(point["count"] for point in points)]
+    seconds.plot(ends, [0.03 * end for end in ends], "--", color="grey", label="linear")
+    seconds.set(xscale="log", yscale="log", xlabel="faces or photos", ylabel="seconds of one core, start included")
+    memory.set(xscale="log", xlabel="faces or photos", ylabel="most memory, MiB", ylim=(0, None))
+    seconds.legend(fontsize="small")
+    figure.savefig(path, dpi=100)
+
+
 def main() -> None:
     """Measure, and write after each point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 10, 100])
     parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument("--plot", type=Path, help="draw --out there, and measure nothing")
     given = parser.parse_args()
     points = json.loads(given.out.read_text()) if given.out.exists() else []
+    if given.plot is not None:
+        plotted(points, given.plot)
+        return
     with tempfile.TemporaryDirectory() as scratch:
         photos = Path(scratch) / "photos"
         made = ["crowd", "--count", str(max(given.counts)), "--seed", "2", "--preset", "mien", "--size", "128"]

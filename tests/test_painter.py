@@ -359,6 +359,17 @@ def test_a_studios_cloth_is_even_and_the_sitter_is_left_alone() -> None:
     assert np.abs(made[face].astype(int) - shown[face]).max() <= 2
 
 
+def test_hair_that_a_mask_takes_for_background_stays() -> None:
+    """A dark lock in the corner, where a mask sees background always; the cloth beside it keeps its own colour."""
+    picture = np.full((256, 256, 3), 190, np.uint8)
+    picture[60:256, 70:186] = (150, 100, 80)
+    lock = np.s_[4:60, 4:40]
+    picture[lock] = (70, 50, 35)
+    (made,) = to_photos(evened(to_tensor(picture)))
+    assert np.abs(made[10:54, 10:34].astype(int) - picture[10:54, 10:34]).max() <= 2
+    assert np.abs(made[70:120, 4:50].astype(int) - 190).max() <= 3, "no shadow of the lock is spread over the cloth"
+
+
 def test_training_goes_on_with_what_its_codes_and_sources_mean(tmp_path: Path) -> None:
     packaged = PainterRenderer.load(device="cpu")
     begun = begun_with(WEIGHTS / "painter.safetensors")

@@ -12,6 +12,8 @@ from mien.generators.portrait.silhouette import person_mask
 
 EVEN_SHARE = 0.086  # deviation of the blur, in shares of the picture's side
 SURELY = 0.9  # of the background: pixels that say what its colour is
+MOTTLED, OTHER = 25.0, 50.0  # levels off the cloth: up to here it is evened, from here on it is hair or clothes
+NEAR_SHARE = 0.005  # deviation of the blur of that difference, in shares of the picture's side
 LEAST = 1e-3
 
 
@@ -21,14 +23,28 @@ def evened(pictures: Tensor) -> Tensor:
 
 
 def _evened(pixels: Float32Array, photo: UInt8Image) -> Float32Array:
-    """``photo`` (S S 3), the rounded ``pixels``, says what is background."""
+    """``photo`` (S S 3), the rounded ``pixels``, says what is background; what differs from the cloth stays.
+
+    A mask by colour takes hair for background now and then.
+    """
     behind = np.clip(1 - person_mask(photo), 0, 1)[..., None]  # S S 1
     sure = (behind > SURELY).astype(np.float32)
     if not sure.any():
         return pixels
-    deviation = EVEN_SHARE * len(pixels)
-    colour = cv2.GaussianBlur(pixels * sure, (0, 0), deviation)
-    weight = cv2.GaussianBlur(sure, (0, 0), deviation)[..., None]
-    share = behind * np.clip(weight / LEAST, 0, 1)  # far from anything sure it stays as it is
-    cloth = colour / np.maximum(weight, LEAST)
+    cloth, _ = _around(pixels, sure)
+    cloth, weight = _around(pixels, sure * (_apart(pixels, cloth) < MOTTLED))
+    like = np.clip((OTHER - _apart(pixels, cloth)) / (OTHER - MOTTLED), 0, 1)
+    share = behind * like * np.clip(weight / LEAST, 0, 1)  # far from anything sure it stays as it is
     return np.asarray(pixels * (1 - share) + cloth * share, np.float32)
+
+
+def _around(pixels: Float32Array, sure: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """The mean colour (S S 3) of sure pixels around each place, and how many there are of them (S S 1)."""
+    deviation = EVEN_SHARE * len(pixels)
+    weight = cv2.GaussianBlur(sure, (0, 0), deviation)[..., None]
+    return np.asarray(cv2.GaussianBlur(pixels * sure, (0, 0), deviation) / np.maximum(weight, LEAST)), weight
+
+
+def _apart(pixels: Float32Array, cloth: Float32Array) -> Float32Array:
+    """S S 1: levels between pixels and cloth, in the channel in which they differ most."""
+    return np.asarray(cv2.GaussianBlur(np.abs(pixels - cloth).max(2), (0, 0), NEAR_SHARE * len(pixels)))[..., None]
