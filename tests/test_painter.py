@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -351,12 +352,14 @@ def test_a_studios_cloth_is_even_and_the_sitter_is_left_alone() -> None:
     picture += np.kron(draws.standard_normal((32, 32, 1)), np.ones((8, 8, 1))) * 8
     picture[person] = (150, 100, 80)
     shown = np.clip(picture, 0, 255).astype(np.uint8)
-    (made,) = to_photos(evened(to_tensor(shown)))
+    (made,) = to_photos(evened(to_tensor(shown), [np.random.default_rng(0)]))
     cloth = np.s_[10:120, 8:50]
-    assert made[cloth].astype(float).std() < 0.35 * shown[cloth].astype(float).std()
+    smooth = cv2.GaussianBlur(made.astype(np.float32), (0, 0), 3.0)
+    assert smooth[cloth].std() < 0.35 * shown[cloth].astype(float).std()
+    assert 0.3 < (made - smooth)[cloth].std() < 8, "the grain of a photograph"
     assert abs(float(made[cloth].mean()) - float(shown[cloth].mean())) < 2
     face = np.s_[80:160, 90:166]
-    assert np.abs(made[face].astype(int) - shown[face]).max() <= 2
+    assert np.abs(made[face].astype(float) - shown[face]).mean() < 1
 
 
 def test_hair_that_a_mask_takes_for_background_stays() -> None:
@@ -365,9 +368,9 @@ def test_hair_that_a_mask_takes_for_background_stays() -> None:
     picture[60:256, 70:186] = (150, 100, 80)
     lock = np.s_[4:60, 4:40]
     picture[lock] = (70, 50, 35)
-    (made,) = to_photos(evened(to_tensor(picture)))
-    assert np.abs(made[10:54, 10:34].astype(int) - picture[10:54, 10:34]).max() <= 2
-    assert np.abs(made[70:120, 4:50].astype(int) - 190).max() <= 3, "no shadow of the lock is spread over the cloth"
+    (made,) = to_photos(evened(to_tensor(picture), [np.random.default_rng(0)]))
+    assert np.abs(made[10:54, 10:34].astype(float) - picture[10:54, 10:34]).mean() < 1
+    assert np.abs(cv2.blur(made, (9, 9))[75:115, 9:45].astype(int) - 190).max() <= 3, "the lock throws no shadow"
 
 
 def test_training_goes_on_with_what_its_codes_and_sources_mean(tmp_path: Path) -> None:

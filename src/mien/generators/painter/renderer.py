@@ -238,8 +238,9 @@ class PainterRenderer:
         """``own_cloth``: what is behind a repainted photo stays."""
         if self.finisher is None:
             return painted
-        large = self.finisher.enlarge(painted, [stream(one.seed, "grain", one.index) for one in faces])
-        return resize_tensor(evened(large) if self.look == "studio" and not own_cloth else large, self.size_px)
+        draws = [stream(one.seed, "grain", one.index) for one in faces]
+        large = self.finisher.enlarge(painted, draws)
+        return resize_tensor(evened(large, draws) if self.look == "studio" and not own_cloth else large, self.size_px)
 
     def _noise(self, faces: Sequence[FaceRequest | None]) -> Tensor:
         shape = (self.basis.tokens, self.basis.channels)
