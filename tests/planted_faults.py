@@ -128,7 +128,27 @@ LAST_DAY = (
     Fault("the largest difference of four in the pyramid", "core/losses.py",
           "functional.avg_pool2d(difference, 2)", "functional.max_pool2d(difference, 2)"),
 )  # fmt: skip
-ALL = (*FAULTS, *HELD_OUT, *LAST_DAY)
+UNSEEN = (
+    # Of 2026-11-27: chosen from the sources alone, before a test was looked at.
+    Fault("noise from 0 to 1", SANCHE, "device=generator.device) * 2 - 1", "device=generator.device)"),
+    Fault("pictures cut off at black and white instead of tanh", SANCHE,
+          "return torch.tanh(x.float())", "return x.float().clamp(-1, 1)"),
+    Fault("signed errors of symmetry cancel", WANG + "losses.py",
+          "/ 2 - middle).abs().mean()", "/ 2 - middle).mean().abs()"),
+    Fault("mirrored borders count as texture", PORTRAIT,
+          "weight = warped[:, 3:] * theirs[:, 3:]", "weight = warped[:, 3:]"),
+    Fault("the thesis's discriminator learns while the generator is warm", PORTRAIT,
+          "every=every, start=start)", "every=every, start=0)"),
+    Fault("half a pixel lost between two sizes of landmarks", PORTRAIT,
+          "(points[..., :2] + 0.5) * scale - 0.5", "points[..., :2] * scale"),
+    Fault("pairs of attributes divided by |C| once", CATE + "mixture.py",
+          "self.pairs + shares.T @ shares", "self.pairs + shares.T @ has[some]"),
+    Fault("a rate is taken that falls by less than its slope promises", CATE + "descent.py",
+          "falls &= losses[0] - losses[1] >= KEEPS * promised", "falls &= losses[0] > losses[1]"),
+    Fault("filters half a stride off", DRAW + "attention.py", "(filters - grid / 2 - 0.5)", "(filters - grid / 2)"),
+    Fault("every photo mirrored for the encoder", LEARN, "1, 1, 1)) < 0.5)", "1, 1, 1)) < 1.5)"),
+)  # fmt: skip
+ALL = (*FAULTS, *HELD_OUT, *LAST_DAY, *UNSEEN)
 
 
 def planted(fault: Fault, room: Path) -> Path:
