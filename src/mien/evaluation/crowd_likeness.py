@@ -154,17 +154,20 @@ def memory(
     figures: list[Figure] = []
     pictured: list[ReportPicture] = []
     real = memories.get("real")
-    for name, one in memories.items():
+    for name, one in judged.items():
         if real is None or name == "real":
             continue
-        figures.append(face_found("memory", name, judged[name].detected))
-        for figure in _nearness(name, one, real):
-            if figure.subject != "real" or figure.name not in {each.name for each in figures if each.subject == "real"}:
-                figures.append(figure)
+        figures.append(face_found("memory", name, one.detected))
+        if name not in memories:
+            continue
+        known = {each.name for each in figures if each.subject == "real"}
+        figures += [
+            each for each in _nearness(name, memories[name], real) if each.subject != "real" or each.name not in known
+        ]
         if crops is not None:
-            order = np.argsort(one.distances, kind="stable")[:shown_faces]
-            near = crops(one.nearest[order])
-            mine = judged[name].faces.crops[remembered(judged[name])[order]]
+            order = np.argsort(memories[name].distances, kind="stable")[:shown_faces]
+            near = crops(memories[name].nearest[order])
+            mine = one.faces.crops[remembered(one)[order]]
             pairs = [resize(photo, 96, 96) for photo in (*mine, *near)]
             caption = (
                 f"{name}: the {len(order)} faces nearest to training (above) and the training faces they are near to"
