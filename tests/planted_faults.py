@@ -28,7 +28,7 @@ TESTS = (
     "test_portrait_paper.py", "test_portrait_warp.py", "test_imagine_mixture.py", "test_imagine_pictures.py",
     "test_papers_draw.py", "test_paper_encoder.py", "test_training_books.py",
 )  # fmt: skip
-SECONDS = 300
+SECONDS = 900
 
 
 @dataclass(frozen=True, slots=True)
