@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mien.attributes import NAMES
 from mien.attributes.age_sex import AgeSexPredictions
 from mien.attributes.attribute_judge import RACES, AttributePredictions
+from mien.evaluation import crowd, crowd_attributes
 from mien.evaluation.crowd import MadeCrowd, RealCrowd, judge_crowd
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces
 from mien.evaluation.crowd_judged import Sweep
@@ -24,7 +27,7 @@ def drawn(ages, female, seed) -> np.ndarray:
     crops = np.zeros((len(ages), SIZE, SIZE, 3), np.uint8)
     crops[..., 0] = np.clip(np.asarray(ages) * 2, 0, 255)[:, None, None]
     crops[..., 1] = np.where(np.asarray(female) > 0.5, 255, 0)[:, None, None]
-    crops[..., 2] = random.integers(0, 256, (len(ages), SIZE, SIZE))
+    crops[..., 2] = random.integers(0, 255, (len(ages), SIZE, SIZE))
     return crops
 
 
@@ -74,6 +77,20 @@ WORDS = (
 )
 
 
+def seen(crops, *, progress=None) -> np.ndarray:
+    """A stand-in for the cascades: a face is what is not white in its first pixel."""
+    if progress is not None:
+        progress(len(crops))
+    return np.array([crop[0, 0, 2] != 255 for crop in crops], bool)
+
+
+def lost(crops: np.ndarray, places=slice(None)) -> np.ndarray:
+    """The same crops, but no face is found in those at ``places``; all else that is read of them stays."""
+    marked = crops.copy()
+    marked[places, 0, 0, 2] = 255
+    return marked
+
+
 def judged(**changes) -> Report:
     real = faces(220, 1, races=("Asian", "Black"))
     copied = faces(220, 2)
@@ -94,7 +111,10 @@ def judged(**changes) -> Report:
         "title": "A test",
         "provenance": ReportProvenance(seed=1),
     }
-    return judge_crowd(**(values | changes))
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (crowd, crowd_attributes):
+            patch.setattr(module, "detects", seen)
+        return judge_crowd(**(values | changes))
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +139,22 @@ def test_sweep_tells_rising_from_falling(report):
     assert value(report, "steps in which the mean judged age rises", "generated") == 1
     assert value(report, "steps in which the mean judged age rises", "peer") == 0
     assert value(report, "rank correlation of asked and judged age, one face's noise", "peer") == pytest.approx(-1)
-    sweep = Sweep(AGES, np.tile(np.array(AGES, np.float32)[:, None], (1, 3)), np.ones((5, 3), bool), np.ones(3, bool))
+    judged_years = np.tile(np.array(AGES, np.float32)[:, None], (1, 3))
+    sweep = Sweep(AGES, judged_years, np.ones((5, 3), bool), np.ones(3, bool), np.ones((5, 3), bool))
     assert sweep.monotone == 1
+    assert list(sweep.correlations) == pytest.approx([1, 1, 1])
+
+
+def test_a_sweep_rises_only_where_there_are_faces():
+    face = np.ones((5, 3), bool)
+    face[2] = False  # nobody at 40 years: neither the step to them nor the one from them is a rise
+    face[:, 2] = False  # and one noise that draws no face at all
+    face[4, 1] = False
+    judged_years = np.tile(np.array(AGES, np.float32)[:, None], (1, 3))
+    sweep = Sweep(AGES, judged_years, np.ones((5, 3), bool), np.ones(3, bool), face)
+    assert sweep.monotone == 0.5
+    assert list(sweep.correlations) == pytest.approx([0.8, 0.6, 0])
+    assert np.isnan(sweep.mean_years[2])
 
 
 def test_distances_use_one_n_for_everybody_and_say_it(report):
@@ -171,6 +205,57 @@ def test_report_is_written_with_all_its_sheets(report, tmp_path):
     text = (tmp_path / "report.html").read_text()
     assert "84.83" in text
     assert "real: folder" in text
+
+
+def test_a_picture_without_a_face_fails_whatever_the_judges_say():
+    """Half of a crowd shows no face, though the judges still read all that was asked for."""
+    own, half = faces(220, 2), slice(0, 220, 2)
+    raced, smiles = faces(200, 9, races=("Asian",)), np.full_like(WORDS[0].asked, 200)
+    raced.crops[:, -1, -1, 0] = RACES.index("Asian")
+    words = (replace(WORDS[0], asked=smiles, denied=smiles // 2, open=smiles),)
+    whole = made("whole", own, raced=raced, words=words)
+    half_lost = replace(
+        made("half", replace(own, crops=lost(own.crops, half)), raced=replace(raced, crops=lost(raced.crops, half)),
+             words=tuple(replace(w, asked=lost(w.asked, [0, 1, 2]), denied=lost(w.denied)) for w in words)),
+        sweep=lost(whole.sweep.reshape(-1, SIZE, SIZE, 3), slice(0, 30, 2)).reshape(whole.sweep.shape),
+    )  # fmt: skip
+    nobody = made("nobody", replace(own, crops=lost(own.crops)))
+    nobody = replace(nobody, sweep=lost(nobody.sweep.reshape(-1, SIZE, SIZE, 3)).reshape(whole.sweep.shape))
+    report = judged(crowds=[whole, half_lost, nobody])
+    shares = ("sex as asked, all ages", "age judged within 10 years of the label", "race as asked, Asian")
+    for label in shares:
+        assert value(report, label, "whole") == 1
+        assert value(report, label, "half") == 0.5
+    assert value(report, "sex as asked along the sweep", "half") == 0.5
+    for label in (*shares[:2], "sex as asked along the sweep", "steps in which the mean judged age rises"):
+        assert value(report, label, "nobody") == 0
+    assert np.isnan(value(report, "mean distance of the curve from the diagonal", "nobody"))
+    assert value(report, "age error, mean absolute", "half") == pytest.approx(1)
+    assert np.isnan(value(report, "age error, mean absolute", "nobody"))
+    by_name = {
+        f.subject: f.n for part in report.sections for f in part.figures if f.label == "age error, mean absolute"
+    }
+    assert by_name == {"real": 220, "whole": 220, "half": 110, "nobody": 0}
+    assert value(report, "smiling: found when asked for", "half") == pytest.approx(6 / 9)
+    assert value(report, "smiling: found when denied", "whole") == 0
+    assert value(report, "smiling: found when denied", "half") == 1
+    for space in ("dlib-resnet128-inner", "judge-age-sex144-inner"):
+        for metric in ("precision", "recall", "density", "coverage"):
+            assert value(report, f"{metric}, {space}", "nobody") == 0
+    copies = "nearer than 0.3, where copies lie"
+    assert not [f for part in report.sections for f in part.figures if f.label == copies and f.subject == "nobody"]
+    for part in report.sections:  # the share stands first, in every table
+        for name, share in (("whole", 1), ("nobody", 0)):
+            own_figures = [figure for figure in part.figures if figure.subject == name]
+            if own_figures and part.title != "Is a face found?":
+                assert (own_figures[0].label, own_figures[0].value) == ("a face is found (cascades)", share)
+
+
+def test_photographs_count_whether_or_not_a_cascade_finds_their_face():
+    real = replace(faces(220, 4), crops=lost(faces(220, 4).crops))
+    report = judged(real=RealCrowd(real, faces(200, 6), np.zeros((0, 128), np.float32), {}))
+    assert value(report, "detection rate", "real") == 0
+    assert value(report, "sex as asked, all ages", "real") == 1
 
 
 def test_few_faces_leave_out_what_they_cannot_carry():

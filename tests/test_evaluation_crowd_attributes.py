@@ -14,6 +14,7 @@ from mien.core.errors import TooFewError
 from mien.core.progress import silent
 from mien.evaluation import attribute_judge, crowd_attributes
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces, WordJudged
+from mien.evaluation.crowd_judged import JudgedFaces
 from mien.evaluation.faces import Faces
 from mien.evaluation.report import ReportProvenance, Section, write
 
@@ -41,6 +42,12 @@ class Judge:
         return AgeSexPredictions(
             np.zeros(len(crops), np.float32), (crops[:, 0, 0, 0] / 255).astype(np.float32), np.zeros(0)
         )
+
+
+@pytest.fixture(autouse=True)
+def _faces_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These flat crops count as faces; what shows none is asked in test_evaluation_crowd.py."""
+    monkeypatch.setattr(crowd_attributes, "detects", lambda crops, **_: np.ones(len(crops), bool))
 
 
 def word(name: str = "Smiling", asked: int = 8, denied: int = 2, count: int = 10) -> WordFaces:
@@ -111,21 +118,22 @@ def test_faces_that_words_share_are_judged_once():
     assert judged[1].open.all()
 
 
+def raced(*races: str) -> JudgedFaces:
+    nothing = np.zeros(len(races), np.float32)
+    faces = Faces(shaded([9] * len(races)), nothing, nothing, races)
+    return JudgedFaces("a", faces, nothing == 0, AgeSexPredictions(nothing, nothing, nothing), nothing)
+
+
 def test_crowds_without_words_or_races_get_no_section():
     assert crowd_attributes.words({"paper": ()}, {}, {"paper": ()}) is None
-    real = Faces(shaded([9] * 4), np.zeros(4, np.float32), np.zeros(4, np.float32), ("White",) * 4)
-    assert crowd_attributes.races({"real": (real, ("White",) * 4)}) is None
+    assert crowd_attributes.races({"real": (raced("White", "White"), ("White",) * 2)}) is None
     assert crowd_attributes.races({}) is None
 
 
 def test_race_agreement_counts_faces_of_known_race_only():
-    def faces(*races: str) -> Faces:
-        nothing = np.zeros(len(races), np.float32)
-        return Faces(shaded([9] * len(races)), nothing, nothing, races)
-
     said = {
-        "real": (faces("White", "", "Black", "Black"), ("White", "White", "Black", "White")),
-        "generated": (faces("White", "Asian"), ("Asian", "Asian")),
+        "real": (raced("White", "", "Black", "Black"), ("White", "White", "Black", "White")),
+        "generated": (raced("White", "Asian"), ("Asian", "Asian")),
     }
     section = crowd_attributes.races(said)
     assert section is not None

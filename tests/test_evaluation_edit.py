@@ -110,6 +110,20 @@ def test_an_edit_without_a_face_is_nobody_and_obeys_nothing(monkeypatch: pytest.
         shares = [key for key in found if key[0] != "photo" and "before" not in key[1] and sound[key] in (0.5, 1.0)]
         assert len(shares) >= 3
         assert {found[key] for key in shares} == {0}
+        means = [key for key in found if "mean" in key[1] or "difference" in key[1]]
+        assert len([key for key in means if np.isnan(found[key])]) >= 5  # unknown, rather than good
+
+
+def test_means_are_of_the_edits_with_a_face_and_shares_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edit, "detects", lambda crops, **_: np.array([crop[0, 0, 0] == 90 for crop in crops]))
+    photos = faces([20, 30, 40], [0, 0, 0], [0, 0, 0], [0, 0, 0])
+    images = faces([55, 60, 90], [0, 0, 0], [10, 10, 10], [0, 0, 0])
+    images[1:2, 0, 0] = 127  # of the right age, and no face
+    edited = EditedFaces("edit", EditTask("60 years", 60.0), images, np.zeros(3, bool), np.zeros(3, bool))
+    found = figures(photos, photos, edited)
+    assert found["60 years, edit", "years off what was asked, mean"] == (5 + 30) / 2
+    assert found["60 years, edit", "read within 10 years of what was asked"] == pytest.approx(1 / 3)
+    assert found["60 years, edit", "years read, mean"] == (55 + 90) / 2
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,17 @@ def test_manifold_equals_a_slow_one(seed, k, gap):
     assert (found.precision, found.recall, found.density, found.coverage) == pytest.approx(slow_manifold(real, made, k))
 
 
+def test_what_does_not_count_lies_inside_nothing_and_covers_nothing():
+    random = np.random.default_rng(3)
+    real, made = random.normal(size=(60, 4)), random.normal(size=(40, 4))
+    counted = np.arange(40) < 30
+    found, rest = manifold(real, made, counted=counted), manifold(real, made[:30])
+    assert (found.precision, found.density) == pytest.approx((0.75 * rest.precision, 0.75 * rest.density))
+    assert (found.recall, found.coverage) == (rest.recall, rest.coverage)
+    nothing = manifold(real, made, counted=np.arange(40) < 3)
+    assert nothing == type(nothing)(0, 0, 0, 0)
+
+
 def test_manifold_of_far_sets_is_zero_and_of_a_collapsed_one_has_no_recall():
     random = np.random.default_rng(0)
     real = random.normal(size=(200, 4))

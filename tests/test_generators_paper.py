@@ -61,6 +61,11 @@ def test_the_networks_have_the_printed_sizes() -> None:
     assert noise.shape == (2, 100)
     assert noise.min() >= -1
     assert noise.max() <= 1
+    many = draw_noise(100, config.noise, torch.Generator().manual_seed(0))
+    assert many.min() < -0.99
+    assert many.max() > 0.99
+    assert float(many.mean()) == pytest.approx(0, abs=0.02)
+    assert float(many.var()) == pytest.approx(1 / 3, abs=0.02)  # of a uniform one
     image = generator(noise, encode_labels(["female", "male"], [20, 40]))
     assert image.shape == (2, 3, 64, 64)
     assert image.abs().max() <= 1

@@ -29,8 +29,8 @@ SQUARES = DRAWS.integers(0, 256, (PEOPLE, 32, 32, 3)).astype(np.uint8)
 DESCRIBED = Described(tuple("abcde"), (10, 11, 12, 13, 14), SQUARES)
 
 
-def method(name: str, embeddings: np.ndarray) -> Likenesses:
-    return Likenesses(name, SQUARES, {"facenet": embeddings})
+def method(name: str, embeddings: np.ndarray, found: bool = True) -> Likenesses:
+    return Likenesses(name, SQUARES, {"facenet": embeddings}, np.full(PEOPLE, found))
 
 
 def test_a_photograph_of_the_person_is_above_100_and_a_strange_face_near_0(tmp_path: Path) -> None:
@@ -49,6 +49,23 @@ def test_a_photograph_of_the_person_is_above_100_and_a_strange_face_near_0(tmp_p
     assert (tmp_path / "likeness-made.png").is_file(), "the sheet that shows no photograph"
 
 
+def test_a_picture_without_a_face_is_like_nobody() -> None:
+    one = Inverted("inverted", SQUARES[0], [1.0, 0.5], 0.03, 0.1, 0.9, 4.0, found=False)
+    figures = {
+        f.label: f.value for f in inversion_report(SQUARES[2], [one], "l", ReportProvenance()).figures().values()
+    }
+    assert figures["cosine of the features of a person with the target's"] == figures["a face is found (cascades)"] == 0
+    methods = [method("itself", PHOTOS), method("unseen", PHOTOS, found=False), method("against", -PHOTOS, found=False)]
+    section = likeness_report(DESCRIBED, methods, [RULER], ReportProvenance()).sections[0]
+    told = [(figure.subject, figure.label.split(",")[0], figure.value) for figure in section.figures]
+    assert told[:3] == [(name, "a face is found (cascades)", found) for name, found in
+                        (("itself", 1), ("unseen", 0), ("against", 0))]  # fmt: skip
+    alike = {subject: value for subject, _, value in told[3:]}
+    assert alike["itself"] > 1
+    assert alike["unseen"] == 0
+    assert alike["against"] < 0
+
+
 def test_a_ruler_of_few_pairs_is_refused() -> None:
     short = Ruler("facenet", np.full(9, 0.7), np.full(9, 0.1), PHOTOS)
     with pytest.raises(TooFewError, match="9 pairs of same people"):
@@ -56,8 +73,8 @@ def test_a_ruler_of_few_pairs_is_refused() -> None:
 
 
 def test_figure_5_has_the_target_first_and_the_losses_of_each(tmp_path: Path) -> None:
-    one = Inverted("vanilla inversion", SQUARES[0], [1.0, 0.5, 0.2], 0.03, 0.1, 0.9, 4.0)
-    two = Inverted("cGMM inversion, means", SQUARES[1], [1.0, 0.9], 0.03, 0.8, 0.3, 4.0)
+    one = Inverted("vanilla inversion", SQUARES[0], [1.0, 0.5, 0.2], 0.03, 0.1, 0.9, 4.0, True)
+    two = Inverted("cGMM inversion, means", SQUARES[1], [1.0, 0.9], 0.03, 0.8, 0.3, 4.0, True)
     found = inversion_report(SQUARES[2], [one, two], "block17_10", ReportProvenance())
     values = {(figure.label, figure.subject): figure.value for figure in found.figures().values()}
     assert values["steps", "vanilla inversion"] == 3

@@ -15,7 +15,7 @@ from mien.core.errors import WeightsError
 from mien.core.images import to_tensor
 from mien.papers.cgan_sanche.encoder import NoiseEncoder, PaperAutoencoder
 from mien.papers.cgan_sanche.networks import SancheConfig, SancheGenerator, draw_noise
-from mien.training.encoder_paper import EncoderPaperConfig, reconstruction_cost, train_encoder
+from mien.training.encoder_paper import EncoderPaperConfig, reconstruction_cost, train_encoder, with_mirrored
 from mien.training.logbook import read_logbook
 from mien.training.loop import LoopSettings
 from mien.training.phases import StepInfo
@@ -54,6 +54,20 @@ def test_the_encoder_layer_by_layer() -> None:
         x = batch_norm(x.unfold(2, 2, 2).unfold(3, 2, 2).amax((4, 5)), w, f"norms.{k}").relu()
     x = batch_norm(F.linear(x.flatten(1), w["hidden.weight"], w["hidden.bias"]), w, "hidden_norm").relu()
     same(encoder(image), F.linear(x, w["output.weight"], w["output.bias"]).tanh())
+
+
+def test_half_of_the_photos_are_mirrored_and_labels_stay() -> None:
+    photos = torch.rand(400, 3, 2, 4, generator=torch.Generator().manual_seed(0))
+    batch = {"image": photos, "labels": torch.arange(400)}
+    mirrored_at = with_mirrored(lambda step: batch, 5)
+    seen = [mirrored_at(step) for step in (0, 1, 0)]
+    turned = [(one["image"] == photos.flip(3)).flatten(1).all(1) for one in seen]
+    for one, flags in zip(seen, turned, strict=True):
+        assert 150 < int(flags.sum()) < 250
+        assert torch.equal(one["image"][~flags], photos[~flags])
+        assert one["labels"] is batch["labels"]
+    assert torch.equal(turned[0], turned[2])
+    assert not torch.equal(turned[0], turned[1])
 
 
 def test_the_generator_is_told_the_photos_own_labels() -> None:

@@ -82,6 +82,11 @@ def test_3_4_symmetry_is_about_the_middle() -> None:
     one = own.clone()
     one[0, PAIRS[0][0], 0] += 10
     assert float(symmetry(one)) == pytest.approx(5 / len(PAIRS))
+    one[0, PAIRS[1][0], 0] -= 10  # another pair, to the other side: no merit
+    assert float(symmetry(one)) == pytest.approx(10 / len(PAIRS))
+    assert float(symmetry(torch.cat([own + torch.tensor([7.0, 0, 0]), own - torch.tensor([7.0, 0, 0])]))) == (
+        pytest.approx(7)
+    )
 
 
 def test_3_5_tilt_is_the_difference_in_height() -> None:

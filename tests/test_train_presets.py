@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
+from mien.apps.cli import app
+from mien.attributes import NAMES
 from mien.core.errors import RequestError
+from mien.datasets.sources import SOURCES
 from mien.pipelines.train import presets
 from mien.pipelines.train.request import Trained, TrainRequest
 
@@ -91,6 +95,19 @@ def test_a_refusal_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_readmes_table_has_every_command_and_how_many_formats_and_attributes_there_are() -> None:
+    text = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    table = text.partition("## What works")[2].partition("\n\n**")[0]
+    gives = {
+        name: gift
+        for cell, gift in re.findall(r"^\| (.*`mien .*?) \| (.*?) \|", table, re.M)
+        for name in re.findall(r"`mien (\w+)`", cell)
+    }
+    assert gives.keys() == typer.main.get_command(app).commands.keys()  # type: ignore[attr-defined]
+    assert {7: "seven", 8: "eight"}[len(SOURCES)] + " formats" in gives["data"]
+    assert f"{len(NAMES)} attributes" in gives["describe"]
 
 
 def test_the_readme_names_the_presets_and_resumes_that_commands_accept() -> None:

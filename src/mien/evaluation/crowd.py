@@ -7,6 +7,7 @@ What is compared with what, and why:
   made), so that both crowds have the same labels;
 - the judge's error on real faces stands beside its error on generated ones: a generator cannot do better than it;
 - distances between generated and held-out faces stand beside those between two halves of real ones of the same n;
+- a generated picture in which no cascade finds a face is a failure, whatever the other judges say of it;
 - races and the words of ``--with`` are asked for in faces of their own: the others were asked for by sex and age alone.
 """
 
@@ -23,13 +24,11 @@ from mien.core.progress import OnStage, counted, silent
 from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation import crowd_attributes, crowd_labels, crowd_likeness
 from mien.evaluation.crowd_attributes import RealMarks, WordFaces
-from mien.evaluation.crowd_judged import JudgedFaces, Memory, Sweep
+from mien.evaluation.crowd_judged import JudgedFaces, Sweep, memories_of
 from mien.evaluation.detection import detects
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import Judges
 from mien.evaluation.report import Report, ReportProvenance, Section
-
-MEMORY_SAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,8 @@ def judge_crowd(
     """
     if not crowds:
         raise TooFewError("evaluate crowd: 0 crowds, needed is 1 or more")
-    judged = {"real": judge_faces("real", real.held_out, judges, on_stage)}
-    other = judge_faces("real, other half", real.other_half, judges, on_stage)
+    judged = {"real": judge_faces("real", real.held_out, judges, on_stage, is_photo=True)}
+    other = judge_faces("real, other half", real.other_half, judges, on_stage, is_photo=True)
     for crowd in crowds:
         judged[crowd.name] = judge_faces(crowd.name, crowd.faces, judges, on_stage, limit_identity=len(real.held_out))
     by_source = {}
@@ -83,11 +82,6 @@ def judge_crowd(
         with counted(on_stage(f"cascades on real faces of {source}"), len(faces)) as on_advance:
             by_source[source] = detects(faces.crops, progress=on_advance)
     sweeps = {crowd.name: _sweep(crowd, judges, on_stage) for crowd in crowds}
-    memories = {
-        name: Memory.of(one.identity[:MEMORY_SAMPLES], real.training)
-        for name, one in judged.items()
-        if len(one.identity) >= 10 and len(real.training) >= 10
-    }
     raced = {
         crowd.name: judge_faces(
             f"{crowd.name}, by race", crowd.raced, judges, on_stage, limit_identity=len(real.held_out)
@@ -99,9 +93,7 @@ def judge_crowd(
     marked = crowd_attributes.judge_marks(real.marks, judges, on_stage) if any(words.values()) else {}
     obeyed = (
         crowd_attributes.words(words, marked, {crowd.name: crowd.words for crowd in crowds}),
-        crowd_attributes.races(
-            _races({"real": real.held_out} | {n: o.faces for n, o in raced.items()}, judges, on_stage)
-        ),
+        crowd_attributes.races(_races({"real": judged["real"]} | raced, judges, on_stage)),
     )
     parts: list[Section] = [
         crowd_likeness.pictures(crowds[0].faces.crops, real.held_out.crops, crowds[0].name),
@@ -110,7 +102,7 @@ def judge_crowd(
         crowd_labels.age_sweep(sweeps),
         *(section for section in obeyed if section is not None),
         crowd_likeness.likeness(judged, other, k=k),
-        crowd_likeness.memory(memories, nearest_crops, {name: one.faces.crops for name, one in judged.items()}),
+        crowd_likeness.memory(judged, memories_of(judged, real.training), nearest_crops),
         crowd_labels.groups(judged, raced, k=k),
         *(crowd_likeness.sheets(crowd.name, crowd.swapped, crowd.sweep, crowd.sweep_ages_years) for crowd in crowds),
     ]
@@ -118,7 +110,13 @@ def judge_crowd(
 
 
 def judge_faces(
-    name: str, faces: Faces, judges: Judges, on_stage: OnStage, *, limit_identity: int | None = None
+    name: str,
+    faces: Faces,
+    judges: Judges,
+    on_stage: OnStage,
+    *,
+    limit_identity: int | None = None,
+    is_photo: bool = False,
 ) -> JudgedFaces:
     """Everything that the judges say of a set of faces; identity only of the first ``limit_identity``."""
     with counted(on_stage(f"{name}: cascades"), len(faces)) as on_advance:
@@ -128,28 +126,32 @@ def judge_faces(
     some = faces.crops[:limit_identity]
     with counted(on_stage(f"{name}: identity"), len(some)) as on_advance:
         identity = judges.identity(some, on_advance)
-    return JudgedFaces(name, faces, found, estimates, identity)
+    return JudgedFaces(name, faces, found, estimates, identity, is_photo)
 
 
-def _races(sets: Mapping[str, Faces], judges: Judges, on_stage: OnStage) -> Mapping[str, tuple[Faces, tuple[str, ...]]]:
+def _races(
+    sets: Mapping[str, JudgedFaces], judges: Judges, on_stage: OnStage
+) -> Mapping[str, tuple[JudgedFaces, tuple[str, ...]]]:
     """What the judge calls each face of sets whose races are known; nothing where only the real ones' are."""
-    found: dict[str, tuple[Faces, tuple[str, ...]]] = {}
+    found: dict[str, tuple[JudgedFaces, tuple[str, ...]]] = {}
     if len(sets) < 2:
         return found
-    for name, faces in sets.items():
-        with counted(on_stage(f"{name}: race"), len(faces)) as on_advance:
-            found[name] = faces, judges.attributes(faces.crops, on_advance, races=True).races
+    for name, one in sets.items():
+        with counted(on_stage(f"{name}: race"), len(one.faces)) as on_advance:
+            found[name] = one, judges.attributes(one.faces.crops, on_advance, races=True).races
     return found
 
 
 def _sweep(crowd: MadeCrowd, judges: Judges, on_stage: OnStage) -> Sweep:
     ages, people = crowd.sweep.shape[:2]
     flat = crowd.sweep.reshape(-1, *crowd.sweep.shape[2:])
-    with counted(on_stage(f"{crowd.name}: age sweep"), len(flat)) as on_advance:
+    with counted(on_stage(f"{crowd.name}: age sweep"), 2 * len(flat)) as on_advance:
         estimates = judges.estimate(flat, on_advance)
+        found = detects(flat, progress=on_advance)
     return Sweep(
         asked_years=crowd.sweep_ages_years,
         judged_years=estimates.ages_years.reshape(ages, people),
         female=estimates.is_female.reshape(ages, people),
         asked_female=crowd.sweep_female,
+        face=found.reshape(ages, people),
     )

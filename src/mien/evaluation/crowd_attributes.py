@@ -18,8 +18,8 @@ from mien.core.images import caption, resize, sheet
 from mien.core.progress import OnStage, counted
 from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation.attribute_judge import confusion
-from mien.evaluation.crowd_judged import slug_of
-from mien.evaluation.faces import Faces
+from mien.evaluation.crowd_judged import JudgedFaces, face_found, slug_of
+from mien.evaluation.detection import detects
 from mien.evaluation.features import Judges
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.report import Figure, ReportPicture, ReportTable, Section, shown
@@ -55,7 +55,10 @@ class RealMarks:
 
 @dataclass(frozen=True, slots=True)
 class WordJudged:
-    """Whether the judge found a word's attribute on each of N faces, asked, denied and open, and the sex asked for."""
+    """Whether the judge found a word's attribute on each of N faces, asked, denied and open, and the sex asked for.
+
+    A picture without a face fails: nothing is found where it was asked for, all is found where it was denied.
+    """
 
     name: str
     word: str
@@ -65,25 +68,33 @@ class WordJudged:
     open: Mask
     sex_asked: Mask  # of the asked: whether the sex is still as asked
     sex_denied: Mask
+    face: Mask  # 2 N: whether a cascade finds one, of the asked and of the denied
 
 
 def judge_words(name: str, words: Sequence[WordFaces], judges: Judges, on_stage: OnStage) -> tuple[WordJudged, ...]:
     """Ask the judges about every face of every word."""
     found = []
     seen: dict[int, Mask] = {}  # several words share their open faces
-    with counted(on_stage(f"{name}: words"), sum(5 * len(word.asked) for word in words)) as on_advance:
+    with counted(on_stage(f"{name}: words"), sum(8 * len(word.asked) for word in words)) as on_advance:
         for word in words:
-            place = NAMES.index(word.name)
+            place, both = NAMES.index(word.name), (word.asked, word.denied)
             if id(word.open) not in seen:
-                seen[id(word.open)] = judges.attributes(word.open, on_advance, races=False).found
+                face = detects(word.open, progress=on_advance)
+                seen[id(word.open)] = judges.attributes(word.open, on_advance, races=False).found & face[:, None]
             else:
-                on_advance(len(word.open))
-            asked, denied = (
-                judges.attributes(crops, on_advance, races=False).found[:, place] for crops in (word.asked, word.denied)
-            )
-            sexes = [judges.estimate(crops, on_advance).is_female == word.female for crops in (word.asked, word.denied)]
-            neither = seen[id(word.open)][:, place]
-            found.append(WordJudged(word.name, word.word, word.who, asked, denied, neither, *sexes))
+                on_advance(2 * len(word.open))
+            faces = [detects(crops, progress=on_advance) for crops in both]
+            there = [judges.attributes(crops, on_advance, races=False).found[:, place] for crops in both]
+            sexes = [
+                (judges.estimate(crops, on_advance).is_female == word.female) & face
+                for crops, face in zip(both, faces, strict=True)
+            ]
+            found.append(
+                WordJudged(
+                    word.name, word.word, word.who, there[0] & faces[0], there[1] | ~faces[1],
+                    seen[id(word.open)][:, place], sexes[0], sexes[1], np.concatenate(faces),
+                )
+            )  # fmt: skip
     return tuple(found)
 
 
@@ -109,6 +120,7 @@ def words(
     figures: list[Figure] = []
     rows: list[tuple[str | int | float | None, ...]] = []
     for name, some in judged.items():
+        figures.append(face_found("words", name, np.concatenate([one.face for one in some])))
         for one in some:
             figures += _figures(name, one)
             gap = float(one.asked.mean() - one.denied.mean())
@@ -135,7 +147,8 @@ def words(
         "has its word on held-out photographs that are marked (where the crowd was asked), that are not (where it was "
         f"denied), and the difference of both. A word is called obeyed from {shown(OBEYED, '%')} of difference on. "
         "Some words are asked of one sex only, since the photographs hardly show them on the other. Sex as asked, said "
-        "by judge-age-sex, shows whether a word takes the sex along.",
+        "by judge-age-sex, shows whether a word takes the sex along. A made picture in which no cascade finds a face "
+        "obeys nothing: the word is not found where it was asked for, found where it was denied, and the sex is wrong.",
         tuple(figures),
         (ReportTable(columns, tuple(rows)),),
         tuple(ReportPicture(f"words-{slug_of(name)}", _caption(name), word_sheet(made[name])) for name in judged),
@@ -219,12 +232,14 @@ def word_sheet(some: Sequence[WordFaces], *, pairs: int = 5, first: int = 0) -> 
     return sheet(tiles, 1 + 2 * count)
 
 
-def races(seen: Mapping[str, tuple[Faces, tuple[str, ...]]]) -> Section | None:
+def races(seen: Mapping[str, tuple[JudgedFaces, tuple[str, ...]]]) -> Section | None:
     """Is the race asked for seen? ``seen``: name -> faces with the race asked for (or known), and the judge's word."""
     figures: list[Figure] = []
     tables: list[ReportTable] = []
-    for name, (faces, said) in seen.items():
-        truth, guesses = np.array(faces.races), np.array(said)
+    for name, (one, said) in seen.items():
+        figures.append(face_found("races", name, one.detected))
+        faces = one.faces
+        truth, guesses = np.array(faces.races), np.where(one.face, said, "")
         known = np.isin(truth, RACES)
         groups = [("every race", known), *((race, truth == race) for race in RACES)]
         for group, chosen in groups:
@@ -242,14 +257,15 @@ def races(seen: Mapping[str, tuple[Faces, tuple[str, ...]]]) -> Section | None:
                 )
             )
         if known.any():
-            table = confusion(said, faces.races, "annotated" if name == "real" else "asked for")
+            table = confusion(tuple(map(str, guesses)), faces.races, "annotated" if name == "real" else "asked for")
             tables.append(ReportTable(table.columns, table.rows, caption=name))
     if len(tables) < 2:  # nobody but the real faces has a race
         return None
     return Section(
         "Is race as asked?",
         "Faces asked for with the sex, age and race of held-out faces, in UTKFace's five words. The judge sees the "
-        "inner square only; its errors on the real faces stand beside.",
+        "inner square only; its errors on the real faces stand beside. A made picture in which no cascade finds a face "
+        "is of no race.",
         tuple(figures),
         tuple(tables),
     )

@@ -9,7 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.evaluation import metrics, plots
-from mien.evaluation.crowd_judged import ADULT_YEARS, JudgedFaces, Sweep, adults, anyone, slug_of
+from mien.evaluation.crowd_judged import (
+    ADULT_YEARS,
+    NEAR_YEARS,
+    JudgedFaces,
+    Sweep,
+    adults,
+    anyone,
+    face_found,
+    mean_of,
+    right_sex,
+    slug_of,
+)
 from mien.evaluation.faces import Faces
 from mien.evaluation.report import Figure, ReportPicture, ReportTable, Section, shown
 from mien.evaluation.statistics import Moments, mean_interval, proportion
@@ -22,9 +33,10 @@ def labels(judged: Mapping[str, JudgedFaces]) -> Section:
     figures: list[Figure] = []
     pictured: list[ReportPicture] = []
     for name, one in judged.items():
+        figures.append(face_found("labels", name, one.detected))
         for who, chosen in (("all ages", anyone(one)), (f"adults ({ADULT_YEARS} and over)", adults(one))):
             sexed = chosen & ~np.isnan(one.faces.female)
-            right = one.estimates.is_female[sexed] == (one.faces.female[sexed] > 0.5)
+            right = right_sex(one)[sexed]
             tag = "adults" if "adults" in who else "all"
             if len(right):
                 figures.append(
@@ -39,23 +51,7 @@ def labels(judged: Mapping[str, JudgedFaces]) -> Section:
                 )
         aged = ~np.isnan(one.faces.ages_years)
         if aged.any():
-            error = one.estimates.ages_years[aged] - one.faces.ages_years[aged]
-            n = int(aged.sum())
-            pairs = (
-                ("age-error-mean-absolute", "age error, mean absolute", np.abs(error), "near the real one"),
-                ("age-error-mean-signed", "age error, mean signed (+: looks older)", error, ""),
-            )
-            for metric, label, values, better in pairs:
-                figures.append(
-                    Figure.of(
-                        mean_interval(values),
-                        name=metrics.metric_name(metric, "judge-age-sex", n),
-                        label=label,
-                        subject=name,
-                        unit="years",
-                        better="near the real one" if better else "",
-                    )
-                )
+            figures += _age_figures(name, one, aged)
             plot = plots.scatter(
                 one.faces.ages_years[aged],
                 one.estimates.ages_years[aged],
@@ -67,17 +63,36 @@ def labels(judged: Mapping[str, JudgedFaces]) -> Section:
         "Are sex and age as asked?",
         "Judged by a network that shares neither weights nor features with any generator. Its errors on real held-out "
         "faces stand in the column 'real'; the generated faces were asked for with exactly those labels, of ages that "
-        "every generator can be told.",
+        "every generator can be told. A generated picture in which no cascade finds a face is of no sex and no age: it "
+        "fails in the shares, and is left out of the means.",
         figures=tuple(figures),
         pictures=tuple(pictured),
     )
 
 
+def _age_figures(name: str, one: JudgedFaces, aged: npt.NDArray[np.bool_]) -> list[Figure]:
+    """How far the judged ages of the faces ``aged`` (N) lie from their labels."""
+    error = (one.estimates.ages_years - one.faces.ages_years).astype(np.float64)
+    near = (np.abs(error) <= NEAR_YEARS)[aged] & one.face[aged]
+    full = metrics.metric_name(f"age-within-{NEAR_YEARS}", "judge-age-sex", len(near))
+    known, judge = error[aged & one.face], "judge-age-sex"
+    label, signed = "age error, mean absolute", "age error, mean signed (+: looks older)"
+    return [
+        Figure.of(
+            proportion(int(near.sum()), len(near)), name=full,
+            label=f"age judged within {NEAR_YEARS} years of the label", subject=name, unit="%",
+            better="near the real one",
+        ),
+        mean_of(np.abs(known), "age-error-mean-absolute", judge, label, name, "years", "near the real one"),
+        mean_of(known, "age-error-mean-signed", judge, signed, name, "years", ""),
+    ]  # fmt: skip
+
+
 def _sweep_figures(name: str, sweep: Sweep, people: int) -> list[Figure]:
     ages = f"ages{sweep.asked_years[0]:g}-{sweep.asked_years[-1]:g}"
-    correlations = [metrics.rank_correlation(sweep.asked_years, sweep.judged_years[:, i]) for i in range(people)]
     gap = np.abs(sweep.mean_years - np.asarray(sweep.asked_years))
-    kept = (sweep.female == sweep.asked_female[None]).ravel()
+    gap = gap[np.isfinite(gap)]
+    kept = ((sweep.female == sweep.asked_female[None]) & sweep.face).ravel()
 
     def full(metric: str, n: int) -> str:
         return metrics.metric_name(f"age-sweep-{metric}-{ages}", "judge-age-sex", n)
@@ -85,12 +100,16 @@ def _sweep_figures(name: str, sweep: Sweep, people: int) -> list[Figure]:
     rises, far = "steps in which the mean judged age rises", "mean distance of the curve from the diagonal"
     alike = "rank correlation of asked and judged age, one face's noise"
     return [
+        face_found("sweep", name, sweep.face),
         Figure(full("monotone", people), rises, name, sweep.monotone, people, unit="%", better="higher"),
         Figure.of(
-            mean_interval(correlations), name=full("rank-correlation", people), label=alike, subject=name,
+            mean_interval(sweep.correlations), name=full("rank-correlation", people), label=alike, subject=name,
             better="higher",
         ),
-        Figure(full("gap", people), far, name, float(gap.mean()), people, unit="years", better="lower"),
+        Figure(
+            full("gap", people), far, name, float(gap.mean()) if len(gap) else float("nan"), people, unit="years",
+            better="lower",
+        ),
         Figure.of(
             proportion(int(kept.sum()), len(kept)), name=full("sex-kept", len(kept)),
             label="sex as asked along the sweep", subject=name, unit="%", better="higher",
@@ -106,7 +125,10 @@ def age_sweep(sweeps: Mapping[str, Sweep]) -> Section:
     for name, sweep in sweeps.items():
         people = sweep.judged_years.shape[1]
         figures += _sweep_figures(name, sweep, people)
-        rows += [(name, age, float(mean)) for age, mean in zip(sweep.asked_years, sweep.mean_years, strict=True)]
+        rows += [
+            (name, age, float(mean) if np.isfinite(mean) else None)
+            for age, mean in zip(sweep.asked_years, sweep.mean_years, strict=True)
+        ]
         plot = plots.bands(
             sweep.asked_years,
             {name: sweep.judged_years},
@@ -118,7 +140,9 @@ def age_sweep(sweeps: Mapping[str, Sweep]) -> Section:
         pictured.append(ReportPicture(f"sweep-{slug_of(name)}", caption, plot))
     return Section(
         "Does age rise when asked to?",
-        "The same noise asked for at every age. The paper calls its own age control unsuccessful.",
+        "The same noise asked for at every age. The paper calls its own age control unsuccessful. A picture without a "
+        "face has no age and no sex: an age at which no face is found is no rise, and a correlation is taken times the "
+        "share of its ages at which there is one.",
         figures=tuple(figures),
         tables=(ReportTable(("crowd", "age asked", "mean age judged"), tuple(rows)),),
         pictures=tuple(pictured),
@@ -139,7 +163,8 @@ def groups(judged: Mapping[str, JudgedFaces], raced: Mapping[str, JudgedFaces], 
                 continue
             sexed = chosen & ~np.isnan(one.faces.female)
             aged = chosen & ~np.isnan(one.faces.ages_years)
-            right = one.estimates.is_female[sexed] == (one.faces.female[sexed] > 0.5)
+            right = right_sex(one)[sexed]
+            aged &= one.face
             error = np.abs(one.estimates.ages_years[aged] - one.faces.ages_years[aged])
             rows.append(
                 (
@@ -197,10 +222,11 @@ def _group_likeness(
     if one.name == real.name:
         return None, None, None
     a = real.identity[chooser(real.faces)[: len(real.identity)]]
-    b = one.identity[chooser(one.faces)[: len(one.identity)]]
+    chosen = chooser(one.faces)[: len(one.identity)]
+    b, face = one.identity[chosen], one.face[: len(one.identity)][chosen]
     if min(len(a), len(b)) < max(20, k + 1):
         return None, None, None
-    found = metrics.manifold(a, b, k=k)
+    found = metrics.manifold(a, b, k=k, counted=face)
     n = min(len(a), len(b))
     frechet = None
     if n > a.shape[1]:

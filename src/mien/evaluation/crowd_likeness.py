@@ -11,7 +11,16 @@ from mien.core.errors import TooFewError
 from mien.core.images import resize, sheet
 from mien.core.records import Float32Array, UInt8Image
 from mien.evaluation import metrics, plots
-from mien.evaluation.crowd_judged import JudgedFaces, Memory, Sweep, age_error, sex_right, slug_of
+from mien.evaluation.crowd_judged import (
+    JudgedFaces,
+    Memory,
+    Sweep,
+    age_error,
+    face_found,
+    remembered,
+    sex_right,
+    slug_of,
+)
 from mien.evaluation.detection import rate_name
 from mien.evaluation.features import APPEARANCE, IDENTITY
 from mien.evaluation.report import Figure, ReportPicture, Section, shown
@@ -76,6 +85,7 @@ def likeness(judged: Mapping[str, JudgedFaces], other: JudgedFaces, *, k: int) -
         (IDENTITY, lambda one: one.identity),
         (APPEARANCE, lambda one: one.estimates.features),
     )
+    figures += [face_found("likeness", name, one.detected) for name, one in contestants.items()]
     for space, features in spaces:
         # The same n for everybody: the distance falls with n.
         n = min(len(features(one)) for one in (reference, *contestants.values()))
@@ -93,7 +103,7 @@ def likeness(judged: Mapping[str, JudgedFaces], other: JudgedFaces, *, k: int) -
                     )
                 )
             if n > k:
-                found = metrics.manifold(real, made, k=k)
+                found = metrics.manifold(real, made, k=k, counted=one.face[:n])
                 for metric in ("precision", "recall", "density", "coverage"):
                     value = float(getattr(found, metric))
                     full, label = metrics.metric_name(metric, space, n, k=k), f"{metric}, {space}"
@@ -104,7 +114,7 @@ def likeness(judged: Mapping[str, JudgedFaces], other: JudgedFaces, *, k: int) -
                         figures.append(
                             Figure.of(share, name=full, label=label, subject=name, unit="%", better="higher")
                         )
-    if not figures:
+    if len(figures) == len(contestants):
         raise TooFewError(f"evaluate crowd: {len(reference.faces)} real faces are too few to compare (more than {k})")
     return Section(
         "How near are the two crowds?",
@@ -112,7 +122,9 @@ def likeness(judged: Mapping[str, JudgedFaces], other: JudgedFaces, *, k: int) -
         f"2020), k = {k}, in features of dlib's face recognition network and of the age and sex judge: neither was "
         "trained on or against by the generator. Only the inner square of each crop is looked at, the part that is "
         "photograph in every source. The last column compares two disjoint sets of real faces of the same n: nothing "
-        "can be expected to be nearer. Values are comparable within this report only, never with Inception's.",
+        "can be expected to be nearer. Values are comparable within this report only, never with Inception's. A "
+        "generated picture in which no cascade finds a face lies near no real one, and covers none; the Fréchet "
+        "distance, which is of the whole set, is of all pictures.",
         figures=tuple(figures),
     )
 
@@ -132,22 +144,30 @@ def _nearness(name: str, one: Memory, real: Memory) -> Iterator[Figure]:
 
 
 def memory(
-    memories: Mapping[str, Memory], crops: FetchCrops | None, own: Mapping[str, UInt8Image], *, shown_faces: int = 12
+    judged: Mapping[str, JudgedFaces],
+    memories: Mapping[str, Memory],
+    crops: FetchCrops | None,
+    *,
+    shown_faces: int = 12,
 ) -> Section:
     """(d) Is any face a copy of a training image?"""
     figures: list[Figure] = []
     pictured: list[ReportPicture] = []
     real = memories.get("real")
-    for name, one in memories.items():
+    for name, one in judged.items():
         if real is None or name == "real":
             continue
-        for figure in _nearness(name, one, real):
-            if figure.subject != "real" or figure.name not in {each.name for each in figures if each.subject == "real"}:
-                figures.append(figure)
-        if crops is not None and name in own:
-            order = np.argsort(one.distances, kind="stable")[:shown_faces]
-            near = crops(one.nearest[order])
-            mine = own[name][order]
+        figures.append(face_found("memory", name, one.detected))
+        if name not in memories:
+            continue
+        known = {each.name for each in figures if each.subject == "real"}
+        figures += [
+            each for each in _nearness(name, memories[name], real) if each.subject != "real" or each.name not in known
+        ]
+        if crops is not None:
+            order = np.argsort(memories[name].distances, kind="stable")[:shown_faces]
+            near = crops(memories[name].nearest[order])
+            mine = one.faces.crops[remembered(one)[order]]
             pairs = [resize(photo, 96, 96) for photo in (*mine, *near)]
             caption = (
                 f"{name}: the {len(order)} faces nearest to training (above) and the training faces they are near to"
@@ -165,7 +185,8 @@ def memory(
         "Is anybody copied?",
         "Distance in dlib's 128 identity features of each face to the nearest of all training faces, beside the same "
         "for real held-out faces. Copies would lie far to the left of the real ones: a photograph and its blurred copy "
-        "are 0.16 apart, two photographs of one person 0.44.",
+        "are 0.16 apart, two photographs of one person 0.44. Only pictures in which a cascade finds a face count: "
+        "noise is no copy of anybody, which is no merit.",
         figures=tuple(figures),
         pictures=tuple(pictured),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,11 @@ from mien.attributes import NAMES
 from mien.core.images import sheet
 from mien.core.progress import OnStage, counted
 from mien.core.records import Float32Array, UInt8Image
+from mien.evaluation.crowd_judged import NEAR_YEARS, mean_of
 from mien.evaluation.detection import detects
 from mien.evaluation.features import IDENTITY, Judges
 from mien.evaluation.metrics import metric_name
-from mien.evaluation.report import Figure, Report, ReportPicture, ReportProvenance, Section
+from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, Section
 from mien.evaluation.statistics import Interval, mean_interval, proportion
 from mien.faces.dlib_resnet import SAME_PERSON
 
@@ -86,7 +88,7 @@ def judge_edits(
     asked: list[Figure] = []
     for edit, one in zip(edits, seen, strict=True):
         asked += _obeyed(edit, one, own)
-    stayed = [figure for edit in edits for figure in _stayed(edit, photos)]
+    stayed = [figure for edit, one in zip(edits, seen, strict=True) for figure in _stayed(edit, photos, one.lost)]
     sections = (
         Section("Is it still the person?", IDENTITY_TEXT, tuple(figures)),
         Section("Is it what was asked?", ASKED_TEXT, tuple(asked)),
@@ -98,8 +100,9 @@ def judge_edits(
 IDENTITY_TEXT = (
     "An edit in which the cascades find no face, though they find one on the photo, fails: it is nobody, and nothing "
     f"in it is as asked. Distance of dlib's features, one person under {SAME_PERSON}: of the edited photo to the photo "
-    "itself, and to a second photo of the person, beside what the unedited photo has to that one. Age and sex are part "
-    "of who somebody is, so a strong edit that costs nothing here did nothing."
+    "itself, and to a second photo of the person, beside what the unedited photo has to that one. Means are of the "
+    "edits with a face, n in their names; the others fail in the shares. Age and sex are part of who somebody is, so a "
+    "strong edit that costs nothing here did nothing."
 )
 ASKED_TEXT = (
     "Years, sex and attributes as mien's judges read them, which no edit was made with. The judges err on photographs, "
@@ -118,18 +121,20 @@ def _identity(subject: str, one: _Seen, own: _Seen, second: _Seen) -> list[Figur
         apart = np.linalg.norm(one.identity - beside.identity, axis=1)
         share = proportion(int(((apart < SAME_PERSON) & ~one.lost).sum()), len(apart))
         found.append(_figure(share, IDENTITY, f"one person with {label}", subject, unit="%"))
-        found.append(_figure(mean_interval(apart), IDENTITY, f"distance to {label}, mean", subject, better="lower"))
+        found.append(_mean(apart[~one.lost], IDENTITY, f"distance to {label}, mean", subject))
     return found if subject != PHOTO else found[3:]
 
 
 def _obeyed(edit: EditedFaces, one: _Seen, own: _Seen) -> list[Figure]:
     asked, count, subject = edit.asked, len(one.years), edit.subject
-    found = [_figure(mean_interval(one.years), "judge", "years read, mean", subject, better="")]
+    found = [_mean(one.years[~one.lost], "judge", "years read, mean", subject, better="")]
     if asked.years is not None:
         off = np.abs(one.years - asked.years)
         before = np.abs(own.years - asked.years)
+        near = proportion(int(((off <= NEAR_YEARS) & ~one.lost).sum()), count)
         found += [
-            _figure(mean_interval(off), "judge", "years off what was asked, mean", subject, better="lower"),
+            _figure(near, "judge", f"read within {NEAR_YEARS} years of what was asked", subject, unit="%"),
+            _mean(off[~one.lost], "judge", "years off what was asked, mean", subject),
             _figure(mean_interval(before), "judge", "years off before the edit, mean", subject, better=""),
         ]
     if asked.other_sex:
@@ -151,14 +156,11 @@ def _obeyed(edit: EditedFaces, one: _Seen, own: _Seen) -> list[Figure]:
     return found
 
 
-def _stayed(edit: EditedFaces, photos: UInt8Image) -> list[Figure]:
+def _stayed(edit: EditedFaces, photos: UInt8Image, lost: npt.NDArray[np.bool_]) -> list[Figure]:
     apart = np.abs(edit.images.astype(np.float32) - photos.astype(np.float32)).mean(3)  # N S S
     head, face = inside(photos.shape[1], HEAD), inside(photos.shape[1], FACE)
     places = {"background, difference": ~head, "around the face, difference": head & ~face}
-    return [
-        _figure(mean_interval(apart[:, place].mean(1)), "pixels", label, edit.subject, better="lower")
-        for label, place in places.items()
-    ]
+    return [_mean(apart[~lost][:, place].mean(1), "pixels", label, edit.subject) for label, place in places.items()]
 
 
 def inside(size: int, half: tuple[float, float]) -> npt.NDArray[np.bool_]:
@@ -175,6 +177,10 @@ def _figure(
     return Figure.of(interval, name=name, label=label, subject=subject, unit=unit, better=better)  # type: ignore[arg-type]
 
 
+def _mean(values: npt.NDArray[Any], protocol: str, label: str, subject: str, better: Better = "lower") -> Figure:
+    return mean_of(np.asarray(values, np.float64), "edit", protocol, label, subject, "", better)
+
+
 def _sheet(photos: UInt8Image, edits: Sequence[EditedFaces]) -> ReportPicture:
     rows = [photos[:SHOWN], *(edit.images[:SHOWN] for edit in edits)]
     words = "; ".join(("the photos", *(edit.subject for edit in edits)))
@@ -185,5 +191,6 @@ def _summary(edits: Sequence[EditedFaces], seen: Sequence[_Seen], own: _Seen) ->
     parts = []
     for edit, one in zip(edits, seen, strict=True):
         same = float(((np.linalg.norm(one.identity - own.identity, axis=1) < SAME_PERSON) & ~one.lost).mean())
-        parts.append(f"{edit.subject}: {same:.0%} one person, {one.years.mean():.0f} years")
+        years = f", {one.years[~one.lost].mean():.0f} years" if not one.lost.all() else ""
+        parts.append(f"{edit.subject}: {same:.0%} one person{years}")
     return f"{len(own.years)} people. " + "; ".join(parts) + "."

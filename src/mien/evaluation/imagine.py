@@ -21,8 +21,8 @@ from mien.core.progress import OnStage, counted, silent
 from mien.core.records import Float32Array, UInt8Image
 from mien.core.seeding import stream
 from mien.evaluation import crowd_likeness
-from mien.evaluation.crowd import MEMORY_SAMPLES, judge_faces
-from mien.evaluation.crowd_judged import Memory, slug_of
+from mien.evaluation.crowd import judge_faces
+from mien.evaluation.crowd_judged import memories_of, slug_of
 from mien.evaluation.faces import Faces
 from mien.evaluation.features import Judges, unknown_labels
 from mien.evaluation.imagine_mean import controls, from_mean
@@ -75,9 +75,8 @@ def judge_imagine(
         raise TooFewError(f"evaluate imagine: {len(sets)} descriptions, needed are {LEAST_SETS} or more")
     own = MadeFaces("real", tuple(range(len(sets))), real.own.crops[:, None])
     answers = {one.name: _answers(one, judges, on_stage) for one in (own, *methods)}
-    other = judge_faces("real, other half", real.other_half, judges, on_stage)
+    other = judge_faces("real, other half", real.other_half, judges, on_stage, is_photo=True)
     whole = {name: one.judged for name, one in answers.items() if len(one.places) == len(sets)}
-    memories = {name: Memory.of(one.identity[:MEMORY_SAMPLES], real.training) for name, one in whole.items()}
     sheets = {
         one.name: sheet_identity(one.name, one.sheets, judges, on_stage) for one in methods if one.sheets is not None
     }
@@ -89,7 +88,7 @@ def judge_imagine(
         variety(answers, sets, other, [real_pairs(one, judges, on_stage) for one in real.alike], sheets),
         from_mean(answers, mean_face, controls(mean_face, judges, on_stage)),
         crowd_likeness.likeness(whole, other, k=3),
-        crowd_likeness.memory(memories, None, {}),
+        crowd_likeness.memory(whole, memories_of(whole, real.training), None),
         *_speed(methods),
         _sheets(methods, sets),
     )
@@ -99,15 +98,14 @@ def judge_imagine(
 def _answers(made: MadeFaces, judges: Judges, on_stage: OnStage) -> MethodPredictions:
     descriptions, samples = made.crops.shape[:2]
     flat = np.ascontiguousarray(made.crops.swapaxes(0, 1)).reshape(-1, *made.crops.shape[2:])
-    judged = judge_faces(made.name, unknown_labels(flat), judges, on_stage)
+    judged = judge_faces(made.name, unknown_labels(flat), judges, on_stage, is_photo=made.name == "real")
     with counted(on_stage(f"{made.name}: attributes"), len(flat)) as on_advance:
         found = judges.attributes(flat, on_advance, races=False).found
     identity = judged.identity.astype(np.float64)
-    seen = np.ones_like(judged.detected) if made.name == "real" else judged.detected  # a photograph shows a face
     return MethodPredictions(
         made.places,
         made.crops,
-        seen.reshape(samples, descriptions).T,
+        judged.face.reshape(samples, descriptions).T,
         found.reshape(samples, descriptions, -1).swapaxes(0, 1),
         identity.reshape(samples, descriptions, -1).swapaxes(0, 1),
         judged,

@@ -6,7 +6,7 @@ Every function takes features as rows (N D) and refuses too few of them (``TooFe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -84,11 +84,20 @@ class Manifold:
     coverage: float  # share of real neighbourhoods that hold a generated sample
 
 
-def manifold(real: npt.ArrayLike, made: npt.ArrayLike, *, k: int = 3) -> Manifold:
+def manifold(
+    real: npt.ArrayLike, made: npt.ArrayLike, *, k: int = 3, counted: npt.NDArray[np.bool_] | None = None
+) -> Manifold:
     """Precision and recall (Kynkäänniemi et al. 2019, eqs. 1, 2), density and coverage (Naeem et al. 2020, eqs. 4, 7).
 
     A sample's neighbourhood is the ball that reaches to its k-th nearest neighbour in its own set, itself left out.
+    Generated samples that are not ``counted`` lie inside nothing and have no ball.
     """
+    if counted is not None:
+        seen = np.asarray(made)[counted]
+        if len(seen) <= k:
+            return Manifold(0.0, 0.0, 0.0, 0.0)
+        found, share = manifold(real, seen, k=k), float(np.mean(counted))
+        return replace(found, precision=share * found.precision, density=share * found.density)
     reals, mades = _rows(real), _rows(made)
     for name, rows in (("real", reals), ("generated", mades)):
         if len(rows) <= k:

@@ -161,7 +161,6 @@ def _band_figures(
                     label=f"{_name(band)} years: read as older by",
                     subject=name,
                     unit="years",
-                    better="near the real one",
                 )
             )
     return figures

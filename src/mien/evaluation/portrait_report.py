@@ -277,7 +277,7 @@ def _seen(one: Measured) -> list[Figure]:
     return [
         Figure.of(rate, name=rate_name(n), label="detection rate", subject=one.name, unit="%", better="higher"),
         _share(one.meshed, "meshed", "the mesh sees a face", one.name, "higher"),
-        _mean(one.sharpness, "sharpness", "sharpness", one.name, "near the real one"),
+        _mean(one.sharpness[one.counted], "sharpness", "sharpness", one.name, "near the real one"),
     ]
 
 

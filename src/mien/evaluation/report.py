@@ -139,7 +139,9 @@ class Report:
 
 
 def shown(value: float, unit: str = "") -> str:
-    """Three or four significant digits, with the unit: ``93.4 %``, ``6.12 years``, ``0.0315``."""
+    """Three or four significant digits, with the unit: ``93.4 %``, ``6.12 years``, ``0.0315``; NaN is ``unknown``."""
+    if not math.isfinite(value):
+        return "unknown"
     if unit == "%":
         return f"{100 * value:.1f} %"
     digits = 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 3 if abs(value) >= 0.1 else 4

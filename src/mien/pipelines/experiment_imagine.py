@@ -22,6 +22,7 @@ from mien.core.records import UInt8Image
 from mien.core.seeding import sample_generator
 from mien.datasets.batches import FaceDataset
 from mien.evaluation import faces
+from mien.evaluation.detection import detects
 from mien.evaluation.experiments.inversion import Inverted, inversion_report
 from mien.evaluation.experiments.likeness import Described, Likenesses, Ruler, likeness_report
 from mien.evaluation.faces import FaceRow
@@ -91,7 +92,9 @@ def _inverted(
     cosine = torch.nn.functional.cosine_similarity(seen[last].flatten(1), wanted[last].flatten(1))
     losses = found.losses[:, row]
     kept = losses[np.isfinite(losses)].tolist()
-    return Inverted(name, to_photos(picture)[0], kept, found.rates[row], float(off), float(cosine), seconds)
+    photo = to_photos(picture)[0]
+    face = bool(detects([in_crop(photo, window_of(None), size)])[0])
+    return Inverted(name, photo, kept, found.rates[row], float(off), float(cosine), seconds, face)
 
 
 def likeness(request: LikenessExperiment, on_stage: OnStage) -> Report:
@@ -107,7 +110,7 @@ def likeness(request: LikenessExperiment, on_stage: OnStage) -> Report:
     rulers = _rulers(data, own, request.pairs, size, encoder, judges, seed, on_stage)
     used = tuple(len(row.present) for row in chosen)
     described = Described(tuple(row.person or row.id for row in chosen), used, photos)
-    likenesses = [Likenesses(name, made[name], seen[name]) for name in made]
+    likenesses = [Likenesses(name, made[name], seen[name], detects(made[name])) for name in made]
     about = ReportProvenance(
         model=version,
         judges=judges.version,

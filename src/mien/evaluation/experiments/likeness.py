@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mien.core.images import sheet
 from mien.core.records import UInt8Image
+from mien.evaluation.crowd_judged import FACE_FOUND, face_found
 from mien.evaluation.metrics import metric_name
 from mien.evaluation.plots import histograms
 from mien.evaluation.report import Better, Figure, Report, ReportPicture, ReportProvenance, ReportTable, Section
@@ -39,6 +41,7 @@ class Likenesses:
     name: str
     faces: UInt8Image  # P S S 3
     embeddings: Mapping[str, Float64Array]
+    found: npt.NDArray[np.bool_]  # P: where a cascade finds a face
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def likeness_report(
 ) -> Report:
     """The report; ``TooFewError`` where a ruler has too few pairs."""
     count = len(people.names)
-    figures: list[Figure] = []
+    figures = [face_found("likeness", made.name, made.found) for made in methods]
     columns: dict[str, Float64Array] = {}
     pictures = []
     for ruler in rulers:
@@ -72,7 +75,8 @@ def likeness_report(
         strangers = scale.percent(cosines(ruler.photos, np.roll(ruler.photos, 1, 0)))
         shares = {"another of these people": strangers}
         for made in methods:
-            shares[made.name] = scale.percent(cosines(made.embeddings[ruler.encoder], ruler.photos))
+            alike = scale.percent(cosines(made.embeddings[ruler.encoder], ruler.photos))
+            shares[made.name] = np.where(made.found, alike, np.minimum(alike, 0.0))
             columns[f"{made.name}, {ruler.encoder}"] = shares[made.name]
         for name, values in shares.items():
             key = metric_name("likeness", ruler.encoder, count)
@@ -102,8 +106,10 @@ def likeness_report(
     text = (
         "The attributes that are marked on a held-out photograph are all that a method is told. Table 2 of the paper: "
         f"{PAPER}. Here 0 % is the mean cosine of different people and 100 % that of two photographs of the same one "
-        "(so a face may be below 0 % or above 100 %)."
+        "(so a face may be below 0 % or above 100 %). A made picture in which no cascade finds a face is like nobody: "
+        "at most 0 %."
     )
-    means = "; ".join(f"{figure.subject} {figure.shown} ({figure.label.split(', ')[-1]})" for figure in figures)
+    told = (figure for figure in figures if figure.label != FACE_FOUND)
+    means = "; ".join(f"{figure.subject} {figure.shown} ({figure.label.split(', ')[-1]})" for figure in told)
     section = Section("Similarity to the person described", text, tuple(figures), tables, tuple(pictures))
     return Report("Table 2 and figure 8", f"{count} people: {means}", (section,), provenance)
