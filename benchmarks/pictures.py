@@ -46,10 +46,10 @@ def crowd() -> UInt8Image:
 
 
 def imagine() -> UInt8Image:
-    """Eight faces for each of seven descriptions."""
+    """Eight faces for each of seven descriptions, each of another seed: one seed would draw the same people again."""
     model, lines = mien.load("imagine"), []
-    for words in WORDS:
-        faces = model.sample(words, 8, seed=SEED)
+    for number, words in enumerate(WORDS):
+        faces = model.sample(words, 8, seed=SEED + number)
         row = sheet([resize(face.image, SIDE_PX, SIDE_PX) for face in faces], 8)
         lines += [caption(words, row.shape[1], CAPTION_PX + 4), row]
     return np.concatenate(lines)
