@@ -13,10 +13,11 @@ import torch
 from mien.core.checkpoints import WEIGHTS
 from mien.core.contract import FaceRequest
 from mien.core.errors import RequestError
-from mien.core.images import to_photos, to_tensor
+from mien.core.images import from_values, to_photos, to_tensor, to_values
 from mien.generators.enlarger import Enlarger, EnlargerConfig, EnlargerNetwork
 from mien.generators.painter.backdrop import evened
 from mien.generators.painter.basis import PatchBasis, folding
+from mien.generators.painter.crispness import SHARE, SIZE, crisp
 from mien.generators.painter.network import Given, Painter, PainterConfig
 from mien.generators.painter.renderer import PainterRenderer
 from mien.generators.painter.sampling import sample, times
@@ -360,6 +361,21 @@ def test_a_studios_cloth_is_even_and_the_sitter_is_left_alone() -> None:
     assert abs(float(made[cloth].mean()) - float(shown[cloth].mean())) < 2
     face = np.s_[80:160, 90:166]
     assert np.abs(made[face].astype(float) - shown[face]).mean() < 1
+
+
+def test_detail_gets_contrast_and_what_is_even_stays() -> None:
+    """Of a wave the amplitude grows as an unsharp mask says; a plain colour and the mean stay."""
+    x = np.arange(256)
+    for cycles in (2, 16, 40):
+        wave = 128 + 40 * np.sin(2 * np.pi * cycles * x / 256)
+        picture = np.repeat(np.repeat(wave[None, :, None], 256, 0), 3, 2).astype(np.float32)
+        (made,) = to_values(crisp(from_values(picture[None])))
+        kept = np.exp(-2 * (np.pi * cycles * SIZE) ** 2)  # of the wave, by the blur
+        inner = np.s_[64:192, 64:192]
+        assert made[inner].std() / picture[inner].std() == pytest.approx(1 + SHARE * (1 - kept), rel=0.02)
+        assert made.mean() == pytest.approx(128, abs=0.5)
+    plain = np.full((1, 256, 256, 3), 77, np.float32)
+    assert np.abs(to_values(crisp(from_values(plain))) - 77).max() < 0.01
 
 
 def test_hair_that_a_mask_takes_for_background_stays() -> None:

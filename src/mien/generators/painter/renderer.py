@@ -25,6 +25,7 @@ from mien.core.seeding import sample_generator, stream
 from mien.generators.enlarger import FACTOR, Enlarger
 from mien.generators.painter.backdrop import evened
 from mien.generators.painter.basis import PatchBasis
+from mien.generators.painter.crispness import crisp
 from mien.generators.painter.network import Given, Painter, PainterConfig
 from mien.generators.painter.sampling import sample
 from mien.generators.painter.scenes import Scene, Scenes
@@ -239,7 +240,7 @@ class PainterRenderer:
         if self.finisher is None:
             return painted
         draws = [stream(one.seed, "grain", one.index) for one in faces]
-        large = self.finisher.enlarge(painted, draws)
+        large = crisp(self.finisher.enlarge(painted, draws))
         return resize_tensor(evened(large, draws) if self.look == "studio" and not own_cloth else large, self.size_px)
 
     def _noise(self, faces: Sequence[FaceRequest | None]) -> Tensor:
