@@ -9,14 +9,14 @@ from torch import Tensor
 from mien.core.images import from_values, to_values
 from mien.core.records import Float32Array
 
-# By these the power of 64 finished faces is that of 87 held-out studio photographs within a fifth, from 1.5 to 40 cycles
-# in the middle half of the picture; without them it is a fifth to a half less from 2.5 cycles on.
+# By these 64 finished faces have the power of 87 held-out studio photographs within a fifth, from 1.5 to 40 cycles in the
+# middle half of the picture; without them a fifth to a half less from 2.5 cycles on.
 SHARE = 0.3  # of the detail that is added
 SIZE = 3 / 256  # deviation of the blur whose difference is detail, in shares of the picture's side
 
 
 def crisp(pictures: Tensor) -> Tensor:
-    """Pictures (N 3 S S in [-1, 1]) with more contrast in their detail: an unsharp mask. Even places stay as they are."""
+    """Pictures (N 3 S S in [-1, 1]) with more contrast in their detail: an unsharp mask. What is even stays."""
     return from_values(np.stack([_crisp(one) for one in to_values(pictures)]))
 
 
