@@ -94,7 +94,7 @@ def test_an_open_quote_spoils_only_its_own_line(tmp_path: Path) -> None:
     [
         ("file,sexx", "unknown column 'sexx' (did you mean 'sex'?); allowed are file, sex, age, person, race and"),
         ("file,Smilling", "did you mean 'Smiling'?"),
-        ("file|sex", "unknown column 'file|sex'"),
+        ("file:sex", "unknown column 'file:sex'"),
         ("sex,age", "no column 'file'"),
         ("file,sex,Sex", "'sex' stands there twice"),
         ("person", "no column 'file'"),
@@ -217,7 +217,9 @@ def test_what_could_mean_two_photos_is_matched_to_none(tmp_path: Path) -> None:
 
 def test_tables_of_windows_and_of_pandas(tmp_path: Path) -> None:
     root = make(tmp_path / "p", "Zo\u00eb.png", "bob.png", "NA.png")
-    table = 'file,sex,person,Smiling,Bald\nZo\u00eb.png,f,"Zo\u00eb\nM",1.0,NAN\nbob.png,na,Na,-1.0,y\nNA.png,-,NA,0.0,n\n'
+    table = (
+        'file,sex,person,Smiling,Bald\nZo\u00eb.png,f,"Zo\u00eb\nM",1.0,NAN\nbob.png,na,Na,-1.0,y\nNA.png,-,NA,0.0,n\n'
+    )
     for data in (table.encode(), table.encode("cp1252"), table.replace(",", "|").encode(), table.encode("utf-16")):
         (tmp_path / "given.csv").write_bytes(data)
         photos = {photo.key: photo for photo in find("folder").rows(root, tmp_path / "given.csv")}

@@ -21,7 +21,8 @@ _ABBREVIATIONS = ((r"\b(?:sex|gender|race|ethnicity)\s*[:=]", " "), (r"(^|[,;])\
     (r"\b(not|no|without)\s*:", r"\1 "), (r"\by\.\s?o\.?", "yo"), (r"\s*[:=]\s*(?:yes|true)\b", ""),
     (r"([\w' -]+?)\s*[:=]\s*(?:no|none|false)\b(?!\s+\w)", r"not \1"),
                   (r"\bn[or]\.\s*(?=\d)(?!\d\s*o)", "number "), (r"\bca?\.\s*(?=\d)|(?<!\S)~\s*(?=\d)", "about "),
-    (r"(?:(?<!\S)|(?<=\bage))(?:<=?|\u2264)\s*(?=\d)", " under "), (r"(?:(?<!\S)|(?<=\bage))(?:>=?|\u2265)\s*(?=\d)", " over "),
+    (r"(?:(?<!\S)|(?<=\bage))(?:<=?|\u2264)\s*(?=\d)", " under "),
+    (r"(?:(?<!\S)|(?<=\bage))(?:>=?|\u2265)\s*(?=\d)", " over "),
                   (r"\bw/o\b", " without "), (r"\bw/", " with "), (r"&", " and "), (r"\bapprox\.", "about"),
                   (r"\bcan(?:'?t|not)\b", " not "), (r"n't\b", " not "), (r"\b(\w+)'s\b", r"\1 's"),
                   (r"\b(is|does|do|did|has|have|was|are)nt\b", " not "))  # fmt: skip

@@ -41,7 +41,7 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
-    torch = sys.modules.get("torch")
+    torch: Any = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
 

@@ -37,7 +37,8 @@ SEXES: Mapping[str, Sex] = {
 }  # fmt: skip
 INDEXES = 2**31  # faces of a seed that people without a seed of their own are drawn from
 DATE = re.compile(  # as spreadsheets of several languages show it
-    r"\d{1,2}[-./ ]{0,2}(?:jan|feb|f\u00e9v|m[aer\u00e4]|apr|avr|abr|juin|ju[nl]|juil|aug|ao|sep|o[ck]t|ott|nov|de|d\u00e9)|"
+    r"\d{1,2}[-./ ]{0,2}(?:jan|feb|f\u00e9v|m[aer\u00e4]|apr|avr|abr|juin|ju[nl]|juil|aug|ao|sep|o[ck]t|ott|nov|"
+    r"de|d\u00e9)|"
     r"[a-z]{3}[-./ ]\d\d\b|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}|\d{4}-\d\d-\d\d",
     re.IGNORECASE,
 )
