@@ -127,7 +127,7 @@ def test_columns_in_any_order_and_cells_in_words() -> None:
     ("cell", "ages"),
     [("30", (30, 30)), ("30.0", (30, 30)), ("20 - 35", (20, 35)), ("20\u201335", (20, 35)), ("30s", (30, 39)),
      ("in her late fifties", (57, 59)), ("about 60", (57, 63)), ("teenager", (13, 19)), ("child", (3, 12)),
-     ("over 40", (40, 100)), ("25 years old", (25, 25)), ("34,5", (34.5, 34.5)), ("30 y", (30, 30))],
+     ("over 40", (40, 100)), ("25 years old", (25, 25)), ('"34,5"', (34.5, 34.5)), ("30 y", (30, 30))],
 )  # fmt: skip
 def test_ages_in_figures_and_words(cell: str, ages: tuple[float, float]) -> None:
     assert cast_of(f"age\n{cell}\n").rows[0].request.description.ages_years == ages

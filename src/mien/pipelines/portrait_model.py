@@ -157,9 +157,9 @@ class PortraitPipeline:
 
     def portraits(self, faces: Sequence[PortraitSubject], size_px: int | None = None) -> list[Portrait]:
         """The portrait of each face, as ``portrait``: together in less time than one by one."""
-        wrong = (
-            faces if isinstance(faces, str | bytes) else next((f for f in faces if not hasattr(f, "features")), None)
-        )
+        given_faces: Any = faces
+        each = [given_faces] if isinstance(given_faces, str | bytes) else given_faces
+        wrong = next((face for face in each if not hasattr(face, "features")), None)
         if wrong is not None:
             given = type(wrong).__name__
             raise RequestError(f"faces: {given} given; wanted: what `read` gives (`make` takes a photo)")

@@ -8,9 +8,9 @@ The CSV (``labels.csv`` in the directory, or ``--labels``) has a header with ``f
     bob.jpg,male,,Bob,
 
 ``file`` is relative to SOURCE_DIR; a name that differs from the photo's in capitals, Unicode form or ending alone is
-matched and told. Commas, semicolons, tabs or ``|``; UTF-8, UTF-16 or cp1252. An empty cell is unknown, and so
-are NaN, NA and null. Sex: female, male, f, m, woman, man. Age: years, 0 to 120. Attributes: 1, yes, true or 0, -1, no, false. An image
-without a row is kept without labels.
+matched and told. Commas, semicolons, tabs or ``|``; UTF-8, UTF-16 or cp1252. An empty cell is unknown, and so are
+NaN, NA and null. Sex: female, male, f, m, woman, man. Age: years, 0 to 120. Attributes: 1, yes, true or 0, -1, no,
+false. An image without a row is kept without labels.
 """
 
 from __future__ import annotations

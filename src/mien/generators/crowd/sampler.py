@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from mien.core.contract import FaceRequest, Generator, complete, make
 from mien.core.errors import RequestError
@@ -97,7 +97,7 @@ def _checked_labels(labels: Iterable[Labels], seed: int, first: int) -> list[Lab
         if wanted.sex is not None:
             _sex(wanted.sex)
         _check_race(wanted.race)
-        years = wanted.age_years
+        years: Any = wanted.age_years
         is_number = isinstance(years, numbers.Real) and not isinstance(years, bool)
         if years is not None and not (is_number and 0 <= years <= OLDEST_YEARS):
             raise RequestError(f"age_years: {years!r} given; allowed are 0 to {OLDEST_YEARS}")
