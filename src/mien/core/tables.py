@@ -34,7 +34,12 @@ def text_of(data: bytes) -> str:
     """
     encoding = _encoding(data)
     text = data.decode(encoding, errors="replace")
-    if encoding == "utf-8-sig" and "\ufffd" in text and text.replace("\ufffd", "").isascii():
+    if (
+        encoding == "utf-8-sig"
+        and data[:3] != b"\xef\xbb\xbf"
+        and "\ufffd" in text
+        and text.replace("\ufffd", "").isascii()
+    ):
         text = data.decode("cp1252", errors="replace")
     return _with_plain_ends(text)
 
