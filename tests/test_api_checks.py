@@ -101,9 +101,32 @@ def test_what_else_is_no_crowd(crowd: Crowd) -> None:
     assert refused(crowd.faces, [{"sex": "female"}], seed=1) == "labels: dict given; wanted: mien.Labels"
 
 
+WRONG_LABELS: list[tuple[dict[str, Any], str]] = [
+    ({"sex": "f"}, "sex: 'f' given"), ({"race": "Elf"}, "race: 'Elf' given"), ({"age_years": "30"}, "age_years: '30'"),
+    ({"age_years": 300}, "age_years: 300"), ({"age_years": float("nan")}, "age_years: nan"),
+    ({"age_years": True}, "age_years: True"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG_LABELS, ids=[said for _, said in WRONG_LABELS])
+def test_labels_are_checked_as_words_are(crowd: Crowd, given: dict[str, Any], said: str) -> None:
+    assert refused(crowd.faces, [Labels(**given)], seed=1).startswith(said)
+    assert refused(crowd.variants, [Labels(**given)], seed=1, index=0).startswith(said)
+
+
+def test_labels_come_in_a_list_or_whatever_can_be_gone_through(crowd: Crowd) -> None:
+    for given in (None, 5, Labels()):
+        assert refused(crowd.faces, given, seed=1).endswith("wanted: a list of mien.Labels")
+    assert refused(crowd.faces, [Labels()], seed=None) == "seed: None given; allowed are 0 to 2^63 - 1"
+    wanted = [Labels("female", 30.0), Labels("male", np.float32(40))]  # type: ignore[arg-type]
+    made = crowd.faces(iter(wanted), seed=1)
+    assert [face.labels.sex for face in made] == ["female", "male"]
+
+
 @pytest.mark.parametrize(
     "age", [0, 101, -3, (30, 20), (20,), (20, 30, 40), [], "30", "20-35", True, (True, 30), float("nan"),
-            (20, float("inf")), np.array([20, 30, 40]), {"from": 20}, object], ids=repr,
+            (20, float("inf")), np.array([20, 30, 40]), np.array(0), np.array([[20, 30]]), {"from": 20}, object],
+    ids=repr,
 )  # fmt: skip
 def test_an_age_is_one_or_a_pair(crowd: Crowd, imagine: Imagine, age: Any) -> None:
     said = refused(crowd.sample, age=age)
@@ -114,6 +137,7 @@ def test_an_age_is_one_or_a_pair(crowd: Crowd, imagine: Imagine, age: Any) -> No
 
 def test_ages_in_every_form_are_the_same(crowd: Crowd) -> None:
     forms: list[Any] = [(20, 35), [20, 35], np.array([20, 35]), (np.float32(20), 35.0)]
+    assert crowd.sample(1, age=np.array(30), seed=4)[0].labels.age_years == 30  # type: ignore[arg-type]
     made = [crowd.sample(3, age=age, seed=4) for age in forms]
     assert all([face.labels for face in one] == [face.labels for face in made[0]] for one in made)
 
@@ -145,7 +169,7 @@ def test_a_portrait_has_a_size(size: Any) -> None:
 
 
 FORKS = """
-import json, os, signal, sys
+import json, os, signal, sys, warnings
 import cv2, numpy as np, torch
 import mien
 from mien.core.images import encode_png
@@ -159,12 +183,14 @@ child = os.fork()
 if child == 0:
     signal.alarm(60)
     cv2.resize(np.zeros((4000, 4000, 3), np.uint8), (3000, 3000))
+    with warnings.catch_warnings(record=True) as told:
+        torch.set_num_threads(2)  # as hooks of servers do; it would wait for ever
     after = crowd.sample(4, seed=1)
     far = max(int(np.abs(a.image.astype(int) - b.image).max()) for a, b in zip(before, after))
-    os.write(writes, json.dumps([far, torch.get_num_threads()]).encode())
+    os.write(writes, json.dumps([far, torch.get_num_threads(), [str(one.message) for one in told]]).encode())
     os._exit(0)
 _, status = os.waitpid(child, 0)
-print(json.dumps([status, json.loads(os.read(reads, 100) or b"null"), torch.get_num_threads(), cv2.getNumThreads()]))
+print(json.dumps([status, json.loads(os.read(reads, 1000) or b"null"), torch.get_num_threads(), cv2.getNumThreads()]))
 """
 
 
@@ -176,3 +202,4 @@ def test_a_loaded_model_answers_after_a_fork(tmp_path: Path) -> None:
     assert (status, threads, opencv) == (0, 2, 2)  # the parent keeps its threads
     assert child[0] <= 1  # the same faces, but for the last bit of a sum
     assert child[1] == 1
+    assert ["one thread" in told and "'spawn'" in told for told in child[2]] == [True]

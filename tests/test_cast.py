@@ -127,10 +127,16 @@ def test_columns_in_any_order_and_cells_in_words() -> None:
     ("cell", "ages"),
     [("30", (30, 30)), ("30.0", (30, 30)), ("20 - 35", (20, 35)), ("20\u201335", (20, 35)), ("30s", (30, 39)),
      ("in her late fifties", (57, 59)), ("about 60", (57, 63)), ("teenager", (13, 19)), ("child", (3, 12)),
-     ("over 40", (40, 100)), ("25 years old", (25, 25))],
+     ("over 40", (40, 100)), ("25 years old", (25, 25)), ('"34,5"', (34.5, 34.5)), ("30 y", (30, 30))],
 )  # fmt: skip
 def test_ages_in_figures_and_words(cell: str, ages: tuple[float, float]) -> None:
     assert cast_of(f"age\n{cell}\n").rows[0].request.description.ages_years == ages
+
+
+@pytest.mark.parametrize("cell", ["12. Mrz", "10. Okt", "02.03.2026", "2026-03-02", "3/2/26", "20-Mar", "10 f\u00e9vr"])
+def test_dates_that_spreadsheets_of_any_language_make_are_named(cell: str) -> None:
+    with pytest.raises(CellsError, match="a date that the spreadsheet made of a range"):
+        cast_of(f"age\n{cell}\n")
 
 
 def test_empty_is_what_programs_call_empty_but_for_names() -> None:

@@ -122,7 +122,7 @@ def test_faces_are_overwritten_only_by_force(run: Run, weights: Path, tmp_path: 
     words = ("crowd", "--count", 1, "--weights", weights, "--out", tmp_path)
     assert run(*words, "--seed", 1)[0] == 0
     before = (tmp_path / "00000.png").read_bytes()
-    message = f"mien: --out: {tmp_path} holds faces already; another directory or --force is wanted\n"
+    message = f"mien: --out: {tmp_path} holds faces already; another directory, --resume or --force is wanted\n"
     assert run(*words, "--seed", 2) == (2, "", message)
     assert (tmp_path / "00000.png").read_bytes() == before
     assert run(*words, "--seed", 2, "--force")[0] == 0

@@ -313,6 +313,7 @@ def same_picture() -> dict[str, Any]:
         "PIL RGBA": PIL.Image.fromarray(colour).convert("RGBA"),
         "PIL 16 bit": PIL.Image.fromarray(grey.astype(np.uint16) * 257),
         "PIL palette": PIL.Image.fromarray(grey).convert("P"),
+        "PIL La": PIL.Image.fromarray(grey).convert("LA").convert("La"),
         "bytes": encode_png(colour), "bytearray": bytearray(encode_png(colour)),
         "memoryview": memoryview(encode_png(colour)),
     }  # fmt: skip
@@ -353,13 +354,14 @@ NO_PHOTOS: dict[str, Any] = {
     "a batch": slopes()[None], "one row": slopes()[0, :, 0], "empty": np.zeros((0, 0, 3), np.uint8),
     "no channel": np.zeros((4, 4, 0), np.uint8), "nan": np.full((4, 4, 3), np.nan), "inf": np.full((4, 4), np.inf),
     "a tensor's range": np.full((4, 4, 3), -0.5, np.float32), "too bright": np.full((4, 4, 3), 300.0),
+    "8 bits in 16": slopes().astype(np.uint16), "no pixel": PIL.Image.new("RGB", (0, 5)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("given", NO_PHOTOS.values(), ids=list(NO_PHOTOS))
 def test_what_is_no_photo_is_refused_with_what_is_wanted(given: Any) -> None:
     with pytest.raises(
-        RequestError, match=r"^photo: .* given; (wanted: a path, bytes, a PIL image|allowed: 0 to 1)"
+        RequestError, match=r"^photo: .* given; (wanted: a path, bytes, a PIL image|allowed: 0 to (1|65535))"
     ) as e:
         photo_of(given)
     assert "\n" not in str(e.value)

@@ -82,7 +82,7 @@ def test_a_killed_run_is_named_resumed_and_replaced(weights: Path, tmp_path: Pat
     words = ("crowd", "--count", 300, "--weights", weights)
     refused = cli(*words, "--out", out)
     assert (refused.returncode, refused.stderr) == (
-        2, f"mien: --out: {out} holds faces already; another directory or --force is wanted\n"
+        2, f"mien: --out: {out} holds faces already; another directory, --resume or --force is wanted\n"
     )  # fmt: skip
     resumed = cli(*words, "--out", out, "--resume")  # the seed is that of the manifest
     assert resumed.returncode == 0, resumed.stderr

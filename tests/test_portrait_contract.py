@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -90,3 +92,23 @@ def test_every_preset_keeps_the_contract(preset: str) -> None:
 def test_a_setting_that_a_preset_does_not_have_is_refused(preset: str) -> None:
     with pytest.raises(RequestError, match=f"--set glow: preset '{preset}' of portrait"):
         PortraitRequest(("a.jpg",), preset, "w", settings={"glow": 1})
+
+
+def test_parts_of_the_pipeline_say_what_they_take() -> None:
+    from mien.core.images import to_tensor
+    from mien.pipelines.portrait_model import PortraitPipeline
+
+    pipeline = PortraitPipeline.__new__(PortraitPipeline)  # what is wrong is told before a network is asked
+    grey = np.zeros((8, 8, 3), np.uint8)
+    wrong: list[tuple[Any, str]] = [
+        (lambda: pipeline.portraits("photo.jpg"), "faces: str given; wanted: what `read` gives"),  # type: ignore[arg-type]
+        (lambda: pipeline.portraits([3]), "faces: int given; wanted: what `read` gives"),  # type: ignore[list-item]
+        (lambda: pipeline.portrait(grey, None), "face: NoneType given; wanted: one of `faces`"),  # type: ignore[arg-type]
+        (lambda: pipeline.faces(None), "photo: NoneType given; wanted: a path"),  # type: ignore[arg-type]
+        (lambda: to_tensor("photo.jpg"), "photos: str given; wanted: an array"),  # type: ignore[arg-type]
+    ]
+    for ask, said in wrong:
+        with pytest.raises(RequestError) as told:
+            ask()
+        assert str(told.value).startswith(said)
+    assert pipeline.of_crops([]) == []

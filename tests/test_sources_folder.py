@@ -94,7 +94,7 @@ def test_an_open_quote_spoils_only_its_own_line(tmp_path: Path) -> None:
     [
         ("file,sexx", "unknown column 'sexx' (did you mean 'sex'?); allowed are file, sex, age, person, race and"),
         ("file,Smilling", "did you mean 'Smiling'?"),
-        ("file|sex", "unknown column 'file|sex'"),
+        ("file:sex", "unknown column 'file:sex'"),
         ("sex,age", "no column 'file'"),
         ("file,sex,Sex", "'sex' stands there twice"),
         ("person", "no column 'file'"),
@@ -213,3 +213,43 @@ def test_what_could_mean_two_photos_is_matched_to_none(tmp_path: Path) -> None:
     assert remarks(root, None) == [
         f"{root / 'labels.csv'}: 4 rows name no photo; the first: 'A.jpg' (near it: 'A.JPG')"
     ]
+
+
+def test_tables_of_windows_and_of_pandas(tmp_path: Path) -> None:
+    root = make(tmp_path / "p", "Zo\u00eb.png", "bob.png", "NA.png")
+    table = (
+        'file,sex,person,Smiling,Bald\nZo\u00eb.png,f,"Zo\u00eb\nM",1.0,NAN\nbob.png,na,Na,-1.0,y\nNA.png,-,NA,0.0,n\n'
+    )
+    for data in (table.encode(), table.encode("cp1252"), table.replace(",", "|").encode(), table.encode("utf-16")):
+        (tmp_path / "given.csv").write_bytes(data)
+        photos = {photo.key: photo for photo in find("folder").rows(root, tmp_path / "given.csv")}
+        assert {photo.drop_reason for photo in photos.values()} == {None}
+        labels = {name: photo.labels for name, photo in photos.items()}
+        assert labels["Zo\u00eb.png"] == Labels("female", None, "Zo\u00eb\nM", None, {"Smiling": True})
+        assert labels["bob.png"] == Labels(None, None, "Na", None, {"Smiling": False, "Bald": True})
+        assert labels["NA.png"] == Labels(None, None, None, None, {"Smiling": False, "Bald": False})
+
+
+def test_one_spoilt_byte_does_not_make_utf_8_another_encoding(tmp_path: Path) -> None:
+    root = make(tmp_path / "p", "Zo\u00eb.png", "bob.png")
+    (tmp_path / "given.csv").write_bytes("file,sex,person\nZo\u00eb.png,f,\nbob.png,m,B".encode() + b"\xff\n")
+    photos = {photo.key: photo.labels for photo in find("folder").rows(root, tmp_path / "given.csv")}
+    assert photos == {"Zo\u00eb.png": Labels("female"), "bob.png": Labels("male", person="B\ufffd")}
+
+
+def test_a_quote_that_nobody_closes_spoils_its_own_line(tmp_path: Path) -> None:
+    root = make(tmp_path / "p", "a.jpg", "b.jpg", "c.jpg")
+    photos = read(root, 'file,person,sex\na.jpg,"Ann,f\nb.jpg,5" Bob,m\nc.jpg,Cy,m\n')
+    assert photos["b.jpg"].labels == Labels("male", None, '5" Bob')
+    assert photos["c.jpg"].labels == Labels("male", None, "Cy")
+    assert photos["a.jpg"].drop_reason == "bad_label_row"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [(b"PK\x03\x04\0\0", "a workbook"), ("file,sex\n".encode("utf-32"), "in UTF-32; save it as CSV")]
+)
+def test_what_is_no_label_file_is_named(tmp_path: Path, data: bytes, said: str) -> None:
+    root = make(tmp_path / "p", "a.jpg")
+    (tmp_path / "given.csv").write_bytes(data)
+    with pytest.raises(SourceError, match=said):
+        list(find("folder").rows(root, tmp_path / "given.csv"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import subprocess
 import sys
@@ -282,3 +283,14 @@ def test_the_styles_and_scripts_travel_with_the_package() -> None:
     assert "--paper" in theme.css()
     assert "http" not in theme.css().replace("http://www.w3.org", "")
     assert all("http" not in path.read_text() for path in widgets.SCRIPTS.glob("*.js"))
+
+
+def test_a_socks_proxy_does_not_stop_a_page_of_this_machine() -> None:
+    """Gradio makes a client of HTTP when it is imported, which behind SOCKS wants a package that nobody needs here."""
+    code = "import mien.apps.studio.app, os; print(os.environ['ALL_PROXY'], os.environ['https_proxy'])"
+    socks = "socks5://127.0.0.1:9"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True,
+        env={**os.environ, "ALL_PROXY": socks, "https_proxy": socks},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (0, f"{socks} {socks}"), done.stderr

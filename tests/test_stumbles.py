@@ -118,6 +118,7 @@ def test_other_bytes_are_called_nothing() -> None:
 @pytest.mark.parametrize(
     ("path", "hint"),
     [("https://example.org/a.jpg", "it is an address"), ("-", "/dev/stdin"), ("~/a.jpg", "the shell did not write ~"),
+     ("*.jpg", "the shell found no file"),
      ("a.jpg", r"\(No such file or directory\)\Z"), ("C:a.jpg", r"directory\)\Z")],
 )  # fmt: skip
 def test_a_path_that_is_none_is_told_why(path: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,6 +274,18 @@ def test_what_was_given_breaks_no_line_of_an_error_in_python(given: str) -> None
             ask()
         assert len(str(told.value).splitlines()) == 1
         assert str(told.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["crowd", "--count", "1", "--out", ""], "--out"), (["crowd", "--count", "1", "--out="], "--out"),
+     (["crowd", "--cast", "", "--out", "o"], "--cast"),
+     (["describe", ""], "PHOTO"), (["portrait", "", "--out", "o"], "PHOTO"),
+     (["edit", "", "smiling", "--out", "o"], "PHOTO"), (["verify", ""], "PHOTO")],
+)  # fmt: skip
+def test_a_variable_of_the_shell_that_is_empty_is_no_directory(words: list[str], said: str, cli: Cli) -> None:
+    done = cli(*words)
+    assert (done.returncode, done.stderr) == (2, f"mien: {said}: '' given; is a variable of the shell empty?\n")
 
 
 # HTTP

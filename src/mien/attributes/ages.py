@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mien.attributes.lexicon import PRONOUNS
+from mien.attributes.lexicon import FILLERS, NUMBERED, PRONOUNS, is_known
 from mien.core.errors import RequestError
 from mien.core.limits import AGES_YEARS, ages_allowed
 
@@ -35,13 +35,17 @@ NOUNS: Mapping[str, Years] = {
 }  # fmt: skip
 
 _WHOSE = rf"(?:(?:{'|'.join(PRONOUNS)}|their|the|my)\s+)?"
-_YEARS = r"(?:\s*[-\s]?\s*(?:years?|yrs?|y\s?/?\s?o)\b(?:[-\s]*(?:olds?|of\s+age)\b)?)"
+_YEARS = r"(?:\s*[-\s]?\s*(?:years?|yrs?|y(?:\s?/?\s?o)?)\b(?:[-\s]*(?:olds?|of\s+age)\b)?)"
 _NO_AGE = r"(?![\d%:]|\.\d|\s*(?:%|(?:o|feet|foot|ft|cm|kg|lbs?|pounds?|inch(?:es)?|months?|percent)\b))"
 _GOES_ON = "(?:with|without|wearing|having|in|and|who|whose)"  # what follows a bare age: "a woman of 30 with glasses"
 _NUMBER = rf"(?<![:.\d\w])(\d{{1,3}}){_NO_AGE}"
 _PART = rf"(?:({'|'.join(_PARTS)})(?:[-\s]+(?:to|or)[-\s]+({'|'.join(_PARTS)}))?[-\s]+)?"
 _DECADE = rf"(?:in\s+)?{_WHOSE}{_PART}({'|'.join(_DECADES)}|[2-9]0\s?'?s|[2-9]0[-\s]?(?:something|odd)s?)\b"
 _TO = r"\s*(?:-|\u2013|\u2014|to|and|or|until|till)\s*"
+# A figure that no word of age stands beside is the number of what stands before it: "page 12", "#3", "7*7".
+_BARE = re.compile(r"(?:between\s+|from\s+)?\d+(?:\s*(?:[-\u2013\u2014]|to|and|or|until|till)\s*\d+)?")
+_SIGN = re.compile(r"(?:\d+\s*)*[#$\u20ac\u00a3*\\@^%]\s*\Z")
+_WORD_BEFORE = re.compile(r"([\w']+)\W*\Z")
 _YOUNG = "boy|girl|child|kid|lad|lass|son|daughter|brother|sister|schoolboy|schoolgirl|nephew|niece"
 _ROUGHLY = "about|around|approximately|approx|roughly|circa|nearly|almost|maybe|perhaps|probably|some"
 
@@ -78,6 +82,9 @@ def read_ages(text: str, option: str) -> AgesSaid:
             if denied := re.search(r"\b(?:not|never|no)(?:\s+(?:an?|the))?\s*$", before):
                 unknown.append(f"{denied[0].strip()} {found[0].strip()}")
                 before = before[: denied.start()]
+            elif _BARE.fullmatch(found[0].strip()) and (counted := _counted(before)):
+                unknown.append(f"{counted}{found[0].strip()}")
+                before = before.removesuffix(counted)
             elif not ages_allowed(low, high):
                 raise RequestError(f"{option}: '{found[0].strip()}' given; ages go from 1 to 100, the lower one first")
             else:
@@ -86,6 +93,16 @@ def read_ages(text: str, option: str) -> AgesSaid:
             whose = next((f" {word} " for word in PRONOUNS if re.search(rf"\b{word}\b", found[0])), " ")
             text = before + whose + text[found.end() :]
     return AgesSaid(text, years, tuple(unknown))
+
+
+def _counted(before: str) -> str:
+    """The end of ``before`` where it is nobody who could have an age, and what follows is its number; else nothing."""
+    if sign := _SIGN.search(before):
+        return sign[0]
+    found = _WORD_BEFORE.search(before)
+    if found is None or (found[1] not in NUMBERED and (found[1] in FILLERS or is_known(found[1]))):
+        return ""
+    return found[0]
 
 
 def common(years: Years | None, others: Years | None, option: str) -> Years | None:

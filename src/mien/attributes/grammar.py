@@ -20,9 +20,15 @@ _ABBREVIATIONS = ((r"\b(?:sex|gender|race|ethnicity)\s*[:=]", " "), (r"(^|[,;])\
                   (r"\b(hair|eyes?|skin)(?:\s+colou?r)?\s*[:=](?!\s*[\d.])", r"\1 "), (r"(?<=\w)=(?=[\d.])", ":"),
     (r"\b(not|no|without)\s*:", r"\1 "), (r"\by\.\s?o\.?", "yo"), (r"\s*[:=]\s*(?:yes|true)\b", ""),
     (r"([\w' -]+?)\s*[:=]\s*(?:no|none|false)\b(?!\s+\w)", r"not \1"),
+                  (r"\bn[or]\.\s*(?=\d)(?!\d\s*o)", "number "), (r"\bca?\.\s*(?=\d)|(?<!\S)~\s*(?=\d)", "about "),
+    (r"(?:(?<!\S)|(?<=\bage))(?:<=?|\u2264)\s*(?=\d)", " under "),
+    (r"(?:(?<!\S)|(?<=\bage))(?:>=?|\u2265)\s*(?=\d)", " over "),
                   (r"\bw/o\b", " without "), (r"\bw/", " with "), (r"&", " and "), (r"\bapprox\.", "about"),
                   (r"\bcan(?:'?t|not)\b", " not "), (r"n't\b", " not "), (r"\b(\w+)'s\b", r"\1 's"),
                   (r"\b(is|does|do|did|has|have|was|are)nt\b", " not "))  # fmt: skip
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_TAG = re.compile(r"<[/?!]?([a-z][\w-]*)(?:[^<>]*>|\Z)")
+_CALL = re.compile(r"(\w+)[(\[]([\d\s,.;-]+)[)\]]")
 _SENTENCE_END = re.compile(r"[;!?\n]+|\.(?!\d)")
 # Commas, brackets, quotes, dashes between blanks, and a colon that no strength follows.
 _CLAUSE_END = re.compile(
@@ -119,10 +125,22 @@ def _rate(found: Statements) -> None:
 def _opened(text: str) -> str:
     """Lower case, one kind of apostrophe, "isn't" as "is not", "w/" as "with"."""
     text = re.sub(r"[\x00-\x08\x0e-\x1f]", " ", text)  # of which tokens are made below
-    text = _APOSTROPHES.sub("'", text.casefold()).replace("\u2010", "-").replace("\u2011", "-")
+    text = _without_markup(text.casefold())
+    text = _APOSTROPHES.sub("'", text).replace("\u2010", "-").replace("\u2011", "-")
     for pattern, words in _ABBREVIATIONS:
         text = re.sub(pattern, words, text)
     return text
+
+
+def _without_markup(text: str) -> str:
+    """Tags as their names, and "alert(1)" as "alert 1": figures of markup and of code are no clauses of their own."""
+    text = _TAG.sub(r" \1 ", _COMMENT.sub(" ", text))
+
+    def call(found: re.Match[str]) -> str:
+        known = lexicon.is_known(found[1]) or found[1] in lexicon.FILLERS
+        return found[0] if known else f"{found[1]} {re.sub('[^0-9]+', ' ', found[2])}"
+
+    return _CALL.sub(call, text)
 
 
 def _series_goes_on(clauses: list[str]) -> bool:

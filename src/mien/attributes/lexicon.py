@@ -251,8 +251,25 @@ kind sort one it its there they them he she him wearing wears wear wore worn dre
 eyes eyebrows nose lips skin mouth jaw chin cheeks forehead lighting light expression ears neck body years year age ages
 aged around about also much all natural normal ordinary average both or nor will shall should could can may might must
 if then than hello hi hey thanks thank maybe perhaps probably own let us out up style featuring including shows showing
-1 single taken shot sex gender race
+1 single taken shot sex gender race turning nearing approaching reaching hitting pushing
 """)
+# Fillers that have numbers: "photo 12".
+NUMBERED = _words("photo image portrait type kind sort shot show draw make find get take send")
 PEOPLE = _words("""women men people persons boys girls ladies gentlemen guys dudes children kids babies infants toddlers
 teenagers teens adults faces portraits photos grandmothers grandfathers grandmas grandpas seniors males females friends
 actors actresses""")
+
+
+def is_known(word: str) -> bool:
+    """Whether a word means something by itself or beside another one."""
+    return (
+        word in PRONOUNS
+        or word in HEADS
+        or word in ADJECTIVES
+        or word in DENIALS
+        or word in RATED
+        or word in CARRIES
+        or word in DROPPED
+        or word in DEGREES
+        or meaning_of([plain(word)]) is not None
+    )

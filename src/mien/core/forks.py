@@ -1,13 +1,15 @@
 """A model that was loaded before a fork must answer after it.
 
 The threads that share a sum (OpenMP, OpenCV) do not survive a fork, and whoever calls them in the child waits for ever.
-A child therefore works with one thread. CUDA cannot be used after a fork at all: torch says so.
+A child therefore works with one thread, also where a server's hook asks for more. CUDA cannot be used after a fork at
+all: torch says so.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import warnings
 from functools import cache
 from typing import Any
 
@@ -39,5 +41,18 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+
+        def set_num_threads(number: int) -> None:
+            """Stay with one thread, and say so: with more the next sum would wait for ever."""
+            if number != 1:
+                warnings.warn(
+                    f"torch.set_num_threads({number}) in a process forked after mien.load: it keeps one thread; for "
+                    "more, load in each process, or start processes with multiprocessing's 'spawn'",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+
+        torch.set_num_threads = set_num_threads

@@ -166,6 +166,8 @@ def to_tensor(photos: UInt8Image | torch.Tensor) -> torch.Tensor:
     """
     import torch
 
+    if not isinstance(photos, np.ndarray | torch.Tensor):
+        raise RequestError(f"photos: {type(photos).__name__} given; wanted: an array N H W 3 or H W 3, uint8")
     if photos.dtype not in (np.uint8, torch.uint8) or photos.ndim not in (3, 4) or photos.shape[-1] != 3:
         raise RequestError(f"photos of shape {tuple(photos.shape)}, {photos.dtype}; wanted N H W 3 or H W 3, uint8")
     if not isinstance(photos, torch.Tensor):

@@ -92,7 +92,9 @@ def age_range(age: object) -> tuple[float, float]:
     """One age or a pair of ages in years, lower first; ``None``: those of a crowd. ``RequestError`` for others."""
     if age is None:
         return DRAWN_AGES_YEARS
-    ages: list[Any] = list(age) if isinstance(age, Sequence | np.ndarray) and not isinstance(age, str) else [age, age]
+    if isinstance(age, np.ndarray):
+        age = age.tolist()
+    ages: list[Any] = list(age) if isinstance(age, Sequence) and not isinstance(age, str) else [age, age]
     right = len(ages) == 2 and all(isinstance(one, numbers.Real) and not isinstance(one, bool) for one in ages)
     if not right or not ages_allowed(float(ages[0]), float(ages[1])):
         said = " to ".join(f"{one:g}" for one in ages) if right else reprlib.repr(age)

@@ -107,6 +107,8 @@ def _hint(path: str) -> str:
         return "; it is an address: bring the file to this machine first"
     if path == "-":
         return "; photos are read from files: give /dev/stdin for the standard input"
+    if re.search(r"[*?]", path):
+        return "; the shell found no file for it"
     return "; the shell did not write ~ out" if path.startswith("~") else ""
 
 
@@ -176,6 +178,8 @@ def photo_of(given: PhotoInput, *, name: str = "photo") -> PhotoFile:
     if isinstance(given, PIL.Image.Image):
         if given.width * given.height > MAX_PIXELS:
             raise PhotoError("too_large", f"{name}: more than {_pixels(MAX_PIXELS)}")
+        if 0 in given.size:
+            raise RequestError(f"{name}: image of {given.width} x {given.height} px given; wanted: {PHOTO_WANTED}")
         return PhotoFile(_rgb8(given, name), str(given.format or ""), "")
     if isinstance(given, np.ndarray):
         return PhotoFile(_rgb8_of_array(given, name), "", "")
@@ -189,6 +193,8 @@ def _rgb8_of_array(values: npt.NDArray[Any], name: str) -> UInt8Image:
     if not right or len(shape) != 3 or shape[2] not in (1, 3, 4) or 0 in shape:
         raise RequestError(f"{name}: array of shape {values.shape}, {kind} given; wanted: {PHOTO_WANTED}")
     if kind.type is np.uint16:
+        if 0 < values.max() <= 255:  # black to the eye: 8 bits in a wider type
+            raise RequestError(f"{name}: uint16 up to {values.max()} given; allowed: 0 to 65535 (0 to 255 as uint8)")
         values = (values.astype(np.uint32) * 255 + 32767) // 65535
     elif kind.type is not np.uint8:
         values = values.astype(np.float32)
@@ -285,6 +291,8 @@ def _rgb8(image: PIL.Image.Image, name: str) -> UInt8Image:
         image = _in_srgb(_upright(image))
         if image.mode in ("I", "F", *GREY_16_BIT_MODES):
             image = PIL.Image.fromarray(_grey8(image))
+        if image.mode == "La":
+            image = image.convert("LA")
         if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
             layer = image.convert("RGBA")
             image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer)

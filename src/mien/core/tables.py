@@ -9,25 +9,49 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mien.core.errors import RequestError
 
 MOST_BYTES = 32 * 2**20  # of a table that people type
-DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t", "|")
 # What tools write into a cell of which nothing is known (pandas reads the same as empty).
 EMPTY = frozenset({"#N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"})
 BLANKS = frozenset({"", "-", "\u2013", "\u2014"})  # what people type for nothing
+MOST_CELL_LINES = 20  # that a cell of a label file may have
+# Where a quote opens a cell that goes on in the next line; where one closes a cell that began in a line before.
+_OPENED = re.compile(r'(?:^|[,;\t|])\s*"(?:[^"]|"")*\Z')
+_CLOSED = re.compile(r'(?:[^"]|"")*"\s*(?:[,;\t|]|\Z)')
 NAMELESS = re.compile(r"|Unnamed: \d+", re.I)  # the header of an index that was written along
 
 
 def text_of(data: bytes) -> str:
     """The text of a file: UTF-8, or UTF-16 by its byte order mark or its zeros; line ends are ``\\n``.
 
-    Bytes that are no such text become U+FFFD.
+    What has no sound UTF-8 beyond ASCII is of Excel on Windows (cp1252). Other bytes that are no text become U+FFFD.
     """
-    return _with_plain_ends(data.decode(_encoding(data), errors="replace"))
+    encoding = _encoding(data)
+    text = data.decode(encoding, errors="replace")
+    if (
+        encoding == "utf-8-sig"
+        and data[:3] != b"\xef\xbb\xbf"
+        and "\ufffd" in text
+        and text.replace("\ufffd", "").isascii()
+    ):
+        text = data.decode("cp1252", errors="replace")
+    return _with_plain_ends(text)
+
+
+def what_no_table_is(data: bytes) -> str:
+    """What a file is that is called a table and is none; empty where nothing speaks against it."""
+    for begin, what in _WORKBOOKS:
+        if data.startswith(begin):
+            return f"{what}; save it as CSV (UTF-8) and give that"
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "in UTF-32; save it as CSV (UTF-8)"
+    return ""
 
 
 def _with_plain_ends(text: str) -> str:
@@ -46,10 +70,11 @@ def csv_rows(lines: Iterable[str], delimiter: str | None = ",") -> Iterator[list
     """The cells of a table, stripped; blank lines are passed over.
 
     Line by line: a quote that nobody closed spoils its own line and not the rest of the file. ``delimiter`` None: the
-    one of ``,``, ``;`` and tab that stands most often in the first line, or that Excel's line ``sep=;`` names.
+    one of ``DELIMITERS`` that stands most often in the first line, or that Excel's line ``sep=;`` names. A cell in
+    quotes may go on over ``MOST_CELL_LINES`` lines.
     """
-    for line in lines:
-        if not line.strip(" \t,;"):
+    for line in _records(lines):
+        if not line.strip(" \t,;|"):
             continue
         if delimiter is None:
             named = re.fullmatch(r"\"?sep=(.)\"?", line.strip(" "), re.I)
@@ -59,10 +84,29 @@ def csv_rows(lines: Iterable[str], delimiter: str | None = ",") -> Iterator[list
         yield csv_cells(line, delimiter)
 
 
+def _records(lines: Iterable[str]) -> Iterator[str]:
+    """Lines, those of a cell with line breaks joined; where its quote is not closed soon, each line by itself."""
+    left = iter(lines)
+    waiting: deque[str] = deque()
+    while waiting or (line := next(left, None)) is not None:
+        record = waiting.popleft() if waiting else line
+        assert record is not None
+        if record.count('"') % 2 == 0:
+            yield record
+            continue
+        while len(waiting) < MOST_CELL_LINES and (more := next(left, None)) is not None:
+            waiting.append(more)
+        closed = next((n for n, more in enumerate(waiting, 1) if more.count('"') % 2), 0)
+        rest = waiting[closed - 1] if closed else ""
+        if closed and _OPENED.search(record) and _CLOSED.match(rest):
+            record = "\n".join([record, *(waiting.popleft() for _ in range(closed))])
+        yield record
+
+
 def csv_cells(line: str, delimiter: str = ",") -> list[str]:
     """The cells of one line, stripped; a line that no CSV reader takes is one cell."""
     try:
-        cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+        cells = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error:
         cells = [line]
     return [cell.strip() for cell in cells] or [""]
@@ -95,9 +139,8 @@ def read_table(data: bytes, name: str) -> Table:
     """The table of a file; ``name`` is what errors call it. ``RequestError`` for what is no table."""
     if len(data) > MOST_BYTES:
         raise RequestError(f"{name}: {len(data)} bytes; allowed are {MOST_BYTES}")
-    for begin, what in _WORKBOOKS:
-        if data.startswith(begin):
-            raise RequestError(f"{name}: {what}; save it as CSV (UTF-8) and give that")
+    if what := what_no_table_is(data):
+        raise RequestError(f"{name}: {what}")
     text = _strict_text(data, name)
     delimiter = None
     if declared := _SEP.match(text):
@@ -157,4 +200,4 @@ def _rows(text: str, delimiter: str | None, name: str) -> list[tuple[str, ...]]:
 def _delimiter(text: str) -> str:
     """The sign between cells: the one that the header has most of, outside quotes."""
     header = re.sub(r'"[^"]*"', "", text.lstrip("\n").partition("\n")[0])
-    return max((*DELIMITERS, "|"), key=header.count)
+    return max(DELIMITERS, key=header.count)

@@ -36,7 +36,12 @@ SEXES: Mapping[str, Sex] = {
     "male": "male", "m": "male", "man": "male", "boy": "male", "gentleman": "male",
 }  # fmt: skip
 INDEXES = 2**31  # faces of a seed that people without a seed of their own are drawn from
-DATE = re.compile(r"\d{1,2}[-./ ]?(?:jan|feb|ma|apr|jun|jul|aug|sep|o[ck]t|nov|de)|[a-z]{3}[-./ ]\d\d\b", re.IGNORECASE)
+DATE = re.compile(  # as spreadsheets of several languages show it
+    r"\d{1,2}[-./ ]{0,2}(?:jan|feb|f\u00e9v|m[aer\u00e4]|apr|avr|abr|juin|ju[nl]|juil|aug|ao|sep|o[ck]t|ott|nov|"
+    r"de|d\u00e9)|"
+    r"[a-z]{3}[-./ ]\d\d\b|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}|\d{4}-\d\d-\d\d",
+    re.IGNORECASE,
+)
 
 Value = TypeVar("Value")
 
@@ -267,7 +272,7 @@ def _sex(cell: str) -> Sex | None:
 
 def _ages(cell: str) -> tuple[float, float]:
     try:
-        return parse_ages(cell)
+        return parse_ages(re.sub(r"(?<=\d),(?=\d\b)", ".", cell))
     except RequestError:
         pass
     try:

@@ -51,10 +51,11 @@ DESCRIPTIONS = Kind("descriptions", "description.jsonl", "picture", re.compile(r
 
 
 def check_out(
-    out: Path, *, force: bool = False, resume: bool = False, kind: Kind = FACES, inputs: Sequence[Path] = ()
+    out: Path, *, force: bool = False, resume: bool | None = None, kind: Kind = FACES, inputs: Sequence[Path] = ()
 ) -> None:
     """``RequestError`` where OUT cannot be a directory, or holds what neither --force nor --resume lets us touch.
 
+    ``resume`` is ``None`` where a command has no such option.
     ``inputs``: files that the run reads; faces of ours among them must not be overwritten before they are read.
     """
     if force and resume:
@@ -78,7 +79,8 @@ def check_out(
             raise RequestError(f"--force: {path} is to be read, and would be overwritten; another directory is wanted")
     held = out.is_dir() and ((out / kind.manifest).exists() or any(out.glob(kind.pictures)))
     if held and not (force or resume):
-        raise RequestError(f"--out: {out} holds {kind.what} already; another directory or --force is wanted")
+        ways = "another directory or --force" if resume is None else "another directory, --resume or --force"
+        raise RequestError(f"--out: {out} holds {kind.what} already; {ways} is wanted")
 
 
 class RunOutput:
@@ -206,7 +208,7 @@ def _name(row: Mapping[str, Any], kind: Kind) -> str:
 
 
 @contextmanager
-def opened(out: Path, *, force: bool = False, resume: bool = False, kind: Kind = FACES) -> Iterator[RunOutput]:
+def opened(out: Path, *, force: bool = False, resume: bool | None = None, kind: Kind = FACES) -> Iterator[RunOutput]:
     """Hold OUT, which is made, for one run. ``RequestError`` as ``check_out``, and where another run holds it.
 
     A directory that was made for the run and is empty at its end goes.
@@ -217,7 +219,7 @@ def opened(out: Path, *, force: bool = False, resume: bool = False, kind: Kind =
     try:
         with held(out):
             check_out(out, force=force, resume=resume, kind=kind)  # another run may have ended since
-            output = RunOutput(out, kind, resume)
+            output = RunOutput(out, kind, bool(resume))
             try:
                 yield output
             finally:

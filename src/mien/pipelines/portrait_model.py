@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mien.core.checkpoints import WEIGHTS
-from mien.core.errors import PhotoError, WeightsError
+from mien.core.errors import PhotoError, RequestError, WeightsError
 from mien.core.images import resize_tensor, to_photos, to_tensor
 from mien.core.limits import check_yes_no, whole_number
 from mien.core.photos import PhotoInput, photo_of
@@ -102,8 +102,9 @@ class PortraitPipeline:
         except WeightsError:
             return None
 
-    def faces(self, photo: UInt8Image, *, largest: bool = False) -> list[Face]:
+    def faces(self, photo: PhotoInput, *, largest: bool = False) -> list[Face]:
         """The faces of a photo, largest first: all (looked for in parts of the photo, too), or the largest."""
+        photo = photo_of(photo).photo
         if largest:
             face = self.finder.largest(photo)
             return [] if face is None else [face]
@@ -128,6 +129,8 @@ class PortraitPipeline:
         self, crops: Sequence[UInt8Image] | UInt8Image, size_px: int | None = None
     ) -> list[tuple[UInt8Image, Float32Array]]:
         """``of_crop`` of each: together in less time than one by one."""
+        if len(crops) == 0:
+            return []
         features = [self.drawer.encode(to_tensor(crop), self.readers)[0] for crop in crops]
         return self._drawn(torch.cat(features), size_px)
 
@@ -136,12 +139,16 @@ class PortraitPipeline:
         drawn = self.drawer.as_read(to_tensor(crop), self.readers)
         return None if drawn is None else to_photos(drawn)[0]
 
-    def read(self, photo: UInt8Image, face: Face) -> PortraitSubject:
+    def read(self, photo: PhotoInput, face: Face) -> PortraitSubject:
         """What a portrait of a face of a photo is drawn of. ``PhotoError`` for landmarks that do not span a face."""
-        crop = align.warp(photo, align.crop_transform(face.mesh, CROP_PX), CROP_PX)
+        if not isinstance(face, Face):
+            raise RequestError(
+                f"face: {type(face).__name__} given; wanted: one of `faces` (`make` takes a photo alone)"
+            )
+        crop = align.warp(photo_of(photo).photo, align.crop_transform(face.mesh, CROP_PX), CROP_PX)
         return PortraitSubject(face, crop, *self.drawer.encode(to_tensor(crop), self.readers))
 
-    def portrait(self, photo: UInt8Image, face: Face, size_px: int | None = None) -> Portrait:
+    def portrait(self, photo: PhotoInput, face: Face, size_px: int | None = None) -> Portrait:
         """The portrait of one face of a photo, ``size_px`` high and wide (``None``: as the preset draws it).
 
         Raises ``PhotoError`` for landmarks that do not span a face.
@@ -150,6 +157,12 @@ class PortraitPipeline:
 
     def portraits(self, faces: Sequence[PortraitSubject], size_px: int | None = None) -> list[Portrait]:
         """The portrait of each face, as ``portrait``: together in less time than one by one."""
+        given_faces: Any = faces
+        each = [given_faces] if isinstance(given_faces, str | bytes) else given_faces
+        wrong = next((face for face in each if not hasattr(face, "features")), None)
+        if wrong is not None:
+            given = type(wrong).__name__
+            raise RequestError(f"faces: {given} given; wanted: what `read` gives (`make` takes a photo)")
         if not faces:
             return []
         drawn = self._drawn(torch.cat([face.features for face in faces]), size_px, size_px)

@@ -20,6 +20,8 @@ app = typer.Typer(
     help="Makes faces: crowds with sex and age under control, frontal portraits, faces from words.",
 )
 
+TEXTS = ("--with", "--avoid", "--words")  # options that may be empty
+PHOTO_COMMANDS = ("describe", "portrait", "edit", "verify")
 LEAST_COLUMNS = 40  # of a console, for tables and help
 
 # One module a line; each has `register(app)`.
@@ -83,6 +85,7 @@ def _run() -> int:
     from mien.core.errors import MienError
 
     try:
+        _check_nothing_is_empty(sys.argv[1:])
         status = app(prog_name="mien", standalone_mode=False)  # the code of a typer.Exit, else None
         if status == 130:  # typer has taken the Ctrl-C for itself
             warn("interrupted")
@@ -104,6 +107,27 @@ def _run() -> int:
     except OSError as error:
         warn(f"{error.filename or 'disk'}: {error.strerror or error}")
         return 1
+
+
+def _check_nothing_is_empty(words: list[str]) -> None:
+    """``RequestError`` for a path that is an empty word, as an unset variable of a shell makes it: it would be the
+    directory where one is, and faces of others would be read or written over.
+    """
+    from mien.core.errors import RequestError
+
+    before = ""
+    for word in words:
+        option, equals, value = word.partition("=")
+        name = ""
+        if option.startswith("--") and equals and not value:
+            name = option
+        elif not word and before.startswith("--"):
+            name = before
+        elif not word and before and words[0] in PHOTO_COMMANDS and (words[0] != "edit" or before == "edit"):
+            name = "PHOTO"
+        if name and name not in TEXTS:
+            raise RequestError(f"{name}: '' given; is a variable of the shell empty?")
+        before = word
 
 
 def usage_line(error: Any) -> str:

@@ -33,9 +33,9 @@ from contextlib import asynccontextmanager
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
-from mien.apps.studio.quick_import import without_stub_files
+from mien.apps.studio.quick_import import without_proxies, without_stub_files
 
-with without_stub_files():
+with without_stub_files(), without_proxies():
     import gradio as gr
 from fastapi import FastAPI
 

@@ -1,8 +1,10 @@
-"""Gradio imported without the stub files that it writes: more than half of the time that its import takes."""
+"""Gradio imported without what the studio has no use for: stub files that it writes (more than half of the time that
+its import takes), and proxies, since nothing is fetched from elsewhere."""
 
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,3 +30,17 @@ def without_stub_files() -> Iterator[None]:
         yield
     finally:
         inspect.getfile = known
+
+
+@contextmanager
+def without_proxies() -> Iterator[None]:
+    """Inside the block no proxy is set. Gradio makes a client of HTTP as it is imported, which is never used here, and
+    behind a SOCKS proxy that would fail without a further package.
+    """
+    kept = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+    for name in kept:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(kept)

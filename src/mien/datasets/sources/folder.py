@@ -8,9 +8,9 @@ The CSV (``labels.csv`` in the directory, or ``--labels``) has a header with ``f
     bob.jpg,male,,Bob,
 
 ``file`` is relative to SOURCE_DIR; a name that differs from the photo's in capitals, Unicode form or ending alone is
-matched and told. Commas, semicolons or tabs; UTF-8 or UTF-16. An empty cell is unknown, and so are NaN, NA and null.
-Sex: female, male, f, m, woman, man. Age: years, 0 to 120. Attributes: 1, yes, true or 0, -1, no, false. An image
-without a row is kept without labels.
+matched and told. Commas, semicolons, tabs or ``|``; UTF-8, UTF-16 or cp1252. An empty cell is unknown, and so are
+NaN, NA and null. Sex: female, male, f, m, woman, man. Age: years, 0 to 120. Attributes: 1, yes, true or 0, -1, no,
+false. An image without a row is kept without labels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mien.attributes import NAMES
 from mien.core.errors import SourceError
 from mien.core.limits import OLDEST_YEARS
 from mien.core.records import Labels, Sex, SourcePhoto
-from mien.core.tables import EMPTY, NAMELESS, csv_rows, fitted
+from mien.core.tables import EMPTY, NAMELESS, csv_rows, fitted, is_empty
 from mien.datasets.reasons import Reason
 from mien.datasets.sources.contract import Source
 from mien.datasets.sources.listing import (
@@ -43,7 +43,8 @@ LOOKED_FOR = "images"
 COLUMNS = ("file", "sex", "age", "person", "race")
 _WORDS: dict[Sex, tuple[str, ...]] = {"female": ("female", "f", "woman"), "male": ("male", "m", "man")}
 SEXES: dict[str, Sex] = {word: sex for sex, words in _WORDS.items() for word in words}
-MARKS = {"1": True, "yes": True, "true": True, "0": False, "-1": False, "no": False, "false": False}
+MARKS = {"1": True, "1.0": True, "yes": True, "y": True, "true": True,
+         "0": False, "0.0": False, "-1": False, "-1.0": False, "no": False, "n": False, "false": False}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def _row(header: list[str], cells: list[str]) -> _Row:
     if len(cells) != len(header):
         return _Row(Labels(), "bad_label_row")
     pairs = zip(header, cells, strict=True)
-    row = {name: cell for name, cell in pairs if name and cell and (cell not in EMPTY or name == "file")}
+    row = {name: cell for name, cell in pairs if name and cell and not _says_nothing(name, cell)}
     if "file" not in row:
         return _Row(Labels(), "bad_label_row")
     sex = SEXES.get(row.get("sex", "").lower())
@@ -184,6 +185,11 @@ def _row(header: list[str], cells: list[str]) -> _Row:
         reason = "age_out_of_range"
     attributes = {name: mark for name, mark in marks.items() if mark is not None}
     return _Row(Labels(sex, age, row.get("person"), row.get("race"), attributes), reason)
+
+
+def _says_nothing(column: str, cell: str) -> bool:
+    """Whether a cell is empty as programs write it; a file may be called NA, and somebody Na."""
+    return column != "file" and (cell in EMPTY if column == "person" else is_empty(cell))
 
 
 def _years(cell: str) -> float | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from mien.core.errors import SourceError
 from mien.core.formats import is_photo_name
 from mien.core.records import SourcePhoto
-from mien.core.tables import text_of
+from mien.core.tables import text_of, what_no_table_is
 
 _SKIPPED_DIRECTORIES = frozenset({"__MACOSX", "@eaDir"})
 
@@ -93,6 +93,8 @@ def read_lines(path: Path) -> list[str]:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+    if what := what_no_table_is(data):
+        raise SourceError(f"{path}: {what}")
     return text_of(data).split("\n")
 
 

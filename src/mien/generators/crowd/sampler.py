@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import numbers
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from mien.core.contract import FaceRequest, Generator, complete, make
 from mien.core.errors import RequestError
-from mien.core.limits import age_range, check_attributes, check_faces
+from mien.core.limits import OLDEST_YEARS, age_range, check_attributes, check_faces
 from mien.core.records import Labels, MadeFace, Sex
 from mien.core.seeding import fresh_seed
 from mien.generators.conditions import ATTRIBUTES, RACES
@@ -56,8 +57,7 @@ class Crowd:
         Raises ``RequestError`` for anything outside.
         """
         check_faces(count, first, seed)
-        if race is not None and race not in RACES:
-            raise RequestError(f"race: '{race}' given; allowed: {', '.join(RACES)}")
+        _check_race(race)
         if attributes is not None:
             check_attributes(attributes, ATTRIBUTES)
         seed = fresh_seed() if seed is None else seed
@@ -71,23 +71,42 @@ class Crowd:
                 progress(len(chunk))
         return made
 
-    def faces(self, labels: Sequence[Labels], *, seed: int, first: int = 0) -> list[MadeFace]:
+    def faces(self, labels: Iterable[Labels], *, seed: int, first: int = 0) -> list[MadeFace]:
         """One face for each of ``labels``: faces ``first``, ``first + 1``, ... of ``seed``."""
-        _check_labels(labels, seed, first)
-        return make(self.generator, [FaceRequest(seed, first + k, wanted) for k, wanted in enumerate(labels)])
+        asked = _checked_labels(labels, seed, first)
+        return make(self.generator, [FaceRequest(seed, first + k, wanted) for k, wanted in enumerate(asked)])
 
-    def variants(self, labels: Sequence[Labels], *, seed: int, index: int) -> list[MadeFace]:
+    def variants(self, labels: Iterable[Labels], *, seed: int, index: int) -> list[MadeFace]:
         """The same draw of chance under different labels: face ``index`` of ``seed`` for each of ``labels``."""
-        _check_labels(labels, seed, index)
-        return make(self.generator, [FaceRequest(seed, index, wanted) for wanted in labels])
+        asked = _checked_labels(labels, seed, index)
+        return make(self.generator, [FaceRequest(seed, index, wanted) for wanted in asked])
 
 
-def _check_labels(labels: Sequence[Labels], seed: int, first: int) -> None:
-    check_faces(max(len(labels), 1), first, seed)
-    for wanted in labels:
+def _checked_labels(labels: Iterable[Labels], seed: int, first: int) -> list[Labels]:
+    given = type(labels).__name__
+    if isinstance(labels, Labels) or not isinstance(labels, Iterable):
+        raise RequestError(f"labels: {given} given; wanted: a list of mien.Labels")
+    found = list(labels)
+    if seed is None:
+        raise RequestError("seed: None given; allowed are 0 to 2^63 - 1")
+    check_faces(max(len(found), 1), first, seed)
+    for wanted in found:
         if not isinstance(wanted, Labels):
             raise RequestError(f"labels: {type(wanted).__name__} given; wanted: mien.Labels")
         check_attributes(wanted.attributes, ATTRIBUTES)
+        if wanted.sex is not None:
+            _sex(wanted.sex)
+        _check_race(wanted.race)
+        years: Any = wanted.age_years
+        is_number = isinstance(years, numbers.Real) and not isinstance(years, bool)
+        if years is not None and not (is_number and 0 <= years <= OLDEST_YEARS):
+            raise RequestError(f"age_years: {years!r} given; allowed are 0 to {OLDEST_YEARS}")
+    return found
+
+
+def _check_race(race: str | None) -> None:
+    if race is not None and race not in RACES:
+        raise RequestError(f"race: '{race}' given; allowed: {', '.join(RACES)}")
 
 
 def request_for(wanted: Labels, ages_years: tuple[float, float], seed: int, index: int) -> FaceRequest:
