@@ -42,9 +42,10 @@ _NUMBER = rf"(?<![:.\d\w])(\d{{1,3}}){_NO_AGE}"
 _PART = rf"(?:({'|'.join(_PARTS)})(?:[-\s]+(?:to|or)[-\s]+({'|'.join(_PARTS)}))?[-\s]+)?"
 _DECADE = rf"(?:in\s+)?{_WHOSE}{_PART}({'|'.join(_DECADES)}|[2-9]0\s?'?s|[2-9]0[-\s]?(?:something|odd)s?)\b"
 _TO = r"\s*(?:-|\u2013|\u2014|to|and|or|until|till)\s*"
+_NEAR = 80  # characters that are looked at before a figure, however long the text is
 # A figure that no word of age stands beside is the number of what stands before it: "page 12", "#3", "7*7".
 _BARE = re.compile(r"(?:between\s+|from\s+)?\d+(?:\s*(?:[-\u2013\u2014]|to|and|or|until|till)\s*\d+)?")
-_SIGN = re.compile(r"(?:\d+\s*)*[#$\u20ac\u00a3*\\@^%]\s*\Z")
+_SIGN = re.compile(r"(?:\d[\d\s]*)?[#$\u20ac\u00a3*\\@^%]\s*\Z")
 _WORD_BEFORE = re.compile(r"([\w']+)\W*\Z")
 _YOUNG = "boy|girl|child|kid|lad|lass|son|daughter|brother|sister|schoolboy|schoolgirl|nephew|niece"
 _ROUGHLY = "about|around|approximately|approx|roughly|circa|nearly|almost|maybe|perhaps|probably|some"
@@ -97,9 +98,10 @@ def read_ages(text: str, option: str) -> AgesSaid:
 
 def _counted(before: str) -> str:
     """The end of ``before`` where it is nobody who could have an age, and what follows is its number; else nothing."""
-    if sign := _SIGN.search(before):
+    near = before[-_NEAR:]
+    if sign := _SIGN.search(near):
         return sign[0]
-    found = _WORD_BEFORE.search(before)
+    found = _WORD_BEFORE.search(near)
     if found is None or (found[1] not in NUMBERED and (found[1] in FILLERS or is_known(found[1]))):
         return ""
     return found[0]
