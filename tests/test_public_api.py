@@ -43,6 +43,15 @@ def test_results_are_records_that_callers_can_name() -> None:
     assert isinstance(mien.load("imagine").sample("smiling", 1, seed=1)[0], mien.Imagined)
 
 
+def test_faces_can_be_compared_and_kept_in_sets() -> None:
+    """Each is itself alone: the pictures of two cannot be asked whether they are one."""
+    one, other = mien.load("crowd", preset="mien").sample(2, seed=1)
+    assert one == one
+    assert one != other
+    assert len({one, other, one}) == 2
+    assert one in [other, one]
+
+
 def test_public_errors_are_pinned() -> None:
     assert sorted(mien.errors.__all__) == [
         "DatasetError", "FetchError", "MienError", "PhotoError", "RequestError", "SourceError", "StoreError",

@@ -61,7 +61,7 @@ class Pose:
         return {name: round(getattr(self, name), 1) for name in ("yaw_degrees", "pitch_degrees", "roll_degrees")}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is itself alone: pictures have no one equality
 class Face:
     """One face found in one photo: the detection and its 468 mesh points in photo pixels, together."""
 
@@ -94,7 +94,7 @@ class SourcePhoto:
     split: str | None = None  # train, validation or test, where the source has splits of its own
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is itself alone: pictures have no one equality
 class MadeFace:
     """A synthesised face: the image (H W 3 uint8 RGB), the labels asked for, and what made it."""
 

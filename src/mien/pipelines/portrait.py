@@ -54,7 +54,7 @@ class PortraitRequest:
         return parse_background(self.background)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is itself alone: pictures have no one equality
 class Portrait:
     """One portrait and what is known of it. Images are S S 3, the mask S S in [0, 1]: 1 person."""
 

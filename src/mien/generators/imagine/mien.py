@@ -39,7 +39,7 @@ DRAWS = f"apart{GROUP}.3"  # how faces are drawn from the weights: another where
 ADULT_YEARS = (16.0, 120.0)  # where no age was asked for: most attributes were only ever marked on photos of adults
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is itself alone: pictures have no one equality
 class Imagined:
     """One face that was made: the picture (H W 3) and the features (F) that were decoded."""
 
