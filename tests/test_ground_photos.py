@@ -19,7 +19,8 @@ import pytest
 from mien.core import formats, photos
 from mien.core.errors import PhotoError, RequestError
 from mien.core.images import encode_jpeg, encode_png
-from mien.core.photos import check_photo, decode_photo, decode_photo_file, photo_of, photo_size, png_texts, read_photo
+from mien.core.photo_inputs import photo_of
+from mien.core.photos import check_photo, decode_photo, decode_photo_file, photo_size, png_texts, read_photo
 from mien.core.records import UInt8Image
 
 

@@ -22,7 +22,8 @@ from starlette.testclient import TestClient
 from mien.core.checkpoints import load_weights, read_state_dict
 from mien.core.errors import MienError, PhotoError, RequestError, WeightsError
 from mien.core.images import encode_jpeg, encode_png
-from mien.core.photos import decode_photo, decode_photo_file, photo_of, read_photo
+from mien.core.photo_inputs import photo_of
+from mien.core.photos import decode_photo, decode_photo_file, read_photo
 from mien.core.seeding import stream
 from mien.pipelines.request import parse_ages
 

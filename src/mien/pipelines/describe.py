@@ -23,7 +23,8 @@ from mien.pipelines.pictures import safe_stem
 if TYPE_CHECKING:
     from mien.attributes.describe.describer import Describer
     from mien.attributes.describe.records import PhotoDescription
-    from mien.core.photos import PhotoFile, PhotoInput
+    from mien.core.photo_inputs import PhotoInput
+    from mien.core.photos import PhotoFile
     from mien.core.records import UInt8Image
 
 PICTURE_END = ".faces.png"  # tells our pictures from the photos, should OUT hold both
@@ -125,7 +126,7 @@ def photo_worker(
 def describe_photo(
     describer: Describer, photo: PhotoInput | PhotoFile, name: str = "photo", *, with_ethnicity: bool = False
 ) -> DescribedPhoto:
-    """One photo (whatever ``core.photos.photo_of`` takes); ``name`` is what its row and its problem call it."""
+    """One photo (whatever ``core.photo_inputs.photo_of`` takes); ``name`` is what its row and its problem call it."""
     from mien.attributes.describe.describer import problem_of
     from mien.attributes.describe.rows import photo_row
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mien.attributes.sentences import Description
 from mien.core.images import in_crop, to_photos, to_tensor
-from mien.core.photos import PhotoInput, photo_of
+from mien.core.photo_inputs import PhotoInput, photo_of
 from mien.core.progress import OnProgress
 from mien.core.records import Face, UInt8Image
 from mien.faces import align

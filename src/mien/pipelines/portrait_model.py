@@ -16,7 +16,7 @@ from mien.core.checkpoints import WEIGHTS
 from mien.core.errors import PhotoError, RequestError, WeightsError
 from mien.core.images import resize_tensor, to_photos, to_tensor
 from mien.core.limits import check_yes_no, whole_number
-from mien.core.photos import PhotoInput, photo_of
+from mien.core.photo_inputs import PhotoInput, photo_of
 from mien.core.records import Face, Float32Array, Pose, UInt8Image
 from mien.faces import align
 from mien.faces.dlib_resnet import SAME_PERSON, DlibResNet, dlib_crop

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from mien.core.errors import MienError, PhotoError
 from mien.core.files import check_weights
-from mien.core.photos import PhotoFile, PhotoInput, photo_of
+from mien.core.photo_inputs import PhotoInput, photo_of
+from mien.core.photos import PhotoFile
 from mien.pipelines.engine import LOCAL, Engine
 from mien.pipelines.portrait import PhotoPortraits, PortraitRequest
 

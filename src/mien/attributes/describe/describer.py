@@ -14,7 +14,8 @@ from mien.attributes.vocabulary import GROUPS, NAMES
 from mien.core.errors import PhotoError, RequestError
 from mien.core.limits import check_yes_no
 from mien.core.memory import keep_freed_memory
-from mien.core.photos import PhotoFile, PhotoInput, photo_of
+from mien.core.photo_inputs import PhotoInput, photo_of
+from mien.core.photos import PhotoFile
 from mien.core.records import Face, UInt8Image
 from mien.faces import align, quality
 from mien.faces.find import FaceFinder
@@ -70,7 +71,7 @@ class Describer:
         return str(self.reader.metadata.get("version", "unknown"))
 
     def describe(self, photo: PhotoInput | PhotoFile, *, with_ethnicity: bool = False) -> PhotoDescription:
-        """Every face on a photo (whatever ``core.photos.photo_of`` takes), the largest first.
+        """Every face on a photo (whatever ``core.photo_inputs.photo_of`` takes), the largest first.
 
         A face under ``LEAST_FACE_PX`` is only counted. A face that is found in a corner of a large photo is read from
         its own pixels, so give photos in full size. ``PhotoError`` for a file that cannot be read; a photo without

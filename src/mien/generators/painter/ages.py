@@ -64,7 +64,7 @@ class AgeSolver:
 
         Newton's steps, nearest in the metric of the Gaussians' common covariance. Each meets both wishes at once (the
         nearest change under two linear constraints): one after the other they undo one another, and old women become
-        men. The log-odds of a grown-up's sex become as high as those of the person's own are. Far away the steps end:
+        men. The log-odds of an adult's sex become as high as those of the person's own are. Far away the steps end:
         codes more than ``MOST_DISTANCE`` off are of nobody.
         """
         begin, sign = torch.from_numpy(features), 1.0 if male else -1.0
