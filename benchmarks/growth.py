@@ -74,7 +74,7 @@ def plotted(points: Sequence[dict[str, Any]], path: Path) -> None:
     seconds.plot(ends, [0.03 * end for end in ends], "--", color="grey", label="linear")
     seconds.set(xscale="log", yscale="log", xlabel="faces or photos", ylabel="seconds of one core, start included")
     memory.set(xscale="log", xlabel="faces or photos", ylabel="most memory, MiB", ylim=(0, None))
-    seconds.legend(fontsize="small")
+    seconds.legend(fontsize="small", loc="upper left")
     figure.savefig(path, dpi=100)
 
 

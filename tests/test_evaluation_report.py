@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,3 +112,11 @@ def test_plots_are_photos_that_show_their_data():
         assert photo.std() > 5
     other = plots.scatter(random.normal(size=30) * 3, random.normal(size=30), x_label="x", y_label="y")
     assert other.shape != drawn[3].shape or (other != drawn[3]).any()
+
+
+def test_no_legend_looks_for_a_place_among_many_points() -> None:
+    """Matplotlib's search may take seconds, and warns: then a report ends in a warning on a slow machine."""
+    source = Path(plots.__file__).parents[1]
+    calls = [line for path in source.rglob("*.py") for line in path.read_text().splitlines() if ".legend(" in line]
+    assert len(calls) >= 2
+    assert [line for line in calls if "loc=" not in line] == []

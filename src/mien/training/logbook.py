@@ -215,7 +215,7 @@ def plot_curves(run_dir: Path) -> Path:
                 found = [line for line in steps if line[panel].get(key) is not None]
                 label = key.removesuffix("/total")
                 axes.plot([line["step"] for line in found], [line[panel][key] for line in found], label=label, lw=0.9)
-            axes.legend()
+            axes.legend(loc="upper right")
         axes.set_ylabel({"losses": "cost", "learning_rate": "learning rate"}.get(panel, panel))
         axes.set_xlabel("training batches")
         axes.grid(alpha=0.3)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.core.records import UInt8Image
-from mien.evaluation.plots import COLOURS, new_figure, rendered
+from mien.evaluation.plots import COLOURS, legend_beside, new_figure, rendered
 
 Mask = npt.NDArray[np.bool_]
 DARK, PALE = "#1d2330", "#b6bcc6"
@@ -88,5 +88,5 @@ def curves(
         axes.set_yscale("log")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.legend(frameon=False, fontsize=8)
+    legend_beside(axes)
     return rendered(figure)
