@@ -26,6 +26,7 @@ from mien.core.records import UInt8Image
 from mien.core.seeding import torch_seed
 from mien.generators.critic import MixedCritic
 from mien.generators.enlarger import FACTOR, MODEL, EnlargerConfig, EnlargerNetwork, bicubic
+from mien.training.decoder import NEAR_TAPS, TAP_CHANNELS
 from mien.training.ema import EmaConfig
 from mien.training.loop import BatchAt, Hook, LoopSettings, Outcome, train
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms
@@ -34,7 +35,7 @@ from mien.training.schedules import constant, flat_then_cosine
 State = Mapping[str, Tensor]
 
 TAPS = ("2b",)  # the encoder's last maps at full resolution
-CRITIC_CHANNELS = {"2b": 64, "4a": 192, "4b": 256}  # of the encoder's maps that a critic may judge from
+CRITIC_CHANNELS = {name: TAP_CHANNELS[name] for name in NEAR_TAPS}  # of the encoder's maps that judge a patch
 
 
 class EnlargerTrainingConfig(Config):
