@@ -50,7 +50,11 @@ def painted(count: int = 12) -> PaintedSet:
 
 
 def batch_of(faces: PaintedSet, count: int) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(np.array(value)) for name, value in faces.rows(np.arange(count)).items()}
+    return {
+        name: torch.from_numpy(np.array(value))
+        for name, value in faces.rows(np.arange(count)).items()
+        if name != "shared"
+    }
 
 
 @pytest.mark.parametrize(("size", "patch"), [(128, 16), (32, 16), (48, 8)])

@@ -47,6 +47,9 @@ class PainterTrainingConfig(Config):
     forget_source: float = 0.25
     forget_valid: float = 0.1
     average_half_life_kimg: float = 30.0
+    critic: float = 0.0  # share of the critic's verdict in the cost (training/painter_adversarial.py); 0: none
+    perceptual: float = 0.0  # and of the distance of the encoder's maps
+    adversarial_rate: float = 1e-4  # Adam's, where a critic judges
     data: str = ""  # fingerprint
     images_before: int = 0
 
@@ -81,6 +84,7 @@ class PaintedSet:
             "conditions": self.conditions[places],
             "valid": self.valid[places],
             "source": self.source[places],
+            "shared": {},
         }
 
     def batch_at(self, size: int, seed: int) -> Callable[[int], dict[str, Any]]:
@@ -131,7 +135,12 @@ def whole(batch: Mapping[str, Tensor]) -> Given:
 def flow_error(painter: Any, tokens: Tensor, valid: Tensor, given: Given, time: Tensor, normals: Tensor) -> Tensor:
     """N: error of each face's clean tokens, as that of the velocity, over the patches inside its photograph."""
     noisy = torch.lerp(normals, tokens, time[:, None, None])
-    each: Tensor = (painter(noisy, time, given).float() - tokens).square().mean(2)  # N T
+    return weighted_error(painter(noisy, time, given).float(), tokens, valid, time)
+
+
+def weighted_error(clean: Tensor, tokens: Tensor, valid: Tensor, time: Tensor) -> Tensor:
+    """N: the error of ``clean`` (N T C) that ``flow_error`` means, where the network has already been asked."""
+    each = (clean - tokens).square().mean(2)  # N T
     inside = valid.clamp_min(LEAST_WEIGHT)
     error: Tensor = (each * inside).sum(1) / inside.sum(1) / (1 - time).clamp_min(0.1).square()
     return error
@@ -152,7 +161,9 @@ def painter_cost(config: PainterTrainingConfig) -> Callable[[Networks, Batch, to
 
 def held_out_cost(faces: PaintedSet, config: PainterTrainingConfig, every: int) -> Hook:
     """The same cost on held-out faces with fixed noise and times, and everything known."""
-    batch = {k: torch.from_numpy(np.array(v)) for k, v in faces.rows(np.arange(len(faces.tokens))).items()}
+    batch = {
+        k: torch.from_numpy(np.array(v)) for k, v in faces.rows(np.arange(len(faces.tokens))).items() if k != "shared"
+    }
     draws = torch.Generator().manual_seed(0)
     time = torch.sigmoid(torch.randn(len(faces.tokens), generator=draws) + config.time_mean)
     normals = torch.randn(batch["tokens"].shape, generator=draws)

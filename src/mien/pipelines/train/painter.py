@@ -37,6 +37,7 @@ READ = (
     "Wearing Lipstick",
 )  # fmt: skip
 STRICTNESS = 1.6  # of words: the painter draws less of a score than the decoder does
+JUDGED = {"perceptual": 0.2, "average_half_life_kimg": 3.0, "fall_from": 0.5}  # where a critic judges
 STUDIO = 3.0  # by how much more a studio's photograph weighs in the density
 
 
@@ -45,9 +46,11 @@ def train_painter_preset(request: TrainRequest) -> Trained:
 
     The data are a dataset, or a folder of ``packed``, which ``--set pack=MIB`` writes.
     """
+    from mien.faces.encoder import load_encoder
     from mien.pipelines.train.packed import is_packed, read_packed
     from mien.pipelines.train.unrest import add_unrest
     from mien.training.painter import PainterTrainingConfig, held_out_cost, train_painter
+    from mien.training.painter_adversarial import train_painter_adversarially
 
     own, out = settings_of(request, PainterSettings), request.out
     settings = loop_settings(request, steps=40_000, batch_size=64, channels_last=False, checkpoint_minutes=10.0)
@@ -61,15 +64,17 @@ def train_painter_preset(request: TrainRequest) -> Trained:
         if own.pack is not None:
             return _pack(request, prepared, begun, own.pack)
     config = PainterTrainingConfig(painter=begun.config, data=fingerprint(prepared), images_before=begun.images)
-    outcome = train_painter(
-        prepared.seen.batch_at(settings.batch_size, settings.seed),
-        out,
-        config,
-        settings,
-        hooks=(held_out_cost(prepared.held_out, config, settings.preview_every),) if len(prepared.held_out) else (),
-        initial=begun.network,
-        resume=bool(request.resume),
-    )
+    batch_at = prepared.seen.batch_at(settings.batch_size, settings.seed)
+    hooks = (held_out_cost(prepared.held_out, config, settings.preview_every),) if len(prepared.held_out) else ()
+    resume = bool(request.resume)
+    if own.critic:
+        config = config.model_copy(update={"critic": own.critic, **JUDGED})
+        encoder = load_encoder("facenet").network
+        outcome = train_painter_adversarially(
+            batch_at, encoder, begun.basis, out, config, settings, begun.network, hooks=hooks, resume=resume
+        )
+    else:
+        outcome = train_painter(batch_at, out, config, settings, hooks=hooks, initial=begun.network, resume=resume)
     prepared.export(out, outcome.shown["painter"].state_dict(), config.painter, outcome.images + begun.images)
     weights, remarks = out / "painter.safetensors", finished(outcome, out).remarks
     if not own.restless:

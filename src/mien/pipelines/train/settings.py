@@ -150,6 +150,9 @@ class PainterSettings(Config):
     restless: int = Field(default=800, ge=0, description="faces painted to predict which become caricatures; 0: none")
     heads: int = Field(default=6, ge=1, description="heads of a block; a divisor of the width")
     components: int = Field(default=8, ge=1, description="Gaussians of the density")
+    critic: float = Field(
+        default=0.0, ge=0, description="weight of a critic of what is painted; 0: none (needs --from)"
+    )
     pack: float | None = Field(
         default=None, gt=0, description="train nothing, and write RUN/packed: all that training needs, in so many MiB"
     )
