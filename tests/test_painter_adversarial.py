@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from mien.generators.painter.basis import PatchBasis
 from mien.generators.painter.network import Painter
-from mien.training.enlarger import CRITIC_CHANNELS
+from mien.generators.painter.sampling import STEPS, times
+from mien.training.decoder import TAP_CHANNELS
 from mien.training.loop import LoopSettings
 from mien.training.painter import PaintedSet, PainterTrainingConfig
 from mien.training.painter_adversarial import (
+    ROLLED,
     TIMES,
     adversarial_cost,
     adversarial_phases,
@@ -35,7 +37,7 @@ class Maps(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         draws = torch.Generator().manual_seed(0)
-        for name, count in CRITIC_CHANNELS.items():
+        for name, count in TAP_CHANNELS.items():
             self.register_buffer(f"of_{name}", torch.randn(count, 3, 3, 3, generator=draws))
 
     def forward(self, pictures: Tensor, taps: tuple[str, ...]) -> dict[str, Tensor]:
@@ -58,15 +60,17 @@ def networks() -> dict[str, nn.Module]:
 
 
 class Oracle(nn.Module):
-    """A painter that knows the clean tokens; it keeps the times that it is asked at."""
+    """A painter that knows the clean tokens; it keeps the times that it is asked at, and whether it is to learn."""
+
+    config = TINY
 
     def __init__(self, tokens: Tensor) -> None:
         super().__init__()
-        self.tokens, self.times = tokens, torch.zeros(0)
+        self.tokens, self.asked = tokens, list[tuple[Tensor, bool]]()
 
     def forward(self, noisy: Tensor, time: Tensor, given: Any) -> Tensor:
-        self.times = time
-        return self.tokens
+        self.asked.append((time, torch.is_grad_enabled()))
+        return self.tokens[: len(noisy)]
 
 
 def test_a_perfect_picture_costs_nothing_but_the_critics_verdict() -> None:
@@ -77,8 +81,13 @@ def test_a_perfect_picture_costs_nothing_but_the_critics_verdict() -> None:
     assert float(terms["flow"]) == 0
     assert float(terms["perceptual"]) == 0
     assert set(terms) == {"flow", "perceptual", "critic"}
-    assert float(oracle.times.min()) >= TIMES[0]
-    assert float(oracle.times.max()) <= TIMES[1]
+    *rolled, (judged, learns) = oracle.asked
+    assert len(rolled) in ROLLED
+    assert learns
+    assert not any(grad for _, grad in rolled), "only the judged step is learned from"
+    assert all(len(time) == 8 for time, _ in rolled), "two of three begin with noise alone"
+    assert (judged[:8] == times(STEPS)[len(rolled)]).all(), "they are judged where the sampler has come to"
+    assert ((judged[8:] >= TIMES[0]) & (judged[8:] <= TIMES[1])).all()
     assert "critic" not in adversarial_cost(CONFIG, basis())(found, batch, torch.Generator(), info(0))
     # real and made are the same pictures: no critic can tell them apart, and hinge loss is about 2 at least
     assert float(critic_cost(found, batch, torch.Generator(), info(50))["hinge"].detach()) > 1.99

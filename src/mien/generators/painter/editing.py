@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 
 import cv2
 import numpy as np
@@ -63,7 +62,7 @@ def edited_tokens(
     """
     count = len(strengths)
     by = tokens.new_tensor(strengths)[:, None, None]
-    asked = _rows(before, after, count)
+    asked = Given.joined([before] * (1 + count) + [after] * count)
     edited = tokens.expand(count, -1, -1)
     grid = torch.linspace(start, 1, steps + 1).tolist()
     for here, there in itertools.pairwise(grid):
@@ -75,12 +74,6 @@ def edited_tokens(
         wanted = opposite + by * (toward - opposite)
         edited = edited + (there - here) / (1 - here) * ((wanted - own) - (plain - noisy))
     return edited
-
-
-def _rows(before: Given, after: Given, count: int) -> Given:
-    """``before`` 1 + ``count`` times, then ``after`` ``count`` times."""
-    pairs = [(getattr(before, field.name), getattr(after, field.name)) for field in fields(Given)]
-    return Given(*(torch.cat([one] * (1 + count) + [other] * count) for one, other in pairs))
 
 
 def told(renderer: PainterRenderer, features: npt.ArrayLike, conditions: Mapping[str, float]) -> Given:

@@ -9,6 +9,7 @@ layer shared by all blocks plus a learned table a block (Chen et al., *PixArt*, 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -60,6 +61,15 @@ class Given:
     def to(self, device: torch.device) -> Given:
         """The same on another device."""
         return Given(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+    def part(self, rows: slice) -> Given:
+        """What is known of some of the pictures."""
+        return Given(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Given]) -> Given:
+        """What is known of the pictures of each part, one part after the other."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def open(self, sources: int) -> Given:
         """The same with nothing known but where the photograph ends: the other side of guidance."""
