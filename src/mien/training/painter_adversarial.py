@@ -1,17 +1,16 @@
-"""The painter's last lesson: its pictures are to look like photographs, not like the mean of many.
+"""The painter's last lesson: what it says of a noisy picture is to look like a photograph, not like a mean of many.
 
 A squared error asks for the mean of all pictures that the noise allows: collars, strands and the rims of glasses
-dissolve, and what a step of sampling gets wrong the next ones keep, for they never saw it. Here the painter begins with
-noise, takes some steps of its own sampler, and a critic judges the clean picture that it says then, from pixels and
-from the frozen encoder's maps (Sauer et al., *Adversarial Diffusion Distillation*, 2023; *Projected GANs*, 2021). Every
-third face is a photograph under noise, whose flow cost stays and holds pictures to what is known.
+dissolve. Here a critic judges the clean picture that the network says at the later times of the sampler (Sauer et al.,
+*Adversarial Diffusion Distillation*, 2023), from pixels and from the frozen encoder's maps (Sauer et al., *Projected
+GANs*, 2021). The flow's own cost stays beside it, and holds the picture to the noise and to what is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,19 +20,14 @@ from mien.core.losses import hinge_discriminator, hinge_generator
 from mien.core.seeding import torch_seed
 from mien.generators.critic import MixedCritic
 from mien.generators.painter.basis import PatchBasis
-from mien.generators.painter.network import Given
-from mien.generators.painter.sampling import STEPS, sample, times
-from mien.training.decoder import TAP_CHANNELS
 from mien.training.ema import EmaConfig
-from mien.training.enlarger import maps_apart
+from mien.training.enlarger import CRITIC_CHANNELS, maps_apart
 from mien.training.loop import Hook, LoopSettings, Outcome, train
-from mien.training.painter import PainterTrainingConfig, forgetful, new_painter, weighted_error, whole
+from mien.training.painter import PainterTrainingConfig, forgetful, new_painter, weighted_error
 from mien.training.phases import Batch, Networks, OptimiserConfig, Phase, StepInfo, Terms
 from mien.training.schedules import constant, flat_then_cosine
 
-TIMES = (0.15, 0.85)  # of photographs that are noised: those of the sampler's later steps
-ROLLED = (2, 3, 4, 5)  # steps of the sampler after which its own picture is judged
-ANCHORED = 3  # every third face is a noised photograph
+TIMES = (0.15, 0.85)  # those of the sampler's later steps
 WIDTHS = (48, 96, 192)
 LEARNS_FROM = 0.03  # share of the run after which the painter listens to the critic
 
@@ -41,32 +35,23 @@ LEARNS_FROM = 0.03  # share of the run after which the painter listens to the cr
 def adversarial_cost(
     config: PainterTrainingConfig, basis: PatchBasis
 ) -> Callable[[Networks, Batch, torch.Generator, StepInfo], Terms]:
-    """The critic's verdict on all; of those begun with photographs the flow's cost and maps apart."""
+    """The flow's cost, the distance of the encoder's maps and the critic's verdict at random times of ``TIMES``."""
 
     def cost(networks: Networks, batch: Batch, draws: torch.Generator, info: StepInfo) -> Terms:
-        tokens, encoder = batch["tokens"], cast("Any", networks["encoder"])
-        count = len(tokens)
-        drawn = count - max(1, count // ANCHORED)  # of nobody's noise; the rest begin with photographs
-        number = ROLLED[int(torch.randint(len(ROLLED), (1,), generator=draws, device=tokens.device))]
+        tokens = batch["tokens"]
+        given = forgetful(batch, config, draws)
         normals = torch.randn(tokens.shape, generator=draws, device=tokens.device)
-        known, anchored = whole(batch), forgetful(batch, config, draws)
-        mine = known.part(slice(drawn))
-        given = Given.joined([mine, anchored.part(slice(drawn, None))])
         first, last = TIMES
-        time = first + (last - first) * torch.rand(count, generator=draws, device=tokens.device)
-        time[:drawn] = times(STEPS)[number]
-        painter = networks["painter"]
-        rolled = sample(cast("Any", painter), mine, normals[:drawn], guidance=1.0, until=number)
-        noisy = torch.cat([rolled, torch.lerp(normals, tokens, time[:, None, None])[drawn:]])
-        clean = painter(noisy, time, given).float()
+        time = first + (last - first) * torch.rand(len(tokens), generator=draws, device=tokens.device)
+        clean = networks["painter"](torch.lerp(normals, tokens, time[:, None, None]), time, given).float()
+        encoder: Any = networks["encoder"]
         real, made = basis.decode(tokens), basis.decode(clean)
         with torch.no_grad():
-            real_maps = encoder(real, tuple(TAP_CHANNELS))
-        maps: dict[str, Tensor] = encoder(made, tuple(TAP_CHANNELS))
-        ours, theirs = ({name: value[drawn:] for name, value in of.items()} for of in (maps, real_maps))
+            real_maps = encoder(real, tuple(CRITIC_CHANNELS))
+        maps: dict[str, Tensor] = encoder(made, tuple(CRITIC_CHANNELS))
         terms = {
-            "flow": weighted_error(clean[drawn:], tokens[drawn:], batch["valid"][drawn:], time[drawn:]).mean(),
-            "perceptual": config.perceptual * maps_apart(ours, theirs),
+            "flow": weighted_error(clean, tokens, batch["valid"], time).mean(),
+            "perceptual": config.perceptual * maps_apart(maps, real_maps),
         }
         if info.progress >= LEARNS_FROM:
             scores = [hinge_generator(part) for part in networks["critic"](made, maps)]
@@ -91,7 +76,7 @@ def new_critic(seed: int) -> nn.Module:
     """A critic that has seen nothing yet."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(seed, "critic"))
-        return MixedCritic(WIDTHS, TAP_CHANNELS, bounded=False)
+        return MixedCritic(WIDTHS, CRITIC_CHANNELS, bounded=False)
 
 
 def adversarial_phases(config: PainterTrainingConfig, basis: PatchBasis, steps: int) -> list[Phase]:

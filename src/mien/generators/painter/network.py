@@ -62,10 +62,6 @@ class Given:
         """The same on another device."""
         return Given(*(getattr(self, field.name).to(device) for field in fields(self)))
 
-    def part(self, rows: slice) -> Given:
-        """What is known of some of the pictures."""
-        return Given(*(getattr(self, field.name)[rows] for field in fields(self)))
-
     @classmethod
     def joined(cls, parts: Sequence[Given]) -> Given:
         """What is known of the pictures of each part, one part after the other."""

@@ -37,21 +37,19 @@ def sample(
     steps: int = STEPS,
     guidance: float = GUIDANCE,
     start: float = 0.0,
-    until: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
     on_end: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Tokens (N T C) that begin as ``noise`` (N T C) at time ``start`` and end clean.
 
     ``guidance`` 1 follows what is known as it is, more exaggerates it. ``start`` above 0 wants ``noise`` to be a
-    picture's own tokens mixed with noise: ``start * tokens + (1 - start) * normals``. ``until``: so many steps alone,
-    and the tokens are still noisy. ``on_end`` is told by how much
+    picture's own tokens mixed with noise: ``start * tokens + (1 - start) * normals``. ``on_end`` is told by how much
     the network changed its mind in the last step: the mean square (N) of what the clean tokens changed by.
     """
     x, left = noise, given.open(painter.config.sources)
     before: Tensor | None = None
     grid = times(steps, start)
-    for number, (here, there) in enumerate(itertools.islice(itertools.pairwise(grid), until), 1):
+    for number, (here, there) in enumerate(itertools.pairwise(grid), 1):
         time = x.new_full((len(x),), here)
         clean = painter(x, time, given)
         if guidance != 1.0 and GUIDED[0] <= here <= GUIDED[1]:
