@@ -17,7 +17,7 @@ from torch import Tensor
 from mien.generators.painter.network import Given, Painter
 
 STEPS = 6
-GUIDANCE = 1.5
+GUIDANCE = 1.0
 GUIDED = (0.1, 0.6)  # from then to then, of the time from noise (0) to clean (1)
 BEND = 1.5  # times (k / steps)^BEND: small steps where the picture's layout is decided
 FIRST = 1e-4  # of a time whose log signal to noise is asked for
