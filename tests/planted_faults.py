@@ -145,7 +145,7 @@ UNSEEN = (
     Fault("pairs of attributes divided by |C| once", CATE + "mixture.py",
           "self.pairs + shares.T @ shares", "self.pairs + shares.T @ has[some]"),
     Fault("a rate is taken that falls by less than its slope promises", CATE + "descent.py",
-          "falls &= losses[0] - losses[1] >= KEEPS * promised", "falls &= losses[0] > losses[1]"),
+          "else losses[0] - losses[1] >= KEEPS * promised", "else losses[0] > losses[1]"),
     Fault("filters half a stride off", DRAW + "attention.py", "(filters - grid / 2 - 0.5)", "(filters - grid / 2)"),
     Fault("every photo mirrored for the encoder", LEARN, "1, 1, 1)) < 0.5)", "1, 1, 1)) < 1.5)"),
 )  # fmt: skip
