@@ -7,7 +7,7 @@ Each fault is one line of the source with another in its place, in a copy of the
 against the copy until one fails. A fault that none notices survives, which is a fault of the tests. At most one of
 thirty may. ``HELD_OUT`` were written after the tests, which were not changed for them. Of ``LAST_DAY``, written when
 none of the first thirty survived any more, six of ten did, and of ``UNSEEN``, chosen when none of those did, three of
-ten; the tests that notice them came afterwards.
+ten; the tests that notice them came afterwards. ``SAMPLED`` reach samplers and evaluation, whose tests they name.
 """
 
 from __future__ import annotations
@@ -28,6 +28,13 @@ TESTS = (
     "test_portrait_paper.py", "test_portrait_warp.py", "test_imagine_mixture.py", "test_imagine_pictures.py",
     "test_papers_draw.py", "test_paper_encoder.py", "test_training_books.py",
 )  # fmt: skip
+SAMPLERS = (
+    "test_generators_density.py", "test_imagine_density.py", "test_painter.py", "test_painter_sampling.py",
+)  # fmt: skip
+FIGURES = (
+    "test_evaluation_verification.py", "test_evaluation_imagine.py", "test_metrics_that_say_no.py",
+    "test_reports_that_say_no.py",
+)  # fmt: skip
 SECONDS = 900
 
 
@@ -39,6 +46,7 @@ class Fault:
     file: str
     old: str
     new: str
+    tests: tuple[str, ...] = TESTS
 
 
 SANCHE, WANG, CATE = "papers/cgan_sanche/networks.py", "papers/frontal_wang_2019/", "papers/deepface_2016/"
@@ -149,7 +157,28 @@ UNSEEN = (
     Fault("filters half a stride off", DRAW + "attention.py", "(filters - grid / 2 - 0.5)", "(filters - grid / 2)"),
     Fault("every photo mirrored for the encoder", LEARN, "1, 1, 1)) < 0.5)", "1, 1, 1)) < 1.5)"),
 )  # fmt: skip
-ALL = (*FAULTS, *HELD_OUT, *LAST_DAY, *UNSEEN)
+SAMPLED = (
+    # Of 2026-11-27, evening: chosen from the sources alone, before a test was looked at.
+    Fault("the generator pauses with the discriminator", GAN,
+          'gate=pause_below("generator", "discriminator"', 'gate=pause_below("discriminator", "generator"'),
+    Fault("lips apart as a mean of three pairs", WANG + "losses.py", ".abs().sum(1).mean()", ".abs().mean()"),
+    Fault("half a pixel of the border lost in the warp", WANG + "warp.py", "align_corners=True", "align_corners=False"),
+    Fault("converged by a share of the first loss instead of the gain", CATE + "descent.py",
+          "np.maximum(losses[0] - after, 0)", "np.maximum(losses[0], 0)"),
+    Fault("variances weighed by w instead of its square", CATE + "mixture.py", "(share**2 @", "(share @"),
+    Fault("the code's divergence of the deviation, not the variance", DRAW + "losses.py",
+          "(2 * log_deviation).exp()", "log_deviation.exp()"),
+    Fault("every step of the flow is Euler's", "generators/density.py",
+          "((1 + ratio / 2) * now - (ratio / 2) * before) * length", "now * length", SAMPLERS),
+    Fault("guidance in pure noise, too", "generators/painter/sampling.py",
+          "GUIDED[0] <= here <= GUIDED[1]", "here <= GUIDED[1]", SAMPLERS),
+    Fault("a fold's threshold found on the fold itself", "evaluation/verification.py",
+          "best_threshold(values[pairs.fold != f], pairs.same[pairs.fold != f])",
+          "best_threshold(values[pairs.fold == f], pairs.same[pairs.fold == f])", FIGURES),
+    Fault("two pictures without a face are two people", "evaluation/imagine_variety.py",
+          "np.where(ok, np.linalg.norm(a - b, axis=1), 0)", "np.linalg.norm(a - b, axis=1)", FIGURES),
+)  # fmt: skip
+ALL = (*FAULTS, *HELD_OUT, *LAST_DAY, *UNSEEN, *SAMPLED)
 
 
 def planted(fault: Fault, room: Path) -> Path:
@@ -166,13 +195,13 @@ def planted(fault: Fault, room: Path) -> Path:
     return room
 
 
-def noticed(fault: Fault, tests: tuple[str, ...] = TESTS) -> str | None:
-    """The first test that fails on a fault; ``None``: it survives."""
+def noticed(fault: Fault, tests: tuple[str, ...] | None = None) -> str | None:
+    """The first of ``tests`` (None: the fault's own) that fails on a fault; ``None``: it survives."""
     with tempfile.TemporaryDirectory() as folder:
         room = planted(fault, Path(folder))
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
         done = subprocess.run(
-            [*command, *(str(HERE / test) for test in tests)],
+            [*command, *(str(HERE / test) for test in tests or fault.tests)],
             env=os.environ | {"PYTHONPATH": f"{room}{os.pathsep}{HERE}", "OMP_NUM_THREADS": "1"},
             cwd=HERE.parent, capture_output=True, text=True, timeout=SECONDS, check=False,
         )  # fmt: skip

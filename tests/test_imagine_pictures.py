@@ -305,6 +305,8 @@ def test_convergence_looks_at_means_so_that_jitter_does_not_end_a_descent() -> N
     shaken = (1 - steps / 40 + 0.3 * (steps % 2))[:, None]
     still = np.where(steps < 5, 1 - steps / 5, 0.1 * (steps % 2))[:, None]
     assert [bool(converged(list(each), config)[0]) for each in (shaken, still)] == [False, True]
+    higher = [bool(converged(list(each + 100), config)[0]) for each in (shaken, still)]
+    assert higher == [False, True], "the share is of what was gained, however high the loss lies"
     assert not converged(list(still[:19]), config)[0], "too early to say"
     assert not converged(list(still[:35]), config)[0], "asked every ten steps only"
 
