@@ -69,8 +69,9 @@ def descend(
 ) -> Descent:
     """Lower ``objective`` plus the regularisers from ``begin`` (N 3 H W, canvases); ``draws`` are N generators.
 
-    ``mean_face`` (1 or N, 3 H W) is what the anchor pulls to; ``saturates``: see ``search_rates``. ``RequestError`` for an anchor without one, for a
-    learning rate at which a loss diverges, and for L-BFGS with more than one picture, whose steps would mix them.
+    ``mean_face`` (1 or N, 3 H W) is what the anchor pulls to; ``saturates``: see ``search_rates``. ``RequestError`` for
+    an anchor without one, for a learning rate at which a loss diverges, and for L-BFGS with more than one picture,
+    whose steps would mix them.
     """
     if config.anchor and mean_face is None:
         raise RequestError("anchor: given without a mean face to pull to; wanted: anchor 0, or a mean face")
