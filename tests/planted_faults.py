@@ -7,8 +7,8 @@ Each fault is one line of the source with another in its place, in a copy of the
 against the copy until one fails. A fault that none notices survives, which is a fault of the tests. At most one of
 thirty may. ``HELD_OUT`` were written after the tests, which were not changed for them. Of ``LAST_DAY``, written when
 none of the first thirty survived any more, six of ten did, and of ``UNSEEN``, chosen when none of those did, three of
-ten; the tests that notice them came afterwards. ``SAMPLED`` and ``BESIDE`` reach samplers and evaluation, whose tests they
-name: two of ten of each survived.
+ten; the tests that notice them came afterwards. ``SAMPLED`` and ``BESIDE`` reach samplers and evaluation, whose tests
+they name: two of ten of each survived.
 """
 
 from __future__ import annotations
