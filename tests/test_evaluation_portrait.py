@@ -247,6 +247,16 @@ def test_other_runs_stand_beside_as_an_ablation(cli_here, dataset, fakes, tmp_pa
     assert str(tmp_path) not in json.dumps(values["figures"])
 
 
+def test_the_ablation_is_as_printed_unless_the_mask_is_kept(cli_here, dataset, tmp_path, monkeypatch):
+    """The command of docs/portrait.md trains the runs whose figures stand there: they keep a face in the mask."""
+    asked = []
+    monkeypatch.setattr("mien.pipelines.experiment_ablation.trained", lambda request: asked.append(request) or [])
+    words = ("experiment", "ablation", "--data", dataset, "--out", tmp_path / "out", "--size", 128)
+    for more in ((), ("--mask-from", 200_000)):
+        cli_here(*words, *more)
+    assert [request.settings.mask_from for request in asked] == [0, 200_000]
+
+
 class PaperMaker(FakeMaker):
     """A run of the ablation: paler the less it was trained with."""
 

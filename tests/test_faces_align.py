@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -20,6 +22,13 @@ def face_at(x: float, y: float, size: float, degrees: float) -> np.ndarray:
     points = (mean_shape().points * CAMERA_AXES)[:, :2] * size
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return points @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
+
+
+def test_the_mean_face_takes_as_much_of_the_crop_as_the_docs_say_beside_the_thesiss_loose_crop() -> None:
+    points = face_at(150, 120, 40, 25)
+    wide, high = np.ptp(align.apply(align.crop_transform(points, 1000), points), axis=0) / 1000
+    said = f"a mean face {wide:.2f} of its side wide and {high:.2f} high"
+    assert said in (Path(__file__).parents[1] / "docs" / "papers.md").read_text().replace("\n", " ")
 
 
 def test_eyes_and_mouth_land_where_the_convention_says() -> None:

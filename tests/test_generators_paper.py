@@ -109,6 +109,21 @@ def test_the_phases_are_the_papers() -> None:
     assert generator.gate(History(1, {"discriminator": 1.0, "generator": 0.3}))
 
 
+def test_the_detection_rate_is_of_both_sexes_and_all_ages() -> None:
+    """One woman for one man, of 10 to 80 years (figure 8), whatever batches they are made in."""
+    shown: list[torch.Tensor] = []
+    networks = paper_networks(CrowdPaperConfig(networks=SMALL), 1)
+    networks["generator"].eval().register_forward_hook(lambda _, given, made: shown.append(given[1]))
+    with torch.no_grad():
+        detection_hook(lambda photos: 0.0, count=150).measure(networks, 0)
+    labels = torch.cat(shown)
+    asked = encode_labels(["male", "female"] * 75, [10.0] * 75 + [80.0] * 75)
+    assert torch.equal(labels[:, 0], asked[:, 0])
+    low, high = sorted((float(asked[0, 1]), float(asked[-1, 1])))
+    assert low <= float(labels[:, 1].min()) < low + 0.1 * (high - low)
+    assert high - 0.1 * (high - low) < float(labels[:, 1].max()) <= high
+
+
 def test_a_small_run_learns_and_its_weights_make_faces(tmp_path: Path) -> None:
     config = CrowdPaperConfig(networks=SMALL, learning_rate=2e-3)
 

@@ -57,6 +57,18 @@ def test_a_level_is_met_exactly_and_the_rest_follows_the_gaussian() -> None:
     assert math.exp(begin.log_probability) == pytest.approx(density, rel=1e-3)
 
 
+def test_the_spread_of_scores_is_in_their_own_units() -> None:
+    """Scores near a unit variance hide a variance that is taken for a deviation."""
+    units = np.array([1.0, 5.0, 0.2])
+    mean, covariance = MEAN * units, COVARIANCE * np.outer(units, units)
+    bounds = Bounds(np.array([0.9, -np.inf, -np.inf]), np.array([0.9, np.inf, np.inf]))
+    begin = start(mean, covariance, bounds, stream(3, "start"))
+    draws = stream(8, "draws")
+    values = np.stack([sample_scores(mean, covariance, bounds, begin, draws) for _ in range(1500)])
+    left = COVARIANCE[1:, 1:] - np.outer(COVARIANCE[1:, 0], COVARIANCE[0, 1:]) / COVARIANCE[0, 0]
+    assert np.cov((values / units)[:, 1:].T) == pytest.approx(left, abs=0.12)
+
+
 def test_what_is_hardly_possible_still_has_a_start_inside() -> None:
     bounds = Bounds(np.array([9.0, -np.inf, 8.0]), np.array([np.inf, -9.0, np.inf]))
     begin = start(MEAN, COVARIANCE, bounds, stream(3, "start"))

@@ -249,6 +249,23 @@ def test_a_rate_that_only_saturates_the_picture_is_too_high() -> None:
     assert rate > picture().numel() / 10
 
 
+def test_a_softmax_that_saturates_is_walked_by_steps_as_long_as_its_noise() -> None:
+    """A slope of hundreds promises an objective that ends at 1 too much: the blur took away what the low rate left."""
+    config = PAPER.model_copy(update={"jitter": False})
+    begin = torch.cat([picture(), picture()])
+    steep = torch.tensor([1.0, 5.0])
+
+    def cost(picture: Tensor, offsets: Offsets) -> Tensor:
+        return -(steep * (picture - begin).flatten(1).sum(1) - 2).sigmoid()
+
+    rates = search_rates(cost, begin, (0, 0), config, saturates=True)
+    slope = 0.105 * steep  # sigmoid'(-2); every pixel moves alike
+    for rate, moved in zip(rates, rates * slope, strict=True):
+        assert 0.05 * 10**-0.5 < moved <= 0.05, f"{rate}: by the noise of the beginning, not more and not far less"
+    lower = search_rates(cost, begin, (0, 0), config)
+    assert (lower < rates).all(), "the promise of the slope asks for less"
+
+
 def test_a_loss_that_never_falls_is_named() -> None:
     config = PAPER.model_copy(update={"jitter": False})
     with pytest.raises(RequestError, match="learning rate: 10000 given; the loss falls at no lower rate either"):
@@ -288,6 +305,8 @@ def test_convergence_looks_at_means_so_that_jitter_does_not_end_a_descent() -> N
     shaken = (1 - steps / 40 + 0.3 * (steps % 2))[:, None]
     still = np.where(steps < 5, 1 - steps / 5, 0.1 * (steps % 2))[:, None]
     assert [bool(converged(list(each), config)[0]) for each in (shaken, still)] == [False, True]
+    higher = [bool(converged(list(each + 100), config)[0]) for each in (shaken, still)]
+    assert higher == [False, True], "the share is of what was gained, however high the loss lies"
     assert not converged(list(still[:19]), config)[0], "too early to say"
     assert not converged(list(still[:35]), config)[0], "asked every ten steps only"
 

@@ -81,8 +81,10 @@ class Visualiser:
 
     @property
     def version(self) -> str:
-        """Of the heads."""
-        return str(self.reader.metadata.get("version", "heads"))
+        """Of the heads, and of how a rate is searched where one is."""
+        from mien.papers.deepface_2016.descent import LONGEST
+
+        return str(self.reader.metadata.get("version", "heads")) + (f"+step{LONGEST}" if self.config.search else "")
 
     def make(
         self, wanted: Sequence[Sequence[str]], draws: Sequence[torch.Generator], progress: Progress | None = None

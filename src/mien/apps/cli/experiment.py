@@ -220,6 +220,10 @@ def ablation(
             min=0, help="Images that teach texture alone, before landmarks are looked for.", show_default="20000"
         ),
     ] = None,
+    mask_from: Annotated[
+        int | None,
+        typer.Option(min=0, help="Images until texture moves the mask; 200000 keeps a face in it.", show_default="0"),
+    ] = None,
     count: Annotated[int, typer.Option(help="How many held-out people judge them, at most.", min=20)] = 240,
     seed: Annotated[int, typer.Option(help="Weights and order of all three runs, and the people.", min=0)] = 0,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
@@ -235,7 +239,7 @@ def ablation(
     from mien.pipelines.experiment_requests import AblationExperiment
     from mien.pipelines.train.settings import PortraitSettings
 
-    own = {"size": size, "inside": inside, "rate": rate, "warm": warm}
+    own = {"size": size, "inside": inside, "rate": rate, "warm": warm, "mask_from": mask_from}
     given = {name: value for name, value in own.items() if value is not None}
     settings = PortraitSettings.make(given, where="experiment ablation")
     request = AblationExperiment(

@@ -28,6 +28,7 @@ Progress = Callable[[int, float], None]  # step, mean loss
 LEAST_RATE = 1 / 20  # of the cosine schedule
 TRIAL, SLOWER, LEAST_TRIED = 5, 10**-0.5, 1e-12  # the search of a learning rate: steps, factor, where it gives up
 KEEPS = 0.25  # of the gain that the slope promises, at the first step
+LONGEST = 0.05  # root mean square of the first step, in [-1, 1] values, where the objective saturates
 ROUGH = 0.01  # of what was gained: a step that rises by no more still falls (bf16 rounds)
 STAGES = (4, 16, 64, 256)  # steps after which pictures on the way are kept
 
@@ -63,12 +64,14 @@ def descend(
     draws: Sequence[torch.Generator],
     *,
     mean_face: Tensor | None = None,
+    saturates: bool = False,
     progress: Progress | None = None,
 ) -> Descent:
     """Lower ``objective`` plus the regularisers from ``begin`` (N 3 H W, canvases); ``draws`` are N generators.
 
-    ``mean_face`` (1 or N, 3 H W) is what the anchor pulls to. ``RequestError`` for an anchor without one, for a
-    learning rate at which a loss diverges, and for L-BFGS with more than one picture, whose steps would mix them.
+    ``mean_face`` (1 or N, 3 H W) is what the anchor pulls to; ``saturates``: see ``search_rates``. ``RequestError`` for
+    an anchor without one, for a learning rate at which a loss diverges, and for L-BFGS with more than one picture,
+    whose steps would mix them.
     """
     if config.anchor and mean_face is None:
         raise RequestError("anchor: given without a mean face to pull to; wanted: anchor 0, or a mean face")
@@ -82,7 +85,7 @@ def descend(
 
     rates = torch.full((len(begin),), config.learning_rate)
     if config.search:
-        rates = search_rates(cost, begin, (room // 2, room // 2), config)
+        rates = search_rates(cost, begin, (room // 2, room // 2), config, saturates=saturates)
     stepper = _Stepper(begin, config, rates)
     found, losses, active, stages = begin.clone(), [], np.ones(len(begin), bool), {0: begin}
     for step in range(config.steps):
@@ -118,13 +121,19 @@ def converged(losses: Sequence[Float64Array], config: DescentConfig) -> npt.NDAr
     return np.asarray(before - after <= config.tolerance * np.maximum(losses[0] - after, 0))
 
 
-def search_rates(cost: Callable[..., Tensor], begin: Tensor, offset: Offset, config: DescentConfig) -> Tensor:
+def search_rates(
+    cost: Callable[..., Tensor], begin: Tensor, offset: Offset, config: DescentConfig, *, saturates: bool = False
+) -> Tensor:
     """N: for each picture the first rate, from ``config.learning_rate`` downward, at which its loss falls.
 
     Section 5.2: "we incrementally reduce the learning rate until the loss starts to decrease instead of diverging".
     Falling is: at every one of a few steps, and at the first by a quarter of what its slope promises (Armijo, 1966).
     Less will not do: where the rate is far too high all pixels jump to black or white, which can lie below the
     beginning, too.
+
+    A softmax ``saturates``: a slope of hundreds cannot keep its promise to an objective that ends at 1, and the rate
+    that a quarter of it left was so low that the blur took the picture away. There the first step may be as long as
+    the noise of the beginning (``LONGEST``).
     """
     rates = torch.full((len(begin),), config.learning_rate)
     offsets = [offset] * len(begin)
@@ -134,7 +143,8 @@ def search_rates(cost: Callable[..., Tensor], begin: Tensor, offset: Offset, con
         with np.errstate(invalid="ignore"):
             gained, promised = losses[0] - losses[-1], stepper.first_slope * rates.double().numpy()
             falls = np.isfinite(losses).all(0) & (gained > 0) & (np.diff(losses, axis=0) <= ROUGH * gained).all(0)
-            falls &= losses[0] - losses[1] >= KEEPS * promised
+            first = np.sqrt(promised * rates.double().numpy() / begin[0].numel())  # root mean square of the first step
+            falls &= first <= LONGEST if saturates else losses[0] - losses[1] >= KEEPS * promised
         if falls.all():
             return rates
         rates = torch.where(torch.from_numpy(falls), rates, rates * SLOWER)

@@ -82,5 +82,6 @@ def visualise(
         config,
         draws,
         mean_face=mean_face if config.anchor else None,
+        saturates=True,
         progress=progress,
     )
