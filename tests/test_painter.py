@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -123,7 +124,10 @@ def test_what_is_not_known_does_not_count() -> None:
     batch, time = batch_of(painted(), 4), torch.full((4,), 0.5)
     noisy = torch.randn(4, TINY.tokens, TINY.channels)
     given = whole(batch)
-    hidden = given.open(TINY.sources)
+    unknown, nowhere = torch.zeros_like(given.code_known), torch.full_like(given.source, TINY.sources)
+    hidden = replace(
+        given, code_known=unknown, conditions_known=torch.zeros_like(given.conditions_known), source=nowhere
+    )
     other = Given(
         -given.code, hidden.code_known, given.code_noise + 1, given.conditions + 1, hidden.conditions_known,
         hidden.source, given.valid, given.valid_known,
@@ -184,7 +188,7 @@ def test_it_learns_faces_by_heart_and_a_resumed_run_is_the_same(tmp_path: object
     batch = batch_of(faces, 2)
     noise = torch.randn(batch["tokens"].shape, generator=torch.Generator().manual_seed(1))
     assert isinstance(once, Painter)
-    made = sample(once, whole(batch), noise, steps=12, guidance=1.0)
+    made = sample(once, whole(batch), noise, steps=12)
     to_own = (made - batch["tokens"]).square().mean((1, 2))
     to_other = (made - batch["tokens"].flip(0)).square().mean((1, 2))
     assert bool((to_own < 0.5 * to_other).all()), (to_own, to_other)
@@ -296,7 +300,7 @@ def test_the_solver_ends_where_the_flow_of_a_gaussian_does() -> None:
             for here, there in itertools.pairwise(times(steps)):
                 clean = known(x, torch.full((5,), here), given)
                 x = x + (clean - x) / (1 - here) * (there - here)
-            made = sample(known, given, noise, guidance=1.0, steps=steps)
+            made = sample(known, given, noise, steps=steps)
             error, euler = (float((end - deviation * noise).square().mean().sqrt()) for end in (made, x))
             assert error < share * euler, (deviation, steps, error, euler)
 

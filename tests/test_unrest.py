@@ -55,7 +55,7 @@ def test_the_solver_tells_how_much_the_last_step_changed() -> None:
     one, known = torch.ones(2, 1), torch.zeros(2, 2)
     given = Given(known, one, 0 * one, one, one, torch.zeros(2, dtype=torch.int64), torch.ones(2, 4), one)
     told: list[Tensor] = []
-    sample(Restless(), given, torch.zeros(2, 4, 4), steps=4, guidance=1.0, on_end=told.append)  # type: ignore[arg-type]
+    sample(Restless(), given, torch.zeros(2, 4, 4), steps=4, on_end=told.append)  # type: ignore[arg-type]
     assert [one.tolist() for one in told] == [[1.0, 4.0]]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as functional
@@ -66,15 +66,6 @@ class Given:
     def joined(cls, parts: Sequence[Given]) -> Given:
         """What is known of the pictures of each part, one part after the other."""
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
-
-    def open(self, sources: int) -> Given:
-        """The same with nothing known but where the photograph ends: the other side of guidance."""
-        return replace(
-            self,
-            code_known=torch.zeros_like(self.code_known),
-            conditions_known=torch.zeros_like(self.conditions_known),
-            source=torch.full_like(self.source, sources),
-        )
 
 
 class PainterBlock(nn.Module):

@@ -1,8 +1,8 @@
-"""From noise to tokens: DPM-Solver++(2M) along the flow (Lu et al., 2022), with guidance (Ho and Salimans, 2022).
+"""From noise to tokens: DPM-Solver++(2M) along the flow (Lu et al., 2022).
 
 The network says the clean tokens. A step of the solver is exact where these change linearly in the log of the signal
-to noise, so six steps give what needs two dozen of Euler's. Guidance counts only while the picture takes shape: in
-pure noise it does harm, and later it only costs (Kynkaanniemi et al., *Limited interval guidance*, 2024).
+to noise, so six steps give what needs two dozen of Euler's. There is no guidance: a painter that learned from a critic
+needs none, and each guided step costs a second pass of the network.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from torch import Tensor
 from mien.generators.painter.network import Given, Painter
 
 STEPS = 6
-GUIDANCE = 1.0
-GUIDED = (0.1, 0.6)  # from then to then, of the time from noise (0) to clean (1)
 BEND = 1.5  # times (k / steps)^BEND: small steps where the picture's layout is decided
 FIRST = 1e-4  # of a time whose log signal to noise is asked for
 
@@ -35,26 +33,21 @@ def sample(
     noise: Tensor,
     *,
     steps: int = STEPS,
-    guidance: float = GUIDANCE,
     start: float = 0.0,
     on_step: Callable[[int, int], None] | None = None,
     on_end: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Tokens (N T C) that begin as ``noise`` (N T C) at time ``start`` and end clean.
 
-    ``guidance`` 1 follows what is known as it is, more exaggerates it. ``start`` above 0 wants ``noise`` to be a
-    picture's own tokens mixed with noise: ``start * tokens + (1 - start) * normals``. ``on_end`` is told by how much
-    the network changed its mind in the last step: the mean square (N) of what the clean tokens changed by.
+    ``start`` above 0 wants ``noise`` to be a picture's own tokens mixed with noise: ``start * tokens + (1 - start) *
+    normals``. ``on_end`` is told by how much the network changed its mind in the last step: the mean square (N) of what
+    the clean tokens changed by.
     """
-    x, left = noise, given.open(painter.config.sources)
+    x, grid = noise, times(steps, start)
     before: Tensor | None = None
-    grid = times(steps, start)
     for number, (here, there) in enumerate(itertools.pairwise(grid), 1):
         time = x.new_full((len(x),), here)
         clean = painter(x, time, given)
-        if guidance != 1.0 and GUIDED[0] <= here <= GUIDED[1]:
-            free = painter(x, time, left)
-            clean = free + guidance * (clean - free)
         toward = clean if before is None else clean + _bend(grid[number - 2], here, there) * (clean - before)
         keep = (1 - there) / (1 - here)  # of the noise
         x = keep * x + (there - here * keep) * toward if there < 1 else clean
