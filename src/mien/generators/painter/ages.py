@@ -25,7 +25,7 @@ WORDS_YEARS = {
 GROWN_YEARS = 14.0  # from here on sex is seen in a face
 # Of the painter: who is to look of the first age is to be read as of the second. It pulls ages to the middle.
 LOOKED_YEARS = (1.0, 8.0, 14.0, 20.0, 28.0, 35.0, 43.0, 50.0, 58.0, 70.0, 80.0)
-AIMED_YEARS = (1.0, 5.6, 9.5, 13.9, 24.9, 36.2, 49.7, 56.3, 63.9, 78.0, 87.0)
+AIMED_YEARS = (1.0, 5.6, 9.5, 13.2, 24.9, 36.2, 49.7, 56.3, 63.9, 78.0, 87.0)
 MARGIN, MOST_MARGIN_YEARS = 0.25, 3.0  # share of a range of ages that is kept from either end
 ROUNDS, STEP_YEARS = 40, 4.0  # of bringing a code to an age, and the most of one of them
 LOG_ODDS, CHILD_LOG_ODDS, MOST_LOG_ODDS = 2.0, 0.5, 7.0  # of a sex: at least, of a child, and the most that is held
