@@ -9,8 +9,8 @@ from torch import Tensor
 from mien.core.images import from_values, to_values
 from mien.core.records import Float32Array
 
-# Of a painter that learned from errors alone a share of 0.3 gave the power of photographs from 1.5 to 40 cycles. One that
-# learned from a critic draws most of that itself: at 0.3 outlines get steps.
+# Of a painter that learned from errors alone a share of 0.3 gave the power of photographs from 1.5 to 40 cycles. One
+# that learned from a critic draws most of that itself: at 0.3 outlines get steps.
 SHARE = 0.1  # of the detail that is added
 SIZE = 3 / 256  # deviation of the blur whose difference is detail, in shares of the picture's side
 
