@@ -75,7 +75,7 @@ def test_from_the_file_to_the_encoder(cli_here: Cli, cache: Path, file: Path, ne
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
     expected = network(images.to_vggface(x), ["pool2", "fc7"])
     for tap, value in encoder(x, ["pool2", "fc7"]).items():
-        torch.testing.assert_close(value, expected[tap])
+        torch.testing.assert_close(value, expected[tap], rtol=1e-4, atol=1e-4)  # sums are in another order
         assert value.abs().sum() > 0
     assert not any(value.requires_grad for value in encoder.network.parameters())
 

@@ -62,7 +62,7 @@ def edited_tokens(
     """
     count = len(strengths)
     by = tokens.new_tensor(strengths)[:, None, None]
-    asked = Given.joined([before] * (1 + count) + [after] * count)
+    asked = Given.concatenated([before] * (1 + count) + [after] * count)
     edited = tokens.expand(count, -1, -1)
     grid = torch.linspace(start, 1, steps + 1).tolist()
     for here, there in itertools.pairwise(grid):

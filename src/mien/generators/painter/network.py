@@ -63,7 +63,7 @@ class Given:
         return Given(*(getattr(self, field.name).to(device) for field in fields(self)))
 
     @classmethod
-    def joined(cls, parts: Sequence[Given]) -> Given:
+    def concatenated(cls, parts: Sequence[Given]) -> Given:
         """What is known of the pictures of each part, one part after the other."""
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
